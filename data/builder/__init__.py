@@ -1,0 +1,1 @@
+"""Make data/sample, the tracked sample, from pinned packages: the same bytes every time."""
