@@ -1,0 +1,43 @@
+# Every target sets up .venv when it is missing or out of date; with nothing changed that costs a few milliseconds.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+UV_VERSION := 0.13.9
+READY := .venv/.ready
+BIN := .venv/bin
+export OMP_NUM_THREADS ?= 1
+export DAGSTER_DISABLE_TELEMETRY := 1
+# Compiled modules are kept: without them every process, workers too, compiles its imports anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: demo test check ui bench lock sample
+
+demo: $(READY)
+	$(BIN)/python demo.py
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+ui: $(READY)
+	$(BIN)/python -m resources.ui
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+lock: .venv/bin/uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--all-extras --group dev --upgrade --output-file requirements.lock pyproject.toml
+
+$(READY): requirements.lock pyproject.toml Makefile | .venv/bin/uv
+	$(BIN)/uv pip sync --quiet --python .venv --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --python .venv --no-deps --editable .
+	touch $@
+
+.venv/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=/path/to/it")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
