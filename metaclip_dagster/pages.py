@@ -1,0 +1,136 @@
+"""The page in a WAT or WARC record: its URL, the base of its links, its images and what it says of them."""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import orjson
+from selectolax.lexbor import LexborHTMLParser
+
+from metaclip_dagster.records import BrokenRecordError, Record
+from metaclip_dagster.responses import is_too_complex, read_html
+
+# Where an image's text is looked for, the first one first. A WAT carries the first two only.
+TEXT_SOURCES = ("alt", "title", "data-image-title")
+
+
+class Page(NamedTuple):
+    """A page with images: src, and texts in the order of TEXT_SOURCES, as they were found; they may be any object.
+
+    `warc` and `offset` say where its WARC record lies; None where the archive does not.
+    """
+
+    url: str
+    base: object
+    images: Sequence[tuple[object, Sequence[object]]]
+    warc: str | None
+    offset: int | None
+
+
+def is_wat_record(record: Record) -> bool:
+    """Whether the record describes, in JSON, a record of a WARC."""
+    if b"\r\nWARC-Type: metadata\r\n" in record.head and b"\r\nContent-Type: application/json\r\n" in record.head:
+        return True  # as every writer spells it, found without reading the other headers
+    return record.headers.get("warc-type") == "metadata" and "json" in record.headers.get("content-type", "").lower()
+
+
+def is_warc_record(record: Record) -> bool:
+    """Whether the record is one that crawlers write to a WARC as they fetch."""
+    return record.headers.get("warc-type") in {"request", "resource", "response", "revisit"}
+
+
+def read_wat_page(record: Record) -> Page | None:
+    """The page that a WAT record describes; None where it shows no image.
+
+    A record that names no image is not parsed, so a fault in it goes unseen; it costs no pair.
+
+    Raises:
+        BrokenRecordError: `bad_json`, `no_envelope`, `no_page_url`, or `too_complex`: it would fill the memory.
+
+    """
+    if b'"IMG@' not in record.block or not is_wat_record(record):
+        return None
+    if is_too_complex(record.block, b"{") or is_too_complex(record.block, b"["):
+        raise BrokenRecordError("too_complex")
+    content = _load_json(record.block)
+    envelope = _descend(content, "Envelope")
+    if not envelope:
+        raise BrokenRecordError("no_envelope")
+    html = _descend(envelope, "Payload-Metadata", "HTTP-Response-Metadata", "HTML-Metadata")
+    links = html.get("Links")
+    images = [
+        (link.get("url"), (link.get("alt"), link.get("title")))
+        for link in (links if isinstance(links, list) else [])
+        if isinstance(link, dict) and link.get("path") == "IMG@/src"
+    ]
+    if not images:
+        return None
+    container = _descend(content, "Container")
+    warc, offset = container.get("Filename"), container.get("Offset")
+    return Page(
+        _page_url(_descend(envelope, "WARC-Header-Metadata"), record),
+        _descend(html, "Head").get("Base"),
+        images,
+        warc if isinstance(warc, str) and warc.isprintable() else None,
+        int(offset) if isinstance(offset, str) and re.fullmatch("[0-9]{1,18}", offset) else None,
+    )
+
+
+def read_warc_page(record: Record, *, name: str, max_bytes: int) -> Page | None:
+    """The page in a response record of the WARC `name`; None where it is no HTML or shows no image.
+
+    Raises:
+        BrokenRecordError: `no_page_url`, or what `read_html` raises.
+
+    """
+    if record.headers.get("warc-type") != "response":
+        return None
+    identified_type = record.headers.get("warc-identified-payload-type", "")
+    html = read_html(record.block, identified_type=identified_type, max_bytes=max_bytes)
+    if html is None:
+        return None
+    tree = LexborHTMLParser(html)
+    found = [node.attributes for node in tree.css("img")]
+    if not found:
+        return None
+    images = [(img.get("src"), [img.get(source) for source in TEXT_SOURCES]) for img in found]
+    base = tree.css_first("base[href]")
+    href = None if base is None else base.attributes["href"]
+    return Page(_page_url({}, record), href, images, name, record.offset)
+
+
+# No server takes longer ones, and a page's URL is repeated with each of its images.
+_MAX_URL_CHARACTERS = 8192
+
+
+def _load_json(block: bytes) -> object:
+    try:
+        return orjson.loads(block)
+    except orjson.JSONDecodeError:
+        pass
+    try:  # bad UTF-8 and lone surrogates, which the standard library takes, or really broken
+        return json.loads(block.decode("utf-8", "replace"))
+    except (ValueError, RecursionError) as fault:
+        raise BrokenRecordError("bad_json") from fault
+
+
+def _descend(value: object, *keys: str) -> dict[str, object]:
+    """The object under these keys; an empty one where a key is absent or its value anything else."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _page_url(described: dict[str, object], record: Record) -> str:
+    """The page's URL as a WAT tells it (a repeated header is a list since CC-MAIN-2024-51), else the record's own."""
+    told = described.get("WARC-Target-URI") or next(
+        (value for name, value in described.items() if name.lower() == "warc-target-uri"), None
+    )
+    if isinstance(told, list):
+        told = next(iter(told), None)
+    url = told if isinstance(told, str) else record.headers.get("warc-target-uri", "")
+    url = url.strip().removeprefix("<").removesuffix(">")
+    if not 0 < len(url) <= _MAX_URL_CHARACTERS:
+        raise BrokenRecordError("no_page_url")
+    return url

@@ -1,0 +1,193 @@
+"""WAT or WARC bytes in, pairs out: what each page says of each image that it shows (Xu et al. 2023, §3.1)."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import BinaryIO
+
+import pyarrow as pa
+import xxhash
+
+from metaclip_dagster.pages import (
+    TEXT_SOURCES,
+    Page,
+    is_warc_record,
+    is_wat_record,
+    read_warc_page,
+    read_wat_page,
+)
+from metaclip_dagster.records import BrokenRecordError, Record, read_records
+from metaclip_dagster.schemas import PAIRS, writes
+from metaclip_dagster.urls import normalise_url
+
+# Reasons in `dropped` that mean a record which could not be read; all others mean one image or one pair.
+BROKEN_RECORDS = frozenset(
+    ("bad_body", "bad_json", "corrupt", "no_envelope", "no_page_url", "too_complex", "too_large", "truncated")
+)
+
+
+@writes(PAIRS)
+def parse_wat(
+    archive: BinaryIO,
+    *,
+    name: str,
+    dropped: Counter[str],
+    seen: Counter[str] | None = None,
+    max_record_bytes: int = 64 << 20,
+) -> Iterator[pa.RecordBatch]:
+    """Every distinct pair in a WAT, from any readable stream: gzip members or plain records.
+
+    `name` is the file's, for messages; `warc` and `offset` come from each record's Container, null where it has none.
+    An image with several distinct texts gives a pair for each; a text that stands twice has the first source.
+
+    `dropped` counts records that could not be read (BROKEN_RECORDS), images without a pair (`no_text`, `no_url`,
+    `data_url`, `other_scheme`, `bad_url`, `long_url`) and pairs that the file has already given (`repeat`). `seen`
+    counts what was read: the `records` of every kind, and the `images` of all pages.
+
+    Memory: one record, one batch, and the pair_ids of the file.
+
+    Raises:
+        ValueError: no record of a WAT can be read; the message names the file, the likely cause and the way out.
+
+    """
+    seen = Counter() if seen is None else seen
+    records = read_records(archive, name=name, dropped=dropped, max_record_bytes=max_record_bytes)
+    pages = _read_pages(records, read_wat_page, is_wat_record, name=name, dropped=dropped, seen=seen)
+    yield from _pair_texts(pages, dropped=dropped, seen=seen)
+
+
+@writes(PAIRS)
+def parse_warc(
+    archive: BinaryIO,
+    *,
+    name: str,
+    dropped: Counter[str],
+    seen: Counter[str] | None = None,
+    max_record_bytes: int = 64 << 20,
+) -> Iterator[pa.RecordBatch]:
+    """Every distinct pair in a WARC's HTML responses, as `parse_wat` gives them, and data-image-title besides.
+
+    `warc` is `name`, `offset` counts from the first byte of the stream. A page gives the same pairs here and in its
+    WAT, but for what a WAT does not carry.
+
+    Raises:
+        ValueError: no record of a WARC can be read; the message names the file, the likely cause and the way out.
+
+    """
+
+    def read_page(record: Record) -> Page | None:
+        return read_warc_page(record, name=name, max_bytes=max_record_bytes)
+
+    seen = Counter() if seen is None else seen
+    records = read_records(archive, name=name, dropped=dropped, max_record_bytes=max_record_bytes)
+    pages = _read_pages(records, read_page, is_warc_record, name=name, dropped=dropped, seen=seen)
+    yield from _pair_texts(pages, dropped=dropped, seen=seen)
+
+
+def clean_text(text: str) -> str:
+    r"""Runs of white space as one blank, none around; other C0 controls dropped, lone surrogates replaced.
+
+    >>> clean_text(" a\n\x00b\u00a0 c ")
+    'a b c'
+    """
+    return " ".join((text if text.isprintable() else text.translate(_DELETED_OR_REPLACED)).split())
+
+
+# The C0 controls that are not white space to Python go. U+FFFD is what an HTML parser makes of a surrogate.
+_DELETED_OR_REPLACED = dict.fromkeys([*range(9), *range(14, 28)]) | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+_BATCH_PAIRS = 8192
+_BATCH_CHARACTERS = 16 << 20
+
+
+def _read_pages(
+    records: Iterable[Record],
+    read_page: Callable[[Record], Page | None],
+    is_ours: Callable[[Record], bool],
+    *,
+    name: str,
+    dropped: Counter[str],
+    seen: Counter[str],
+) -> Iterator[Page]:
+    found_ours = False
+    types: set[str] = set()
+    for record in records:
+        try:
+            page = read_page(record)
+        except BrokenRecordError as fault:
+            dropped[str(fault)] += 1
+            continue
+        seen["records"] += 1
+        if not found_ours:
+            found_ours = is_ours(record)
+            types.add(record.headers.get("warc-type", ""))
+        if page is not None:
+            yield page
+    if not found_ours:
+        raise ValueError(f"{name}: {_name_way_out(types)}")
+
+
+def _name_way_out(types: set[str]) -> str:
+    """What is wrong with an archive that has none of the records expected, from the types of those it has."""
+    if "response" in types:
+        return "this is a WARC, not a WAT: parse it as WARC, or give its WAT (/wat/ for /warc/, .warc.wat.gz last)"
+    if "metadata" in types:
+        return "this is a WAT, not a WARC: parse it as WAT, or give its WARC (/warc/ for /wat/, .warc.gz last)"
+    if "conversion" in types:
+        return "this is a WET, which has no images: give its WAT (/wat/ for /wet/, .warc.wat.gz last)"
+    return "no record of a page in it can be read: fetch it again, or leave it out"
+
+
+def _pair_texts(pages: Iterable[Page], *, dropped: Counter[str], seen: Counter[str]) -> Iterator[pa.RecordBatch]:
+    """A pair for each distinct text of each image, no pair twice; batches are bounded in rows and in characters."""
+    given: set[int] = set()
+    rows: list[tuple[object, ...]] = []
+    num_characters = 0
+    for page in pages:
+        seen["images"] += len(page.images)
+        page_url = clean_text(page.url)
+        base = _resolve_base(page)
+        for src, texts in page.images:
+            sources = _clean_texts(texts)
+            if not sources:
+                dropped["no_text"] += 1
+                continue
+            url, reason = normalise_url(src, base) if isinstance(src, str) else (None, "no_url")
+            if url is None:
+                dropped[str(reason)] += 1
+                continue
+            address = url.encode()
+            for text, source in sources.items():
+                pair_id = xxhash.xxh3_64_intdigest(b"%b\n%b" % (address, text.encode()))
+                if pair_id in given:
+                    dropped["repeat"] += 1
+                    continue
+                given.add(pair_id)
+                image_id = hashlib.sha224(address).digest()[:12]
+                rows.append((pair_id, image_id, url, text, source, page_url, page.warc, page.offset))
+                num_characters += len(url) + len(text) + len(page_url)
+                if len(rows) == _BATCH_PAIRS or num_characters > _BATCH_CHARACTERS:
+                    yield _batch(rows)
+                    rows, num_characters = [], 0
+    if rows:
+        yield _batch(rows)
+
+
+def _resolve_base(page: Page) -> str:
+    """The page's base where it can be resolved, else the page itself."""
+    base = normalise_url(page.base, page.url)[0] if isinstance(page.base, str) else None
+    return base or page.url
+
+
+def _clean_texts(texts: Iterable[object]) -> dict[str, str]:
+    """The distinct texts that are left after cleaning, each with the first source that has it."""
+    sources: dict[str, str] = {}
+    for source, text in zip(TEXT_SOURCES, texts, strict=False):  # a WAT has the first two
+        if text and isinstance(text, str) and (cleaned := clean_text(text)):
+            sources.setdefault(cleaned, source)
+    return sources
+
+
+def _batch(rows: list[tuple[object, ...]]) -> pa.RecordBatch:
+    columns = zip(*rows, strict=True)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, PAIRS, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=PAIRS)

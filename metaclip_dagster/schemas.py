@@ -1,0 +1,116 @@
+"""Every table that passes between two stages, declared once, each column with a sentence."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import pyarrow as pa
+
+Stage = TypeVar("Stage", bound=Callable[..., object])
+
+
+def writes(table: pa.Schema, *, version: int = 1) -> Callable[[Stage], Stage]:
+    """Declare which table a stage gives, as `stage.writes`, and the version of its answer, as `stage.version`.
+
+    Raise the version when the same input gives other rows: what is stored under the old one is then made again.
+    """
+
+    def declare(stage: Stage) -> Stage:
+        stage.writes, stage.version = table, version  # type: ignore[attr-defined]  # functions take attributes
+        return stage
+
+    return declare
+
+
+def _table(**columns: tuple[pa.DataType, str]) -> pa.Schema:
+    return pa.schema([pa.field(name, type_, metadata={"description": says}) for name, (type_, says) in columns.items()])
+
+
+_SNAPSHOT_COUNTS = pa.list_(pa.struct([("snapshot", pa.string()), ("entry_count", pa.uint64())]))
+
+PAIRS = _table(
+    pair_id=(pa.uint64(), "xxh3_64 of the image's URL, a newline and the text: one URL with one text"),
+    image_id=(pa.binary(12), "First 12 bytes of sha224 of the URL, MetaCLIP's uuid: one image, whatever its texts"),
+    url=(pa.string(), "Where the image lies, absolute and normalised"),
+    text=(pa.string(), "What the page says of the image; runs of white space are one space"),
+    text_source=(pa.string(), "The attribute that held the text: alt, title or data-image-title"),
+    page_url=(pa.string(), "The page that shows the image"),
+    warc=(pa.string(), "File name of the WARC that holds the page"),
+    offset=(pa.uint64(), "Byte in that WARC where the page's record begins"),
+)
+CANDIDATES = _table(
+    entry=(pa.string(), "The word or phrase, as it would be searched for"),
+    language=(pa.string(), "Its language, as language identification names it"),
+    score=(pa.float64(), "Its source's own measure, the best highest: synsets that bear it, count, PMI, views"),
+    num_occurrences=(pa.uint64(), "How often it was seen in its source"),
+)
+ENTRIES = _table(
+    entry_id=(pa.uint32(), "Position in this table"),
+    entry=(pa.string(), "The word or phrase that texts are searched for"),
+    language=(pa.string(), "Language of the texts that are searched for it"),
+    source=(pa.string(), "The first source, in declared precedence, that names it"),
+    rank=(pa.uint32(), "Its place in that source, 0 the best"),
+    unmatchable=(pa.string(), "Why no text can ever contain it; null where one can"),
+)
+MATCHES = _table(
+    pair_id=(pa.uint64(), "The pair whose text was searched"),
+    image_id=(pa.binary(12), "The pair's image"),
+    language=(pa.string(), "Language of the text, which decides whose t the pair is held to"),
+    language_score=(pa.float32(), "How sure language identification was, 0 to 1"),
+    entry_ids=(pa.list_(pa.uint32()), "Entries found in the text, ascending, never empty"),
+)
+PLACES = _table(
+    bucket=(pa.uint32(), "Which of the exchange's buckets the pair falls in, by its id"),
+    pair_id=(pa.uint64(), "A pair that matched"),
+    snapshot=(pa.string(), "Its snapshot"),
+    shard=(pa.string(), "Its shard in that snapshot"),
+)
+EXCLUSIONS = _table(
+    snapshot=(pa.string(), "Snapshot of the pair that is left out"),
+    shard=(pa.string(), "Its shard in that snapshot"),
+    pair_id=(pa.uint64(), "The pair that is left out there"),
+    reason=(pa.string(), "duplicate: a lower place holds the same pair"),
+)
+SNAPSHOT_COUNTS = _table(
+    snapshot=(pa.string(), "The snapshot counted"),
+    entry_id=(pa.uint32(), "The entry's position in ENTRIES"),
+    entry_count=(pa.uint64(), "Pairs of the snapshot that match it and are not excluded; never 0"),
+)
+ENTRY_COUNTS = _table(
+    entry_id=(pa.uint32(), "The entry's position in ENTRIES"),
+    entry=(pa.string(), "The entry itself"),
+    language=(pa.string(), "The entry's language"),
+    entry_count=(pa.uint64(), "Pairs of the pool that match it"),
+    snapshot_counts=(_SNAPSHOT_COUNTS, "The same, a snapshot at a time; snapshots with none are left out"),
+)
+ADMISSIONS = _table(
+    pair_id=(pa.uint64(), "A pair of the pool"),
+    image_id=(pa.binary(12), "Its image"),
+    language=(pa.string(), "Its language, which decides whose t it is held to"),
+    admitted_at=(pa.float64(), "The pair is in D(t) exactly when this is below t"),
+)
+SUBSETS = _table(
+    snapshot=(pa.string(), "Snapshot of the pair"),
+    pair_id=(pa.uint64(), "The pair"),
+    image_id=(pa.string(), "Its image, as 24 hexadecimal digits"),
+    language=(pa.string(), "Its language"),
+    url=(pa.string(), "Where the image lies"),
+    text=(pa.string(), "What the page says of it"),
+    page_url=(pa.string(), "The page that shows it"),
+    entry_ids=(pa.list_(pa.uint32()), "Entries found in the text"),
+    admitted_at=(pa.float64(), "The t above which the pair is kept"),
+    t=(pa.float64(), "The t that its language was held to"),
+)
+
+
+def describe_tables() -> str:
+    """The reference of all tables, as Markdown."""
+    return "\n\n".join(_describe(name, table) for name, table in globals().items() if isinstance(table, pa.Schema))
+
+
+def _describe(name: str, table: pa.Schema) -> str:
+    rows = [f"| {field.name} | `{field.type}` | {field.metadata[b'description'].decode()} |" for field in table]
+    return "\n".join([f"## {name}", "", "| column | type | what it holds |", "| --- | --- | --- |", *rows])
+
+
+if __name__ == "__main__":
+    print(describe_tables())  # noqa: T201  # the front door of docs/tables.md
