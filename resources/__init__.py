@@ -1,0 +1,1 @@
+"""The world: disk, web, engines. No method here."""

@@ -1,0 +1,398 @@
+"""Every match is one that the naive loop finds, whatever the strings, the batches and the languages."""
+
+import pickle
+import re
+from collections import Counter
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metaclip_dagster import automaton
+from metaclip_dagster.matching import Identify, Matcher, build_matcher, match_entries, why_unmatchable
+from metaclip_dagster.schemas import ENTRIES, MATCHES, PAIRS
+from metaclip_dagster.spacing import MARKS, joined, spaced
+from resources.language_id import load_identifier
+
+BENCH = Path(__file__).parents[3] / "shared" / "data" / "bench"
+WORDS = ["a", "b", "ab", "A", "x-y", "'", "/", "U.S", "\0", "é", "e\u0301", "ß", "\ud7ff", "\ue000", "\U00010000"]
+SCRIPTS = ["犬", "か", "ー", "ﾊ", "개", "가", "ก", "ิ", "न", "्", "א", "ا", "👩\u200d🚀", "🇩🇪", "👍🏽", "\ufe0f"]
+BLANKS = [" ", " ", " ", " ", "  ", "\t", "\n", "\r", "\v", "\f", "\x1c", "\x85", "\xa0", "\u2003", "\u2028", "\u3000"]
+strings = st.lists(st.sampled_from([*WORDS, *SCRIPTS, *BLANKS, *MARKS, *MARKS]), max_size=9).map("".join)
+lists_of_entries = st.lists(st.one_of(strings, st.sampled_from([*WORDS, *SCRIPTS, *MARKS])), max_size=25, unique=True)
+lists_of_texts = st.lists(strings, max_size=12)
+thorough = settings(deadline=None, max_examples=300)
+
+
+def contains(text: str, entry: str) -> bool:
+    """The definition, written once more: the oracle that every engine must agree with."""
+    haystack = re.sub(r"[,.;:?!`]", r" \g<0> ", re.sub(r"[\t\n\r]", " ", f" {text} "))
+    return bool(entry.strip(" ")) and f" {entry} " in haystack
+
+
+def naive(texts: Iterable[str], entries: list[str]) -> list[list[int]]:
+    return [[i for i, entry in enumerate(entries) if contains(text, entry)] for text in texts]
+
+
+def table_of(
+    entries: list[str], languages: list[str] | None = None, unmatchable: list[str | None] | None = None
+) -> pa.Table:
+    n = len(entries)
+    ranks = list(range(n))
+    return pa.table(
+        [ranks, entries, languages or ["en"] * n, ["own"] * n, ranks, unmatchable or [None] * n], schema=ENTRIES
+    )
+
+
+def pairs_of(texts: list[str]) -> pa.RecordBatch:
+    columns: dict[str, list[object]] = {
+        "pair_id": [10 * i for i in range(len(texts))],
+        "image_id": [i.to_bytes(12) for i in range(len(texts))],
+        "text": [*texts],
+        "offset": [0] * len(texts),
+    }
+    return pa.RecordBatch.from_pydict(
+        {name: columns.get(name, [""] * len(texts)) for name in PAIRS.names}, schema=PAIRS
+    )
+
+
+def english(texts: list[str]) -> tuple[list[str], list[float]]:
+    return ["en"] * len(texts), [0.5] * len(texts)
+
+
+def first_letter(texts: list[str]) -> tuple[list[str], list[float]]:
+    return [{"a": "en", "b": "de"}.get(text[:1], "fr") for text in texts], [len(text) % 7 / 7 for text in texts]
+
+
+def match(
+    batches: Iterable[pa.RecordBatch], matcher: Matcher, identify: Identify = english
+) -> tuple[pa.Table, Counter[str]]:
+    dropped: Counter[str] = Counter()
+    found = [*match_entries(batches, matcher=matcher, identify=identify, dropped=dropped)]
+    assert all(batch.schema.equals(MATCHES, check_metadata=True) and batch.num_rows for batch in found)
+    return pa.Table.from_batches(found, MATCHES), dropped
+
+
+def search(texts: pa.Array | list[str], entries: list[str]) -> list[list[int]]:
+    """One engine's answer, as lists, through a table that says of no entry that it is unmatchable."""
+    [engine] = build_matcher(table_of(entries)).engines.values()
+    offsets, entry_ids = engine.match(pa.array(texts, pa.string()))
+    assert (offsets.dtype.name, entry_ids.dtype.name) == ("int32", "uint32")
+    assert (offsets[0], offsets[-1], len(offsets)) == (0, len(entry_ids), len(texts) + 1)
+    return [entry_ids[start:end].tolist() for start, end in pairwise(offsets)]
+
+
+@thorough
+@given(lists_of_texts, lists_of_entries.filter(len))
+def test_every_match_is_what_the_naive_loop_finds(texts: list[str], entries: list[str]) -> None:
+    assert search(texts, entries) == naive(texts, entries)
+
+
+@thorough
+@given(lists_of_texts, lists_of_entries.filter(len), st.integers(1, 4), st.integers(1, 12))
+def test_portions_and_windows_change_no_match(
+    texts: list[str], entries: list[str], most_texts: int, most_bytes: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(automaton, "_MOST_TEXTS", most_texts)
+        patch.setattr(automaton, "_MOST_BYTES", most_bytes)
+        assert search(texts, entries) == naive(texts, entries)
+
+
+@settings(deadline=None, max_examples=100)
+@given(lists_of_texts, st.integers(1, 4), st.integers(1, 12))
+def test_a_portion_is_as_large_as_its_bounds_allow(texts: list[str], most_texts: int, most_bytes: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(automaton, "_MOST_TEXTS", most_texts)
+        patch.setattr(automaton, "_MOST_BYTES", most_bytes)
+        portions = [*automaton._portions(pa.array(texts, pa.string()))]
+
+    def fits(portion: list[str]) -> bool:
+        return len(portion) <= most_texts and len("".join(portion).encode()) <= most_bytes
+
+    assert [text for portion in portions for text in portion] == texts
+    assert all(fits(portion) or len(portion) == 1 for portion in portions)
+    assert not any(fits([*portion, following[0]]) for portion, following in pairwise(portions))
+
+
+@thorough
+@given(strings, strings)
+def test_a_match_is_a_contiguous_run_of_tokens(text: str, entry: str) -> None:
+    tokens, wanted = spaced(text).split(" ")[1:-1], entry.split(" ")
+    runs = any(tokens[i : i + len(wanted)] == wanted for i in range(len(tokens)))
+    assert contains(text, entry) == (runs and bool(entry.strip(" ")))
+
+
+@thorough
+@given(lists_of_texts.filter(len))
+def test_joined_texts_are_the_spaced_texts_with_a_newline_between(texts: list[str]) -> None:
+    assert joined(texts) == "\n".join(map(spaced, texts))
+
+
+@thorough
+@given(strings)
+def test_an_entry_without_a_reason_is_in_some_text(entry: str) -> None:
+    # The text that brings it about: a mark takes up one space on either side.
+    if why_unmatchable(entry) is None:
+        assert contains(re.sub(r" ?([,.;:?!`]) ?", r"\1", entry), entry)
+
+
+@thorough
+@given(strings, st.lists(strings), st.sampled_from([*BLANKS, *MARKS, ""]))
+def test_an_entry_with_a_reason_is_in_no_text(entry: str, texts: list[str], between: str) -> None:
+    if why_unmatchable(entry):
+        squeezed = re.sub(r" ?([,.;:?!`]) ?", r"\1", entry)
+        for text in [*texts, entry, squeezed, spaced(entry), between.join([entry, *texts, squeezed, entry])]:
+            assert not contains(text, entry)
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ("", "no word"),
+        ("  ", "no word"),
+        ("New\tYork", "a tab, newline or carriage return"),
+        ("dog\n", "a tab, newline or carriage return"),
+        ("U.S.", "a mark inside a word"),
+        ("St. Louis", "a mark inside a word"),
+        ("Yahoo!", "a mark inside a word"),
+        ("...", "a mark inside a word"),
+        ("who ? !", "two marks one space apart"),
+        ("who ?  !", None),
+        ("St . Louis", None),
+        ("!", None),
+        (" dog", None),
+        ("AC/DC", None),
+        ("don't", None),
+        ("東京", None),
+    ],
+)
+def test_an_entry_no_text_can_contain_has_a_reason(entry: str, reason: str | None) -> None:
+    assert why_unmatchable(entry) == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("AC/DC live", ["AC/DC"]),
+        ("I don't,dog", ["don't", "dog"]),
+        ('Dog DOG dog\'s (dog) "dog" dog/cat hotdog', []),
+        ("dog;dog", ["dog"]),
+        ("hot dog!", ["dog", "hot dog", "!"]),
+        ("hot  dog", ["dog"]),
+        ("hot\ndog", ["dog", "hot dog"]),
+        ("hot\xa0dog", []),
+        ("the U.S. and U.S", []),
+        ("犬 と 猫", ["犬"]),
+        ("犬です。犬", []),
+        ("개 가", ["개"]),
+        ("개가", []),
+        ("cafe\u0301", []),
+        ("café", ["café"]),
+        ("👩\u200d🚀 👩", ["👩"]),
+    ],
+)
+def test_matching_knows_case_marks_and_spaces_and_nothing_else(text: str, found: list[str]) -> None:
+    entries = ["dog", "hot dog", "AC/DC", "don't", "!", "U.S.", "犬", "개", "café", "👩"]
+    assert search([text], entries) == [sorted(entries.index(entry) for entry in found)]
+
+
+def test_texts_that_the_paper_rejects_match_nothing() -> None:
+    # Xu et al. 2023, Table 14.
+    rejected = [
+        "control_14ct",
+        "cudd2008",
+        "product-img",
+        "Skirmisher-Main-440x412",
+        "A4omote",
+        "How-to-Find-the-Finest-Electric-Car-Companies",
+        "hanukkah-party-facebook-event-cover-template",
+        "johnny_cash_chili_dog (2)",
+        "8533 GOLDEN RIDGE COURT",
+    ]
+    entries = [
+        "2",
+        "14",
+        "2008",
+        "product",
+        "img",
+        "Main",
+        "A4",
+        "How to",
+        "Electric Car",
+        "party",
+        "dog",
+        "ridge",
+        "court",
+    ]
+    assert search(rejected, entries) == [[]] * len(rejected)
+
+
+def test_an_entry_is_not_found_across_two_texts() -> None:
+    assert search(["hot", "dog", "", "hot", "\n", "dog"], ["hot dog", "hot \n dog", "\n", " \n "]) == [[]] * 6
+
+
+def test_texts_without_a_character_and_of_millions_are_searched() -> None:
+    long = "x" * 999_990 + " hot dog " * 200_000 + "y,"
+    assert search(["", long, "dog", "é" * 3_000_000 + " dog", ""], ["dog", "hot dog", "y"]) == [
+        [],
+        [0, 1, 2],
+        [0],
+        [0],
+        [],
+    ]
+
+
+@settings(deadline=None, max_examples=100)
+@given(lists_of_texts, st.integers(0, 5), st.integers(0, 5))
+def test_a_slice_of_texts_matches_as_if_it_were_whole(texts: list[str], skipped: int, left_off: int) -> None:
+    entries = ["a", "b", "ab", "犬", "!"]
+    part = pa.array(["a b", *texts, "b"], pa.string())[skipped : len(texts) + 2 - left_off]
+    assert search(part, entries) == naive(part.to_pylist(), entries)
+
+
+def test_two_matchers_in_one_process_keep_to_their_own_entries() -> None:
+    cats, dogs = build_matcher(table_of(["x", "cat"])), build_matcher(table_of(["dog"]))
+    batch = pairs_of(["cat", "dog"])
+    assert match([batch], cats)[0].select(["pair_id", "entry_ids"]).to_pylist() == [{"pair_id": 0, "entry_ids": [1]}]
+    assert match([batch], dogs)[0].select(["pair_id", "entry_ids"]).to_pylist() == [{"pair_id": 10, "entry_ids": [0]}]
+
+
+def test_entries_that_the_table_calls_unmatchable_are_left_out() -> None:
+    matches, dropped = match([pairs_of(["a b"])], build_matcher(table_of(["a", "b"], unmatchable=["not today", None])))
+    assert matches["entry_ids"].to_pylist() == [[1]]
+    matches, dropped = match([pairs_of(["a b"])], build_matcher(table_of(["U.S."])))
+    assert (len(matches), dropped["no_match"]) == (0, 1)
+
+
+def test_matches_are_the_rows_that_the_rule_gives() -> None:
+    texts = ["A dog in New York", "nothing", "", "dog,dog", "New York\nCity"]
+    seen: Counter[str] = Counter()
+    dropped: Counter[str] = Counter()
+    matcher = build_matcher(table_of(["York", "dog", "New York", "A", "U.S."]))
+    [found] = match_entries([pairs_of(texts)], matcher=matcher, identify=english, dropped=dropped, seen=seen)
+    assert found.to_pylist() == [
+        {
+            "pair_id": pair_id,
+            "image_id": (pair_id // 10).to_bytes(12),
+            "language": "en",
+            "language_score": 0.5,
+            "entry_ids": e,
+        }
+        for pair_id, e in [(0, [0, 1, 2, 3]), (30, [1]), (40, [0, 2])]
+    ]
+    assert dropped == Counter(no_match=2)
+    assert seen == {"language en": 3}
+
+
+@pytest.mark.parametrize("texts", [None, [], ["cat"], [""] * 20_000])
+def test_pairs_without_a_match_give_no_batch_but_are_counted(texts: list[str] | None) -> None:
+    batches = [] if texts is None else [pairs_of(texts)]
+    for matcher in (build_matcher(table_of(["dog"])), build_matcher(table_of(["dog", "Hund"], ["en", "de"]))):
+        matches, dropped = match(batches, matcher)
+        assert (len(matches), dropped["no_match"]) == (0, len(texts or []))
+
+
+@settings(deadline=None, max_examples=100)
+@given(lists_of_texts, st.lists(st.integers(0, 12)), st.booleans())
+def test_how_pairs_are_cut_into_batches_changes_no_row(texts: list[str], cuts: list[int], two_languages: bool) -> None:
+    matcher = build_matcher(table_of(["a", "b", "ab", "犬"], ["en", "de" if two_languages else "en", "en", "en"]))
+    whole = pairs_of(texts)
+    bounds = sorted({0, len(texts), *(cut for cut in cuts if cut < len(texts))})
+    parts = [whole.slice(start, end - start) for start, end in pairwise(bounds)]
+    assert match(parts, matcher, first_letter) == match([whole], matcher, first_letter)
+
+
+def test_a_text_is_searched_for_the_entries_of_its_own_language_only() -> None:
+    matcher = build_matcher(table_of(["hand", "Hand", "hand", "also"], ["en", "de", "de", "en"]))
+    texts = ["b hand Hand", "also hand", "c hand", "b also", "a hand", "also Hand"]
+    seen: Counter[str] = Counter()
+    dropped: Counter[str] = Counter()
+    found = pa.Table.from_batches(
+        match_entries([pairs_of(texts)], matcher=matcher, identify=first_letter, dropped=dropped, seen=seen)
+    )
+    assert [*zip(*(found[name].to_pylist() for name in ("pair_id", "language", "entry_ids")), strict=True)] == [
+        (0, "de", [1, 2]),
+        (10, "en", [0, 3]),
+        (40, "en", [0]),
+        (50, "en", [3]),
+    ]
+    assert dropped == {"other_language": 1, "no_match": 1}
+    assert seen == {"language de": 2, "language en": 3, "language fr": 1}
+
+
+def check_that_identifying_first_or_last_gives_one_pool(
+    texts: list[str], entries: list[str], identify: Identify
+) -> int:
+    last = build_matcher(table_of(entries))
+    # A second language, none of whose texts are there, has every text identified first.
+    first = build_matcher(table_of([*entries, "nowhere"], ["en"] * len(entries) + ["none"]))
+    pool, dropped = match([pairs_of(texts)], last, identify)
+    pool_of_first, dropped_of_first = match([pairs_of(texts)], first, identify)
+    assert pool == pool_of_first
+    assert dropped.total() == dropped_of_first.total() == len(texts) - len(pool)
+    assert dropped["other_language"] <= dropped_of_first["other_language"]
+    return len(pool)
+
+
+@thorough
+@given(lists_of_texts, lists_of_entries.filter(len))
+def test_the_pool_is_the_same_whether_language_is_told_before_or_after(texts: list[str], entries: list[str]) -> None:
+    check_that_identifying_first_or_last_gives_one_pool(texts, entries, first_letter)
+
+
+def test_the_pool_of_real_texts_is_the_same_whether_language_is_told_before_or_after() -> None:
+    if not BENCH.exists():
+        pytest.skip(f"{BENCH} is not there: real texts under other licences are no part of the project")
+    texts = pq.read_table(BENCH / "texts_300k.parquet")["text"].to_pylist()[::30]
+    entries = ["photo", "the", "of the", "Image", "package", "a", "1", "library for"]
+    assert check_that_identifying_first_or_last_gives_one_pool(texts, entries, load_identifier()) > 1_000
+
+
+def test_the_pool_of_labels_is_the_same_whether_language_is_told_before_or_after() -> None:
+    labels = [
+        "a photo of the dog",
+        "ein Foto von dem Hund",
+        "1 of the best",
+        "photo",
+        "une photo du chien",
+        "IMG 1",
+        "",
+    ]
+    entries = ["photo", "the", "of the", "a", "1"]
+    assert 2 <= check_that_identifying_first_or_last_gives_one_pool(labels, entries, load_identifier()) < 5
+
+
+def with_ids(ids: list[int]) -> pa.Table:
+    table = table_of([f"entry {i}" for i in range(len(ids))])
+    return table.set_column(0, ENTRIES.field("entry_id"), pa.array(ids, pa.uint32()))
+
+
+@pytest.mark.parametrize(
+    ("entries", "complaint"),
+    [
+        (with_ids([]), "has no row"),
+        (with_ids([1, 2]), "row 0 has entry_id 1; number the rows 0, 1, 2"),
+        (with_ids([0, 2, 1]), "row 1 has entry_id 2"),
+        (with_ids([0, 1, 1]), "row 2 has entry_id 1"),
+        (table_of(["a", "b", "a", "b"]), "rows 0 and 2 are both 'a' of language 'en'; drop the later one"),
+    ],
+)
+def test_entries_that_cannot_be_counted_are_refused(entries: pa.Table, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        build_matcher(entries)
+
+
+@pytest.mark.parametrize("function", [match_entries, build_matcher, why_unmatchable])
+def test_workers_find_what_they_run_by_name(function: Any) -> None:  # any function
+    assert pickle.loads(pickle.dumps(function)) is function
+
+
+def test_the_stage_says_which_table_it_writes() -> None:
+    assert getattr(match_entries, "writes", None) is MATCHES
