@@ -1,0 +1,60 @@
+"""Count the pairs that match each entry: sums that add up over shards and snapshots, so nothing is counted again."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+import duckdb
+import pyarrow as pa
+
+from metaclip_dagster.schemas import ENTRY_COUNTS, MATCHES, SNAPSHOT_COUNTS, writes
+
+
+@writes(SNAPSHOT_COUNTS)
+def count_entries(pool: Iterable[pa.RecordBatch], *, snapshot: str, seen: Counter[str]) -> pa.Table:
+    """How many pairs of the pool match each entry, where any does (Xu et al. 2023, section 3.3).
+
+    `seen` counts the `pairs` and their `matches` apart from the query, for a check of its sums.
+    """
+    with duckdb.connect(config={"threads": 1}) as query:
+        query.register("matches", pa.RecordBatchReader.from_batches(MATCHES, _counted(pool, seen)))
+        counted = query.sql(
+            """select ? as snapshot, entry_id, count(*)::ubigint as entry_count
+               from (select unnest(entry_ids) as entry_id from matches) group by entry_id order by entry_id""",
+            params=[snapshot],
+        ).to_arrow_table()
+    return counted.cast(SNAPSHOT_COUNTS)
+
+
+@writes(ENTRY_COUNTS)
+def merge_counts(counts: Iterable[pa.RecordBatch], *, entries: pa.Table) -> pa.Table:
+    """One row an entry, in their order: its count in the whole pool, 0 included, and snapshot by snapshot.
+
+    Raises ValueError if an entry was counted that `entries` does not have: the matches are of another list.
+    """
+    with duckdb.connect(config={"threads": 1}) as query:
+        query.register("counts", pa.RecordBatchReader.from_batches(SNAPSHOT_COUNTS, iter(counts)))
+        query.register("entries", entries.select(["entry_id", "entry", "language"]))
+        query.sql(
+            "create table merged as select snapshot, entry_id, sum(entry_count)::ubigint as n from counts group by all"
+        )
+        strange = query.sql("select min(entry_id) from merged anti join entries using (entry_id)").fetchall()
+        if strange[0][0] is not None:
+            raise ValueError(
+                f"entry {strange[0][0]} was counted, but there are {entries.num_rows} entries: "
+                "the matches belong to another version of entries; run matches again for every snapshot"
+            )
+        merged = query.sql(
+            """select entry_id, any_value(entry) as entry, any_value(language) as language,
+                      coalesce(sum(n), 0)::ubigint as entry_count,
+                      coalesce(list({'snapshot': snapshot, 'entry_count': n} order by snapshot)
+                               filter (n is not null), []) as snapshot_counts
+               from entries left join merged using (entry_id) group by entry_id order by entry_id"""
+        ).to_arrow_table()
+    return merged.cast(ENTRY_COUNTS)
+
+
+def _counted(pool: Iterable[pa.RecordBatch], seen: Counter[str]) -> Iterator[pa.RecordBatch]:
+    for batch in pool:
+        seen["pairs"] += batch.num_rows
+        seen["matches"] += len(batch["entry_ids"].flatten())
+        yield batch

@@ -1,0 +1,65 @@
+"""Counts are what a loop counts, and add up."""
+
+from collections import Counter
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metaclip_dagster.counting import count_entries, merge_counts
+from metaclip_dagster.schemas import ENTRY_COUNTS, SNAPSHOT_COUNTS
+from tests.metaclip_dagster.tables import count_naively, entries_of, matches_of, zipf_pool
+
+rows = st.lists(st.sets(st.integers(0, 5), min_size=1).map(sorted), max_size=20)
+
+
+def count(pools: dict[str, list[pa.RecordBatch]], num_entries: int = 6) -> pa.Table:
+    counted = [count_entries(batches, snapshot=key, seen=Counter()) for key, batches in pools.items()]
+    batches = [batch for table in counted for batch in table.to_batches()]
+    return merge_counts(batches, entries=entries_of([f"e{i}" for i in range(num_entries)]))
+
+
+@settings(deadline=None, max_examples=15)
+@given(rows, rows)
+def test_counts_equal_a_loop_and_add_up_over_snapshots(first: list[list[int]], second: list[list[int]]) -> None:
+    pools = {
+        "S-01": [matches_of(dict(enumerate(first)))],
+        "S-02": [matches_of({i: row}) for i, row in enumerate(second)],
+    }
+    table = count(pools)
+    assert table.schema == ENTRY_COUNTS
+    naive = Counter(entry for row in first + second for entry in row)
+    assert table["entry_count"].to_pylist() == [naive[entry] for entry in range(6)]
+    for row in table.to_pylist():
+        assert row["entry_count"] == sum(part["entry_count"] for part in row["snapshot_counts"])
+
+
+def test_a_snapshot_taken_out_takes_its_counts_with_it() -> None:
+    pools = {"S-01": [matches_of({1: [0, 1]})], "S-02": [matches_of({2: [1, 2]})]}
+    both, one = count(pools), count({"S-02": pools["S-02"]})
+    assert both["entry_count"].to_pylist() == [1, 2, 1, 0, 0, 0]
+    assert one["entry_count"].to_pylist() == [0, 1, 1, 0, 0, 0]
+    assert both["snapshot_counts"].to_pylist()[1] == [
+        {"snapshot": "S-01", "entry_count": 1},
+        {"snapshot": "S-02", "entry_count": 1},
+    ]
+
+
+def test_a_large_pool_counts_as_a_loop_does() -> None:
+    pool, seen = zipf_pool(20_000, 300), Counter[str]()
+    counted = count_entries([pool[i : i + 999] for i in range(0, pool.num_rows, 999)], snapshot="S", seen=seen)
+    assert counted.schema == SNAPSHOT_COUNTS
+    merged = merge_counts(counted.to_batches(), entries=entries_of([f"e{i}" for i in range(300)]))
+    assert merged["entry_count"] == count_naively(pool, 300)["entry_count"]
+    assert seen["pairs"] == 20_000
+    assert seen["matches"] == sum(merged["entry_count"].to_pylist())
+
+
+def test_an_empty_pool_counts_nothing_for_every_entry() -> None:
+    assert count({"S": []})["entry_count"].to_pylist() == [0] * 6
+
+
+def test_matches_of_another_list_of_entries_are_refused() -> None:
+    with pytest.raises(ValueError, match="entry 6 was counted, but there are 6 entries"):
+        count({"S": [matches_of({1: [6]})]})

@@ -1,0 +1,93 @@
+"""No pair twice, and the lowest place owns it."""
+
+from collections import Counter
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metaclip_dagster.deduplicating import exclude, find_duplicates, gather_exclusions, pair_ids, scatter_pairs
+from metaclip_dagster.schemas import EXCLUSIONS, PLACES
+from tests.metaclip_dagster.tables import matches_of
+
+Crawl = dict[str, dict[str, list[int]]]
+"""snapshot -> shard -> pair ids, none twice in a shard."""
+
+crawls = st.dictionaries(
+    st.sampled_from(["S-01", "S-02", "S-10"]),
+    st.dictionaries(
+        st.sampled_from(["00000", "00001", "00002"]), st.lists(st.integers(0, 12), unique=True), min_size=1
+    ),
+    min_size=1,
+)
+
+
+def find(crawl: Crawl, num_buckets: int, group_size: int) -> tuple[list[tuple[str, str, int]], Counter[str]]:
+    """Exclusions by the three stages, for every snapshot in key order."""
+    places = []
+    for snapshot, shards in crawl.items():
+        keys = list(shards)
+        for start in range(0, len(keys), group_size):
+            group = {key: [matches_of({p: [0] for p in shards[key]})] for key in keys[start : start + group_size]}
+            places += list(scatter_pairs(group, snapshot=snapshot, num_buckets=num_buckets))
+    whole = pa.Table.from_batches(places, PLACES)
+    seen: Counter[str] = Counter()
+    judged = []
+    for bucket in range(num_buckets):
+        tally: Counter[str] = Counter()
+        mine = whole.filter(pc.equal(whole["bucket"], bucket))
+        judged += list(find_duplicates(mine.to_batches(), seen=tally))
+        seen += tally
+    found = [
+        (row["snapshot"], row["shard"], row["pair_id"])
+        for snapshot in sorted(crawl)
+        for row in pa.Table.from_batches(gather_exclusions(judged, snapshot=snapshot), EXCLUSIONS).to_pylist()
+    ]
+    return found, seen
+
+
+def find_naively(crawl: Crawl) -> list[tuple[str, str, int]]:
+    owned: set[int] = set()
+    excluded = []
+    for snapshot in sorted(crawl):
+        for shard in sorted(crawl[snapshot]):
+            for pair in sorted(crawl[snapshot][shard]):
+                if pair in owned:
+                    excluded.append((snapshot, shard, pair))
+                owned.add(pair)
+    return excluded
+
+
+@settings(deadline=None, max_examples=20)
+@given(crawls, st.integers(1, 5), st.integers(1, 3))
+def test_the_exchange_gives_what_a_loop_in_place_order_gives(crawl: Crawl, num_buckets: int, group_size: int) -> None:
+    found, seen = find(crawl, num_buckets, group_size)
+    assert found == find_naively(crawl)
+    pairs = [pair for shards in crawl.values() for ids in shards.values() for pair in ids]
+    assert seen == Counter({"places": len(pairs), "distinct_pairs": len(set(pairs))}) - Counter()
+
+
+@settings(deadline=None, max_examples=8)
+@given(crawls, st.randoms(use_true_random=False))
+def test_the_order_of_registration_changes_nothing(crawl: Crawl, random: "object") -> None:
+    keys = list(crawl)
+    random.shuffle(keys)  # type: ignore[attr-defined]  # hypothesis gives a random.Random
+    shuffled = {key: crawl[key] for key in keys}
+    assert find(shuffled, 2, 1) == find(crawl, 2, 1)
+
+
+def test_a_pool_without_a_snapshot_is_the_pool_built_without_it() -> None:
+    crawl = {"S-01": {"00000": [1, 2]}, "S-02": {"00000": [2, 3]}, "S-03": {"00000": [3, 4]}}
+    without = {key: shards for key, shards in crawl.items() if key != "S-01"}
+    assert find(without, 1, 1)[0] == [("S-03", "00000", 3)]
+
+
+def test_exclude_removes_what_is_excluded_and_nothing_else() -> None:
+    excluded = pa.RecordBatch.from_pydict(
+        {"snapshot": ["S"] * 2, "shard": ["0"] * 2, "pair_id": [2, 99], "reason": ["duplicate"] * 2}, schema=EXCLUSIONS
+    )
+    [left] = exclude([matches_of({1: [0], 2: [0], 3: [1]})], pair_ids([excluded]))
+    assert left["pair_id"].to_pylist() == [1, 3]
+    [all_left] = exclude([matches_of({1: [0]})], pair_ids([]))
+    assert all_left.num_rows == 1
