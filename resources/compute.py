@@ -1,0 +1,166 @@
+"""Map a stage over shards for an asset: progress, retries, reuse, and one partition manifest at the end."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+from tqdm import tqdm
+
+from resources.digests import combine
+from resources.engines import Deferred, Engine, InlineEngine, Job, LocalEngine, Shard, ShardReport, drive, version_of
+from resources.lake import WHOLE, Lake
+from resources.tables import PartitionManifest
+
+LOG_LINES = 5
+
+
+class Compute(dg.ConfigurableResource):
+    """Where stages run. A shard that fails is tried again; shards that stay failed fail the partition above a bound."""
+
+    lake: dg.ResourceDependency[Lake]
+    workers: int = 0
+    """Worker processes; 0 takes every core this process may use."""
+    retries: int = 2
+    """How often a shard whose worker was lost, or that failed, is tried again."""
+    max_failed_fraction: float = 0.0
+    """Share of a partition's shards that may stay failed: they are named in the manifest and left out."""
+    shard_timeout_seconds: float | None = None
+    """A shard that runs longer counts as lost; none by default."""
+    force: bool = False
+    """Make every shard anew, whatever is stored."""
+
+    def map_shards(
+        self,
+        context: dg.AssetExecutionContext,
+        stage: Callable[..., Any],
+        shards: Sequence[Shard] | Mapping[str, Mapping[str, Any]],
+        *,
+        table: str | None = None,
+        partition: str | None = None,
+        setup: Mapping[str, Deferred] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> PartitionManifest:
+        """Run the stage over every shard and finish the partition; what is stored and still holds is reused.
+
+        The table is the asset's own and the partition its key, unless named. Raises dg.Failure, naming the first
+        failed shard and why, if more than `max_failed_fraction` of them failed; readers then still see the last
+        finished partition, and the next run takes up the shards that were committed.
+        """
+        schema = stage.writes  # type: ignore[attr-defined]  # set by @writes
+        table = table or context.asset_key.to_python_identifier()
+        partition = partition or (context.partition_key if context.has_partition_key else WHOLE)
+        store = self.lake.store(table, partition)
+        before = store.manifest()
+        generation = (before.generation if before else 0) + self.force
+        todo = [s if isinstance(s, Shard) else Shard(s, shards[s]) for s in shards]  # type: ignore[call-overload]
+        if not todo:
+            raise dg.Failure(f"{table}/{partition}: there is nothing to make it from; are its upstreams empty?")
+        job = Job(stage, schema, store, setup or {}, options or {}, salt=str(generation) if generation else "")
+        reports = self._run(context, job, todo, f"{table}/{partition}", before)
+        failed = {key: report.error for key, report in reports.items() if report.status == "failed"}
+        if len(failed) > self.max_failed_fraction * len(todo):
+            first = min(failed)
+            raise dg.Failure(
+                f"{table}/{partition}: {len(failed)} of {len(todo)} shards failed; shard {first}: {failed[first]}",
+                metadata={key: dg.MetadataValue.text(error) for key, error in sorted(failed.items())[:20]},
+                allow_retries=False,
+            )
+        done = tuple(m for shard in todo if (m := reports[shard.key].manifest) is not None)
+        manifest = PartitionManifest(
+            table=table,
+            partition=partition,
+            version=combine(f"{shard.key} {shard.digest}" for shard in done),
+            generation=generation,
+            shards=done,
+            failed=failed,
+            inputs=_versions(job, todo),
+            reused=sum(report.status == "reused" for report in reports.values()),
+        )
+        if manifest != before:
+            store.finish(manifest)
+        return manifest
+
+    def result(
+        self, manifest: PartitionManifest, *, metadata: Mapping[str, Any] | None = None, checks: Sequence[Any] = ()
+    ) -> dg.MaterializeResult:
+        """What Dagster is told of a finished partition: rows, columns, drops, cost and version."""
+        schema = self.lake.dataset(manifest.table, [manifest.partition]).schema
+        counted = {**_prefixed("dropped", manifest.total("dropped")), **_prefixed("seen", manifest.total("seen"))}
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count" if manifest.partition == WHOLE else "dagster/partition_row_count": manifest.rows,
+                "dagster/column_schema": _column_schema(schema),
+                "rows": manifest.rows,
+                "shards": len(manifest.shards),
+                "failed_shards": len(manifest.failed),
+                "reused_shards": manifest.reused,
+                "bytes": sum(shard.bytes for shard in manifest.shards),
+                "cpu_seconds": round(sum(shard.cpu_seconds for shard in manifest.shards), 3),
+                "wall_seconds": round(sum(shard.wall_seconds for shard in manifest.shards), 3),
+                **counted,
+                **(metadata or {}),
+            },
+            data_version=dg.DataVersion(manifest.version),
+            check_results=list(checks),
+        )
+
+    def _run(
+        self,
+        context: dg.AssetExecutionContext,
+        job: Job,
+        shards: Sequence[Shard],
+        name: str,
+        before: PartitionManifest | None,
+    ) -> dict[str, ShardReport]:
+        known = {(shard.key, shard.fingerprint): shard for shard in before.shards} if before else {}
+        found = {shard.key: known.get((shard.key, job.fingerprint(shard))) for shard in shards}
+        reports = {key: ShardReport(key, "reused", manifest) for key, manifest in found.items() if manifest}
+        counts = Counter(report.status for report in reports.values())
+        fresh = [shard for shard in shards if shard.key not in reports]
+        if not fresh:
+            context.log.info(f"{name}: all {len(shards)} shards are as they were: reused")
+            return reports
+        started, every = time.monotonic(), -(-len(fresh) // LOG_LINES)
+        running = drive(self._engine(len(fresh)), job, fresh, retries=self.retries)
+        try:
+            with tqdm(
+                total=len(shards), initial=len(reports), desc=name, unit="shard", disable=None, leave=False
+            ) as bar:
+                for report in running:
+                    reports[report.key] = report
+                    counts[report.status] += 1
+                    bar.update()
+                    if report.status == "failed":
+                        context.log.error(
+                            f"{name}: shard {report.key} failed at attempt {report.attempts}: {report.error}"
+                        )
+                    if len(reports) == len(shards) or len(reports) % every == 0:
+                        told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+                        context.log.info(f"{name}: {told} of {len(shards)} shards, {time.monotonic() - started:.0f} s")
+        finally:
+            running.close()  # Dagster's cancel arrives as an exception here: end the workers
+        return reports
+
+    def _engine(self, num_shards: int) -> Engine:
+        workers = min(self.workers or len(os.sched_getaffinity(0)), num_shards)
+        return InlineEngine() if workers == 1 else LocalEngine(workers, self.shard_timeout_seconds)
+
+
+def _versions(job: Job, shards: Sequence[Shard]) -> dict[str, str]:
+    of_shards = {name: combine(version_of(s.inputs[name]) for s in shards) for name in shards[0].inputs}
+    return of_shards | {name: version_of(value) for name, value in [*job.setup.items(), *job.options.items()]}
+
+
+def _prefixed(prefix: str, counts: Counter[str]) -> dict[str, int]:
+    return {f"{prefix}/{name.replace(' ', '_')}": count for name, count in counts.most_common(40)}
+
+
+def _column_schema(schema: Any) -> dg.TableSchema:
+    columns = [
+        dg.TableColumn(f.name, str(f.type), description=(f.metadata or {}).get(b"description", b"").decode())
+        for f in schema
+    ]
+    return dg.TableSchema(columns)

@@ -1,0 +1,269 @@
+"""Run a stage over shards on worker processes: one driver loop, engines behind it. Imports no Dagster."""
+
+import contextlib
+import inspect
+import multiprocessing
+import multiprocessing.context
+import pickle
+import sys
+import threading
+import time
+import traceback
+import types
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any, Literal, Protocol
+
+import pyarrow as pa
+from pebble import ProcessPool
+
+from resources.digests import combine
+from resources.tables import ShardManifest, TableStore
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """A call that a worker makes: an importable function and arguments, which may be deferred calls themselves.
+
+    `version` says what the call will give; where none is declared it follows from the function and its arguments.
+    """
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    declared: str | None = None
+
+    @property
+    def version(self) -> str:
+        """Equal versions promise equal results."""
+        if self.declared is not None:
+            return self.declared
+        arguments = [*self.args, *(value for _, value in sorted(self.kwargs.items()))]
+        names = [qualified_name(self.function), *sorted(self.kwargs)]
+        return combine([*names, *(version_of(argument) for argument in arguments)])
+
+    def __call__(self) -> Any:
+        """Make the call, the deferred arguments first."""
+        return self.function(*map(resolve, self.args), **{name: resolve(value) for name, value in self.kwargs.items()})
+
+
+def defer(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Deferred:
+    """Write a call down instead of making it."""
+    return Deferred(function, args, kwargs)
+
+
+def qualified_name(function: Callable[..., Any]) -> str:
+    """The name a worker imports the function by."""
+    return f"{function.__module__}:{function.__qualname__}"
+
+
+def resolve(value: Any) -> Any:
+    """Make the deferred calls in a value, a mapping's values among them; anything else is itself."""
+    if isinstance(value, Mapping):
+        return {name: resolve(item) for name, item in value.items()}
+    return value() if isinstance(value, Deferred) else value
+
+
+def version_of(value: Any) -> str:
+    """The version of an argument: a deferred call's own, a function's name, or the value as text."""
+    if isinstance(value, Mapping):
+        return combine(f"{name} {version_of(item)}" for name, item in value.items())
+    if isinstance(value, Deferred):
+        return value.version
+    return qualified_name(value) if inspect.isfunction(value) else repr(value)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A part of a table that is mapped and committed alone: a stable key and the stage's inputs, deferred or plain."""
+
+    key: str
+    inputs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ShardReport:
+    """How one shard went; all that travels back from a worker."""
+
+    key: str
+    status: Literal["done", "reused", "failed"]
+    manifest: ShardManifest | None = None
+    attempts: int = 1
+    error: str = ""
+    final: bool = False
+    """The same input would fail the same way: not tried again."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A stage with everything but its shards. `setup` is called once a worker process and kept."""
+
+    stage: Callable[..., Any]
+    schema: pa.Schema
+    store: TableStore
+    setup: Mapping[str, Deferred] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    salt: str = ""
+
+    def fingerprint(self, shard: Shard) -> str:
+        """What the shard's rows follow from: the stage and its version, options, and the versions of all inputs."""
+        named = [(name, version_of(value)) for part in (self.setup, self.options, shard.inputs)
+                 for name, value in sorted(part.items())]  # fmt: skip
+        version = getattr(self.stage, "version", 1)
+        return combine([qualified_name(self.stage), str(version), str(self.schema), self.salt, *map(repr, named)])
+
+
+def run_shard(job: Job, shard: Shard) -> ShardReport:
+    """Make one shard on this process and commit it; an exception becomes a report, for the driver to judge."""
+    try:
+        fingerprint = job.fingerprint(shard)
+        done = job.store.committed(shard.key, fingerprint)
+        if done is not None:
+            return ShardReport(shard.key, "reused", done)
+        wall, cpu = time.perf_counter(), time.process_time()
+        dropped: Counter[str] = Counter()
+        seen: Counter[str] = Counter()
+        tallies = {"dropped": dropped, "seen": seen}
+        wanted = inspect.signature(job.stage).parameters
+        with contextlib.ExitStack() as stack:
+            inputs = {name: resolve(value) for name, value in shard.inputs.items()}
+            for value in inputs.values():
+                if hasattr(value, "close"):
+                    stack.callback(value.close)
+            state = {name: _kept(pickle.dumps(deferred)) for name, deferred in job.setup.items()}
+            kept = {name: tally for name, tally in tallies.items() if name in wanted}
+            made = job.stage(**inputs, **state, **job.options, **kept)
+            batches = made.to_batches() if isinstance(made, pa.Table) else made
+            file, rows, size, digest = job.store.commit(shard.key, fingerprint, job.schema, batches)
+        spent = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
+        mine = ShardManifest(shard.key, fingerprint, file, rows, size, digest, dict(dropped), dict(seen), **spent)
+        return ShardReport(shard.key, "done", job.store.publish(mine))
+    except Exception as error:
+        trace = "".join(traceback.format_exception(error)[-6:])
+        told = f"{type(error).__name__}: {error}\n{trace}"[:4000]
+        final = isinstance(error, (ValueError, TypeError, LookupError, FileNotFoundError))
+        return ShardReport(shard.key, "failed", error=told, final=final)
+
+
+class Engine(Protocol):
+    """Where shards run. `result` raises if the worker was lost."""
+
+    def slots(self) -> int: ...  # noqa: D102
+    def submit(self, job: Job, shard: Shard) -> Any: ...  # noqa: D102
+    def wait_any(self, handles: list[Any], timeout: float) -> list[Any]: ...  # noqa: D102
+    def result(self, handle: Any) -> ShardReport: ...  # noqa: D102
+    def close(self, handles: list[Any]) -> None: ...  # noqa: D102
+
+
+class InlineEngine:
+    """One shard after the other in the driver's own process: for a single shard."""
+
+    def slots(self) -> int:
+        """One at a time."""
+        return 1
+
+    def submit(self, job: Job, shard: Shard) -> ShardReport:
+        """Run it now."""
+        return run_shard(job, shard)
+
+    def wait_any(self, handles: list[Any], timeout: float) -> list[Any]:
+        """All are done."""
+        return handles
+
+    def result(self, handle: ShardReport) -> ShardReport:
+        """The report itself."""
+        return handle
+
+    def close(self, handles: list[Any]) -> None:
+        """Nothing to end."""
+
+
+class LocalEngine:
+    """A process pool in which a killed worker fails its own shard only (concurrent.futures would break the pool)."""
+
+    def __init__(self, workers: int, shard_timeout: float | None = None) -> None:
+        context = _LeanForkServer()
+        context.set_forkserver_preload(["resources.engines"])
+        self._workers, self._timeout = workers, shard_timeout
+        self._pool = ProcessPool(workers, context=context)
+
+    def slots(self) -> int:
+        """Twice the workers, so that none waits for the driver."""
+        return 2 * self._workers
+
+    def submit(self, job: Job, shard: Shard) -> Future[ShardReport]:
+        """Send it to the next free worker."""
+        future: Future[ShardReport] = self._pool.schedule(run_shard, args=(job, shard), timeout=self._timeout)
+        return future
+
+    def wait_any(self, handles: list[Any], timeout: float) -> list[Any]:
+        """Those that finished, after at most `timeout` seconds."""
+        return list(wait(handles, timeout, FIRST_COMPLETED).done)
+
+    def result(self, handle: Future[ShardReport]) -> ShardReport:
+        """The report; raises if the worker died or ran past its time."""
+        return handle.result()
+
+    def close(self, handles: list[Any]) -> None:
+        """End the workers; what they had not committed is lost, and nothing else."""
+        for handle in handles:
+            handle.cancel()
+        self._pool.stop()
+        self._pool.join()
+
+
+def drive(engine: Engine, job: Job, shards: Sequence[Shard], *, retries: int = 2) -> Generator[ShardReport]:
+    """Run every shard, giving each report as it comes; a lost or failed attempt is tried again, `retries` times.
+
+    Close the generator to cancel: workers are ended, and committed shards stay for the next run.
+    """
+    todo = deque((shard, 1) for shard in shards)
+    flying: dict[int, tuple[Any, Shard, int]] = {}
+    try:
+        while todo or flying:
+            while todo and len(flying) < engine.slots():
+                shard, attempt = todo.popleft()
+                handle = engine.submit(job, shard)
+                flying[id(handle)] = (handle, shard, attempt)
+            for finished in engine.wait_any([handle for handle, _, _ in flying.values()], timeout=5.0):
+                handle, shard, attempt = flying.pop(id(finished))
+                try:
+                    report = engine.result(handle)
+                except Exception as error:  # the worker, its node or its memory is gone, or its time is up
+                    lost = f"{type(error).__name__}: {error}; the worker was lost (killed, out of memory, timed out?)"
+                    report = ShardReport(shard.key, "failed", error=lost)
+                if report.status == "failed" and not report.final and attempt <= retries:
+                    todo.append((shard, attempt + 1))
+                else:
+                    yield replace(report, attempts=attempt)
+    finally:
+        engine.close([handle for handle, _, _ in flying.values()])
+
+
+@lru_cache(maxsize=4)
+def _kept(call: bytes) -> Any:
+    deferred: Deferred = pickle.loads(call)  # noqa: S301  # made by run_shard in this very process
+    return deferred()
+
+
+_MAIN = threading.Lock()
+
+
+class _LeanProcess(multiprocessing.context.ForkServerProcess):
+    """A worker that does not import the driver's main module again: that would cost it Dagster's start-up."""
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:  # noqa: N802  # multiprocessing's name
+        with _MAIN:
+            main, sys.modules["__main__"] = sys.modules["__main__"], types.ModuleType("__main__")
+            try:
+                return multiprocessing.context.ForkServerProcess._Popen(process_obj)
+            finally:
+                sys.modules["__main__"] = main
+
+
+class _LeanForkServer(multiprocessing.context.ForkServerContext):
+    Process = _LeanProcess

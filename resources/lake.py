@@ -1,0 +1,120 @@
+"""The lake: finished partitions by table name, as deferred reads for workers or at once for the driver."""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import unquote
+
+import dagster as dg
+import fsspec
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from resources.digests import combine
+from resources.engines import Deferred
+from resources.tables import (
+    PartitionManifest,
+    TableStore,
+    read_batches,
+    read_table,
+    read_where,
+    stream_files,
+    versions_by,
+)
+
+WHOLE = "all"
+
+
+class Lake(dg.ConfigurableResource):
+    """Tables under one folder or object store prefix; the only code, with its stores, that knows where they lie."""
+
+    root: str
+    storage_options: dict[str, Any] = {}
+
+    def store(self, table: str, partition: str = WHOLE) -> TableStore:
+        """The place of one partition, whether made or not."""
+        return TableStore(self.root, table, partition, self.storage_options)
+
+    def manifest(self, table: str, partition: str = WHOLE) -> PartitionManifest:
+        """What a finished partition holds; raises FileNotFoundError where it was never finished."""
+        found = self.store(table, partition).manifest()
+        if found is None:
+            raise FileNotFoundError(
+                f"{self.root}: {table} has no finished partition {partition!r}; materialize it first"
+            )
+        return found
+
+    def finished(self, table: str, partitions: Iterable[str]) -> list[str]:
+        """Those of the partitions that were finished, in their order."""
+        return [partition for partition in partitions if self.store(table, partition).manifest()]
+
+    def shards(self, table: str, partition: str = WHOLE) -> dict[str, Deferred]:
+        """A deferred stream of record batches for every shard, in shard order."""
+        store = self.store(table, partition)
+        return {
+            shard.key: Deferred(read_batches, (store.path(shard), self.storage_options), declared=shard.digest)
+            for shard in self.manifest(table, partition).shards
+        }
+
+    def stream(self, table: str, partitions: Iterable[str] = (WHOLE,)) -> Deferred:
+        """A deferred stream of all record batches of the partitions, in order."""
+        paths, version = self._paths(table, partitions)
+        return Deferred(stream_files, (paths, self.storage_options), declared=version)
+
+    def table(self, table: str, partitions: Iterable[str] = (WHOLE,)) -> Deferred:
+        """A deferred read of the partitions as one table."""
+        paths, version = self._paths(table, partitions)
+        return Deferred(read_table, (paths, self.storage_options), declared=version)
+
+    def where(
+        self,
+        table: str,
+        column: str,
+        value: str | int,
+        *,
+        partitions: Iterable[str] = (WHOLE,),
+        shard: str | None = None,
+        version: str | None = None,
+    ) -> Deferred:
+        """A deferred stream of the rows whose `column` is `value`, of one shard of each partition or of all.
+
+        Its version is that of all the partitions, unless the caller knows the rows' own (`versions`).
+        """
+        paths, whole = self._paths(table, partitions, shard)
+        declared = version if version is not None else f"{whole} {column}={value}"
+        return Deferred(read_where, (paths, self.storage_options, column, value), declared=declared)
+
+    def versions(self, table: str, column: str, *, shard: str) -> dict[str, str]:
+        """The version of the rows of each value of a column by which that shard of an unpartitioned table is sorted."""
+        paths, _ = self._paths(table, [WHOLE], shard)
+        return versions_by(stream_files(paths, self.storage_options), column)
+
+    def read(self, table: str, partitions: Iterable[str] = (WHOLE,)) -> pa.Table:
+        """The partitions as one table, now."""
+        return pa.table(self.table(table, partitions)())
+
+    def dataset(self, table: str, partitions: Iterable[str] = (WHOLE,)) -> ds.Dataset:
+        """The partitions as one lazy Arrow dataset."""
+        paths, _ = self._paths(table, partitions)
+        filesystem, _ = fsspec.core.url_to_fs(self.root, **self.storage_options)
+        return ds.dataset(paths, filesystem=filesystem, format="parquet")
+
+    def sweep(self, *, older_than_hours: float = 24.0) -> list[str]:
+        """Delete what no manifest names: orphans of killed writers, data of superseded runs. Returns what went.
+
+        Let no run be older than `older_than_hours` while this runs: its shards are named by no partition yet.
+        """
+        filesystem, root = fsspec.core.url_to_fs(self.root, **self.storage_options)
+        gone = []
+        for folder in sorted(path.rstrip("/") for path in filesystem.glob(f"{root}/*/*")):
+            table, partition = folder.rsplit("/", 2)[-2:]
+            names = self.store(table, unquote(partition)).sweep(
+                older_than_seconds=older_than_hours * 3600, now=time.time()
+            )
+            gone += [f"{table}/{partition}/{name}" for name in names]
+        return gone
+
+    def _paths(self, table: str, partitions: Iterable[str], shard: str | None = None) -> tuple[list[str], str]:
+        found = [self.manifest(table, partition) for partition in partitions]
+        kept = [(self.store(table, m.partition), s) for m in found for s in m.shards if shard in (None, s.key)]
+        return [store.path(s) for store, s in kept], combine(f"{m.partition} {m.version}" for m in found)

@@ -1,0 +1,292 @@
+"""Tables as committed shards: data first, the shard's manifest next, the partition's manifest last.
+
+<root>/<table>/<partition>/data/<shard>.<attempt>.parquet
+<root>/<table>/<partition>/shards/<shard>.<fingerprint>.json    write-once: the first one wins
+<root>/<table>/<partition>/manifest.json                        replaced whole: all that readers follow
+"""
+
+import contextlib
+import itertools
+import json
+import os
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import quote
+
+import fsspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from resources.digests import RowDigest
+
+ROW_GROUP = 65_536
+
+
+@dataclass(frozen=True)
+class ShardManifest:
+    """What one committed shard holds and what it cost. `digest` is of the rows, not of the file's bytes."""
+
+    key: str
+    fingerprint: str
+    file: str
+    rows: int
+    bytes: int
+    digest: str
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    seen: Mapping[str, int] = field(default_factory=dict)
+    cpu_seconds: float = 0.0
+    wall_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class PartitionManifest:
+    """One finished partition of a table: its shards in order. Readers follow nothing else."""
+
+    table: str
+    partition: str
+    version: str
+    generation: int
+    shards: tuple[ShardManifest, ...]
+    failed: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    reused: int = field(default=0, compare=False)
+    """Shards that this run found made; told to people, never stored."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of all shards."""
+        return sum(shard.rows for shard in self.shards)
+
+    def total(self, what: str) -> Counter[str]:
+        """`dropped` or `seen`, added up over the shards."""
+        total: Counter[str] = Counter()
+        for shard in self.shards:
+            total.update(getattr(shard, what))
+        return total
+
+
+@dataclass(frozen=True)
+class TableStore:
+    """One partition of one table on a filesystem or object store."""
+
+    root: str
+    table: str
+    partition: str
+    storage_options: Mapping[str, Any] = field(default_factory=dict)
+
+    def commit(
+        self, key: str, fingerprint: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
+    ) -> tuple[str, int, int, str]:
+        """Stream the rows into a data file of this attempt; it is named by no manifest yet.
+
+        Returns its name, rows, bytes and digest. A failed attempt leaves nothing behind.
+        """
+        name = f"data/{quote(key, safe='')}.{fingerprint[:8]}-{uuid.uuid4().hex[:8]}.parquet"
+        digest, rows = RowDigest(schema), 0
+        with self._create(name) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+            for batch in _row_groups(batches, schema):
+                digest.update(batch)
+                rows += batch.num_rows
+                writer.write_table(batch, row_group_size=ROW_GROUP)
+        return name, rows, int(self._fs.size(self._path(name))), digest.hexdigest()
+
+    def publish(self, shard: ShardManifest) -> ShardManifest:
+        """Write the shard's manifest unless another attempt has; the loser's data is removed. Returns the winner's."""
+        if self._create_once(self._shard(shard.key, shard.fingerprint), asdict(shard)):
+            return shard
+        with contextlib.suppress(FileNotFoundError):
+            self._fs.rm_file(self._path(shard.file))
+        winner = self.committed(shard.key, shard.fingerprint)
+        if winner is None:
+            raise OSError(f"{self.table}/{self.partition}: the manifest of shard {shard.key} appeared and vanished")
+        return winner
+
+    def committed(self, key: str, fingerprint: str) -> ShardManifest | None:
+        """The shard's manifest, if an attempt with this fingerprint finished."""
+        found = self._read_json(self._shard(key, fingerprint))
+        return None if found is None else ShardManifest(**found)
+
+    def finish(self, manifest: PartitionManifest) -> None:
+        """Make a finished partition the one that readers see, whole or not at all."""
+        with self._create("manifest.json") as file:
+            file.write(json.dumps(asdict(replace(manifest, reused=0)), indent=1).encode())
+
+    def manifest(self) -> PartitionManifest | None:
+        """The finished partition, or None where there is none."""
+        found = self._read_json("manifest.json")
+        if found is None:
+            return None
+        shards = tuple(ShardManifest(**shard) for shard in found.pop("shards"))
+        return PartitionManifest(shards=shards, **found)
+
+    def path(self, shard: ShardManifest) -> str:
+        """Where the shard's rows lie, for fsspec."""
+        return str(self._fs.unstrip_protocol(self._path(shard.file))) if not self._is_local else self._path(shard.file)
+
+    def sweep(self, *, older_than_seconds: float, now: float) -> list[str]:
+        """Delete data and shard manifests that the partition's manifest does not name; returns their names."""
+        manifest = self.manifest()
+        kept = {s.file for s in manifest.shards} if manifest else set()
+        kept |= {self._shard(s.key, s.fingerprint) for s in manifest.shards} if manifest else set()
+        gone = []
+        for folder in ("shards", "data"):  # manifests first: none may ever name a file that is gone
+            if not self._fs.exists(self._path(folder)):
+                continue
+            for path, info in self._fs.find(self._path(folder), detail=True).items():
+                name = f"{folder}/{path.rsplit('/', 1)[1]}"
+                if name not in kept and now - float(info.get("mtime", 0)) >= older_than_seconds:
+                    self._fs.rm_file(path)
+                    gone.append(name)
+        return gone
+
+    @property
+    def _fs(self) -> Any:  # fsspec ships no types
+        return fsspec.core.url_to_fs(self.root, **self.storage_options)[0]
+
+    @property
+    def _is_local(self) -> bool:
+        return "file" in self._fs.protocol
+
+    def _path(self, name: str) -> str:
+        root = fsspec.core.url_to_fs(self.root, **self.storage_options)[1]
+        return f"{root}/{self.table}/{quote(self.partition, safe='')}/{name}"
+
+    def _shard(self, key: str, fingerprint: str) -> str:
+        return f"shards/{quote(key, safe='')}.{fingerprint}.json"
+
+    @contextlib.contextmanager
+    def _create(self, name: str) -> Iterator[BinaryIO]:
+        """Open a file that appears under its name only when all of it is on the disk."""
+        path = self._path(name)
+        if not self._is_local:
+            with self._fs.open(path, "wb") as file:  # an object store publishes on close
+                yield file
+            return
+        final, partial = Path(path), Path(f"{path}.{uuid.uuid4().hex[:8]}.tmp")
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(final)
+            _sync_folder(final.parent)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _create_once(self, name: str, content: Mapping[str, Any]) -> bool:
+        """Write the document if no one has; False where someone was first."""
+        path, document = self._path(name), json.dumps(content).encode()
+        if not self._is_local:
+            try:
+                self._fs.pipe_file(path, document, mode="create")  # on S3: If-None-Match
+            except FileExistsError:
+                return False
+            return True
+        final, partial = Path(path), Path(f"{path}.{uuid.uuid4().hex[:8]}.tmp")
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("wb") as file:
+                file.write(document)
+                file.flush()
+                os.fsync(file.fileno())
+            final.hardlink_to(partial)  # fails if it exists: the first one wins
+            _sync_folder(final.parent)
+        except FileExistsError:
+            return False
+        finally:
+            partial.unlink(missing_ok=True)
+        return True
+
+    def _read_json(self, name: str) -> dict[str, Any] | None:
+        try:
+            content = json.loads(self._fs.cat_file(self._path(name)))
+        except FileNotFoundError:
+            return None
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{self._path(name)}: not JSON ({error}); delete it and run the partition again") from None
+        return dict(content)
+
+
+def read_batches(
+    path: str, storage_options: Mapping[str, Any], columns: list[str] | None = None, batch_rows: int = 8192
+) -> Iterator[pa.RecordBatch]:
+    """Stream one shard's rows in their order."""
+    with fsspec.open(path, "rb", **storage_options) as file, pq.ParquetFile(file) as parquet:
+        yield from parquet.iter_batches(batch_size=batch_rows, columns=columns, use_threads=False)
+
+
+def stream_files(
+    paths: list[str], storage_options: Mapping[str, Any], columns: list[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Stream the rows of several shards, one after the other."""
+    for path in paths:
+        yield from read_batches(path, storage_options, columns)
+
+
+def chain_batches(*streams: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """One stream after the other."""
+    return itertools.chain.from_iterable(streams)
+
+
+def read_table(paths: list[str], storage_options: Mapping[str, Any], columns: list[str] | None = None) -> pa.Table:
+    """Read shards whole, one after the other."""
+    return pa.concat_tables(_read_file(path, storage_options, columns) for path in paths)
+
+
+def read_where(
+    paths: list[str], storage_options: Mapping[str, Any], column: str, value: str | int
+) -> Iterator[pa.RecordBatch]:
+    """Stream the rows whose `column` is `value`; row groups that cannot hold it are not read."""
+    for path in paths:
+        with fsspec.open(path, "rb", **storage_options) as file, pq.ParquetFile(file) as parquet:
+            index = parquet.schema_arrow.get_field_index(column)
+            for group in range(parquet.num_row_groups):
+                known = parquet.metadata.row_group(group).column(index).statistics
+                if known is None or not known.has_min_max or known.min <= value <= known.max:
+                    for batch in parquet.iter_batches(row_groups=[group], use_threads=False):
+                        yield batch.filter(pc.equal(batch[column], value))
+
+
+def versions_by(batches: Iterable[pa.RecordBatch], column: str) -> dict[str, str]:
+    """A digest of the rows of each value of a column by which the rows are sorted."""
+    digests: dict[str, RowDigest] = {}
+    for batch in batches:
+        for value in pc.unique(batch[column]).to_pylist():
+            mine = batch.filter(pc.equal(batch[column], value))
+            digests.setdefault(value, RowDigest(batch.schema)).update(mine)
+    return {value: digest.hexdigest() for value, digest in digests.items()}
+
+
+def _read_file(path: str, storage_options: Mapping[str, Any], columns: list[str] | None) -> pa.Table:
+    with fsspec.open(path, "rb", **storage_options) as file, pq.ParquetFile(file) as parquet:
+        return parquet.read(columns=columns, use_threads=False)
+
+
+def _row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Gather small batches, so that a file is not a thousand row groups; memory stays bounded by one group."""
+    held: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        if not batch.schema.equals(schema):
+            raise TypeError(f"a stage gave columns {batch.schema.names}, but declares {schema}")
+        held.append(batch)
+        rows += batch.num_rows
+        if rows >= ROW_GROUP:
+            yield pa.Table.from_batches(held, schema)
+            held, rows = [], 0
+    if held:
+        yield pa.Table.from_batches(held, schema)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,82 @@
+"""Stages that workers import by name: small work, and every way to fail."""
+
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from metaclip_dagster.schemas import writes
+
+NUMBERS = pa.schema([("number", pa.uint64())])
+
+
+@writes(NUMBERS)
+def count_up(start: int, *, step: int = 1, dropped: Counter[str], seen: Counter[str]) -> Iterator[pa.RecordBatch]:
+    """A hundred numbers from `start`, in two batches."""
+    for first in (start, start + 50 * step):
+        numbers = range(first, first + 50 * step, step)
+        yield pa.RecordBatch.from_arrays([pa.array(numbers, pa.uint64())], schema=NUMBERS)
+    dropped["odd"] += 1
+    seen["numbers"] += 100
+
+
+@writes(NUMBERS)
+def count_slowly(start: int, *, dropped: Counter[str], seen: Counter[str]) -> Iterator[pa.RecordBatch]:
+    """The same, but there is time to kill it."""
+    for batch in count_up(start, dropped=dropped, seen=seen):
+        time.sleep(0.2)
+        yield batch
+
+
+@writes(NUMBERS)
+def die_once(start: int, flag: str) -> Iterator[pa.RecordBatch]:
+    """Kill the worker in mid-shard the first time: SIGKILL, as the kernel does when memory runs out."""
+    for batch in count_up(start, dropped=Counter(), seen=Counter()):
+        yield batch
+        if flag and not Path(flag).exists():
+            Path(flag).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@writes(NUMBERS)
+def misbehave(start: int, how: str) -> Iterator[pa.RecordBatch]:
+    """Do what `how` says: die every time, raise a final or a passing error, run too long, give wrong columns."""
+    if how == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "raise":
+        raise ValueError(f"shard from {start} is broken; mend it")
+    if how == "pass":
+        raise OSError("the disk hiccupped")
+    if how == "hang":
+        time.sleep(60)
+    yield from count_up(start, dropped=Counter(), seen=Counter())
+    if how == "columns":
+        yield pa.record_batch({"other": pa.array([1])})
+    if how == "late":
+        raise ValueError("failed after half of the rows were written")
+
+
+@writes(pa.schema([("module", pa.string())]))
+def list_modules(start: int) -> pa.Table:
+    """Names of the modules that this worker has imported."""
+    del start
+    return pa.table({"module": pa.array(sorted(sys.modules), pa.string())})
+
+
+@writes(NUMBERS)
+def use_state(start: int, *, state: int) -> pa.Table:
+    """The process that built the state, and the one that runs."""
+    del start
+    return pa.table({"number": pa.array([state, os.getpid()], pa.uint64())})
+
+
+def build_state(path: str) -> int:
+    """Leave a mark for each time it is built, and say who built it."""
+    with Path(path).open("a", encoding="utf-8") as file:
+        file.write(f"{os.getpid()}\n")
+    return os.getpid()

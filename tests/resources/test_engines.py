@@ -1,0 +1,259 @@
+"""Nothing lost, nothing doubled, whatever dies: laws of the seam."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow as pa
+import pytest
+
+from resources.engines import (
+    Engine,
+    InlineEngine,
+    Job,
+    LocalEngine,
+    Shard,
+    ShardReport,
+    defer,
+    drive,
+    run_shard,
+    version_of,
+)
+from resources.tables import TableStore, read_table
+from tests.resources import stages
+
+ENGINES: dict[str, Callable[[], Engine]] = {"inline": InlineEngine, "local": lambda: LocalEngine(2)}
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Engine:
+    return ENGINES[request.param]()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> TableStore:
+    return TableStore(str(tmp_path / "lake"), "numbers", "all")
+
+
+def job_of(stage: Callable[..., Any], store: TableStore, **parts: Any) -> Job:
+    return Job(stage, stage.writes, store, **parts)  # type: ignore[attr-defined]  # set by @writes
+
+
+def shards_of(num_shards: int, **inputs: Any) -> list[Shard]:
+    return [Shard(f"{k:05d}", {"start": 1000 * k, **inputs}) for k in range(num_shards)]
+
+
+def numbers(reports: list[ShardReport], store: TableStore) -> list[int]:
+    paths = [store.path(r.manifest) for r in sorted(reports, key=lambda r: r.key) if r.manifest]
+    read: list[int] = read_table(paths, {})["number"].to_pylist()
+    return read
+
+
+def data_files(store: TableStore) -> list[Path]:
+    return sorted(Path(store.root, "numbers", "all", "data").glob("*"))
+
+
+def test_every_engine_gives_what_a_loop_gives_and_a_second_run_reuses_it(engine: Engine, store: TableStore) -> None:
+    job = job_of(stages.count_up, store)
+    reports = list(drive(engine, job, shards_of(6)))
+    assert {report.status for report in reports} == {"done"}
+    assert numbers(reports, store) == [1000 * k + i for k in range(6) for i in range(100)]
+    assert all(r.manifest and r.manifest.dropped == {"odd": 1} and r.manifest.seen == {"numbers": 100} for r in reports)
+    again = list(drive(InlineEngine(), job, shards_of(6)))
+    assert {report.status for report in again} == {"reused"}
+    assert numbers(again, store) == numbers(reports, store)
+    assert len(data_files(store)) == 6
+
+
+def test_a_killed_worker_costs_its_shard_one_attempt_and_no_other(store: TableStore, tmp_path: Path) -> None:
+    shards = [
+        Shard(s.key, {**s.inputs, "flag": str(tmp_path / "flag") if s.key == "00005" else ""}) for s in shards_of(12)
+    ]
+    reports = list(drive(LocalEngine(2), job_of(stages.die_once, store), shards))
+    assert {report.status for report in reports} == {"done"}
+    assert {r.key: r.attempts for r in reports if r.attempts > 1} == {"00005": 2}
+    assert numbers(reports, store) == [1000 * k + i for k in range(12) for i in range(100)]
+
+
+def test_a_poison_shard_and_one_that_raises_fail_alone_and_are_named(store: TableStore) -> None:
+    how = {"00001": "die", "00003": "raise", "00004": "pass"}
+    shards = [Shard(s.key, {**s.inputs, "how": how.get(s.key, "")}) for s in shards_of(6)]
+    reports = {r.key: r for r in drive(LocalEngine(2), job_of(stages.misbehave, store), shards, retries=1)}
+    assert {key for key, report in reports.items() if report.status == "failed"} == set(how)
+    assert "the worker was lost" in reports["00001"].error
+    assert "shard from 3000 is broken; mend it" in reports["00003"].error
+    assert {key: reports[key].attempts for key in how} == {"00001": 2, "00003": 1, "00004": 2}
+
+
+def test_a_shard_that_runs_past_its_time_is_lost_alone(store: TableStore) -> None:
+    shards = [Shard(s.key, {**s.inputs, "how": "hang" if s.key == "00000" else ""}) for s in shards_of(3)]
+    reports = {
+        r.key: r for r in drive(LocalEngine(2, shard_timeout=2.0), job_of(stages.misbehave, store), shards, retries=0)
+    }
+    assert [report.status for _, report in sorted(reports.items())] == ["failed", "done", "done"]
+    assert "TimeoutError" in reports["00000"].error
+
+
+def test_a_cancelled_run_ends_its_workers_and_the_next_takes_up_what_was_committed(store: TableStore) -> None:
+    job, shards = job_of(stages.count_slowly, store), shards_of(10)
+    running = drive(LocalEngine(2), job, shards)
+    done = [next(running) for _ in range(3)]
+    running.close()
+    workers = [p for p in psutil.Process().children(recursive=True) if p.name() == "python" and "run_shard" in str(p)]
+    assert not workers
+    again = list(drive(LocalEngine(2), job, shards))
+    assert {r.status for r in again if r.key in {d.key for d in done}} == {"reused"}
+    assert numbers(again, store) == [1000 * k + i for k in range(10) for i in range(100)]
+
+
+def test_a_late_second_attempt_loses_and_leaves_nothing(store: TableStore) -> None:
+    job, [shard] = job_of(stages.count_up, store), shards_of(1)
+    fingerprint = job.fingerprint(shard)
+    first = run_shard(job, shard).manifest
+    assert first
+    late = store.commit(shard.key, fingerprint, job.schema, stages.count_up(7, dropped=_nothing(), seen=_nothing()))
+    assert len(data_files(store)) == 2
+    winner = store.publish(type(first)(shard.key, fingerprint, *late))
+    assert winner == first
+    assert [path.name for path in data_files(store)] == [first.file.split("/")[1]]
+
+
+def _nothing() -> Any:
+    from collections import Counter
+
+    return Counter()
+
+
+@pytest.mark.parametrize("how", ["columns", "late"])
+def test_a_stage_that_fails_midway_leaves_no_file(how: str, store: TableStore) -> None:
+    report = run_shard(job_of(stages.misbehave, store), Shard("0", {"start": 0, "how": how}))
+    assert report.status == "failed"
+    assert data_files(store) == []
+
+
+def test_a_full_disk_fails_the_shard_with_its_reason_and_leaves_nothing_readable(store: TableStore) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        report = run_shard(job_of(stages.count_up, store), shards_of(1)[0])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert report.status == "failed"
+    assert "File too large" in report.error
+    assert data_files(store) == []
+    assert run_shard(job_of(stages.count_up, store), shards_of(1)[0]).status == "done"
+
+
+def test_state_is_built_once_a_worker(store: TableStore, tmp_path: Path) -> None:
+    mark = tmp_path / "built"
+    job = job_of(stages.use_state, store, setup={"state": defer(stages.build_state, str(mark))})
+    reports = list(drive(LocalEngine(2), job, shards_of(8)))
+    read = numbers(reports, store)
+    assert all(builder == runner for builder, runner in zip(read[::2], read[1::2], strict=True))
+    built = mark.read_text().split()
+    assert len(built) == len(set(built)) <= 2
+
+
+def test_what_changes_an_answer_changes_the_fingerprint(store: TableStore) -> None:
+    [shard] = shards_of(1)
+    job = job_of(stages.count_up, store)
+    others = [
+        job_of(stages.count_slowly, store).fingerprint(shard),
+        job_of(stages.count_up, store, options={"step": 2}).fingerprint(shard),
+        job_of(stages.count_up, store, setup={"state": defer(stages.build_state, "x")}).fingerprint(shard),
+        job_of(stages.count_up, store, setup={"state": defer(stages.build_state, "y")}).fingerprint(shard),
+        job_of(stages.count_up, store, salt="1").fingerprint(shard),
+        job.fingerprint(Shard(shard.key, {"start": 1})),
+    ]
+    assert len({job.fingerprint(shard), *others}) == 1 + len(others)
+    assert job.fingerprint(Shard("another name", shard.inputs)) == job.fingerprint(shard)
+
+
+def test_the_version_of_a_deferred_call_follows_its_arguments_unless_declared() -> None:
+    inner = defer(stages.build_state, "x")
+    assert version_of(defer(sorted, inner)) == version_of(defer(sorted, defer(stages.build_state, "x")))
+    assert version_of(defer(sorted, inner)) != version_of(defer(sorted, defer(stages.build_state, "y")))
+    assert version_of({"a": inner}) != version_of({"b": inner})
+
+
+def test_workers_import_no_dagster_even_under_a_main_module_that_does(tmp_path: Path) -> None:
+    program = tmp_path / "main.py"
+    program.write_text(
+        textwrap.dedent(f"""
+        import dagster
+        from resources.engines import *
+        from resources.tables import *
+        from tests.resources import stages
+        if __name__ == "__main__":
+            store = TableStore({str(tmp_path / "lake")!r}, "modules", "all")
+            job = Job(stages.list_modules, stages.list_modules.writes, store)
+            shards = [Shard(str(k), {{"start": k}}) for k in range(2)]
+            reports = list(drive(LocalEngine(2), job, shards))
+            for report in reports:
+                print(*read_table([store.path(report.manifest)], {{}})["module"].to_pylist(), sep="\\n")
+        """),
+        encoding="utf-8",
+    )
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(
+        [sys.executable, str(program)],
+        env=environment,
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    modules = set(done.stdout.split())
+    assert "resources.engines" in modules
+    assert not {name for name in modules if name.split(".")[0] in {"dagster", "torch", "nltk"}}
+
+
+def test_a_killed_driver_leaves_no_worker_behind(tmp_path: Path) -> None:
+    program = tmp_path / "main.py"
+    program.write_text(
+        textwrap.dedent(f"""
+        from resources.engines import *
+        from resources.tables import *
+        from tests.resources import stages
+        if __name__ == "__main__":
+            store = TableStore({str(tmp_path / "lake")!r}, "numbers", "all")
+            job = Job(stages.count_slowly, stages.count_slowly.writes, store)
+            for report in drive(LocalEngine(2), job, [Shard(str(k), {{"start": k}}) for k in range(100)]):
+                print("done", flush=True)
+        """),
+        encoding="utf-8",
+    )
+    root = Path(__file__).parents[2]
+    driver = subprocess.Popen(
+        [sys.executable, str(program)], env={**os.environ, "PYTHONPATH": str(root)}, cwd=root, stdout=subprocess.PIPE
+    )
+    with driver:
+        assert driver.stdout
+        assert driver.stdout.readline() == b"done\n"
+        family = psutil.Process(driver.pid).children(recursive=True)
+        driver.kill()
+    for _ in _seconds(20):
+        if not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in family):
+            break
+    else:
+        pytest.fail(f"still there: {family}")
+    assert pa.__version__
+
+
+def _seconds(limit: float) -> Iterator[float]:
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        yield end - time.monotonic()
+        time.sleep(0.1)
