@@ -1,0 +1,1 @@
+"""The Dagster graph: one short function a table."""

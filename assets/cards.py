@@ -1,0 +1,105 @@
+"""What balancing did, for people."""
+
+import base64
+from collections import Counter
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+
+from assets.partitions import THRESHOLDS, thresholds
+from assets.pool import thresholds_of
+from metaclip_dagster.balancing import count_sizes, language_thresholds, parse_threshold
+from metaclip_dagster.reporting import (
+    Pairs,
+    count_pairs,
+    count_scores,
+    count_subset,
+    describe_subset,
+    plot_counts,
+    plot_shares,
+    plot_sizes,
+    render_card,
+)
+from resources.deployments import deployment
+from resources.lake import Lake
+from resources.reports import Reports
+from resources.tables import PartitionManifest
+
+CURVE_POINTS = 60
+
+
+@dg.asset(
+    partitions_def=thresholds,
+    deps=["subsets", "entry_counts", "entries"],
+    group_name="curation",
+    kinds={"html"},
+)
+def data_cards(context: dg.AssetExecutionContext, lake: Lake, reports: Reports) -> dg.MaterializeResult:
+    """What balancing at t did to the distribution: a page for people, and the same as JSON."""
+    t = context.partition_key
+    card, plots = make_card(lake, t)
+    page, data = reports.write(f"data_card_t_{t}", render_card(card, plots), card)
+    told = {"pairs_of_pool": card["pairs"]["pool"], "pairs": card["pairs"]["subset"]}
+    paths = {"page": dg.MetadataValue.path(str(page)), "json": dg.MetadataValue.path(str(data))}
+    drawn = {f"plot_{name}": image(plot, name) for name, plot in plots.items()}
+    return dg.MaterializeResult(metadata={**told, **paths, **drawn})
+
+
+def image(png: bytes, name: str) -> dg.MarkdownMetadataValue:
+    """A plot of ours inline in the UI; never anything that a crawl brought."""
+    return dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})")
+
+
+def make_card(lake: Lake, t: str) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The data card of D(t) and its plots, from what the lake holds."""
+    subset = lake.manifest("subsets", t)
+    snapshots = sorted({shard.key.rsplit("/", 1)[0] for shard in subset.shards})
+    counts, entries = lake.read("entry_counts"), lake.read("entries")
+    before = counts["entry_count"].to_numpy()
+    after = count_subset(lake.stream("subsets", [t])(), len(entries))
+    card = describe_subset(
+        t=t,
+        thresholds=thresholds_of(lake, t),
+        entries=entries,
+        entry_counts=counts,
+        subset_counts=after,
+        pool=Pairs(
+            count_pairs(lake.stream("admissions", snapshots)(), "language"),
+            {key: lake.manifest("admissions", key).rows for key in snapshots},
+        ),
+        subset=Pairs(*(count_pairs(lake.stream("subsets", [t])(), column) for column in ("language", "snapshot"))),
+        stages=_stages(lake, snapshots, subset),
+        language_scores=count_scores(lake.stream("matches", snapshots)()),
+        provenance={"snapshots": ", ".join(snapshots), **_versions(lake, snapshots[0], subset)},
+    )
+    drawn = {"counts": plot_counts(before, after, t), "shares": plot_shares(before, after)}
+    return card, drawn | {"sizes": _plot_sizes(lake, counts, snapshots)}
+
+
+def _stages(lake: Lake, snapshots: list[str], subset: PartitionManifest) -> list[dict[str, Any]]:
+    """Rows that each stage gave and what it dropped, over the snapshots of the pool."""
+    told: list[dict[str, Any]] = []
+    for table in ("pairs", "matches", "admissions"):
+        made = [lake.manifest(table, key) for key in snapshots]
+        told.append({"stage": table, "rows": sum(manifest.rows for manifest in made)})
+        for tally in ("dropped", "seen"):
+            told[-1][tally] = sum((manifest.total(tally) for manifest in made), Counter[str]())
+    pool = told[-1]["rows"]
+    told[-1]["dropped"] = Counter(lake.read("exclusions")["reason"].to_pylist())
+    return [*told, {"stage": "subset", "rows": subset.rows, "dropped": {"balanced_away": pool - subset.rows}}]
+
+
+def _versions(lake: Lake, snapshot: str, subset: PartitionManifest) -> dict[str, str]:
+    versions = {name: lake.manifest(name).version for name in ("entries", "exclusions", "entry_counts")}
+    return {**versions, "subset": subset.version, "seed": lake.manifest("admissions", snapshot).inputs["seed"]}
+
+
+def _plot_sizes(lake: Lake, counts: pa.Table, snapshots: list[str]) -> bytes:
+    largest = max(2, int(counts["entry_count"].to_numpy().max()))
+    curve = [float(t) for t in np.geomspace(1, largest, CURVE_POINTS)]
+    rungs = [parse_threshold(t) for t in THRESHOLDS]
+    held_to = [language_thresholds(counts, t, reference=deployment().reference_language) for t in [*curve, *rungs]]
+    sizes = count_sizes(lake.stream("admissions", snapshots)(), held_to)
+    return plot_sizes(curve, sizes[:CURVE_POINTS], dict(zip(THRESHOLDS, sizes[CURVE_POINTS:], strict=True)))

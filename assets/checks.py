@@ -1,0 +1,70 @@
+"""The laws that are checked whenever a partition is made; those that block keep wrong data from flowing on."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+import pyarrow.compute as pc
+
+from resources.lake import Lake
+from resources.tables import PartitionManifest
+
+
+def check_specs(asset: str, *checks: Callable[..., dg.AssetCheckResult]) -> list[dg.AssetCheckSpec]:
+    """Declare checks of an asset by the functions that make them; all of them block."""
+    return [
+        dg.AssetCheckSpec(check.__name__, asset=asset, blocking=True, description=(check.__doc__ or "").split("\n")[0])
+        for check in checks
+    ]
+
+
+def no_empty_snapshot(made: PartitionManifest) -> dg.AssetCheckResult:
+    """The snapshot gave at least one row, and no shard of it failed unnoticed."""
+    return _verdict("no_empty_snapshot", made.rows > 0, rows=made.rows, failed_shards=len(made.failed))
+
+
+def no_empty_list(made: PartitionManifest) -> dg.AssetCheckResult:
+    """The list has at least one entry."""
+    return _verdict("no_empty_list", made.rows > 0, rows=made.rows)
+
+
+def few_broken_records(made: PartitionManifest, broken: Collection[str], bound: float) -> dg.AssetCheckResult:
+    """The share of the archives' records that could not be read is under the bound."""
+    dropped = made.total("dropped")
+    lost = sum(dropped[reason] for reason in broken)
+    records = lost + made.total("seen")["records"]
+    share = lost / records if records else 1.0
+    return _verdict("few_broken_records", share <= bound, broken=lost, records=records, share=share, bound=bound)
+
+
+def no_pair_twice(judged: PartitionManifest, made: PartitionManifest) -> dg.AssetCheckResult:
+    """Without the excluded ones, the pool holds each pair once."""
+    seen = judged.total("seen")
+    passed = seen["places"] - made.rows == seen["distinct_pairs"]
+    return _verdict("no_pair_twice", passed, excluded=made.rows, **seen)
+
+
+def counts_add_up(lake: Lake, snapshots: Sequence[str]) -> dg.AssetCheckResult:
+    """The counts sum to the matches of the pool, and as many pairs were counted as the pool has."""
+    seen = sum((lake.manifest("snapshot_counts", key).total("seen") for key in snapshots), Counter[str]())
+    pairs = sum(lake.manifest("matches", key).rows for key in snapshots) - lake.manifest("exclusions").rows
+    counted = pc.sum(lake.read("entry_counts")["entry_count"]).as_py() or 0
+    passed = counted == seen["matches"] and seen["pairs"] == pairs
+    return _verdict("counts_add_up", passed, sum_of_counts=counted, pairs_of_pool=pairs, **seen)
+
+
+def every_pair_admitted(lake: Lake, snapshot: str, made: PartitionManifest) -> dg.AssetCheckResult:
+    """Every pair of the snapshot's share of the pool has its admitted_at."""
+    excluded = next((s.rows for s in lake.manifest("exclusions").shards if s.key == snapshot), 0)
+    pool = lake.manifest("matches", snapshot).rows - excluded
+    return _verdict("every_pair_admitted", made.rows == pool, admitted=made.rows, pairs_of_pool=pool)
+
+
+def subsets_nested(strays: Mapping[str, int]) -> dg.AssetCheckResult:
+    """D of a smaller t lies inside D of a larger one, for the neighbours of this one that are made."""
+    return _verdict("subsets_nested", not any(strays.values()), strays=dict(strays))
+
+
+def _verdict(name: str, passed: bool, **told: Any) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(check_name=name, passed=bool(passed), metadata=told)

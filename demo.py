@@ -1,0 +1,87 @@
+"""The main job on the sample: from two crawls to balanced subsets, every step a Dagster run that `make ui` shows."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from assets.partitions import THRESHOLDS, register_snapshots
+from definitions import bind
+from resources.common_crawl import CommonCrawl
+from resources.deployments import Deployment, deployment
+from resources.lake import Lake
+
+STAGES = {"pairs": "parsed", "matches": "matched, in English", "admissions": "in the pool, none twice"}
+
+
+def run(where: Deployment, num_snapshots: int = 2) -> None:
+    """Put the crawl's oldest snapshots into the pool and make everything up to the data cards; what holds is reused."""
+    lake, common_crawl = Lake(root=where.lake), CommonCrawl(root=where.crawl, snapshot_pattern=where.snapshot_pattern)
+    keys = list(reversed(common_crawl.snapshots()))[:num_snapshots]
+    with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
+        register_snapshots(instance, common_crawl, keys)
+        for names, partitions in steps(keys):
+            for partition in partitions:
+                started = time.monotonic()
+                made = materialize(bind(where), instance, names, partition)
+                told = [partition, *names, f"{time.monotonic() - started:.1f} s", _reused(made)]
+                print("  ".join(filter(None, told)), flush=True)
+    _print_summary(lake, keys)
+    print(f"\nData cards: {', '.join(str(where.reports / f'data_card_t_{t}.html') for t in THRESHOLDS)}")
+
+
+def steps(keys: Sequence[str]) -> list[tuple[list[str], Sequence[str | None]]]:
+    """Which assets are made together and for which partitions, in order."""
+    return [
+        (["wordnet_synsets", "wikipedia_unigrams", "wikipedia_bigrams", "wikipedia_titles", "entries"], [None]),
+        (["pairs", "matches"], keys),
+        (["exclusions", "entry_counts"], [None]),
+        (["admissions"], keys),
+        (["subsets", "data_cards"], THRESHOLDS),
+    ]
+
+
+def materialize(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    names: Sequence[str],
+    partition: str | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> dg.ExecuteInProcessResult:
+    """One Dagster run of these assets; raises what the first that fails raised, a blocking check's failure included."""
+    quiet = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
+    job = definitions.resolve_implicit_global_asset_job_def()
+    keys = [dg.AssetKey(name) for name in names]
+    settings = {**quiet, **(config or {})}
+    return job.execute_in_process(instance=instance, asset_selection=keys, partition_key=partition, run_config=settings)
+
+
+def _reused(made: dg.ExecuteInProcessResult) -> str:
+    metadata = [event.materialization.metadata for event in made.get_asset_materialization_events()]
+    shards = [(told["shards"].value, told["reused_shards"].value) for told in metadata if "shards" in told]
+    return "reused" if shards and all(total == reused for total, reused in shards) else ""
+
+
+def _print_summary(lake: Lake, keys: Sequence[str]) -> None:
+    """Pairs per stage and snapshot, and |D(t)| per t."""
+    rows = [["pairs", *keys, "in all"]]
+    for stage, says in STAGES.items():
+        counts = [lake.manifest(stage, key).rows for key in keys]
+        rows.append([says, *(f"{count:,}" for count in counts), f"{sum(counts):,}"])
+    pool = sum(lake.manifest("admissions", key).rows for key in keys)
+    sizes = [(t, lake.manifest("subsets", t).rows) for t in THRESHOLDS]
+    _print_table(rows)
+    _print_table([["t", "|D(t)|", "of the pool"], *([t, f"{size:,}", f"{size / pool:.1%}"] for t, size in sizes)])
+
+
+def _print_table(rows: list[list[str]]) -> None:
+    print()
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        _, *numbers = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join([row[0].ljust(widths[0]), *numbers]))
+
+
+if __name__ == "__main__":
+    run(deployment())

@@ -1,0 +1,30 @@
+"""One mini sample and one finished run over it, for every test that only reads them."""
+
+from pathlib import Path
+
+import pytest
+
+import demo
+from resources.deployments import Deployment
+from resources.lake import Lake
+from tests.mini import build_mini, mini_deployment
+
+
+@pytest.fixture(scope="session")
+def mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The mini sample, two archives a snapshot."""
+    return build_mini(tmp_path_factory.mktemp("mini") / "sample", num_files=2)
+
+
+@pytest.fixture(scope="session")
+def made(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    """A deployment in which the demo ran undisturbed over the mini sample; not to be changed."""
+    where = mini_deployment(mini, tmp_path_factory.mktemp("made"))
+    demo.run(where)
+    return where
+
+
+@pytest.fixture(scope="session")
+def lake(made: Deployment) -> Lake:
+    """The lake of that run."""
+    return Lake(root=made.lake)

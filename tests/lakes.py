@@ -1,0 +1,30 @@
+"""What a lake holds, as digests that do not know of shards, order, times and paths."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from assets.partitions import THRESHOLDS
+from resources.digests import table_digest
+from resources.lake import WHOLE, Lake
+
+KEYS = {
+    "entries": ["entry_id"],
+    "pairs": ["pair_id", "warc", "offset"],
+    "matches": ["pair_id", "language_score"],
+    "entry_counts": ["entry_id"],
+    "admissions": ["pair_id"],
+    "subsets": ["pair_id"],
+}
+
+
+def digests(lake: Lake, snapshots: Sequence[str], *tables: str) -> dict[str, str]:
+    """A digest of each table over all its partitions, rows sorted by a key."""
+    partitions = {"entries": [WHOLE], "entry_counts": [WHOLE], "subsets": THRESHOLDS}
+    found = {}
+    for name in tables or KEYS:
+        for partition in partitions.get(name, ["all snapshots"]):
+            of = [partition] if name in partitions else list(snapshots)
+            read = [lake.read(name, [key]) for key in of]
+            found[f"{name} {partition}"] = table_digest([pa.table(table) for table in read], *KEYS[name])
+    return found
