@@ -125,6 +125,7 @@ def admissions(context: dg.AssetExecutionContext, config: Balancing, lake: Lake,
     deps=[
         dg.AssetDep("admissions", partition_mapping=all_snapshots),
         dg.AssetDep("pairs", partition_mapping=all_snapshots),
+        dg.AssetDep("matches", partition_mapping=all_snapshots),
         "entry_counts",
     ],
     group_name="curation",

@@ -14,7 +14,7 @@ from metaclip_dagster.matching import build_matcher
 from resources.deployments import deployment
 from resources.engines import Deferred, defer, version_of
 from resources.lake import Lake
-from resources.language_id import load_identifier
+from resources.language_id import MODEL, load_identifier
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,10 @@ class Pool:
 
 def matching_setup(lake: Lake) -> dict[str, Deferred]:
     """What every worker matches with."""
-    return {"matcher": defer(build_matcher, lake.table("entries")), "identify": defer(load_identifier)}
+    return {
+        "matcher": defer(build_matcher, lake.table("entries")),
+        "identify": Deferred(load_identifier, declared=MODEL),
+    }
 
 
 def drawing_setup(lake: Lake) -> dict[str, Deferred]:

@@ -52,10 +52,10 @@ class Deployment:
 
     @property
     def dagster_home(self) -> Path:
-        """Runs, events and schedules of this deployment; made, with the project's dagster.yaml, when it is missing."""
+        """Runs, events and schedules of this deployment; made if missing, its dagster.yaml always the project's own."""
         home = self.home / "dagster_home"
         home.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(REPOSITORY / "dagster.yaml", home / "dagster.yaml")
+        shutil.copyfile(REPOSITORY / "resources" / "dagster.yaml", home / "dagster.yaml")
         return home
 
 

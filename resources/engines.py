@@ -188,7 +188,7 @@ class LocalEngine:
         context = _LeanForkServer()
         context.set_forkserver_preload(["resources.engines"])
         self._workers, self._timeout = workers, shard_timeout
-        self._pool = ProcessPool(workers, context=context)
+        self._pool = ProcessPool(workers, context=context, initializer=_leave_the_terminal)
 
     def slots(self) -> int:
         """Twice the workers, so that none waits for the driver."""
@@ -247,6 +247,11 @@ def drive(engine: Engine, job: Job, shards: Sequence[Shard], *, retries: int = 2
 def _kept(call: bytes) -> Any:
     deferred: Deferred = pickle.loads(call)  # noqa: S301  # made by run_shard in this very process
     return deferred()
+
+
+def _leave_the_terminal() -> None:
+    """Give the worker's main module a file: DuckDB takes one without for a terminal, and draws progress bars there."""
+    sys.modules["__main__"].__file__ = __file__
 
 
 _MAIN = threading.Lock()

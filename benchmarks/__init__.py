@@ -1,0 +1,1 @@
+"""What the claims of speed rest on: one file a claim, run as `python -m benchmarks.bench_X`."""

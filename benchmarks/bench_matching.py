@@ -1,0 +1,152 @@
+"""Time the automaton against pyahocorasick as one would first write it, and show that its memory is flat.
+
+python -m benchmarks.bench_matching [--entries F] [--texts F] [--limit N] [--json]
+
+--entries  one entry a line (.txt or .txt.gz); --texts  a Parquet file with a column `text`; without them and without
+the larger files that are not tracked, the names of WordNet and the texts of the sample
+Times are CPU time of one process, chunks of texts in turn through both; equal answers are asserted on every chunk.
+"""
+
+import gzip
+import time
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import ahocorasick
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.inputs import SHARED, write_sample
+from benchmarks.measure import Floats, Row, flat, in_fresh_process, options, print_rows, resident_mb, row, take_turns
+from metaclip_dagster.matching import build_matcher, match_entries, why_unmatchable
+from metaclip_dagster.schemas import ENTRIES
+from metaclip_dagster.spacing import spaced
+from resources.language_id import load_identifier
+
+BENCH = SHARED / "bench"
+NUM_TEXTS_A_CHUNK = 8192
+
+
+def main() -> None:
+    """Print what was measured."""
+    parser = options(__doc__)
+    parser.add_argument("--entries", type=Path, default=BENCH / "entries_500k.txt.gz")
+    parser.add_argument("--texts", type=Path, default=BENCH / "texts_300k.parquet")
+    parser.add_argument("--limit", type=int, help="read so many texts only")
+    args = parser.parse_args()
+    with TemporaryDirectory() as folder:
+        if BENCH in args.entries.parents and BENCH in args.texts.parents and not BENCH.exists():
+            rows = measure(*write_sample(Path(folder)), args.limit, "the sample")
+        else:
+            rows = measure(args.entries, args.texts, args.limit, f"{args.entries.name}, {args.texts.name}")
+    print_rows(rows, args.json)
+
+
+def measure(entries: Path, texts: Path, limit: int | None, source: str) -> list[Row]:
+    """Give the rows; what is said of memory comes from fresh processes, started while this one is small."""
+    for path in (entries, texts):
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is not there; name another with --entries and --texts")
+    plain_s, plain_mb = in_fresh_process(_cost_of_building, entries, False)
+    tuned_s, tuned_mb = in_fresh_process(_cost_of_building, entries, True)
+    once, ten_times = in_fresh_process(_peaks, entries, texts, limit)
+    plain_us, tuned_us = _time_chunks(entries, texts, limit)
+    low, median, high = np.quantile(plain_us / tuned_us, [0.25, 0.5, 0.75])
+    num_texts = min(pq.read_metadata(texts).num_rows, limit or (1 << 62))
+    told = f"{source}: {len(_read_entries(entries)):,} entries, {num_texts:,} texts"
+    rows = [
+        row("matching", np.median(tuned_us), "us/text", np.median(plain_us), median),
+        row("matching, lower quartile of the ratio", low, "x", 1.0, low),
+        row("matching, upper quartile of the ratio", high, "x", 1.0, high),
+        row("building, checks of ENTRIES included", tuned_s, "s", plain_s, plain_s / tuned_s),
+        row("memory once built", tuned_mb, "MB", plain_mb, plain_mb / tuned_mb),
+        flat("peak memory of ten times the texts", once, ten_times),
+    ]
+    return [{**one, "input": told} for one in rows]
+
+
+def _read_entries(path: Path) -> list[str]:
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return data.decode("utf-8").removesuffix("\n").split("\n")
+
+
+def _build_plain(entries: list[str]) -> ahocorasick.Automaton:
+    automaton = ahocorasick.Automaton()
+    for i, entry in enumerate(entries):
+        automaton.add_word(f" {entry} ", (i, entry))
+    automaton.make_automaton()
+    return automaton
+
+
+def _match_plain(automaton: ahocorasick.Automaton, texts: list[str]) -> list[list[int]]:
+    return [sorted({i for _, (i, _) in automaton.iter(spaced(text))}) for text in texts]
+
+
+def _table_of(entries: list[str]) -> pa.Table:
+    ids, same = pa.array(range(len(entries)), pa.uint32()), ["en"] * len(entries)
+    return pa.table([ids, entries, same, same, ids, [why_unmatchable(entry) for entry in entries]], schema=ENTRIES)
+
+
+def _cost_of_building(path: Path, tuned: bool) -> tuple[float, float]:
+    """CPU seconds and resident megabytes, from the entries in the form that each takes."""
+    entries = _read_entries(path)
+    build = partial(build_matcher, _table_of(entries)) if tuned else partial(_build_plain, entries)
+    start, before = time.process_time(), resident_mb()
+    built = build()
+    seconds = time.process_time() - start
+    assert built
+    return seconds, resident_mb() - before
+
+
+def _peaks(entries: Path, texts: Path, limit: int | None) -> tuple[float, float]:
+    """Resident megabytes at most while the stage runs over a tenth of the texts, then ten times over that."""
+    num_texts = (pq.read_metadata(texts).num_rows if limit is None else limit) // 10
+    matcher, identify = build_matcher(_table_of(_read_entries(entries))), load_identifier()
+    once, ten_times = (
+        max(
+            resident_mb()
+            for _ in match_entries(
+                _stream(texts, num_texts, times), matcher=matcher, identify=identify, dropped=Counter()
+            )
+        )
+        for times in (1, 10)
+    )
+    return once, ten_times
+
+
+def _stream(path: Path, num_texts: int, times: int) -> Iterator[pa.RecordBatch]:
+    for _ in range(times):
+        left = num_texts
+        for batch in pq.ParquetFile(path).iter_batches(NUM_TEXTS_A_CHUNK, columns=["text"]):
+            texts = batch["text"][:left]
+            left -= len(texts)
+            if not len(texts):
+                break
+            ids, images = pa.array(range(len(texts)), pa.uint64()), pa.array([bytes(12)] * len(texts), pa.binary(12))
+            yield pa.record_batch([ids, images, texts], ["pair_id", "image_id", "text"])
+
+
+def _time_chunks(entries_path: Path, texts_path: Path, limit: int | None) -> tuple[Floats, Floats]:
+    """Microseconds a text, plain and tuned, of each chunk."""
+    entries = _read_entries(entries_path)
+    texts = pq.read_table(texts_path, columns=["text"])["text"].combine_chunks()[:limit]
+    plain = _build_plain(entries)
+    [tuned] = build_matcher(_table_of(entries)).engines.values()
+    times = []
+    for turn, start in enumerate(range(0, len(texts), NUM_TEXTS_A_CHUNK)):
+        chunk = texts[start : start + NUM_TEXTS_A_CHUNK]
+        runs = partial(_match_plain, plain, chunk.to_pylist()), partial(tuned.match, chunk)
+        seconds, (expected, (offsets, entry_ids)) = take_turns(turn, *runs)
+        assert expected == [entry_ids[start:end].tolist() for start, end in pairwise(offsets)]
+        times.append(seconds * 1e6 / len(chunk))
+    plain_us, tuned_us = np.transpose(times)
+    return plain_us, tuned_us
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""What benchmarks run on: the tracked sample's archives, texts and names, and made-up pools of any size."""
+
+import gzip
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from metaclip_dagster.parsing import parse_wat
+from metaclip_dagster.schemas import ENTRIES, ENTRY_COUNTS, MATCHES, writes
+from metaclip_dagster.spacing import why_unmatchable
+from resources.deployments import SAMPLE
+from resources.tables import TableStore
+from resources.wordnet import synset_names
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+PAIRS_A_CHUNK = 65_536
+
+
+def sample_archives(kind: str = "wat", snapshot: str = "*") -> list[Path]:
+    """The sample's WATs or WARCs, in order."""
+    return sorted((SAMPLE / "crawl" / "crawl-data").glob(f"{snapshot}/segments/*/{kind}/*.gz"))
+
+
+def sample_names() -> list[str]:
+    """The distinct names of WordNet's synsets, in order."""
+    return list(dict.fromkeys(synset_names(str(SAMPLE / "nltk_data"))))
+
+
+@writes(ENTRIES)
+def sample_entries(num_entries: int) -> pa.Table:
+    """ENTRIES of the first names of WordNet; a stage, so that workers make it."""
+    names = sample_names()[:num_entries]
+    same = len(names)
+    columns = [range(same), names, ["en"] * same, ["wordnet"] * same, range(same), [why_unmatchable(n) for n in names]]
+    return pa.table([pa.array(c, f.type) for c, f in zip(columns, ENTRIES, strict=True)], schema=ENTRIES)
+
+
+def write_sample(folder: Path) -> tuple[Path, Path]:
+    """The sample as files of entries, one a line, and of texts, a Parquet file with a column `text`."""
+    entries, texts = folder / "entries.txt", folder / "texts.parquet"
+    entries.write_text("\n".join(sample_names()) + "\n", "utf-8")
+    found: list[pa.RecordBatch] = []
+    for path in sample_archives():
+        with path.open("rb") as archive:
+            found += [b.select(["text"]) for b in parse_wat(archive, name=path.name, dropped=Counter())]
+    pq.write_table(pa.Table.from_batches(found), texts)
+    return entries, texts
+
+
+def replicate(archive: Path, copies: range, to: Path) -> None:
+    """The archive so many times over, the hosts of each copy its own, so that no pair is another's.
+
+    Names of hosts keep their length, so that records keep theirs.
+    """
+    members = list(_members(archive.read_bytes()))
+    with to.open("wb") as file:
+        for copy in copies:
+            for member in members:
+                file.write(gzip.compress(member.replace(b".example", b".x%06d" % copy), 1))
+
+
+def zipf_matches(num_pairs: int, num_entries: int, seed: int = 7) -> Iterator[pa.RecordBatch]:
+    """MATCHES as head-heavy as a real pool: some 5 a pair, of which the top hundredth of entries holds two thirds."""
+    weight = np.arange(1, num_entries + 1, dtype=np.float64) ** -1.0
+    share = np.cumsum(weight) / weight.sum()
+    entry_of_rank = np.random.default_rng(seed).permutation(num_entries)
+    for start in range(0, num_pairs, PAIRS_A_CHUNK):
+        draw, num = np.random.default_rng([seed, start]), min(PAIRS_A_CHUNK, num_pairs - start)
+        pair = np.repeat(np.arange(num), 1 + draw.poisson(4.5, num))
+        rank = np.minimum(np.searchsorted(share, draw.random(len(pair)), "right"), num_entries - 1)
+        drawn = np.sort(pair * num_entries + entry_of_rank[rank])  # by pair, then by entry
+        distinct = drawn[np.append(True, drawn[1:] != drawn[:-1])]
+        pair, entry = distinct // num_entries, (distinct % num_entries).astype(np.uint32)
+        offsets = np.searchsorted(pair, np.arange(num + 1)).astype(np.int32)
+        ids = np.arange(start, start + num, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        image = np.pad(ids.view(np.uint8).reshape(num, 8), ((0, 0), (0, 4)))
+        columns = [
+            pa.array(ids),
+            pa.FixedSizeBinaryArray.from_buffers(pa.binary(12), num, [None, pa.py_buffer(image.tobytes())]),
+            pa.repeat(pa.scalar("en"), num),
+            pa.array(draw.random(num, np.float32)),
+            pa.ListArray.from_arrays(pa.array(offsets), pa.array(entry)),
+        ]
+        yield pa.RecordBatch.from_arrays(columns, schema=MATCHES)
+
+
+def write_matches(folder: Path, num_pairs: int, num_entries: int) -> str:
+    """A made-up pool as one shard, written as the lake writes it; gives its path."""
+    store = TableStore(str(folder), "matches", f"{num_pairs} pairs")
+    name, *_ = store.commit("00000", "0" * 8, MATCHES, zipf_matches(num_pairs, num_entries))
+    return str(folder / "matches" / f"{num_pairs}%20pairs" / name)
+
+
+def counts_of(entry_count: npt.NDArray[np.int64]) -> pa.Table:
+    """ENTRY_COUNTS of entries e0, e1 ..."""
+    num = len(entry_count)
+    columns = [range(num), [f"e{i}" for i in range(num)], ["en"] * num, entry_count, [[]] * num]
+    return pa.table([pa.array(c, f.type) for c, f in zip(columns, ENTRY_COUNTS, strict=True)], schema=ENTRY_COUNTS)
+
+
+def _members(data: bytes) -> Iterator[bytes]:
+    while data:
+        member = zlib.decompressobj(31)
+        yield member.decompress(data)
+        data = member.unused_data

@@ -1,0 +1,88 @@
+"""Every benchmark runs, its assertions of equal results hold, and its rows can be kept."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from benchmarks.__main__ import BENCHMARKS, keep
+from benchmarks.inputs import replicate, sample_archives, zipf_matches
+from metaclip_dagster.parsing import parse_wat
+from metaclip_dagster.schemas import MATCHES
+from tests.metaclip_dagster.archives import content, member, page_source, response, wat_record
+
+ROOT = Path(__file__).parents[2]
+POOL = ["--pairs", "3000", "--entries", "300"]
+
+
+@pytest.fixture
+def options(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
+    """What makes a benchmark small."""
+    if request.param == "matching":
+        (tmp_path / "entries.txt").write_text("red\nred apple\napple\n", "utf-8")
+        pq.write_table(pa.table({"text": ["a red apple", "no match", "apple , red"] * 100}), tmp_path / "texts.parquet")
+        return ["--entries", str(tmp_path / "entries.txt"), "--texts", str(tmp_path / "texts.parquet")]
+    if request.param == "parsing":
+        page, image = "http://h.example/a.html", {"src": "/i.png", "alt": "a red apple"}
+        wat = wat_record(content(page, [{"url": image["src"], "alt": image["alt"]}]))
+        (tmp_path / "a.wat.gz").write_bytes(member(wat))
+        (tmp_path / "a.warc.gz").write_bytes(member(response(page_source([image]), page=page)))
+        return ["--wat", str(tmp_path / "a.wat.gz"), "--warc", str(tmp_path / "a.warc.gz"), "--rounds", "2"]
+    return {"counting": POOL, "balancing": POOL, "language_id": ["--texts", "200"]}[request.param]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [(name, name) for name in BENCHMARKS if name != "graph"],
+    indirect=["options"],
+    ids=str,
+)
+def test_a_benchmark_gives_rows_with_the_five_keys(name: str, options: list[str]) -> None:
+    command = [sys.executable, "-m", f"benchmarks.bench_{name}", *options, "--json"]
+    rows = json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
+    assert rows
+    for row in rows:
+        assert {"name", "value", "unit", "baseline", "ratio"} <= set(row)
+        assert isinstance(row["value"], float)
+        assert (row["baseline"] is None) == (row["ratio"] is None)
+
+
+def test_rows_replace_the_last_ones_of_their_benchmark_only(tmp_path: Path) -> None:
+    def row(value: float) -> dict[str, object]:
+        return {"name": "it", "value": value, "unit": "s", "baseline": 10.0, "ratio": 10.0 / value, "input": "a file"}
+
+    results = tmp_path / "RESULTS.md"
+    keep(results, "matching", ["-m", "m"], [row(1.0)])
+    keep(results, "counting", ["-m", "c"], [row(2.0)])
+    before = results.read_text("utf-8")
+    assert "| it | 1 | s | 10 | 10 | 1 |" in before
+    keep(results, "matching", ["-m", "m"], [row(4.0)])
+    assert results.read_text("utf-8") == before.replace("| it | 1 | s | 10 | 10 | 1 |", "| it | 4 | s | 10 | 2.5 | 1 |")
+
+
+def test_copies_of_an_archive_share_no_pair(tmp_path: Path) -> None:
+    archive = min(sample_archives(), key=lambda path: path.stat().st_size)
+    replicate(archive, range(3), tmp_path / "three")
+    once, thrice = (_pair_ids(path) for path in (archive, tmp_path / "three"))
+    assert len(thrice) == 3 * len(once)
+
+
+def test_a_made_up_pool_holds_ascending_entries_and_is_the_same_each_time() -> None:
+    [pool] = zipf_matches(2000, 100)
+    assert pool.schema.equals(MATCHES)
+    assert all(entries == sorted(set(entries)) and entries for entries in pool["entry_ids"].to_pylist())
+    assert len(set(pool["pair_id"].to_pylist())) == 2000
+    [again] = zipf_matches(2000, 100)
+    assert pool.equals(again)
+
+
+def _pair_ids(path: Path) -> set[int]:
+    with path.open("rb") as archive:
+        batches = list(parse_wat(archive, name=path.name, dropped=Counter()))
+    return {pair_id for batch in batches for pair_id in batch["pair_id"].to_pylist()}

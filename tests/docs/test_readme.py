@@ -1,0 +1,60 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import assets.metadata
+import demo
+from resources.deployments import read_deployment
+from resources.lake import Lake
+
+ROOT = Path(__file__).parents[2]
+README = ROOT.joinpath("README.md").read_text(encoding="utf-8")
+
+
+def test_the_notebook_snippet_gives_500_pairs_without_dagster() -> None:
+    [snippet] = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    guarded = f"{snippet}\nimport sys\nassert not {{'dagster', 'torch', 'resources'}} & set(sys.modules)\n"
+    run = subprocess.run([sys.executable, "-c", guarded], cwd=ROOT, check=False, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert re.fullmatch(r"[\d,]+ pairs match, 500 are in D\(\d+\)\n", run.stdout)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_hugging_face_datasets_read_a_subset_as_it_lies_in_the_lake(tmp_path: Path) -> None:
+    from metaclip_dagster.schemas import SUBSETS
+    from resources.engines import InlineEngine, Job, Shard, drive
+    from tests.docs.stages import give_subset
+
+    store = Lake(root=str(tmp_path / "lake")).store("subsets", "20")
+    [report] = drive(InlineEngine(), Job(give_subset, SUBSETS, store), [Shard("SAMPLE-2026-01/00000", {})])
+    assert report.manifest is not None, report.error
+    from datasets import load_dataset
+
+    subset = load_dataset("parquet", data_files=[store.path(report.manifest)], split="train", cache_dir=str(tmp_path))
+    assert subset[0]["url"] == "http://h.example/dog.png"
+    assert subset[0]["text"] == "a dog"
+
+
+def test_every_file_the_readme_links_to_is_there() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_targets_the_readme_names_are_in_the_makefile() -> None:
+    makefile = ROOT.joinpath("Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"^make (\w+)", README, re.MULTILINE):
+        assert f"\n{target}:" in makefile
+
+
+def test_what_the_demo_prints_has_the_rungs_and_rows_of_the_readme() -> None:
+    printed = README[README.index("|D(t)|") :]
+    for t in read_deployment({}).thresholds:
+        assert re.search(rf"^{t} +[\d,]+ ", printed, re.MULTILINE)
+    assert all(f"\n{says} " in README for says in demo.STAGES.values())
+
+
+def test_the_config_of_own_entries_is_there() -> None:
+    assert {"own_lists", "budget"} <= set(assets.metadata.Budget.model_fields)
