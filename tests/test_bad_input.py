@@ -1,0 +1,92 @@
+"""What is off is named, blocks what follows, and leaves the lake as it was."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from shutil import copytree
+
+import dagster as dg
+import pytest
+
+import demo
+from assets.partitions import check_thresholds, register_snapshots
+from definitions import bind
+from resources.common_crawl import CommonCrawl
+from resources.deployments import Deployment, read_deployment
+from resources.lake import Lake
+from tests.mini import mini_deployment
+
+KEY = "SAMPLE-2026-01"
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as made:
+        made.add_dynamic_partitions("snapshot", [KEY])
+        yield made
+
+
+@pytest.fixture
+def broken(mini: Path, tmp_path: Path) -> Deployment:
+    """A deployment over a copy of the mini sample, to be damaged."""
+    copytree(mini, tmp_path / "mini")
+    return mini_deployment(tmp_path / "mini", tmp_path / "home")
+
+
+def archives(where: Deployment) -> list[Path]:
+    return sorted(Path(where.crawl, "crawl-data", KEY).rglob("*.wat.gz"))
+
+
+@pytest.mark.parametrize("key", ["SAMPLE-2026-99", "CC-MAIN-2024-10", "bad|key", ""])
+def test_a_snapshot_that_the_crawl_does_not_list_is_refused(key: str, mini: Path, instance: dg.DagsterInstance) -> None:
+    crawl = CommonCrawl(root=str(mini / "crawl"), snapshot_pattern=r"SAMPLE-\d{4}-\d{2}")
+    with pytest.raises(ValueError, match=r"no snapshot id of this deployment|does not list it"):
+        register_snapshots(instance, crawl, [key])
+    assert instance.get_dynamic_partitions("snapshot") == [KEY]
+
+
+@pytest.mark.parametrize("rungs", [(), ("0",), ("20", "20"), ("100", "20"), ("twenty",), ("-1", "inf")])
+def test_rungs_that_are_not_ascending_positive_numbers_are_refused(rungs: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match=r"rungs of t must|t must be"):
+        check_thresholds(rungs)
+
+
+def test_an_unknown_deployment_is_refused() -> None:
+    with pytest.raises(ValueError, match="METACLIP_DEPLOYMENT='laptop'"):
+        read_deployment({"METACLIP_DEPLOYMENT": "laptop"})
+
+
+def test_a_missing_archive_fails_its_snapshot_by_name_and_nothing_is_readable(
+    broken: Deployment, instance: dg.DagsterInstance
+) -> None:
+    gone = archives(broken)[0]
+    gone.unlink()
+    with pytest.raises(dg.Failure, match=rf"1 of 2 shards failed.*{gone.name}"):
+        demo.materialize(bind(broken), instance, ["pairs"], KEY)
+    assert Lake(root=broken.lake).finished("pairs", [KEY]) == []
+
+
+def test_a_failed_shard_under_the_bound_is_named_and_left_out(broken: Deployment, instance: dg.DagsterInstance) -> None:
+    archives(broken)[0].write_bytes(b"<html>503 Slow Down</html>")
+    demo.materialize(bind(replace(broken, max_failed_fraction=0.5)), instance, ["pairs"], KEY)
+    manifest = Lake(root=broken.lake).manifest("pairs", KEY)
+    assert [list(manifest.failed), [shard.key for shard in manifest.shards]] == [["00000"], ["00001"]]
+
+
+def test_too_many_broken_records_block_what_follows(broken: Deployment, instance: dg.DagsterInstance) -> None:
+    for path in archives(broken):
+        path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(dg.DagsterError, match="few_broken_records"):
+        demo.materialize(bind(broken), instance, ["pairs", "matches"], KEY)
+    assert Lake(root=broken.lake).finished("matches", [KEY]) == []
+
+
+def test_counts_refuse_matches_of_another_list_of_entries(
+    mini: Path, made: Deployment, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    copytree(made.lake, tmp_path / "lake")
+    where = mini_deployment(mini, tmp_path)
+    fewer = {"ops": {"entries": {"config": {"budget": 1000}}}}
+    demo.materialize(bind(where), instance, ["entries"], config=fewer)
+    with pytest.raises(dg.Failure, match=f"matches of {KEY} was made from another version"):
+        demo.materialize(bind(where), instance, ["exclusions"])
