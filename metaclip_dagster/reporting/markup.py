@@ -30,23 +30,23 @@ def joined(children: Iterable[object]) -> Html:
     return Html("".join(child if isinstance(child, Html) else _escaped(child) for child in children))
 
 
-def visible(text: str) -> str:
-    r"""Cut the text to 200 characters, those that could hide or reorder others written out.
+def visible(text: str, most: int = MAX_SHOWN) -> str:
+    r"""Cut the text to `most` characters, those that could hide or reorder others written out.
 
     >>> visible("a\x1b[31mb\u202ec")
     'a⟨U+001B⟩[31mb⟨U+202E⟩c'
     """
-    shown = "".join(map(_visible_character, text[:MAX_SHOWN]))
-    return shown if len(text) <= MAX_SHOWN >= len(shown) else shown[: MAX_SHOWN - 1] + "…"
+    shown = "".join(map(_visible_character, text[:most]))
+    return shown if len(text) <= most >= len(shown) else shown[: most - 1] + "…"
 
 
-def data(text: object) -> Html:
+def data(text: object, most: int = MAX_SHOWN) -> Html:
     """A string of the crawl, of entries or of manifests: visible, cut, and apart from the direction of what is around.
 
     >>> data("<i> ")
     '<bdi>&lt;i&gt; </bdi>'
     """
-    return element("bdi", visible(str(text)))
+    return element("bdi", visible(str(text), most))
 
 
 def table(headings: Sequence[object], rows: Iterable[Iterable[object]], *, words: int = 1) -> Html:
@@ -111,6 +111,17 @@ def percent(share: float | None) -> str:
     if share < 1e-5:
         return "<0.001%"
     return f"{100 * share:.1f}%" if share >= 0.01 else f"{100 * share:.2g}%"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people read them.
+
+    >>> duration(12.34), duration(300), duration(7200)
+    ('12.3 s', '5.0 min', '2.0 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"
 
 
 def _visible_character(character: str) -> str:

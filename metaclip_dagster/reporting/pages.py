@@ -1,22 +1,17 @@
 """The data card as one page that needs nothing else: no script, nothing loaded, crawl text only ever as text."""
 
-import base64
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 
 from metaclip_dagster.reporting import entry_sections, pair_sections, prose
+from metaclip_dagster.reporting.layout import figure, page
 from metaclip_dagster.reporting.markup import Html, compact, element, joined, key, number, percent
 
 Part = Mapping[str, Any]  # of a card, whose shape `describe_subset` fixes
 
-# Belt and braces: were some text ever taken for markup, it could still load and run nothing.
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-
 
 def render_card(card: Part, plots: Mapping[str, bytes]) -> str:
     """The page of one card. `plots` are PNG by name (`counts`, `shares`, `sizes`), shown where they belong."""
-    title = f"Image–text pairs balanced at t = {card['t']}"
     sections = [
         ("distribution", "Before and after balancing", _distribution(card, plots)),
         ("groups", "Entries by number of matches", entry_sections.groups(card)),
@@ -29,33 +24,19 @@ def render_card(card: Part, plots: Mapping[str, bytes]) -> str:
         ("reproduce", "How to reproduce", pair_sections.reproduce(card)),
         ("use", "Rights and limits", prose.rights()),
     ]
-    kind, lead = (
-        element("p", "Data card · MetaCLIP balancing", class_="kind"),
-        element("p", prose.lead(card), class_="lead"),
+    return page(
+        kind="Data card · MetaCLIP balancing",
+        title=f"Image–text pairs balanced at t = {card['t']}",
+        lead=element("p", prose.lead(card), class_="lead"),
+        tiles=_tiles(card),
+        sections=sections,
     )
-    main = element(
-        "main",
-        element("header", kind, element("h1", title), lead),
-        element("nav", *(element("a", name, href=f"#{id_}") for id_, name, _ in sections), aria_label="Contents"),
-        _tiles(card),
-        *(element("section", element("h2", name), content, id=id_) for id_, name, content in sections),
-        element("footer", "Every number here is also in the JSON beside this page, where texts stand in full."),
-    )
-    style = files("metaclip_dagster.reporting").joinpath("page.css").read_text(encoding="utf-8")
-    head = element(
-        "head",
-        Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
-        Html(f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'),
-        element("title", title),
-        element("style", Html(style)),
-    )
-    return f"<!doctype html>\n{element('html', head, element('body', main), lang='en')}\n"
 
 
-def _tiles(card: Part) -> Html:
+def _tiles(card: Part) -> list[tuple[str, str, str]]:
     pairs, matches, entries = card["pairs"], card["matches"], card["entries"]
     arrow = "before → after balancing"
-    tiles = [
+    return [
         ("Pairs kept", compact(pairs["subset"]), f"{percent(pairs['kept'])} of {compact(pairs['pool'])} in the pool"),
         (
             "Entries with a match",
@@ -69,8 +50,6 @@ def _tiles(card: Part) -> Html:
             f"mean, {arrow}",
         ),
     ]
-    drawn = [element("li", element("span", a), element("strong", b), element("span", c)) for a, b, c in tiles]
-    return element("ul", *drawn, class_="tiles")
 
 
 def _distribution(card: Part, plots: Mapping[str, bytes]) -> Html:
@@ -96,6 +75,4 @@ def _place(name: str) -> tuple[int, str]:
 
 def _figure(name: str, png: bytes, t: str) -> Html:
     caption = prose.CAPTIONS.get(name, name)
-    source = f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
-    image = element("img", src=source, alt=f"{caption} t = {t}.", width=900, height=500)
-    return element("figure", image, element("figcaption", caption))
+    return figure(png, caption, alt=f"{caption} t = {t}.")

@@ -1,0 +1,99 @@
+"""What every plot is drawn with: axes, curves, notes and the way to PNG; same numbers, same bytes."""
+
+import io
+from typing import Any
+
+import numpy as np
+
+WIDTH, HEIGHT = 900, 500  # pixels
+
+# Okabe and Ito's blue and vermilion, which no colour blindness confuses; marks and words are grey.
+BEFORE, AFTER, MARK, INK = "#0072B2", "#C44E00", "#5F6670", "#1F2328"
+DASHED: dict[str, Any] = {"linewidth": 1.2, "linestyle": (0, (5, 3)), "zorder": 1}
+
+
+def new_figure(height: int = HEIGHT) -> Any:  # Any: matplotlib is imported late and is not typed here
+    """An empty figure of 900 pixels by `height`."""
+    from matplotlib.figure import Figure  # noqa: PLC0415  # heavy: only for who plots
+
+    return Figure(figsize=(WIDTH / 100, height / 100), dpi=100, layout="constrained", facecolor="white")
+
+
+def new_axes(x_label: str, y_label: str) -> tuple[Any, Any]:
+    """A figure of 900 x 500 with one pair of axes."""
+    figure = new_figure()
+    axes = figure.add_subplot(facecolor="white")
+    style_axes(axes, x_label, y_label)
+    return figure, axes
+
+
+def style_axes(axes: Any, x_label: str, y_label: str) -> None:
+    """Give axes their labels and the look that all have."""
+    axes.set_xlabel(x_label, fontsize=13, color=INK, labelpad=8)
+    axes.set_ylabel(y_label, fontsize=13, color=INK, labelpad=8)
+    axes.tick_params(labelsize=12, colors=MARK, which="both", length=4)
+    axes.tick_params(which="minor", length=2, labelsize=0)
+    axes.grid(which="major", color="#E3E6EA", linewidth=0.9)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color("#B4BAC2")
+
+
+def draw(axes: Any, x: Any, y: Any, *, color: str, wide: bool = False, label: str | None = None) -> None:
+    """A curve; a wide pale one under a narrow one still shows where both run along the same line."""
+    look = {"linewidth": 6.0, "alpha": 0.55} if wide else {"linewidth": 2.4}
+    axes.plot(x, y, color=color, solid_capstyle="round", label=label, **look)
+
+
+def note(axes: Any, text: str, place: tuple[float, float], *, up: bool, left: bool) -> None:
+    """Words at a place of the plot, above or below it and to its left or right."""
+    side, height = ("right" if left else "left"), ("bottom" if up else "top")
+    offset = (-9 if left else 9, 6 if up else -6)
+    axes.annotate(text, place, xytext=offset, textcoords="offset points", ha=side, va=height, color=INK, fontsize=12)
+
+
+def compact_labels(*sides: Any) -> None:
+    """Write an axis' numbers as 20k and 1.6B."""
+    for side in sides:
+        side.set_major_formatter(lambda value, _: compact(value))
+
+
+def compact(number: float) -> str:
+    """A number in three digits.
+
+    >>> compact(1_600_000_000), compact(20_000), compact(0.5)
+    ('1.6B', '20k', '0.5')
+    """
+    for unit, size in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:.3g}"
+
+
+def short(t: str) -> str:
+    """A t as it is written beside a curve.
+
+    >>> short("20000.0")
+    '20,000'
+    """
+    return f"{float(t):,.10g}"
+
+
+def to_png(figure: Any) -> bytes:
+    """The figure's pixels, in few colours and without date or program."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
+    from PIL import Image  # noqa: PLC0415  # matplotlib's own PNG writer
+
+    for axes in figure.axes:
+        legend = axes.get_legend()
+        if legend:
+            legend.set_frame_on(False)
+            for text in legend.get_texts():
+                text.set(fontsize=13, color=INK)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    file = io.BytesIO()
+    # Few colours are enough for lines and words, and make the file three times smaller.
+    picture.quantize(128, dither=Image.Dither.NONE).save(file, format="png", optimize=True)
+    return file.getvalue()

@@ -1,0 +1,169 @@
+"""Scores and |D(t)| over t, and losses over pairs seen, as PNG of 900 pixels; same numbers, same bytes."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from metaclip_dagster.reporting.canvas import (
+    AFTER,
+    BEFORE,
+    DASHED,
+    INK,
+    MARK,
+    compact,
+    compact_labels,
+    new_axes,
+    new_figure,
+    style_axes,
+    to_png,
+)
+from metaclip_dagster.reporting.markup import percent
+from metaclip_dagster.reporting.sweep_cells import set_order, set_t
+from metaclip_dagster.reporting.sweep_scores import METRICS, score_of
+
+Found = Mapping[str, Any]  # parts of a sweep, whose shape `describe_sweep` fixes
+
+SCORES_HEIGHT = 700  # pixels
+_PARTS = {"all": INK, "tail": AFTER, "head": BEFORE}
+# Okabe and Ito's, in the order in which they are told apart best on white.
+_COLOURS = (AFTER, BEFORE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_ABOVE: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (-0.01, 1.0), "borderaxespad": 0.2}
+
+
+def plot_sweep(sweep: Found) -> dict[str, bytes]:
+    """Every plot of the sweep by name: `scores <recipe>` and, where losses are known, `losses <recipe>`."""
+    plots: dict[str, bytes] = {}
+    for found in sweep["comparisons"]:
+        plots[f"scores {found['recipe']}"] = plot_scores(sweep, found)
+        cells = [cell for cell in sweep["cells"] if cell["recipe"] == found["recipe"] and cell["losses"]]
+        if cells:
+            losses = {f"{cell['model']}|{cell['training_set']}": cell["losses"] for cell in cells}
+            plots[f"losses {found['recipe']}"] = plot_losses(losses)
+    return plots
+
+
+def plot_scores(sweep: Found, found: Found) -> bytes:
+    """The comparison's score over t in all, tail and head, with chance; beneath, |D(t)|. 900 x 700.
+
+    Finite t stand on a logarithmic axis and inf to their right; online sets are open diamonds beside their t. Bars are
+    one standard deviation over seeds, pale points single seeds. Sets whose name is no t are left out.
+    """
+    recipe = next(recipe for recipe in sweep["recipes"] if recipe["recipe"] == found["recipe"])
+    places = _places([row["training_set"] for row in sweep["sets"]])
+    figure = new_figure(SCORES_HEIGHT)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2.6, 1))
+    style_axes(upper, "", f"{METRICS[found['metric']].capitalize()} (%)")
+    style_axes(lower, "t: matches above which an entry is thinned (log)", "Pairs, |D(t)|")
+    for index, (part, colour) in enumerate(_PARTS.items()):
+        _draw_part(upper, recipe, (found["task"], part, found["metric"]), places, colour, shift=0.012 * (index - 1))
+    if found["chance"] is not None:
+        upper.axhline(100 * found["chance"], color=MARK, label=f"chance, {percent(found['chance'])}", **DASHED)
+    upper.set_ylim(bottom=0)
+    if upper.get_legend_handles_labels()[0]:
+        upper.plot([], [], "D", color=MARK, markerfacecolor="white", markersize=8, markeredgewidth=2, label="online")
+        upper.legend(ncols=5, columnspacing=1.4, handletextpad=0.5, **_ABOVE)
+    _draw_sizes(lower, sweep["sets"], places)
+    offline = {key: place for key, place in places.items() if not key.startswith("online-")}
+    ticks = _apart(offline)
+    lower.set_xticks([*ticks.values()], [_tick(key) for key in ticks])
+    lower.set_xlim(-0.08, 1.12)
+    return to_png(figure)
+
+
+def plot_losses(losses: Mapping[str, Sequence[Sequence[float | None]]]) -> bytes:
+    """Contrastive loss over pairs seen, from (pairs seen, loss) by cell, `<model>|<training set>`. 900 x 500.
+
+    A colour a t, online dashed, one line a cell; a loss that is no number leaves a gap.
+    """
+    figure, axes = new_axes("Pairs seen", "Training loss")
+    training_set = {cell: cell.rsplit("|", 1)[-1] for cell in losses}
+    t_values = sorted({t for key in training_set.values() if (t := set_t(key)) and math.isfinite(t)})
+    colours = {t: _COLOURS[index % len(_COLOURS)] for index, t in enumerate(t_values)} | {math.inf: INK, None: MARK}
+    named: set[str] = set()
+    for cell in sorted(losses, key=lambda cell: (*set_order(training_set[cell]), cell)):
+        key = training_set[cell]
+        seen, values = (
+            np.array([[s, math.nan if loss is None else loss] for s, loss in losses[cell]], float).reshape(-1, 2).T
+        )
+        look = {"linestyle": (0, (4, 2)) if key.startswith("online-") else "-", "linewidth": 1.8, "alpha": 0.8}
+        axes.plot(seen, values, color=colours[set_t(key)], label=None if key in named else _name(key), **look)
+        named.add(key)
+    compact_labels(axes.xaxis)
+    if named:
+        axes.legend(ncols=5, columnspacing=1.2, handlelength=1.6, **_ABOVE)
+    return to_png(figure)
+
+
+def _places(names: Sequence[str]) -> dict[str, float]:
+    """Where each training set stands between 0 and 1: log t, inf to the right, online a little right of its t."""
+    known = {name: t for name in sorted(names, key=set_order) if (t := set_t(name)) is not None}
+    logs = [math.log(t) for t in known.values() if math.isfinite(t)]
+    low, span = min(logs, default=0.0), (max(logs, default=0.0) - min(logs, default=0.0)) or 1.0
+    of_finite = 0.72 if math.inf in known.values() else 1.0
+    places = {name: of_finite * (math.log(t) - low) / span if math.isfinite(t) else 1.0 for name, t in known.items()}
+    return {name: place + 0.06 * name.startswith("online-") for name, place in places.items()}
+
+
+def _draw_part(
+    axes: Any, recipe: Found, key: tuple[str, str, str], places: Found, colour: str, *, shift: float
+) -> None:
+    own = {row["training_set"]: score for row in recipe["sets"] if (score := score_of(row["scores"], *key))}
+    own = {name: score for name, score in own.items() if name in places}
+    if not own:
+        return
+    offline = [name for name in own if not name.startswith("online-")]
+    finite = [name for name in offline if name != "inf"]
+    for names, look in (
+        (finite, {"linewidth": 2.4, "label": key[1]}),
+        (offline[len(finite) - 1 :], {**DASHED, "linewidth": 1.8}),
+    ):
+        axes.plot(
+            [places[name] + shift for name in names], [100 * own[name]["mean"] for name in names], color=colour, **look
+        )
+    for name, score in own.items():
+        place, online = places[name] + shift, name.startswith("online-")
+        if len(score["values"]) > 1:
+            pale = {"color": colour, "alpha": 0.35, "markeredgewidth": 0, "markersize": 5, "zorder": 2}
+            axes.plot([place] * len(score["values"]), [100 * value for value in score["values"]], "o", **pale)
+        spread = None if score["spread"] is None else 100 * score["spread"]
+        mark = {"marker": "D" if online else "s" if name == "inf" else "o", "markersize": 8, "markeredgewidth": 2}
+        inside = "white" if online else colour
+        axes.errorbar([place], [100 * score["mean"]], yerr=spread, color=colour, markerfacecolor=inside, **mark)
+
+
+def _draw_sizes(axes: Any, sets: Sequence[Found], places: Mapping[str, float]) -> None:
+    sizes = {
+        row["training_set"]: row["pairs_in_subset"]
+        for row in sets
+        if row["pairs_in_subset"] is not None and not row["online"]
+    }
+    sizes = {name: size for name, size in sizes.items() if name in places}
+    axes.bar([places[name] for name in sizes], [*sizes.values()], width=0.06, color="#B4BAC2")
+    for name, size in sizes.items():
+        axes.annotate(
+            compact(size), (places[name], size), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=12
+        )
+    axes.set_ylim(0, 1.25 * max([1, *sizes.values()]))
+    compact_labels(axes.yaxis)
+
+
+def _apart(places: Mapping[str, float]) -> dict[str, float]:
+    """The places whose labels do not run into the one before."""
+    kept: dict[str, float] = {}
+    for name, place in sorted(places.items(), key=lambda item: item[1]):
+        if not kept or place - max(kept.values()) > 0.07:
+            kept[name] = place
+    return kept
+
+
+def _tick(name: str) -> str:
+    return "inf\nunbalanced" if name == "inf" else compact(float(name))
+
+
+def _name(training_set: str) -> str:
+    t = set_t(training_set)
+    if t is None:
+        return ascii(training_set)[1:41].replace("$", "")  # no glyph that the font lacks, no formula
+    return f"{'online ' if training_set.startswith('online-') else ''}t = {t:,.10g}"

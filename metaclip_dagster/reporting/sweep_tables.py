@@ -1,0 +1,80 @@
+"""The sweep as one table: a row a training set, for a terminal, for a page and for Markdown."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from metaclip_dagster.reporting.markup import number, percent, visible
+from metaclip_dagster.reporting.sweep_scores import MEAN_TASK, METRICS, score_of
+
+Found = Mapping[str, Any]  # parts of a sweep, whose shape `describe_sweep` fixes
+Column = tuple[str, str, str, str]  # heading, task, part, metric
+
+_MARKS = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_{}[]<>|&~$#!"})
+
+
+def sweep_table(sweep: Found) -> list[list[str]]:
+    """Rows of text, headings first and chance last: t, pairs, images, mean ± s.d. of scores, seeds and pairs seen.
+
+    A training set without a score has dashes. With several recipes each has its own rows and chance.
+    """
+    columns, several = score_columns(sweep), len(sweep["recipes"]) > 1
+    of_recipe = ["recipe"] if several else []
+    rows = [["t", *of_recipe, "pairs", "images", *(heading for heading, *_ in columns), "seeds", "seen pairs"]]
+    for recipe in sweep["recipes"] or [{"recipe": "", "sets": [], "pairs_seen": None}]:
+        own = {row["training_set"]: row for row in recipe["sets"]}
+        named = [visible(recipe["recipe"])] if several else []
+        for facts in sweep["sets"]:
+            row = own.get(facts["training_set"])
+            size = [number(facts[name]) for name in ("pairs", "images")]
+            scores = [shown(score_of(row["scores"], *key) if row else None) for _, *key in columns]
+            seen = [f"{len(row['seeds'])}", number(recipe["pairs_seen"])] if row else ["–", "–"]
+            rows.append([visible(facts["training_set"]), *named, *size, *scores, *seen])
+    for baseline in sweep["baselines"]:
+        scores = [shown(score_of(baseline["scores"], *key)) for _, *key in columns]
+        rows.append([visible(baseline["model"]), *(["baseline"] if several else []), "–", "–", *scores, "–", "–"])
+    if columns:
+        chances = [percent(chance_of(sweep, *key)) for _, *key in columns]
+        rows.append(["chance", *([""] if several else []), "", "", *chances, "", ""])
+    return rows
+
+
+def sweep_markdown(sweep: Found) -> str:
+    """The same table as Markdown, in which names can be nothing but text."""
+    head, *rows = ([cell.translate(_MARKS) for cell in row] for row in sweep_table(sweep))
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))
+
+
+def score_columns(sweep: Found) -> list[Column]:
+    """The first task in all and by its parts, then one other task, or the mean where there are more."""
+    if not sweep["tasks"]:
+        return []
+    first, *others = sweep["tasks"]
+    metric = first["metric"]
+    columns = [
+        (METRICS[metric] if part == "all" else visible(part), first["task"], part, metric) for part in first["parts"]
+    ]
+    if len(others) == 1:
+        columns.append((visible(others[0]["task"]), others[0]["task"], "all", others[0]["metric"]))
+    return columns if len(others) < 2 else [*columns, (MEAN_TASK, MEAN_TASK, "all", "main")]
+
+
+def shown(score: Found | None) -> str:
+    """A score in percent, with its standard deviation over seeds where there is one.
+
+    >>> shown({"mean": 0.0731, "spread": 0.008}), shown({"mean": 0.0731, "spread": None}), shown(None)
+    ('7.3 ± 0.8%', '7.3%', '–')
+    """
+    if score is None:
+        return "–"
+    mean, spread = score["mean"], score["spread"]
+    digits = 1 if mean >= 0.01 or not mean else 2
+    return percent(mean) if spread is None else f"{100 * mean:.{digits}f} ± {100 * spread:.{digits}f}%"
+
+
+def chance_of(sweep: Found, task: str, part: str, metric: str) -> float | None:
+    """What guessing gives, as any of the scores says."""
+    every: list[Sequence[Found]] = [row["scores"] for recipe in sweep["recipes"] for row in recipe["sets"]]
+    every += [baseline["scores"] for baseline in sweep["baselines"]]
+    found = (score_of(scores, task, part, metric) for scores in every)
+    return next((score["chance"] for score in found if score and score["chance"] is not None), None)

@@ -1,0 +1,134 @@
+"""One report over all t: what each training set holds, what models trained on it score, and what it cost."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from metaclip_dagster.reporting.entries import share
+from metaclip_dagster.reporting.sweep_cells import TrainedCell, describe_recipes, set_order, set_t
+from metaclip_dagster.reporting.sweep_comparisons import compare, compare_classes
+from metaclip_dagster.reporting.sweep_findings import findings, label
+from metaclip_dagster.reporting.sweep_scores import by_key, describe_tasks, finite, over_seeds
+
+Sweep = dict[str, Any]  # JSON, whose shape only `describe_sweep` and the page know
+
+
+@dataclass(frozen=True)
+class SetFacts:
+    """What one training set holds; an online one holds the whole pool, drawn anew by t at every epoch."""
+
+    pairs_in_subset: int
+    """|D(t)|, whether its images could be had or not."""
+    pairs: int
+    """Of these, pairs whose image is there: the training set's."""
+    images: int
+    failed: Mapping[str, int] = field(default_factory=dict)
+    """Images that could not be had, by reason."""
+    tail_before: float | None = None
+    """Share of the pool's matches that fall on entries of the tail, at most t matches."""
+    tail_after: float | None = None
+    """The same in D(t)."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one partition of one stage cost; the seconds of shards that ran side by side add up."""
+
+    stage: str
+    partition: str
+    cpu_seconds: float
+    wall_seconds: float
+
+
+def describe_sweep(
+    *,
+    cells: Sequence[TrainedCell],
+    missing: Sequence[str] = (),
+    sets: Mapping[str, SetFacts] | None = None,
+    costs: Sequence[Cost] = (),
+    baselines: pa.Table | None = None,
+    notes: Mapping[str, str] | None = None,
+    provenance: Mapping[str, str] | None = None,
+) -> Sweep:
+    """The sweep as strict JSON: no NaN, no Infinity, null for what is not known; t stays text.
+
+    `missing` names the cells that are not there yet, `sets` holds the facts of training sets by name, `notes` what a
+    task says of itself, by task. `baselines` are SCORES of models that were not trained here. Only cells of one recipe
+    with equal pairs seen are compared; the others are named. The order of cells and rows changes nothing. Raises
+    ValueError where two cells claim one place or scores stand beside another cell's checkpoint.
+    """
+    facts, others = dict(sets or {}), baselines.to_pylist() if baselines is not None else []
+    recipes, described = describe_recipes(cells)
+    compared = {(cell["training_set"], cell["model"]) for cell in described if cell["not_compared"] is None}
+    scored = [row for cell in cells if (cell.training_set, cell.model) in compared for row in cell.rows()]
+    tasks = describe_tasks([*scored, *others], notes or {})
+    comparisons = [compare(recipe, _task_of(recipe, tasks)) for recipe in recipes]
+    names = {*facts, *(cell.training_set for cell in cells)}
+    sweep = {
+        "sets": [_describe_set(name, facts.get(name)) for name in sorted(names, key=set_order)],
+        "tasks": tasks,
+        "recipes": recipes,
+        "comparisons": comparisons,
+        "cells": described,
+        "missing": [str(name) for name in missing],
+        "classes": compare_classes(cells, comparisons[0], compared) if comparisons else None,
+        "baselines": _describe_baselines(others),
+        "costs": _describe_costs(costs),
+        "provenance": dict(sorted((provenance or {}).items())),
+    }
+    return {"findings": findings(sweep), **sweep}
+
+
+def _task_of(recipe: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The first task that the recipe was scored on."""
+    own = {score["task"] for row in recipe["sets"] for score in row["scores"]}
+    return next((task for task in tasks if task["task"] in own), tasks[0])
+
+
+def _describe_set(name: str, facts: SetFacts | None) -> Sweep:
+    t = set_t(name)
+    failed = sorted((facts.failed if facts else {}).items(), key=lambda item: (-item[1], item[0]))
+    num_failed = sum(num for _, num in failed)
+    return {
+        "training_set": name,
+        "label": label(name),
+        "t": None if t is None else name.removeprefix("online-"),
+        "online": name.startswith("online-"),
+        "pairs_in_subset": facts and facts.pairs_in_subset,
+        "pairs": facts and facts.pairs,
+        "images": facts and facts.images,
+        "images_failed": facts and num_failed,
+        "share_failed": facts and share(num_failed, facts.images + num_failed),
+        "failed": {str(reason): int(num) for reason, num in failed if num},
+        "tail_before": facts and finite(facts.tail_before),
+        "tail_after": facts and finite(facts.tail_after),
+    }
+
+
+def _describe_baselines(rows: Iterable[Mapping[str, Any]]) -> list[Sweep]:
+    own: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        own.setdefault(str(row["model"]), []).append(row)
+    return [{"model": model, "scores": over_seeds({0: by_key(own[model])})} for model in sorted(own)]
+
+
+def _describe_costs(costs: Sequence[Cost]) -> list[Sweep]:
+    """Seconds by stage, the dearest first, with those of each partition."""
+    stages: dict[str, list[Cost]] = {}
+    # A cell's partition ends with its training set.
+    for cost in sorted(costs, key=lambda cost: (*set_order(cost.partition.rsplit("|", 1)[-1]), *astuple(cost))):
+        stages.setdefault(cost.stage, []).append(cost)
+    told = [
+        {
+            "stage": stage,
+            "cpu_seconds": sum(cost.cpu_seconds for cost in own),
+            "wall_seconds": sum(cost.wall_seconds for cost in own),
+            "partitions": [
+                {"partition": c.partition, "cpu_seconds": c.cpu_seconds, "wall_seconds": c.wall_seconds} for c in own
+            ],
+        }
+        for stage, own in stages.items()
+    ]
+    return sorted(told, key=lambda stage: (-stage["cpu_seconds"], stage["stage"]))
