@@ -2,24 +2,28 @@
 
 import dagster as dg
 
-from assets import cards, crawl, curation, metadata
+from assets import cards, crawl, curation, evaluation, metadata, training
 from resources.common_crawl import CommonCrawl
 from resources.compute import Compute
 from resources.deployments import Deployment, deployment
+from resources.images import Images
 from resources.lake import Lake
+from resources.open_clip import Trainer
 from resources.reports import Reports
 from resources.sources import Sources
+from resources.zero_shot import ZeroShot
 
 
 def bind(where: Deployment) -> dg.Definitions:
     """The graph and the resources that the deployment gives it."""
     lake = Lake(root=where.lake)
+    common_crawl = CommonCrawl(root=where.crawl, snapshot_pattern=where.snapshot_pattern)
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([metadata, crawl, curation, cards]),
+        assets=dg.load_assets_from_modules([metadata, crawl, curation, cards, training, evaluation]),
         resources={
             "lake": lake,
             "compute": Compute(lake=lake, workers=where.workers, max_failed_fraction=where.max_failed_fraction),
-            "common_crawl": CommonCrawl(root=where.crawl, snapshot_pattern=where.snapshot_pattern),
+            "common_crawl": common_crawl,
             "sources": Sources(
                 nltk_data=where.nltk_data,
                 parts_of_speech=where.parts_of_speech,
@@ -27,6 +31,9 @@ def bind(where: Deployment) -> dg.Definitions:
                 pageviews=list(where.pageviews),
             ),
             "reports": Reports(root=str(where.reports)),
+            "image_store": Images(root=str(where.images), num_buckets=where.image_buckets, common_crawl=common_crawl),
+            "trainer": Trainer(root=str(where.checkpoints), device=where.device, loader_workers=where.loader_workers),
+            "zero_shot": ZeroShot(folders=list(where.tasks), checkpoints=str(where.checkpoints), device=where.device),
         },
         executor=dg.in_process_executor,
     )

@@ -1,13 +1,15 @@
-"""The main job on the sample: from two crawls to balanced subsets, every step a Dagster run that `make ui` shows."""
+"""The main job on the sample: from two crawls to a sweep over t, every step a Dagster run that `make ui` shows."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
-from assets.partitions import THRESHOLDS, register_snapshots
+from assets.partitions import THRESHOLDS, TRAINING_SETS, Cell, register_snapshots
 from definitions import bind
+from metaclip_dagster.reporting import sweep_table
 from resources.common_crawl import CommonCrawl
 from resources.deployments import Deployment, deployment
 from resources.lake import Lake
@@ -15,20 +17,30 @@ from resources.lake import Lake
 STAGES = {"pairs": "parsed", "matches": "matched, in English", "admissions": "in the pool, none twice"}
 
 
-def run(where: Deployment, num_snapshots: int = 2) -> None:
-    """Put the crawl's oldest snapshots into the pool and make everything up to the data cards; what holds is reused."""
+def run(where: Deployment) -> None:
+    """From the crawl's two oldest snapshots to the sweep report over one model; what holds is reused."""
+    curate(where)
+    train(where)
+
+
+def curate(where: Deployment, num_snapshots: int = 2) -> None:
+    """Put the crawl's oldest snapshots into the pool and make everything up to the data cards."""
     lake, common_crawl = Lake(root=where.lake), CommonCrawl(root=where.crawl, snapshot_pattern=where.snapshot_pattern)
     keys = list(reversed(common_crawl.snapshots()))[:num_snapshots]
     with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
         register_snapshots(instance, common_crawl, keys)
-        for names, partitions in steps(keys):
-            for partition in partitions:
-                started = time.monotonic()
-                made = materialize(bind(where), instance, names, partition)
-                told = [partition, *names, f"{time.monotonic() - started:.1f} s", _reused(made)]
-                print("  ".join(filter(None, told)), flush=True)
+        _take(where, instance, steps(keys))
     _print_summary(lake, keys)
-    print(f"\nData cards: {', '.join(str(where.reports / f'data_card_t_{t}.html') for t in THRESHOLDS)}")
+    print(f"\nData cards: {', '.join(str(where.reports / f'data_card_t_{t}.html') for t in THRESHOLDS)}\n")
+
+
+def train(where: Deployment) -> None:
+    """Fetch the images, train the deployment's first model on every set but the larger online ones, and score it."""
+    with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
+        _take(where, instance, training_steps(where.models[0]))
+    sweep = json.loads((where.reports / "sweep.json").read_text(encoding="utf-8"))
+    _print_table(sweep_table(sweep))
+    print(f"\nSweep report: {where.reports / 'sweep.html'}")
 
 
 def steps(keys: Sequence[str]) -> list[tuple[list[str], Sequence[str | None]]]:
@@ -39,6 +51,17 @@ def steps(keys: Sequence[str]) -> list[tuple[list[str], Sequence[str | None]]]:
         (["exclusions", "entry_counts"], [None]),
         (["admissions"], keys),
         (["subsets", "data_cards"], THRESHOLDS),
+    ]
+
+
+def training_steps(model: str) -> list[tuple[list[str], Sequence[str | None]]]:
+    """The same, from images to the sweep, for one model."""
+    trained_on = TRAINING_SETS[: len(THRESHOLDS) + 1]
+    return [
+        (["images"], THRESHOLDS),
+        (["training_sets"], trained_on),
+        (["checkpoints", "scores"], [Cell(training_set, model).key for training_set in trained_on]),
+        (["sweep"], [None]),
     ]
 
 
@@ -55,6 +78,17 @@ def materialize(
     keys = [dg.AssetKey(name) for name in names]
     settings = {**quiet, **(config or {})}
     return job.execute_in_process(instance=instance, asset_selection=keys, partition_key=partition, run_config=settings)
+
+
+def _take(
+    where: Deployment, instance: dg.DagsterInstance, plan: Sequence[tuple[list[str], Sequence[str | None]]]
+) -> None:
+    for names, partitions in plan:
+        for partition in partitions:
+            started = time.monotonic()
+            made = materialize(bind(where), instance, names, partition)
+            told = [partition, *names, f"{time.monotonic() - started:.1f} s", _reused(made)]
+            print("  ".join(filter(None, told)), flush=True)
 
 
 def _reused(made: dg.ExecuteInProcessResult) -> str:

@@ -1,20 +1,26 @@
 """The laws that are checked whenever a partition is made; those that block keep wrong data from flowing on."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from resources.lake import Lake
 from resources.tables import PartitionManifest
 
 
-def check_specs(asset: str, *checks: Callable[..., dg.AssetCheckResult]) -> list[dg.AssetCheckSpec]:
-    """Declare checks of an asset by the functions that make them; all of them block."""
+def check_specs(
+    asset: str, *checks: Callable[..., dg.AssetCheckResult], blocking: bool = True
+) -> list[dg.AssetCheckSpec]:
+    """Declare checks of an asset by the functions that make them; they block what follows unless told not to."""
     return [
-        dg.AssetCheckSpec(check.__name__, asset=asset, blocking=True, description=(check.__doc__ or "").split("\n")[0])
+        dg.AssetCheckSpec(
+            check.__name__, asset=asset, blocking=blocking, description=(check.__doc__ or "").split("\n")[0]
+        )
         for check in checks
     ]
 
@@ -64,6 +70,45 @@ def every_pair_admitted(lake: Lake, snapshot: str, made: PartitionManifest) -> d
 def subsets_nested(strays: Mapping[str, int]) -> dg.AssetCheckResult:
     """D of a smaller t lies inside D of a larger one, for the neighbours of this one that are made."""
     return _verdict("subsets_nested", not any(strays.values()), strays=dict(strays))
+
+
+def some_images(made: PartitionManifest) -> dg.AssetCheckResult:
+    """At least half of the ring's images are there: fewer, and the source is down rather than the images gone."""
+    seen, failed = made.total("seen")["images"], sum(made.total("dropped").values())
+    return _verdict("some_images", 2 * failed <= seen, images=seen, failed=failed)
+
+
+def every_pair_accounted_for(made: PartitionManifest, pairs_of_subset: int) -> dg.AssetCheckResult:
+    """The set's pairs are the subset's but for those whose image failed."""
+    pairs, failed = made.total("seen")["pairs"], sum(made.total("dropped").values())
+    passed = pairs + failed == pairs_of_subset
+    return _verdict(
+        "every_pair_accounted_for", passed, pairs=pairs, failed_pairs=failed, pairs_of_subset=pairs_of_subset
+    )
+
+
+def budget_spent(result: Mapping[str, Any]) -> dg.AssetCheckResult:
+    """The weights saw exactly the pairs of the budget, by their own optimizer's count."""
+    passed = result["pairs_seen"] == result["budget"]
+    return _verdict("budget_spent", passed, pairs_seen=result["pairs_seen"], budget=result["budget"])
+
+
+def loss_below_chance(result: Mapping[str, Any], batch_size: int) -> dg.AssetCheckResult:
+    """The last loss is below that of guessing within a batch, ln(batch size)."""
+    chance = math.log(batch_size)
+    return _verdict("loss_below_chance", result["loss"] < chance, loss=result["loss"], chance=chance)
+
+
+def above_chance(scores: pa.Table) -> dg.AssetCheckResult:
+    """Top-1 over all images of every task is more than three times chance."""
+    rows = [row for row in scores.to_pylist() if (row["part"], row["metric"]) == ("all", "acc1")]
+    low = [row["task"] for row in rows if row["score"] <= 3 * row["chance"]]
+    return dg.AssetCheckResult(
+        check_name="above_chance",
+        passed=not low,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"tasks": len(rows), "at_chance": low},
+    )
 
 
 def _verdict(name: str, passed: bool, **told: Any) -> dg.AssetCheckResult:

@@ -1,5 +1,8 @@
 """Snapshots come and go in the instance; rungs of t are reviewed lines of a deployment."""
 
+import warnings
+from dataclasses import dataclass
+
 import dagster as dg
 
 from metaclip_dagster.balancing import parse_threshold
@@ -17,9 +20,54 @@ def check_thresholds(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 THRESHOLDS = check_thresholds(deployment().thresholds)
 
+TRAINING_SETS = (*THRESHOLDS, *(f"online-{t}" for t in THRESHOLDS if t != "inf"))
+
 snapshots = dg.DynamicPartitionsDefinition(name="snapshot")
 thresholds = dg.StaticPartitionsDefinition(THRESHOLDS)
+training_set_keys = dg.StaticPartitionsDefinition(TRAINING_SETS)
+cells = dg.MultiPartitionsDefinition(
+    {"training_set": training_set_keys, "model": dg.StaticPartitionsDefinition(deployment().models)}
+)
+
 all_snapshots = dg.AllPartitionMapping()
+all_cells = dg.AllPartitionMapping()
+all_thresholds = dg.AllPartitionMapping()
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", dg.BetaWarning)  # the only mapping from one dimension to two
+    by_training_set = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="training_set")
+subset_of_set = dg.StaticPartitionMapping(
+    {t: [t, *(key for key in TRAINING_SETS if t == "inf" and key.startswith("online-"))] for t in THRESHOLDS}
+)
+rings_of_set = dg.StaticPartitionMapping(
+    {
+        t: [key for key in TRAINING_SETS if key.startswith("online-") or THRESHOLDS.index(key) >= at]
+        for at, t in enumerate(THRESHOLDS)
+    }
+)
+
+
+def rings_up_to(t: str) -> tuple[str, ...]:
+    """The rings whose images D(t) is made of."""
+    return THRESHOLDS[: THRESHOLDS.index(t) + 1]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training run of a sweep: on which set, and which model."""
+
+    training_set: str
+    model: str
+
+    @classmethod
+    def of(cls, key: str) -> "Cell":
+        """From a partition key, which joins its dimensions in the order of their names, whoever launched the run."""
+        model, training_set = str(key).split("|")
+        return cls(training_set, model)
+
+    @property
+    def key(self) -> str:
+        """The partition key."""
+        return f"{self.model}|{self.training_set}"
 
 
 def register_snapshots(instance: dg.DagsterInstance, common_crawl: CommonCrawl, keys: list[str]) -> list[str]:

@@ -8,14 +8,15 @@ import pyarrow as pa
 Stage = TypeVar("Stage", bound=Callable[..., object])
 
 
-def writes(table: pa.Schema, *, version: int = 1) -> Callable[[Stage], Stage]:
+def writes(table: pa.Schema, *, version: int = 1, rows_together: int = 65_536) -> Callable[[Stage], Stage]:
     """Declare which table a stage gives, as `stage.writes`, and the version of its answer, as `stage.version`.
 
     Raise the version when the same input gives other rows: what is stored under the old one is then made again.
+    `rows_together` are stored and read as one: a table that is read a bucket at a time wants few.
     """
 
     def declare(stage: Stage) -> Stage:
-        stage.writes, stage.version = table, version  # type: ignore[attr-defined]  # functions take attributes
+        stage.writes, stage.version, stage.rows_together = table, version, rows_together  # type: ignore[attr-defined]  # functions take attributes
         return stage
 
     return declare
@@ -26,6 +27,18 @@ def _table(**columns: tuple[pa.DataType, str]) -> pa.Schema:
 
 
 _SNAPSHOT_COUNTS = pa.list_(pa.struct([("snapshot", pa.string()), ("entry_count", pa.uint64())]))
+
+_TEXTS = pa.list_(
+    pa.struct(
+        [
+            ("pair_id", pa.uint64()),
+            ("text", pa.string()),
+            ("language", pa.string()),
+            ("entry_ids", pa.list_(pa.uint32())),
+            ("admitted_at", pa.float64()),
+        ]
+    )
+)
 
 PAIRS = _table(
     pair_id=(pa.uint64(), "xxh3_64 of the image's URL, a newline and the text: one URL with one text"),
@@ -99,6 +112,66 @@ SUBSETS = _table(
     entry_ids=(pa.list_(pa.uint32()), "Entries found in the text"),
     admitted_at=(pa.float64(), "The t above which the pair is kept"),
     t=(pa.float64(), "The t that its language was held to"),
+)
+IMAGE_TEXTS = _table(
+    bucket=(pa.uint32(), "Which of the image store's buckets the image falls in, by its id"),
+    image_id=(pa.string(), "The image, as 24 hexadecimal digits"),
+    url=(pa.string(), "Where it lies"),
+    pair_id=(pa.uint64(), "The image with this text"),
+    text=(pa.string(), "What the page says of it"),
+    language=(pa.string(), "Language of the text"),
+    entry_ids=(pa.list_(pa.uint32()), "Entries found in the text"),
+    admitted_at=(pa.float64(), "The t above which the pair is kept"),
+)
+IMAGES = _table(
+    image_id=(pa.string(), "The image, as 24 hexadecimal digits"),
+    url=(pa.string(), "Where it was asked for"),
+    tar=(pa.string(), "The image store's tar that holds it, relative to the store; null where there is no image"),
+    offset=(pa.uint64(), "Byte of that tar where the image begins"),
+    size=(pa.uint64(), "Its bytes"),
+    format=(pa.string(), "jpg, png or webp: its own format, and its member's suffix"),
+    width=(pa.uint32(), "Pixels across"),
+    height=(pa.uint32(), "Pixels down"),
+    sha256=(pa.string(), "Of its bytes as they are stored"),
+    reason=(pa.string(), "Why there is no image; null where there is one"),
+)
+TRAINING_SETS = _table(
+    tar=(pa.string(), "The image store's tar, relative to the store; rows of one tar stand together, in its order"),
+    image_id=(pa.string(), "An image of that tar that is in the set"),
+    texts=(_TEXTS, "Its texts in the set, never none; training draws one at each visit"),
+)
+CHECKPOINTS = _table(
+    training_set=(pa.string(), "What it was trained on: a t, or online-<t>"),
+    model=(pa.string(), "The recipe with its seed, as the deployment names it"),
+    architecture=(pa.string(), "The model's name in open_clip, or in our own configs"),
+    seed=(pa.int64(), "Seed of weights and order"),
+    path=(pa.string(), "Folder of open_clip_model.safetensors and open_clip_config.json, relative to the checkpoints"),
+    pairs_seen=(pa.uint64(), "Steps of the weights' own optimizer times the global batch"),
+    budget=(pa.uint64(), "Pairs it was to see"),
+    loss=(pa.float64(), "Contrastive loss at the last step that was logged"),
+    sha256=(pa.string(), "Of the safetensors file"),
+)
+SCORES = _table(
+    task=(pa.string(), "Zero-shot task: the name of its folder"),
+    part=(pa.string(), "all, or a part of the task's images that its groups.tsv names (head, tail)"),
+    metric=(pa.string(), "acc1, acc5, mean_per_class, ..., and main: the task's own metric"),
+    score=(pa.float64(), "0 to 1"),
+    chance=(pa.float64(), "What guessing gives in the mean; null where no guess is defined"),
+    num_classes=(pa.uint64(), "Names to choose from; 0 for retrieval"),
+    num_images=(pa.uint64(), "Images scored"),
+    training_set=(pa.string(), "What the model was trained on; null for a baseline"),
+    model=(pa.string(), "The model's partition, or a baseline's name"),
+    seed=(pa.int64(), "Its seed; null for a baseline"),
+    pairs_seen=(pa.uint64(), "Pairs it saw; null for a baseline"),
+)
+CLASS_SCORES = _table(
+    task=(pa.string(), "Zero-shot task"),
+    class_id=(pa.uint32(), "The class's line in classnames.txt"),
+    class_name=(pa.string(), "Its name"),
+    part=(pa.string(), "The part that groups.tsv puts it in; null without one"),
+    num_images=(pa.uint64(), "Its images"),
+    acc1=(pa.float64(), "Share of them whose nearest name is it"),
+    acc5=(pa.float64(), "Share of them that have it among the five nearest"),
 )
 
 

@@ -42,10 +42,13 @@ class Compute(dg.ConfigurableResource):
         partition: str | None = None,
         setup: Mapping[str, Deferred] | None = None,
         options: Mapping[str, Any] | None = None,
+        force: bool = False,
+        inline: bool = False,
     ) -> PartitionManifest:
         """Run the stage over every shard and finish the partition; what is stored and still holds is reused.
 
-        The table is the asset's own and the partition its key, unless named. Raises dg.Failure, naming the first
+        The table is the asset's own and the partition its key, unless named. `force` makes it anew, `inline` in this
+        process, a shard at a time, for stages that hold a model or a GPU. Raises dg.Failure, naming the first
         failed shard and why, if more than `max_failed_fraction` of them failed; readers then still see the last
         finished partition, and the next run takes up the shards that were committed.
         """
@@ -54,12 +57,12 @@ class Compute(dg.ConfigurableResource):
         partition = partition or (context.partition_key if context.has_partition_key else WHOLE)
         store = self.lake.store(table, partition)
         before = store.manifest()
-        generation = (before.generation if before else 0) + self.force
+        generation = (before.generation if before else 0) + (force or self.force)
         todo = [s if isinstance(s, Shard) else Shard(s, shards[s]) for s in shards]  # type: ignore[call-overload]
         if not todo:
             raise dg.Failure(f"{table}/{partition}: there is nothing to make it from; are its upstreams empty?")
         job = Job(stage, schema, store, setup or {}, options or {}, salt=str(generation) if generation else "")
-        reports = self._run(context, job, todo, f"{table}/{partition}", before)
+        reports = self._run(context, job, todo, f"{table}/{partition}", before, inline=inline)
         failed = {key: report.error for key, report in reports.items() if report.status == "failed"}
         if len(failed) > self.max_failed_fraction * len(todo):
             first = min(failed)
@@ -114,6 +117,8 @@ class Compute(dg.ConfigurableResource):
         shards: Sequence[Shard],
         name: str,
         before: PartitionManifest | None,
+        *,
+        inline: bool,
     ) -> dict[str, ShardReport]:
         known = {(shard.key, shard.fingerprint): shard for shard in before.shards} if before else {}
         found = {shard.key: known.get((shard.key, job.fingerprint(shard))) for shard in shards}
@@ -124,7 +129,8 @@ class Compute(dg.ConfigurableResource):
             context.log.info(f"{name}: all {len(shards)} shards are as they were: reused")
             return reports
         started, every = time.monotonic(), -(-len(fresh) // LOG_LINES)
-        running = drive(self._engine(len(fresh)), job, fresh, retries=self.retries)
+        engine = InlineEngine() if inline else self._engine(len(fresh))
+        running = drive(engine, job, fresh, retries=self.retries)
         try:
             with tqdm(
                 total=len(shards), initial=len(reports), desc=name, unit="shard", disable=None, leave=False

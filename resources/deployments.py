@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 REPOSITORY = Path(__file__).parent.parent
 SAMPLE = REPOSITORY / "data" / "sample"
@@ -36,6 +37,16 @@ class Deployment:
     num_buckets: int = 1
     group_size: int = 64
     """Shards of MATCHES that one worker scatters or counts at a time."""
+    image_buckets: int = 64
+    """Buckets of the image store: one writer each at a time, and the shards of a training set."""
+    models: tuple[str, ...] = ("tiny",)
+    """What is trained on each training set: recipes, with -s<seed> for other seeds."""
+    pairs_to_see: int = 20_480
+    """The budget of every training run, whatever its t."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    loader_workers: int = 1
+    tasks: tuple[str, ...] = ()
+    """Folders of zero-shot tasks."""
     workers: int = 0
     max_failed_fraction: float = 0.0
     port: str = "3000"
@@ -44,6 +55,16 @@ class Deployment:
     def lake(self) -> str:
         """Root of all tables."""
         return str(self.home / "lake")
+
+    @property
+    def images(self) -> Path:
+        """Root of the image store."""
+        return self.home / "images"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Training runs and the models they gave."""
+        return self.home / "checkpoints"
 
     @property
     def reports(self) -> Path:
@@ -85,6 +106,8 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
             min_pmi=7.0,
             min_views=10,
             budget=150_000,
+            models=("tiny", "tiny-s1", "tiny-s2"),
+            tasks=tuple(str(SAMPLE / "tasks" / name) for name in ("twemoji", "twemoji-unseen")),
         )
     if name == "commoncrawl":
         return Deployment(
@@ -99,6 +122,13 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
             pageviews=tuple(str(path) for path in sorted((home / "wikipedia").glob("pageviews-*.gz"))),
             nltk_data=str(home / "nltk_data"),
             num_buckets=256,
+            image_buckets=4096,
+            models=("ViT-B-32-quickgelu", "ViT-B-16-quickgelu", "ViT-L-14-quickgelu", "ViT-H-14-quickgelu"),
+            # 12.8 billion (Xu et al. 2023, table 12), up to whole batches of 8 loaders in 32 epochs.
+            pairs_to_see=12_801_015_808,
+            device="cuda",
+            loader_workers=8,
+            tasks=tuple(str(path) for path in sorted((home / "tasks").glob("*/")) if path.is_dir()),
             max_failed_fraction=0.01,
         )
     raise ValueError(f"METACLIP_DEPLOYMENT={name!r}: there are 'sample' (offline) and 'commoncrawl'")

@@ -21,7 +21,7 @@ import pyarrow as pa
 from pebble import ProcessPool
 
 from resources.digests import combine
-from resources.tables import ShardManifest, TableStore
+from resources.tables import ROW_GROUP, ShardManifest, TableStore
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,8 @@ def run_shard(job: Job, shard: Shard) -> ShardReport:
             kept = {name: tally for name, tally in tallies.items() if name in wanted}
             made = job.stage(**inputs, **state, **job.options, **kept)
             batches = made.to_batches() if isinstance(made, pa.Table) else made
-            file, rows, size, digest = job.store.commit(shard.key, fingerprint, job.schema, batches)
+            together = getattr(job.stage, "rows_together", ROW_GROUP)
+            file, rows, size, digest = job.store.commit(shard.key, fingerprint, job.schema, batches, row_group=together)
         spent = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
         mine = ShardManifest(shard.key, fingerprint, file, rows, size, digest, dict(dropped), dict(seen), **spent)
         return ShardReport(shard.key, "done", job.store.publish(mine))

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import dagster as dg
 import fsspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from resources.digests import combine
@@ -99,6 +100,12 @@ class Lake(dg.ConfigurableResource):
         filesystem, _ = fsspec.core.url_to_fs(self.root, **self.storage_options)
         return ds.dataset(paths, filesystem=filesystem, format="parquet")
 
+    def files(self, table: str, partition: str, column: str) -> dict[str, list[Any]]:
+        """The path of every shard, for processes that know no lake, with the values of a column in order, each once."""
+        store = self.store(table, partition)
+        paths = [store.path(shard) for shard in self.manifest(table, partition).shards]
+        return {path: _distinct(path, self.storage_options, column) for path in paths}
+
     def sweep(self, *, older_than_hours: float = 24.0) -> list[str]:
         """Delete what no manifest names: orphans of killed writers, data of superseded runs. Returns what went.
 
@@ -118,3 +125,10 @@ class Lake(dg.ConfigurableResource):
         found = [self.manifest(table, partition) for partition in partitions]
         kept = [(self.store(table, m.partition), s) for m in found for s in m.shards if shard in (None, s.key)]
         return [store.path(s) for store, s in kept], combine(f"{m.partition} {m.version}" for m in found)
+
+
+def _distinct(path: str, storage_options: dict[str, Any], column: str) -> list[Any]:
+    found: dict[Any, None] = {}
+    for batch in read_batches(path, storage_options, [column], 65_536):
+        found.update(dict.fromkeys(pc.unique(batch[column]).to_pylist()))
+    return list(found)

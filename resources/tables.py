@@ -80,7 +80,13 @@ class TableStore:
     storage_options: Mapping[str, Any] = field(default_factory=dict)
 
     def commit(
-        self, key: str, fingerprint: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
+        self,
+        key: str,
+        fingerprint: str,
+        schema: pa.Schema,
+        batches: Iterable[pa.RecordBatch],
+        *,
+        row_group: int = ROW_GROUP,
     ) -> tuple[str, int, int, str]:
         """Stream the rows into a data file of this attempt; it is named by no manifest yet.
 
@@ -89,10 +95,10 @@ class TableStore:
         name = f"data/{quote(key, safe='')}.{fingerprint[:8]}-{uuid.uuid4().hex[:8]}.parquet"
         digest, rows = RowDigest(schema), 0
         with self._create(name) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
-            for batch in _row_groups(batches, schema):
+            for batch in _row_groups(batches, schema, row_group):
                 digest.update(batch)
                 rows += batch.num_rows
-                writer.write_table(batch, row_group_size=ROW_GROUP)
+                writer.write_table(batch, row_group_size=row_group)
         return name, rows, int(self._fs.size(self._path(name))), digest.hexdigest()
 
     def publish(self, shard: ShardManifest) -> ShardManifest:
@@ -268,7 +274,7 @@ def _read_file(path: str, storage_options: Mapping[str, Any], columns: list[str]
         return parquet.read(columns=columns, use_threads=False)
 
 
-def _row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+def _row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema, row_group: int) -> Iterator[pa.Table]:
     """Gather small batches, so that a file is not a thousand row groups; memory stays bounded by one group."""
     held: list[pa.RecordBatch] = []
     rows = 0
@@ -277,7 +283,7 @@ def _row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterato
             raise TypeError(f"a stage gave columns {batch.schema.names}, but declares {schema}")
         held.append(batch)
         rows += batch.num_rows
-        if rows >= ROW_GROUP:
+        if rows >= row_group:
             yield pa.Table.from_batches(held, schema)
             held, rows = [], 0
     if held:

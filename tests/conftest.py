@@ -18,9 +18,9 @@ def mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def made(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
-    """A deployment in which the demo ran undisturbed over the mini sample; not to be changed."""
+    """A deployment in which the curation ran undisturbed over the mini sample; not to be changed."""
     where = mini_deployment(mini, tmp_path_factory.mktemp("made"))
-    demo.run(where)
+    demo.curate(where)
     return where
 
 

@@ -1,6 +1,6 @@
 """The mini sample: a few pages of every snapshot of the sample, a short dump, WordNet's adverbs.
 
-`python -m tests.mini FOLDER HOME` runs the demo on the mini sample in FOLDER, so that a test can kill it.
+`python -m tests.mini FOLDER HOME` curates the mini sample in FOLDER, so that a test can kill it.
 """
 
 import bz2
@@ -32,12 +32,20 @@ def build_mini(folder: Path, num_files: int = 1) -> Path:
         ordered = sorted(pages[snapshot], key=lambda url: (url not in crawled_again, zlib.crc32(url)))
         again = [url for url in ordered if url in crawled_again]
         chosen = [pages[snapshot][url] for url in [*again[: 2 * num_files], *ordered[len(again) :]]]
-        paths = _wat_paths(snapshot)[:num_files]
+        paths = _paths(snapshot, "wat")[:num_files]
         for path in paths:
             target = folder / "crawl" / path
             target.parent.mkdir(parents=True, exist_ok=True)
             first = next(split_members((CRAWL / path).read_bytes()))
             target.write_bytes(first + b"".join(_take(chosen)))
+        images = _paths(snapshot, "images")[:-1]  # whole, for they cost little; those of the last cannot be had
+        for path in images:
+            target = folder / "crawl" / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(CRAWL / path)
+        (folder / "crawl/crawl-data" / snapshot / "images.paths.gz").write_bytes(
+            gzip.compress("\n".join(images).encode())
+        )
         (folder / "crawl/crawl-data" / snapshot / "wat.paths.gz").write_bytes(gzip.compress("\n".join(paths).encode()))
     (folder / "dump.xml.bz2").write_bytes(bz2.compress(_short_dump()))
     return folder
@@ -52,6 +60,9 @@ def mini_deployment(folder: Path, home: Path) -> Deployment:
         wikipedia_dump=str(folder / "dump.xml.bz2"),
         parts_of_speech="r",
         workers=2,
+        image_buckets=4,
+        models=("tiny",),
+        tasks=(str(SAMPLE / "tasks" / "twemoji-unseen"),),
     )
 
 
@@ -64,13 +75,13 @@ def split_members(archive: bytes) -> Iterator[bytes]:
         archive = inflate.unused_data
 
 
-def _wat_paths(snapshot: str) -> list[str]:
-    return gzip.decompress((CRAWL / "crawl-data" / snapshot / "wat.paths.gz").read_bytes()).decode().split()
+def _paths(snapshot: str, kind: str) -> list[str]:
+    return gzip.decompress((CRAWL / "crawl-data" / snapshot / f"{kind}.paths.gz").read_bytes()).decode().split()
 
 
 def _pages(snapshot: str) -> Iterator[tuple[bytes, bytes]]:
     """URL and WAT record of each of the snapshot's pages that has an image."""
-    for path in _wat_paths(snapshot):
+    for path in _paths(snapshot, "wat"):
         for member in split_members((CRAWL / path).read_bytes()):
             record = zlib.decompress(member, 31)
             url = re.search(rb"WARC-Target-URI: (\S+)", record)
@@ -92,4 +103,4 @@ def _short_dump() -> bytes:
 
 
 if __name__ == "__main__":
-    demo.run(mini_deployment(Path(sys.argv[1]), Path(sys.argv[2])))
+    demo.curate(mini_deployment(Path(sys.argv[1]), Path(sys.argv[2])))

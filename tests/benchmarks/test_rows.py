@@ -18,6 +18,7 @@ from tests.metaclip_dagster.archives import content, member, page_source, respon
 
 ROOT = Path(__file__).parents[2]
 POOL = ["--pairs", "3000", "--entries", "300"]
+SMALL = ["--images", "600", "--pairs", "256", "--rounds", "1"]
 
 
 @pytest.fixture
@@ -33,13 +34,13 @@ def options(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
         (tmp_path / "a.wat.gz").write_bytes(member(wat))
         (tmp_path / "a.warc.gz").write_bytes(member(response(page_source([image]), page=page)))
         return ["--wat", str(tmp_path / "a.wat.gz"), "--warc", str(tmp_path / "a.warc.gz"), "--rounds", "2"]
-    return {"counting": POOL, "balancing": POOL, "language_id": ["--texts", "200"]}[request.param]
+    return {"counting": POOL, "balancing": POOL, "language_id": ["--texts", "200"], "training": SMALL}[request.param]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
-    [(name, name) for name in BENCHMARKS if name != "graph"],
+    [(name, name) for name in BENCHMARKS if name not in ("graph", "sweep")],
     indirect=["options"],
     ids=str,
 )

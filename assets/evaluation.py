@@ -1,0 +1,133 @@
+"""From checkpoints to zero-shot scores, and one report over all t."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from assets.cards import image
+from assets.checks import above_chance, check_specs
+from assets.partitions import Cell, all_cells, cells
+from assets.sweeps import make_sweep
+from metaclip_dagster.evaluation import (
+    load_model,
+    mean_over_tasks,
+    read_task,
+    score_classes,
+    score_model,
+    task_version,
+)
+from metaclip_dagster.reporting import plot_sweep, render_sweep, sweep_markdown
+from resources.archives import archive_version
+from resources.compute import Compute
+from resources.engines import Deferred
+from resources.lake import Lake
+from resources.open_clip import Trainer
+from resources.reports import Reports
+from resources.zero_shot import ZeroShot
+
+Result = dg.MaterializeResult
+
+baseline_keys = dg.DynamicPartitionsDefinition(name="baseline")
+
+
+class Scoring(dg.Config):
+    """How images are embedded."""
+
+    batch_size: int = 256
+
+
+@dg.asset(
+    partitions_def=cells,
+    deps=["checkpoints"],
+    group_name="evaluation",
+    kinds={"pytorch"},
+    pool="gpu",
+    check_specs=check_specs("scores", above_chance, blocking=False),
+)
+def scores(
+    context: dg.AssetExecutionContext, config: Scoring, lake: Lake, compute: Compute, zero_shot: ZeroShot
+) -> Result:
+    """Zero-shot accuracy and recall of the cell's model on every task, in all and for head and tail."""
+    cell = Cell.of(context.partition_key)
+    [trained] = lake.read("checkpoints", [cell.key]).to_pylist()
+    folder = Path(zero_shot.checkpoints, trained["path"])
+    model = zero_shot.model(load_model, f"local-dir:{folder}", version=trained["sha256"])
+    told = {name: trained[name] for name in ("training_set", "seed", "pairs_seen")}
+    return _score(context, config, compute, zero_shot, model=model, told={"model_name": cell.model, **told})
+
+
+@dg.asset(
+    partitions_def=baseline_keys,
+    group_name="evaluation",
+    kinds={"pytorch"},
+    pool="gpu",
+    check_specs=check_specs("baselines", above_chance, blocking=False),
+)
+def baselines(context: dg.AssetExecutionContext, config: Scoring, compute: Compute, zero_shot: ZeroShot) -> Result:
+    """The same for models made elsewhere: a key is `architecture:tag` of open_clip, or `architecture:file`."""
+    architecture, _, pretrained = context.partition_key.partition(":")
+    model = zero_shot.model(load_model, architecture, pretrained, version=_version(pretrained))
+    return _score(context, config, compute, zero_shot, model=model, told={"model_name": context.partition_key})
+
+
+@dg.asset(
+    deps=[
+        dg.AssetDep("scores", partition_mapping=all_cells),
+        dg.AssetDep("checkpoints", partition_mapping=all_cells),
+        dg.AssetDep("training_sets", partition_mapping=dg.AllPartitionMapping()),
+        dg.AssetDep("baselines", partition_mapping=dg.AllPartitionMapping()),
+        "entry_counts",
+    ],
+    group_name="evaluation",
+    kinds={"html"},
+)
+def sweep(
+    context: dg.AssetExecutionContext, lake: Lake, reports: Reports, trainer: Trainer, zero_shot: ZeroShot
+) -> Result:
+    """Which t serves best: scores of every cell that is there beside chance, head against tail, sizes and costs."""
+    registered = {name: sorted(context.instance.get_dynamic_partitions(name)) for name in ("snapshot", "baseline")}
+    made = make_sweep(
+        lake, trainer, snapshots=registered["snapshot"], baselines=registered["baseline"], notes=zero_shot.notes()
+    )
+    plots = plot_sweep(made)
+    page, data = reports.write("sweep", render_sweep(made, plots), made)
+    return Result(
+        metadata={
+            "table": dg.MetadataValue.md(sweep_markdown(made)),
+            "cells": len(made["cells"]),
+            "missing": made["missing"],
+            "page": dg.MetadataValue.path(str(page)),
+            "json": dg.MetadataValue.path(str(data)),
+            **{f"plot_{name}": image(plot, name) for name, plot in plots.items()},
+        }
+    )
+
+
+def _score(
+    context: dg.AssetExecutionContext,
+    config: Scoring,
+    compute: Compute,
+    zero_shot: ZeroShot,
+    *,
+    model: Deferred,
+    told: Mapping[str, Any],
+) -> Result:
+    """Score the model on every task, and class by class; its images are embedded once for both."""
+    tasks = {name: {"task": task} for name, task in zero_shot.tasks(read_task, task_version).items()}
+    setup, sizes = {"model": model}, config.model_dump()
+    made = compute.map_shards(context, score_model, tasks, setup=setup, options={**told, **sizes}, inline=True)
+    classes = f"class_{made.table}"
+    compute.map_shards(context, score_classes, tasks, table=classes, setup=setup, options=sizes, inline=True)
+    rows = compute.lake.read(made.table, [made.partition])
+    shown = [row for row in rows.to_pylist() if row["metric"] in ("main", "acc1")]
+    metadata = {f"{row['task']}/{row['part']}/{row['metric']}": row["score"] for row in shown}
+    return compute.result(
+        made, metadata={**metadata, "mean_over_tasks": mean_over_tasks(rows)}, checks=[above_chance(rows)]
+    )
+
+
+def _version(pretrained: str) -> str:
+    """A tag is its own version, a file's is its size and time."""
+    return archive_version(pretrained, {}) if Path(pretrained).exists() else pretrained

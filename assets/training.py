@@ -1,0 +1,202 @@
+"""From balanced subsets to trained models: images fetched in rings, training sets, checkpoints."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+
+from assets.cards import image
+from assets.checks import budget_spent, check_specs, every_pair_accounted_for, loss_below_chance, some_images
+from assets.curation import Grouping
+from assets.partitions import (
+    Cell,
+    by_training_set,
+    cells,
+    rings_of_set,
+    rings_up_to,
+    subset_of_set,
+    thresholds,
+    training_set_keys,
+)
+from assets.pool import grouped, thresholds_of
+from metaclip_dagster.balancing import build_draw, uniform
+from metaclip_dagster.imaging import gather_images
+from metaclip_dagster.reporting import plot_losses
+from metaclip_dagster.sharding import build_training_set, scatter_texts
+from metaclip_dagster.training import describe_checkpoint, recipe_of, train
+from resources.compute import Compute
+from resources.deployments import deployment
+from resources.digests import combine
+from resources.engines import defer, qualified_name
+from resources.images import Images
+from resources.lake import Lake
+from resources.open_clip import Trainer
+from resources.tables import PartitionManifest, chain_batches
+
+Result = dg.MaterializeResult
+
+
+class Fetching(Grouping):
+    """How images are asked for."""
+
+    retry_failed: bool = False
+    """Ask again for those of this ring that failed before, and for nothing else."""
+
+
+class Training(dg.Config):
+    """The budget, and what of the model's recipe is changed."""
+
+    pairs_to_see: int = deployment().pairs_to_see
+    """Seen pairs, the same for every t: whole steps of every virtual epoch."""
+    recipe: dict[str, Any] = {}
+    """Fields of the recipe by name: batch_size, epochs, lr, warmup, ..."""
+
+
+@dg.asset(
+    partitions_def=thresholds,
+    deps=["subsets", "entry_counts"],
+    group_name="training",
+    kinds={"webdataset"},
+    check_specs=check_specs("images", some_images),
+)
+def images(
+    context: dg.AssetExecutionContext, config: Fetching, lake: Lake, compute: Compute, image_store: Images
+) -> Result:
+    """The ring of images between the next smaller t and this one: what the store lacks of it is fetched, once."""
+    t = context.partition_key
+    scatter(context, config, lake, compute, t=t, num_buckets=image_store.num_buckets)
+    shards = {
+        f"{bucket:05d}": {"texts": lake.where("image_texts", "bucket", bucket, partitions=[t]), "bucket": bucket}
+        for bucket in range(image_store.num_buckets)
+    }
+    snapshots = sorted({shard.key.rsplit("/", 1)[0] for shard in lake.manifest("subsets", t).shards})
+    setup = {
+        "store": image_store.store(retry_failed=config.retry_failed),
+        "fetch": image_store.source(snapshots),
+    }
+    smaller = rings_up_to(t)[:-1]
+    below = thresholds_of(lake, smaller[-1]) if smaller else {}
+    made = compute.map_shards(
+        context, gather_images, shards, setup=setup, options={"thresholds_below": below}, force=config.retry_failed
+    )
+    return compute.result(made, metadata=config.model_dump(), checks=[some_images(made)])
+
+
+@dg.asset(
+    partitions_def=training_set_keys,
+    deps=[
+        dg.AssetDep("images", partition_mapping=rings_of_set),
+        dg.AssetDep("subsets", partition_mapping=subset_of_set),
+    ],
+    group_name="training",
+    kinds={"parquet", "duckdb"},
+    check_specs=check_specs("training_sets", every_pair_accounted_for),
+)
+def training_sets(
+    context: dg.AssetExecutionContext, config: Grouping, lake: Lake, compute: Compute, image_store: Images
+) -> Result:
+    """Which images of which tars are in D(t), with which texts; online-<t> holds the pool, and training redraws it."""
+    t = "inf" if context.partition_key.startswith("online-") else context.partition_key
+    rings = rings_up_to(t)
+    missing = [ring for ring in rings if ring not in lake.finished("images", rings)]
+    if missing:
+        raise dg.Failure(f"the images of t = {', '.join(missing)} are not there; materialize images for them first")
+    scattered = scatter(context, config, lake, compute, t=t, num_buckets=image_store.num_buckets)
+    held = [lake.shards("images", ring) for ring in rings]
+    shards = {
+        f"{bucket:05d}": {
+            "texts": lake.where("image_texts", "bucket", bucket, partitions=[t]),
+            "images": defer(chain_batches, *(shards[f"{bucket:05d}"] for shards in held)),
+        }
+        for bucket in range(image_store.num_buckets)
+    }
+    made = compute.map_shards(context, build_training_set, shards)
+    told = {"pairs": made.total("seen")["pairs"], "pairs_of_subset": scattered.rows, "rings": list(rings)}
+    return compute.result(made, metadata=told, checks=[every_pair_accounted_for(made, scattered.rows)])
+
+
+@dg.asset(
+    partitions_def=cells,
+    deps=[dg.AssetDep("training_sets", partition_mapping=by_training_set), "entry_counts"],
+    group_name="training",
+    kinds={"pytorch"},
+    pool="gpu",
+    check_specs=check_specs("checkpoints", budget_spent, loss_below_chance),
+)
+def checkpoints(
+    context: dg.AssetExecutionContext,
+    config: Training,
+    lake: Lake,
+    compute: Compute,
+    image_store: Images,
+    trainer: Trainer,
+) -> Result:
+    """CLIP trained on one set by one recipe, for as many seen pairs whatever t; resumes where it was ended."""
+    cell = Cell.of(context.partition_key)
+    folder, job = prepare_job(lake, trainer, image_store, cell, config)
+    result = trainer.run(context, train, job, folder)
+    row = {"00000": {"result": result, "root": trainer.root}}
+    made = compute.map_shards(context, describe_checkpoint, row, inline=True)
+    numbers = ("pairs_seen", "loss", "samples_per_second", "wall_seconds", "cpu_seconds")
+    told = {**config.model_dump(), **job["recipe"], **{name: result[name] for name in numbers}}
+    told["folder"] = dg.MetadataValue.path(str(folder))
+    told["plot_loss"] = image(plot_losses({cell.key: result["losses"]}), "loss")
+    checks = [budget_spent(result), loss_below_chance(result, job["recipe"]["batch_size"])]
+    return compute.result(made, metadata=told, checks=checks)
+
+
+def prepare_job(
+    lake: Lake, trainer: Trainer, image_store: Images, cell: Cell, config: Training
+) -> tuple[Path, dict[str, Any]]:
+    """What the trainer is told, and the folder that is this training's alone: another set or recipe gets another."""
+    recipe, seed = recipe_of(cell.model)
+    told = {
+        "training_set": cell.training_set,
+        "model": cell.model,
+        "recipe": dataclasses.asdict(dataclasses.replace(recipe, **config.recipe)),
+        "seed": seed,
+        "budget": config.pairs_to_see,
+    }
+    versions = [json.dumps(told, sort_keys=True), lake.manifest("training_sets", cell.training_set).version]
+    held_to = {}
+    if cell.training_set.startswith("online-"):
+        held_to = thresholds_of(lake, cell.training_set.removeprefix("online-"))
+        versions += [repr(held_to), lake.manifest("entry_counts").version]
+    folder = Path(trainer.root, cell.training_set, cell.model, combine(versions)[:16])
+    shards = lake.files("training_sets", cell.training_set, "tar")
+    job = {
+        **told,
+        "images": image_store.root,
+        "shards": [{"path": path, "tars": tars} for path, tars in shards.items() if tars],
+        "uniform": qualified_name(uniform),
+        "online": {"thresholds": held_to, "draw": str(_write_draw(lake, folder))} if held_to else None,
+    }
+    return folder, job
+
+
+def scatter(
+    context: dg.AssetExecutionContext, config: Grouping, lake: Lake, compute: Compute, *, t: str, num_buckets: int
+) -> PartitionManifest:
+    """D(t) by the image store's buckets, made by whichever asset needs it first."""
+    groups = grouped(lake.shards("subsets", t), config.group_size)
+    return compute.map_shards(
+        context,
+        scatter_texts,
+        {key: {"subset": group} for key, group in groups.items()},
+        table="image_texts",
+        partition=t,
+        options={"num_buckets": num_buckets},
+    )
+
+
+def _write_draw(lake: Lake, folder: Path) -> Path:
+    """What online balancing draws with, for loaders that know no lake."""
+    draw, path = build_draw(lake.read("entry_counts")), folder / "draw.npz"
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial.npz")
+    np.savez(partial, entry_key=draw.entry_key, entry_count=draw.entry_count)
+    partial.replace(path)
+    return path

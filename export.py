@@ -1,0 +1,56 @@
+"""The front door for other tools: a subset as Parquet files, or a training set as plain WebDataset."""
+
+import argparse
+import shutil
+from pathlib import Path
+
+from tqdm import tqdm
+
+from assets.partitions import THRESHOLDS
+from metaclip_dagster.sharding import webdataset_samples
+from resources.deployments import Deployment, deployment
+from resources.exports import new_folder, write_webdataset
+from resources.image_store import open_image_store
+from resources.lake import Lake
+
+
+def export_subset(where: Deployment, t: str, folder: Path) -> str:
+    """Copy the Parquet files of D(t), and no superseded ones, for img2dataset, datasets or DuckDB."""
+    lake = Lake(root=where.lake)
+    files = lake.dataset("subsets", [t]).files
+    with new_folder(folder) as partial:
+        for number, file in enumerate(tqdm(files, unit="file", disable=None)):
+            shutil.copyfile(file, partial / f"{number:05d}.parquet")
+    return f"{lake.manifest('subsets', t).rows:,} pairs of D({t}) in {len(files)} files: {folder}"
+
+
+def export_training_set(where: Deployment, t: str, folder: Path, *, images_per_tar: int) -> str:
+    """Write the training set of D(t) as tars of image, .txt and .json."""
+    lake, store = Lake(root=where.lake), open_image_store(str(where.images))
+    images = lake.manifest("training_sets", t).rows
+    samples = webdataset_samples(lake.stream("training_sets", [t])(), store.members)
+    with new_folder(folder) as partial:
+        shown = tqdm(samples, total=images, unit="image", disable=None)
+        written = write_webdataset(shown, partial, images_per_tar=images_per_tar)
+    return f"{written:,} images of D({t}): {folder}"
+
+
+def main() -> None:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="what", required=True)
+    for what, says in (("subset", export_subset.__doc__), ("training-set", export_training_set.__doc__)):
+        command = commands.add_parser(what, help=says, description=says)
+        command.add_argument("t", choices=THRESHOLDS, help="which t")
+        command.add_argument("folder", type=Path, help="where to; must not be there yet")
+    command.add_argument("--images-per-tar", type=int, default=10_000)
+    asked = parser.parse_args()
+    if asked.what == "subset":
+        told = export_subset(deployment(), asked.t, asked.folder)
+    else:
+        told = export_training_set(deployment(), asked.t, asked.folder, images_per_tar=asked.images_per_tar)
+    print(told)
+
+
+if __name__ == "__main__":
+    main()

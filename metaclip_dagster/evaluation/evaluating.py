@@ -1,0 +1,170 @@
+"""A task and a model -> where the right name or caption stands, and both tables of scores from it."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from metaclip_dagster.evaluation.images import Sample, decode_image, read_samples
+from metaclip_dagster.evaluation.models import Loaded
+from metaclip_dagster.evaluation.scoring import (
+    Classified,
+    Retrieved,
+    Score,
+    count_per_class,
+    places,
+    retrieve,
+    score_classified,
+    score_retrieved,
+)
+from metaclip_dagster.evaluation.tasks import PARTS, Task
+from metaclip_dagster.schemas import CLASS_SCORES, SCORES, writes
+
+if TYPE_CHECKING:
+    import torch
+
+PART_METRICS = ("acc1", "acc5", "mean_per_class")
+
+
+@writes(SCORES)
+def score_model(
+    task: Task,
+    *,
+    model: Loaded,
+    model_name: str,
+    training_set: str | None = None,
+    seed: int | None = None,
+    pairs_seen: int | None = None,
+    batch_size: int = 256,
+) -> pa.Table:
+    """Every metric of a task, its own once more as `main`, and those of its head and tail where groups.tsv names them.
+
+    The part's images are named among all classes. A baseline has no training set, seed or pairs seen.
+    """
+    found = evaluate(task, model, batch_size=batch_size)
+    whole = score_classified(found) if isinstance(found, Classified) else score_retrieved(found)
+    if task.metric not in whole:
+        raise ValueError(f"{task.folder}: {task.metric} needs images of both classes; name another in metric.txt")
+    rows = [("all", metric, score, _num_images(found)) for metric, score in whole.items()]
+    rows.append(("all", "main", whole[task.metric], _num_images(found)))
+    if isinstance(found, Classified):
+        for part in PARTS:
+            mine = found.of_classes(np.flatnonzero([of_class == part for of_class in task.parts]))
+            if _num_images(mine):
+                of_part = score_classified(mine)
+                rows += [(part, metric, of_part[metric], _num_images(mine)) for metric in PART_METRICS]
+    same = {
+        "task": task.name,
+        "num_classes": len(task.class_names),
+        "training_set": training_set,
+        "model": model_name,
+        "seed": seed,
+        "pairs_seen": pairs_seen,
+    }
+    return pa.Table.from_pylist([same | _row(*row) for row in rows], SCORES)
+
+
+@writes(CLASS_SCORES)
+def score_classes(task: Task, *, model: Loaded, batch_size: int = 256) -> pa.Table:
+    """acc1 and acc5 of each class, null where it has no image; no rows for retrieval."""
+    found = evaluate(task, model, batch_size=batch_size)
+    if isinstance(found, Retrieved):
+        return CLASS_SCORES.empty_table()
+    num_images, right, among_five = count_per_class(found)
+    none = num_images == 0
+    shares = [pa.array(counted / np.maximum(num_images, 1), mask=none) for counted in (right, among_five)]
+    names, parts = pa.array(task.class_names, pa.string()), pa.array(task.parts, pa.string())
+    class_id = np.arange(len(names), dtype=np.uint32)
+    columns = [pa.repeat(pa.scalar(task.name), len(names)), class_id, names, parts, num_images.astype(np.uint64)]
+    return pa.Table.from_arrays([*map(pa.array, columns), *shares], schema=CLASS_SCORES)
+
+
+def mean_over_tasks(scores: pa.Table) -> float:
+    """The plain mean of the tasks' own metrics, as the average over CLIP's 26 tasks is taken; `scores` of one model."""
+    rows = scores.select(["part", "metric", "score"]).to_pylist()
+    return float(np.mean([row["score"] for row in rows if row["metric"] == "main" and row["part"] == "all"]))
+
+
+def evaluate(task: Task, model: Loaded, *, batch_size: int = 256) -> Classified | Retrieved:
+    """Embed a task's images and texts and find the place of each right answer; a model remembers it for the task.
+
+    One batch of images is held. A name's embedding is the normalised mean of its normalised prompts (Radford et al.
+    2021, section 3.1.4). Raises ValueError for a task that cannot be read whole and for embeddings that are not finite.
+    """
+    if task not in model.evaluations:
+        import torch  # noqa: PLC0415  # seconds, and the graph's definitions reach this module
+
+        with torch.inference_mode(), ThreadPoolExecutor() as threads:
+            batches = _embed_images(task, model, batch_size, threads)
+            find = _classify if task.kind == "classification" else _retrieve
+            model.evaluations[task] = find(task, model, batches, batch_size)
+    return model.evaluations[task]
+
+
+Batches = Iterator[tuple[list[Sample], "torch.Tensor"]]
+
+
+def _embed_images(task: Task, model: Loaded, batch_size: int, threads: ThreadPoolExecutor) -> Batches:
+    import torch  # noqa: PLC0415
+
+    samples, num_images = read_samples(task), 0
+    while batch := list(islice(samples, batch_size)):
+        images = torch.stack(list(threads.map(lambda sample: model.preprocess(decode_image(sample)), batch)))
+        yield batch, model.model.encode_image(images.to(model.device), normalize=True).float()
+        num_images += len(batch)
+    if not num_images:
+        raise ValueError(f"{task.folder}: has no image to score")
+
+
+def _classify(task: Task, model: Loaded, batches: Batches, batch_size: int) -> Classified:
+    import open_clip  # noqa: PLC0415
+
+    names = open_clip.build_zero_shot_classifier(
+        model.model,
+        model.tokenizer,
+        task.class_names,
+        [partial(_fill, template) for template in task.templates],
+        num_classes_per_batch=max(1, batch_size // len(task.templates)),
+        device=model.device,
+    ).float()
+    own, place, margin = [], [], []
+    for samples, images in batches:
+        similarity = (images @ names).cpu().numpy()
+        own.append(np.array([sample.class_id for sample in samples], np.int64))
+        place.append(places(similarity, own[-1]))
+        margin.append((similarity[:, -1] - similarity[:, 0]).astype(np.float64))
+    return Classified(len(task.class_names), *map(np.concatenate, (own, place, margin)))
+
+
+def _retrieve(task: Task, model: Loaded, batches: Batches, batch_size: int) -> Retrieved:
+    image_parts, text_parts, num_own = [], [], []
+    for samples, embedded in batches:
+        captions = [caption for sample in samples for caption in sample.captions]
+        for start in range(0, len(captions), batch_size):
+            tokens = model.tokenizer(captions[start : start + batch_size]).to(model.device)
+            text_parts.append(model.model.encode_text(tokens, normalize=True).float().cpu().numpy())
+        image_parts.append(embedded.cpu().numpy())
+        num_own += [len(sample.captions) for sample in samples]
+    return retrieve(np.concatenate(image_parts), np.concatenate(text_parts), np.array(num_own, np.int64))
+
+
+def _fill(template: str, name: str) -> str:
+    return template.replace("{c}", name)
+
+
+def _num_images(found: Classified | Retrieved) -> int:
+    return len(found.own if isinstance(found, Classified) else found.text_place)
+
+
+def _row(part: str, metric: str, score: Score, num_images: int) -> dict[str, Any]:
+    return {
+        "part": part,
+        "metric": metric,
+        "score": score.value,
+        "chance": score.chance,
+        "num_images": num_images,
+    }

@@ -1,0 +1,136 @@
+"""The test images of a task, one after the other, with what each is to be found by."""
+
+import io
+import re
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from metaclip_dagster.evaluation.tasks import Task, list_class_folders
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SUFFIXES = ("jpg", "jpeg", "png", "webp", "bmp", "gif")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+MAX_BYTES = 64 << 20
+MAX_PIXELS = 89_478_485  # where Pillow begins to warn
+
+# A sample's key and its member's suffix, as webdataset splits them: at the first point of the file's own name.
+_MEMBER = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]+)")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An encoded image with its class, or with its captions."""
+
+    name: str
+    image: bytes
+    class_id: int = -1
+    captions: tuple[str, ...] = ()
+
+
+def read_samples(task: Task) -> Iterator[Sample]:
+    """Every test image in the folder's own order, one held at a time.
+
+    Nothing is left out, for a score over fewer images compares with no other: what cannot be read raises ValueError
+    that names it.
+    """
+    if task.tars:
+        for tar in task.tars:
+            for key, files in _read_tar(tar):
+                yield _to_sample(task, f"{tar}: {key}", files)
+        return
+    for class_id, folder in enumerate(list_class_folders(task.folder)):
+        for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
+            if not path.is_file() or path.suffix[1:].lower() not in SUFFIXES:
+                raise ValueError(f"{path}: is not one of {', '.join(SUFFIXES)}; a class's folder holds its images only")
+            _check_size(str(path), path.stat().st_size)
+            yield Sample(str(path), path.read_bytes(), class_id)
+
+
+def decode_image(sample: Sample) -> "Image.Image":
+    """Decode in RGB; what is transparent is white, as it is where images are made for training."""
+    from PIL import Image  # noqa: PLC0415  # only scoring pays for it
+
+    try:
+        image = Image.open(io.BytesIO(sample.image), formats=FORMATS)
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise ValueError(f"{width} x {height} pixels, and at most {MAX_PIXELS:,} are decoded")
+        if image.has_transparency_data:
+            white = Image.new("RGBA", image.size, "white")
+            white.alpha_composite(image.convert("RGBA"))
+            return white.convert("RGB")
+        return image.convert("RGB")
+    except Exception as error:  # a decoder raises whatever it meets in a broken file
+        raise ValueError(
+            f"{sample.name}: its image cannot be read ({error}); only {', '.join(FORMATS)} are, and a test set is "
+            "scored whole or not at all: fetch it again, or convert it"
+        ) from error
+
+
+def _read_tar(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Members that stand together under one key."""
+    key, files = "", dict[str, bytes]()
+    for name, content in _read_members(path):
+        named = _MEMBER.fullmatch(name)
+        if named is None:
+            continue
+        if named[1] != key:
+            if key:
+                yield key, files
+            key, files = named[1], {}
+        suffix = named[2].lower()
+        if suffix in files:
+            raise ValueError(f"{path}: {name}: occurs twice; write the tar anew, each key once")
+        files[suffix] = content
+    if key:
+        yield key, files
+
+
+def _read_members(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Regular files, read in memory; nothing is extracted."""
+    try:
+        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            for member in tar:
+                if member.isdir():
+                    continue
+                if not member.isreg():
+                    raise ValueError(f"{path}: {member.name}: is a link or a device; write the tar anew, files only")
+                _check_size(f"{path}: {member.name}", member.size)
+                content = tar.extractfile(member)
+                assert content is not None  # it is a regular file
+                yield member.name, content.read()
+            # tarfile ends in silence where a header is damaged or missing; a whole tar ends in a block of zeros.
+            file.seek(tar.offset)
+            if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise tarfile.ReadError(f"it is cut off or damaged at byte {tar.offset:,}")
+    except tarfile.TarError as error:
+        raise ValueError(f"{path}: is no whole, uncompressed tar ({error}); fetch it again") from error
+
+
+def _to_sample(task: Task, name: str, files: dict[str, bytes]) -> Sample:
+    images = [content for suffix, content in files.items() if suffix in SUFFIXES]
+    if len(images) != 1:
+        raise ValueError(f"{name}: has {len(images)} images, and a sample has one of {', '.join(SUFFIXES)}")
+    if task.kind == "retrieval":
+        lines = files.get("txt", b"").decode(errors="replace").splitlines()
+        captions = tuple(line for line in lines if line.strip())
+        if not captions:
+            raise ValueError(f"{name}: has no .txt with a caption a line; a retrieval task needs one for each image")
+        return Sample(name, images[0], captions=captions)
+    said = files.get("cls", b"").decode(errors="replace").strip()
+    number = int(said) if re.fullmatch("[0-9]{1,9}", said) else -1
+    if not 0 <= number < len(task.class_names):
+        raise ValueError(
+            f"{name}.cls: {said[:80]!r} is no class; classnames.txt has the classes 0 to {len(task.class_names) - 1}"
+        )
+    return Sample(name, images[0], number)
+
+
+def _check_size(where: str, size: int) -> None:
+    if size > MAX_BYTES:
+        raise ValueError(f"{where}: has {size:,} bytes, and at most {MAX_BYTES:,} are read; is it an image?")

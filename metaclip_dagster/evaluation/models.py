@@ -1,0 +1,144 @@
+"""A model by its name in open_clip, by our export or by a file of weights -> ready to embed images and texts."""
+
+import difflib
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metaclip_dagster.evaluation.scoring import Classified, Retrieved
+from metaclip_dagster.evaluation.tasks import Task
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+LOCAL = "local-dir:"
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model with what it needs to read images and texts, and the tasks it was evaluated on so far."""
+
+    model: Any  # open_clip's own classes share no type
+    preprocess: "Callable[[Image.Image], torch.Tensor]"
+    tokenizer: "Callable[[list[str]], torch.Tensor]"
+    device: str
+    evaluations: dict[Task, Classified | Retrieved] = field(default_factory=dict)
+
+
+def load_model(name: str, pretrained: str | None = None, *, device: str = "cpu") -> Loaded:
+    """Load a model in float32 for evaluation.
+
+    `name` is `local-dir:FOLDER` of open_clip_config.json and open_clip_model.safetensors; or an architecture that
+    open_clip knows, with `pretrained` one of its tags, whose weights are fetched into the Hub's cache unless they are
+    there, or a file of weights. Of a file only weights are read: nothing in it can run. Raises ValueError for what is
+    unknown or cannot be read, FileNotFoundError for weights that are neither in the cache nor within reach.
+    """
+    import open_clip  # noqa: PLC0415  # seconds, and the graph's definitions reach this module
+
+    if name.startswith(LOCAL):
+        weights, options = _open_folder(Path(name.removeprefix(LOCAL))), dict[str, Any]()
+        pretrained = None
+    else:
+        weights, options = _find_weights(name, pretrained)
+        pretrained = str(weights)
+    try:
+        model, preprocess = open_clip.create_model_from_pretrained(name, pretrained, weights_only=True, **options)
+        tokenizer = open_clip.get_tokenizer(name)
+    except ImportError as error:
+        raise ValueError(f"{name}: its text tower or tokenizer needs a package that is not here: {error}") from error
+    except Exception as error:  # a reader raises whatever it meets in a file that is not what it should be
+        reason = str(error).strip().partition("\n")[0][:300]
+        raise ValueError(
+            f"{weights}: cannot be read as weights of {name}: {reason}. Wanted is a .safetensors file, or a checkpoint "
+            "of open_clip_train or of another trainer that holds tensors and nothing that would run"
+        ) from error
+    return Loaded(model.to(device).eval(), preprocess, tokenizer, device)
+
+
+def _open_folder(folder: Path) -> Path:
+    config, weights = folder / "open_clip_config.json", folder / "open_clip_model.safetensors"
+    for file in (config, weights):
+        if not file.is_file():
+            raise ValueError(f"{folder}: has no {file.name}; name a folder that training exported")
+    try:
+        text = json.loads(config.read_text("utf-8"))["model_cfg"]["text_cfg"]
+        foreign = sorted(key for key in text if key.startswith(("hf_", "tokenizer_")))
+    except (ValueError, LookupError, TypeError) as error:
+        raise ValueError(f"{config}: describes no model ({error!r}); export the model again") from error
+    if foreign:
+        raise ValueError(f"{config}: {', '.join(foreign)} would load code or files from elsewhere; refused")
+    return weights
+
+
+def _find_weights(name: str, pretrained: str | None) -> tuple[Path, dict[str, Any]]:
+    """The file, and what open_clip must be told of a tag's preprocessing once it is handed the file itself."""
+    import open_clip  # noqa: PLC0415
+
+    known = open_clip.list_models()
+    if name not in known:
+        raise ValueError(f"open_clip knows no model {name!r}{_near(name, known)}")
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    if pretrained is None:
+        raise ValueError(f"{name}: name its weights, a file or one of open_clip's tags: {', '.join(tags) or 'none'}")
+    tag = open_clip.get_pretrained_cfg(name, pretrained)
+    if not tag:
+        file = Path(pretrained)
+        if not file.is_file():
+            raise ValueError(f"{name}: {pretrained!r} is neither a file nor one of its tags{_near(pretrained, tags)}")
+        if file.suffix not in SUFFIXES:
+            raise ValueError(f"{file}: is none of {', '.join(SUFFIXES)}; weights are read from these only")
+        return file, {}
+    quick = bool(tag.get("quick_gelu"))
+    if quick != bool(open_clip.get_model_config(name).get("quick_gelu")):
+        other = f"{name}-quickgelu" if quick else name.removesuffix("-quickgelu")
+        raise ValueError(f"{name}: {pretrained} was trained with another activation; its model is {other}")
+    options = {f"image_{key}": tag[key] for key in ("mean", "std", "interpolation", "resize_mode") if key in tag}
+    return _fetch(name, pretrained, tag), options
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    lowered = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), lowered, n=5, cutoff=0.4) or sorted(lowered)[:20]
+    return f"; near it are {', '.join(lowered[each] for each in near)}" if near else "; it has none"
+
+
+def _fetch(name: str, tag: str, source: dict[str, str]) -> Path:
+    """Weights from the Hub's cache, else from the Hub; a Hub that is out of reach is asked once, for seconds."""
+    import open_clip  # noqa: PLC0415
+    from huggingface_hub import constants, try_to_load_from_cache  # noqa: PLC0415
+
+    repository, _, file = source.get("hf_hub", "").rpartition("/")
+    # open_clip's own order: safetensors first, whatever the tag names.
+    for candidate in (f"{Path(file).stem or 'open_clip_model'}.safetensors", file or "open_clip_pytorch_model.bin"):
+        cached = try_to_load_from_cache(repository, candidate) if repository else None
+        if isinstance(cached, str):
+            return Path(cached)
+    way_out = (
+        f"Fetch them where there is a network (`hf download {repository or tag}`) and set HF_HUB_CACHE to that cache "
+        f"(now {constants.HF_HUB_CACHE}), or name a file of weights instead of the tag"
+    )
+    if constants.HF_HUB_OFFLINE:
+        raise FileNotFoundError(f"{name}: weights {tag!r} are not in the cache, and HF_HUB_OFFLINE is set. {way_out}")
+    if not _answers(constants.ENDPOINT):
+        raise FileNotFoundError(f"{name}: weights {tag!r} are not in the cache, and the Hub does not answer. {way_out}")
+    try:
+        return Path(open_clip.download_pretrained(source))
+    except Exception as error:  # whatever a client of the network raises
+        raise FileNotFoundError(f"{name}: weights {tag!r} could not be fetched: {error}. {way_out}") from error
+
+
+def _answers(url: str) -> bool:
+    """One request instead of the client's own retries, which last a minute."""
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=10).close()  # noqa: S310  # the Hub
+    except urllib.error.HTTPError as error:
+        error.close()  # it answers
+    except OSError:
+        return False
+    return True

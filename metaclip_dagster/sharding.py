@@ -1,0 +1,96 @@
+"""Which images of which tars are in a training set, with which texts; and the same as plain WebDataset."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from metaclip_dagster.schemas import IMAGE_TEXTS, IMAGES, TRAINING_SETS, writes
+
+
+@writes(IMAGE_TEXTS, rows_together=4096)
+def scatter_texts(subset: Mapping[str, Iterable[pa.RecordBatch]], *, num_buckets: int) -> Iterator[pa.RecordBatch]:
+    """The pairs of a group of SUBSETS shards by the bucket of their image, bucket by bucket. Holds the group's rows."""
+    batches = [batch.select(IMAGE_TEXTS.names[1:]) for shard in subset.values() for batch in shard]
+    rows = pa.Table.from_batches(batches, pa.schema(list(IMAGE_TEXTS)[1:]))
+    leading = np.array([int(image[:8], 16) for image in rows["image_id"].to_pylist()], np.uint32)
+    bucketed = rows.add_column(0, IMAGE_TEXTS.field("bucket"), pa.array(leading % np.uint32(num_buckets)))
+    yield from bucketed.sort_by([("bucket", "ascending"), ("image_id", "ascending")]).cast(IMAGE_TEXTS).to_batches()
+
+
+@writes(TRAINING_SETS)
+def build_training_set(
+    texts: Iterable[pa.RecordBatch], images: Iterable[pa.RecordBatch], *, dropped: Counter[str], seen: Counter[str]
+) -> pa.Table:
+    """One bucket of a training set: each image that is at hand with all its texts, tar by tar. Holds the bucket.
+
+    `texts` are IMAGE_TEXTS of the set's subset, `images` the IMAGES rows of every ring it takes in; an image that moved
+    between rings may be named twice, and is there if any row says so. Pairs whose image failed are counted in `dropped`
+    by its reason; `seen` counts `pairs` and `images` of the set and `failed_images`. Raises ValueError if an image was
+    never asked for.
+    """
+    with duckdb.connect(config={"threads": 1}) as query:
+        query.register("arriving", pa.Table.from_batches(texts, IMAGE_TEXTS))
+        query.register("named", pa.Table.from_batches(images, IMAGES))
+        query.sql("""
+            create table images as
+            select distinct on (image_id) image_id, tar, reason from named order by image_id, tar nulls last;
+            create table pairs as select * from arriving left join images using (image_id)
+        """)
+        [(unasked, example)] = query.sql(
+            "select count(distinct image_id), min(url) from pairs where tar is null and reason is null"
+        ).fetchall()
+        if unasked:
+            raise ValueError(
+                f"{unasked:,} images of the subset were never asked for, {example} among them; "
+                "materialize images of this t and of every smaller one, then this again"
+            )
+        failed = query.sql("select reason, count(*), count(distinct image_id) from pairs where tar is null group by 1")
+        for reason, num_pairs, num_images in failed.fetchall():
+            dropped[reason] += num_pairs
+            seen["failed_images"] += num_images
+        made = query.sql("""
+            select tar, image_id, list(struct_pack(pair_id, text, language, entry_ids, admitted_at) order by pair_id)
+            from pairs where tar is not null group by tar, image_id order by tar, image_id
+        """).to_arrow_table()
+    made = made.rename_columns(TRAINING_SETS.names).cast(TRAINING_SETS)
+    seen["images"] += made.num_rows
+    seen["pairs"] += pc.sum(pc.list_value_length(made["texts"])).as_py() or 0
+    return made
+
+
+def webdataset_samples(
+    training_set: Iterable[pa.RecordBatch], read_tar: Callable[[str], Iterable[tuple[str, bytes]]]
+) -> Iterator[dict[str, Any]]:
+    """A training set as WebDataset samples, which any trainer reads: the image, `.txt`, and `.json` with all its texts.
+
+    `read_tar` gives the members of one of the store's tars, as name and bytes. `.txt` is the text of the least pair_id.
+    Raises ValueError if a tar lacks an image that the set names.
+    """
+    for tar, rows in _by_tar(training_set):
+        for name, data in read_tar(tar):
+            image_id, suffix = name.rsplit(".", 1)
+            if texts := rows.pop(image_id, None):
+                told = json.dumps({"image_id": image_id, "texts": texts}, ensure_ascii=False)
+                yield {"__key__": image_id, suffix: data, "txt": texts[0]["text"], "json": told.encode()}
+        if rows:
+            raise ValueError(f"{tar}: {len(rows)} images of the training set are not in it, {min(rows)} among them")
+
+
+def _by_tar(training_set: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, dict[str, list[dict[str, Any]]]]]:
+    """Each tar with its images' texts; rows of one tar stand together."""
+    current, rows = "", dict[str, list[dict[str, Any]]]()
+    for batch in training_set:
+        for row in batch.to_pylist():
+            if row["tar"] != current and rows:
+                yield current, rows
+                rows = {}
+            current = row["tar"]
+            rows[row["image_id"]] = row["texts"]
+    if rows:
+        yield current, rows

@@ -1,0 +1,175 @@
+"""What one training is told, and whether it can end well: checked before anything is imported or read."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from metaclip_dagster.training.recipes import Recipe
+
+END_OF_TAR = bytes(1024)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A Parquet file of TRAINING_SETS and the tars, relative to the image store, whose rows it holds."""
+
+    path: str
+    tars: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Online:
+    """Balance anew at every visit (Xu et al. 2023, A.2): each language's own t, finite, and the pool's draw.
+
+    `draw` is an .npz file with `entry_key` (uint64) and `entry_count` (float64), both by entry_id.
+    """
+
+    thresholds: Mapping[str, float]
+    draw: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: a recipe on a set, and where it runs. Paths are absolute; `to_json` and `from_json` are inverse."""
+
+    training_set: str
+    model: str
+    recipe: Recipe
+    seed: int
+    budget: int
+    """Pairs to see, a whole number of steps in each of the recipe's epochs."""
+    images: str
+    """Root of the image store."""
+    shards: tuple[Shard, ...]
+    uniform: str
+    """Name, as module:function, of what gives one number in [0, 1) for uint64 pair_id, uint64 entry_key and a seed."""
+    online: Online | None = None
+    device: str = "cpu"
+    precision: str = "fp32"
+    ranks: int = 1
+    loader_workers: int = 0
+    """Processes that read and decode, for each rank; 0 reads in the rank itself."""
+    out: str = ""
+    """Folder of this job alone: log, checkpoints, loss curve and the exported model."""
+
+    @classmethod
+    def from_json(cls, job: Mapping[str, Any]) -> "Job":
+        """Read a job back; keys that it does not know are for others."""
+        known = {name: job[name] for name in cls.__dataclass_fields__ if name in job}
+        known["recipe"] = Recipe(**job["recipe"])
+        known["shards"] = tuple(Shard(shard["path"], tuple(shard["tars"])) for shard in job["shards"])
+        known["online"] = Online(**job["online"]) if job.get("online") else None
+        return cls(**known)
+
+    def to_json(self) -> dict[str, Any]:
+        """The job as plain values."""
+        return asdict(self)
+
+    @property
+    def tars(self) -> list[tuple[str, str]]:
+        """Each tar with the Parquet file of its rows; loaders know a tar by its place here."""
+        return [(tar, shard.path) for shard in self.shards for tar in shard.tars]
+
+    @property
+    def loaders(self) -> int:
+        """Processes that tars are shared out to."""
+        return self.ranks * max(1, self.loader_workers)
+
+    @property
+    def loader_batch(self) -> int:
+        """Images that a loader hands over at a time."""
+        return self.recipe.batch_size // (self.ranks * self.recipe.accum_freq)
+
+    @property
+    def pairs_an_epoch(self) -> int:
+        """Pairs seen from one checkpoint to the next."""
+        return self.budget // self.recipe.epochs
+
+
+def check_sizes(job: Job) -> None:
+    """Refuse what open_clip_train would round or skip: it fills an epoch up to whole batches of every loader."""
+    if job.precision == "amp":
+        raise ValueError("precision amp skips steps, and no budget would be spent exactly: take amp_bf16 or fp32")
+    recipe, parts = job.recipe, job.ranks * job.recipe.accum_freq
+    if recipe.batch_size % parts:
+        raise ValueError(
+            f"a batch of {recipe.batch_size:,} pairs does not divide into {job.ranks} ranks x {recipe.accum_freq} "
+            f"accumulated parts; {_nearest(recipe.batch_size, parts):,} would"
+        )
+    batches = math.lcm(recipe.accum_freq, max(1, job.loader_workers))
+    unit = recipe.epochs * recipe.batch_size // recipe.accum_freq * batches
+    if job.budget < unit or job.budget % unit:
+        raise ValueError(
+            f"a budget of {job.budget:,} pairs is no whole number of steps of {recipe.batch_size:,} in each of "
+            f"{recipe.epochs} epochs and {max(1, job.loader_workers)} loader workers; the nearest that is: "
+            f"{_nearest(job.budget, unit):,}"
+        )
+    unbounded = [] if job.online is None else [k for k, t in job.online.thresholds.items() if not math.isfinite(t)]
+    if unbounded:
+        raise ValueError(f"online balancing needs a finite t, which {', '.join(unbounded)} has not; train on t = inf")
+
+
+def check_images(job: Job) -> Counter[str]:
+    """Refuse a set that is not all there or too small for its loaders; gives its images by tar.
+
+    open_clip_train logs a broken tar and goes on with fewer images, and waits for ever for a batch that no loader can
+    fill. The worst share of tars that a loader can get must hold a batch.
+    """
+    names = [tar for tar, _ in job.tars]
+    if len(set(names)) < len(names):
+        raise ValueError(f"{job.training_set}: a tar is named twice: {Counter(names).most_common(1)[0][0]}")
+    for tar in names:
+        check_tar(Path(job.images), tar)
+    images: Counter[str] = Counter()
+    for shard in job.shards:
+        images += _images_by_tar(shard.path)
+    if set(images) != set(names):
+        odd = min(set(images) ^ set(names))
+        raise ValueError(
+            f"{job.training_set}: the job and the set's rows do not name the same tars; {odd} is in one only"
+        )
+    if len(names) < job.loaders:
+        raise ValueError(
+            f"{job.training_set} lies in {len(names)} tars, too few for {job.loaders} loaders "
+            f"({job.ranks} ranks x {max(1, job.loader_workers)}): take fewer loader workers"
+        )
+    least = sum(sorted(images.values())[: len(names) // job.loaders])
+    if least < job.loader_batch:
+        raise ValueError(
+            f"{job.training_set} has {images.total():,} images, and of its {job.loaders} loaders one may get only "
+            f"{least:,}, fewer than its batch of {job.loader_batch:,}: take a smaller batch or fewer loader workers"
+        )
+    return images
+
+
+def check_tar(root: Path, tar: str) -> Path:
+    """The tar's path; refuses one that lies outside the store, is not there or was cut short."""
+    name = PurePosixPath(tar)
+    if name.is_absolute() or ".." in name.parts:
+        raise ValueError(f"{tar!r} is no tar of the image store {root}")
+    path = root / name
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - len(END_OF_TAR)))
+        if size % 512 or file.read() != END_OF_TAR:
+            raise ValueError(f"{path} ends without the mark that closes a tar: it was cut short; restore it")
+    return path
+
+
+def _nearest(wanted: int, unit: int) -> int:
+    return max(1, round(wanted / unit)) * unit
+
+
+def _images_by_tar(path: str) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    with pq.ParquetFile(path, pre_buffer=False) as parquet:
+        for batch in parquet.iter_batches(columns=["tar"], use_threads=False):
+            for counted in pc.value_counts(batch["tar"]).to_pylist():
+                counts[counted["values"]] += counted["counts"]
+    return counts

@@ -1,0 +1,171 @@
+"""Run open_clip_train in this process on our images and texts, and see to it that it did what it was told."""
+
+import json
+import math
+import os
+import statistics
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from metaclip_dagster.training.arguments import NAME, build_arguments
+from metaclip_dagster.training.exporting import MODELS, count_steps, export_checkpoint, read_checkpoint
+from metaclip_dagster.training.jobs import Job, check_images, check_sizes
+from metaclip_dagster.training.loading import ImageTexts, with_texts
+
+CURVE, MODEL = "metrics.jsonl", "model"
+Report = Callable[[Mapping[str, float]], None]
+
+
+def train(job: Mapping[str, Any], report: Report) -> dict[str, Any] | None:
+    """Train as the job says, from its folder's last checkpoint on, and export the model; the result on rank 0.
+
+    `report` is given `pairs_seen`, `loss`, `lr`, `scale` and `samples_per_second` on rank 0 every so many steps; the
+    same lines stay in the folder's metrics.jsonl. The result, plain values: what CHECKPOINTS wants, `losses` as
+    [pairs seen, loss], `samples_per_second` in the median and `path`, the folder of the exported model.
+
+    Every rank calls this, with torchrun's RANK and WORLD_SIZE in its environment, or none for a single one. Raises
+    ValueError where the job cannot end well, FloatingPointError when the loss is lost, RuntimeError when a tar lacks
+    images or the weights did not see the whole budget. Whatever ends it, the same job resumes at its last epoch.
+    """
+    plan = Job.from_json(job)
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    if world != plan.ranks:
+        raise ValueError(f"the job is for {plan.ranks} ranks, and {world} were started")
+    check_sizes(plan)
+    if rank == 0:
+        check_images(plan)
+    run_open_clip(plan, report)
+    return _finish(plan) if rank == 0 else None
+
+
+def read_curve(out: Path) -> list[dict[str, float]]:
+    """The lines that a training wrote into its folder, ascending in pairs seen; steps that were redone count once."""
+    rows: list[dict[str, float]] = []
+    for line in (out / CURVE).read_text("utf-8").splitlines():
+        row = json.loads(line)
+        while rows and rows[-1]["pairs_seen"] >= row["pairs_seen"]:
+            rows.pop()
+        rows.append(row)
+    return rows
+
+
+def run_open_clip(job: Job, report: Report) -> None:
+    """open_clip_train's main, with names of its own replaced while it runs; its version is pinned for that."""
+    import open_clip  # noqa: PLC0415  # seconds, and the graph's definitions reach this module
+    import open_clip_train.main as trainer  # noqa: PLC0415
+    import torch  # noqa: PLC0415
+
+    open_clip.add_model_config(MODELS)
+    image_texts = ImageTexts(job, _load(job.uniform))
+    with ExitStack() as replaced:
+        replaced.enter_context(faster_names())
+        for module, name, ours in [
+            (trainer, "get_data", with_texts(trainer.get_data, image_texts)),
+            # Whole numbers instead of log lines; tensorboard itself is not needed.
+            (trainer, "tensorboard", SimpleNamespace(SummaryWriter=partial(_Metrics, job, report))),
+            (torch.nn.parallel, "DistributedDataParallel", _for_device(job.device)),
+        ]:
+            replaced.enter_context(_replace(module, name, ours))
+        refused = trainer.main(build_arguments(job))
+    if refused is not None:  # -1 where it only printed why
+        raise RuntimeError(f"open_clip_train refused to start in {job.out}: its log says why")
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+@contextmanager
+def faster_names() -> Iterator[None]:
+    """AdamW fused and convolutions that read channels last: of a step of the tiny model, a third.
+
+    The same numbers up to rounding.
+    """
+    import open_clip_train.main as trainer  # noqa: PLC0415
+    import torch  # noqa: PLC0415
+
+    create = trainer.create_model_and_transforms
+
+    def create_channels_last(*args: Any, **options: Any) -> Any:
+        model, *transforms = create(*args, **options)
+        return model.to(memory_format=torch.channels_last), *transforms
+
+    fused = SimpleNamespace(AdamW=partial(torch.optim.AdamW, fused=True))
+    with _replace(trainer, "create_model_and_transforms", create_channels_last), _replace(trainer, "optim", fused):
+        yield
+
+
+def _finish(job: Job) -> dict[str, Any]:
+    """What the weights themselves say they saw, and the model as anybody loads it."""
+    folder, recipe = Path(job.out), job.recipe
+    checkpoints = folder / NAME / "checkpoints"
+    checkpoint = read_checkpoint(checkpoints / "epoch_latest.pt")
+    pairs_seen = count_steps(checkpoint) * recipe.batch_size
+    if pairs_seen != job.budget:
+        raise RuntimeError(f"the weights in {checkpoints} saw {pairs_seen:,} pairs of a budget of {job.budget:,}")
+    sha256 = export_checkpoint(checkpoint, recipe.architecture, folder / MODEL)
+    (checkpoints / f"epoch_{recipe.epochs}.pt").unlink(missing_ok=True)  # the same weights twice
+    curve = read_curve(folder)
+    return {
+        "training_set": job.training_set,
+        "model": job.model,
+        "architecture": recipe.architecture,
+        "seed": job.seed,
+        "path": str(folder / MODEL),
+        "pairs_seen": pairs_seen,
+        "budget": job.budget,
+        "loss": curve[-1]["loss"],
+        "sha256": sha256,
+        "losses": [[int(row["pairs_seen"]), row["loss"]] for row in curve],
+        "samples_per_second": statistics.median(row["samples_per_second"] for row in curve),
+    }
+
+
+class _Metrics:
+    """Stands for tensorboard's SummaryWriter, which is given one number at a time, a step's loss last."""
+
+    def __init__(self, job: Job, report: Report, folder: str) -> None:
+        self.job, self.report = job, report
+        self.now: dict[str, float] = {}
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        self.now[name.removeprefix("train/")] = float(value)
+        if name != "train/loss":
+            return
+        row: dict[str, float] = {"pairs_seen": (step + 1) * self.job.recipe.batch_size}
+        row |= {key: self.now[key] for key in ("loss", "lr", "scale", "samples_per_second")}
+        if not math.isfinite(row["loss"]):
+            raise FloatingPointError(
+                f"the loss was {row['loss']} at {row['pairs_seen']:,} pairs: lower the learning rate or warm up longer"
+            )
+        with (Path(self.job.out) / CURVE).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        self.report(row)
+
+
+def _for_device(device: str) -> Any:
+    """DistributedDataParallel, which open_clip_train hands a device on the CPU as well, where it must have none."""
+    from torch.nn.parallel import DistributedDataParallel  # noqa: PLC0415
+
+    if device != "cpu":
+        return DistributedDataParallel
+    return lambda model, device_ids, **options: DistributedDataParallel(model, **options)
+
+
+def _load(name: str) -> Callable[..., Any]:
+    module, _, function = name.partition(":")
+    loaded: Callable[..., Any] = getattr(import_module(module), function)
+    return loaded
+
+
+@contextmanager
+def _replace(module: Any, name: str, ours: Any) -> Iterator[None]:
+    theirs = getattr(module, name)
+    setattr(module, name, ours)
+    try:
+        yield
+    finally:
+        setattr(module, name, theirs)

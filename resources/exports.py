@@ -1,0 +1,35 @@
+"""Folders for other tools: whole, or not there."""
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder that appears under its name when the block has ended well. Raises FileExistsError if it is there."""
+    if folder.exists():
+        raise FileExistsError(f"{folder} is there already; name a folder that is not")
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    yield partial
+    partial.rename(folder)
+
+
+def write_webdataset(samples: Iterable[Mapping[str, Any]], folder: Path, *, images_per_tar: int) -> int:
+    """Write samples as 00000.tar and on, with sizes.json, where open_clip reads their number. Returns the number."""
+    from webdataset import ShardWriter  # noqa: PLC0415  # it imports torch
+
+    written = 0
+    with ShardWriter(str(folder / "%05d.tar"), maxcount=images_per_tar, verbose=0, mtime=0) as tars:
+        for sample in samples:
+            tars.write(sample)
+            written += 1
+    names = sorted(path.name for path in folder.glob("*.tar"))
+    sizes = [min(images_per_tar, written - at * images_per_tar) for at in range(len(names))]
+    (folder / "sizes.json").write_text(json.dumps(dict(zip(names, sizes, strict=True)), indent=1), encoding="utf-8")
+    return written

@@ -1,0 +1,199 @@
+"""Images by id in append-only tars, an index beside each. Imports no Dagster: workers do this.
+
+<root>/<bucket>/<number>.tar        members <image_id>.<format>, in the order of their ids
+<root>/<bucket>/<number>.parquet    the segment's index: a row for each of those, and for each failure
+<root>/locks/<bucket>.lock          who holds it is the bucket's only writer
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import tarfile
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+
+@dataclass(frozen=True)
+class ImageStore:
+    """Images under one folder of a local file system, or of one that all writers share and that honours flock.
+
+    Readers follow indices only. A tar comes before its index, each whole or not at all, so a killed writer leaves a tar
+    that nobody reads and that the bucket's next writer replaces.
+    """
+
+    root: Path
+    retry_failed: bool = False
+    """Whether failures that are held count as missing; read by who fetches."""
+    segment_images: int = 10_000
+    """How many images are fetched for one tar, which is what a killed writer loses at most."""
+
+    @contextlib.contextmanager
+    def bucket(self, number: int, schema: pa.Schema) -> Iterator["Bucket"]:
+        """One bucket, with nobody else writing to it: waits until its other writer is done.
+
+        Whoever reads the index, fetches what is missing and appends it under one such lock fetches nothing twice,
+        whatever else runs. The lock goes with the process. `schema` is that of the index's rows.
+        """
+        folder, lock = self.root / f"{number:05d}", self.root / "locks" / f"{number:05d}.lock"
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with lock.open("wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield Bucket(folder, schema)
+
+    def read(self, tar: str, offset: int, size: int) -> bytes:
+        """One image's bytes. Raises ValueError where the tar ends before it."""
+        with (self.root / tar).open("rb") as file:
+            file.seek(offset)
+            data = file.read(size)
+        if len(data) != size:
+            raise ValueError(_cut_short(self.root / tar))
+        return data
+
+    def members(self, tar: str) -> Iterator[tuple[str, bytes]]:
+        """Name and bytes of every image of a tar, in its order. Raises ValueError where it ends early."""
+        rows = pq.read_table((self.root / tar).with_suffix(".parquet"))
+        _check_length(self.root / tar, rows)
+        for row in rows.filter(pc.is_valid(rows["offset"])).sort_by("offset").to_pylist():
+            yield f"{row['image_id']}.{row['format']}", self.read(tar, row["offset"], row["size"])
+
+    def tars(self) -> list[str]:
+        """The tars that indices name, relative to the store, in order."""
+        found = (pq.read_table(index, columns=["tar"])["tar"] for index in sorted(self.root.glob("*/*.parquet")))
+        return [tar for column in found for tar in pc.unique(column.drop_null()).to_pylist()]
+
+    def check(self, tar: str) -> None:
+        """Compare every member's name and bytes with the tar's index. Raises ValueError naming the first that differs.
+
+        Reads the tar whole, an image at a time.
+        """
+        path = self.root / tar
+        rows = pq.read_table(path.with_suffix(".parquet")).select(["image_id", "format", "offset", "size", "sha256"])
+        _check_length(path, rows)
+        with path.open("rb") as file:
+            for row in rows.filter(pc.is_valid(rows["offset"])).to_pylist():
+                file.seek(row["offset"] - tarfile.BLOCKSIZE)
+                header, data = file.read(tarfile.BLOCKSIZE), file.read(row["size"])
+                member = f"{row['image_id']}.{row['format']}"
+                if header.partition(b"\0")[0] != member.encode() or hashlib.sha256(data).hexdigest() != row["sha256"]:
+                    raise ValueError(f"{path}: {member} is not what its index says; {_WAY_OUT}")
+
+
+class Bucket:
+    """One bucket's segments, whose lock the caller holds."""
+
+    def __init__(self, folder: Path, schema: pa.Schema) -> None:
+        self._folder = folder
+        self._schema = schema
+
+    def index(self) -> pa.Table:
+        """The row of every image that was ever asked for, sorted by image_id; an image supersedes its failures.
+
+        Raises ValueError where a tar is missing or not as long as its index says.
+        """
+        segments = []
+        for path in self._indices():
+            rows = pq.read_table(path).select(self._schema.names).cast(self._schema)
+            _check_length(path.with_suffix(".tar"), rows)
+            segments.append(rows)
+        rows = pa.concat_tables([self._schema.empty_table(), *segments])
+        tars = rows["tar"].to_pylist()
+        latest: dict[str, int] = {}
+        for row, image_id in enumerate(rows["image_id"].to_pylist()):
+            if image_id not in latest or tars[latest[image_id]] is None:
+                latest[image_id] = row
+        return rows.take(pa.array([latest[image_id] for image_id in sorted(latest)], pa.int64()))
+
+    def append(self, images: Iterable[tuple[Mapping[str, Any], bytes | None]]) -> None:
+        """Write one segment: for each image its row, without tar, offset, size and sha256, and its bytes if any.
+
+        They may come in any order, the tar's does not follow it. Bytes pass through a nameless file beside the tar;
+        memory holds the rows. If `images` raises, nothing is written.
+        """
+        number = max((int(path.stem) for path in self._indices()), default=-1) + 1
+        tar = self._folder / f"{number:05d}.tar"
+        rows: list[dict[str, Any]] = []
+        with tempfile.TemporaryFile(dir=self._folder) as spool:
+            for told, data in images:
+                row = dict.fromkeys(self._schema.names) | dict(told)
+                if data is not None:
+                    row |= {"tar": f"{self._folder.name}/{tar.name}", "offset": spool.tell(), "size": len(data)}
+                    row["sha256"] = hashlib.sha256(data).hexdigest()
+                    spool.write(data)
+                rows.append(row)
+            rows.sort(key=lambda row: str(row["image_id"]))
+            tar.unlink(missing_ok=True)  # of a writer that was killed before it wrote the index
+            if any(row["tar"] for row in rows):
+                with _create(tar) as file:
+                    _write_tar(file, [row for row in rows if row["tar"]], spool)
+        with _create(tar.with_suffix(".parquet")) as file:
+            pq.write_table(pa.Table.from_pylist(rows, self._schema), file, compression="zstd")
+
+    def _indices(self) -> list[Path]:
+        return sorted(self._folder.glob("[0-9]*.parquet"))
+
+
+def open_image_store(root: str, retry_failed: bool = False, segment_images: int = 10_000) -> ImageStore:
+    """The store under this folder, made if it is not there. Raises ValueError for an object store: it has no flock."""
+    if "://" in root:
+        raise ValueError(
+            f"{root}: the image store needs a folder, for its writers lock files; mount it, or give a path"
+        )
+    Path(root).mkdir(parents=True, exist_ok=True)
+    return ImageStore(Path(root), retry_failed, segment_images)
+
+
+_WAY_OUT = "delete it and its .parquet, and materialize images with force: what it held is fetched again"
+
+
+def _cut_short(tar: Path) -> str:
+    return f"{tar}: not as long as its index says; was it cut short by a full disk or a copy? {_WAY_OUT}"
+
+
+def _check_length(tar: Path, rows: pa.Table) -> None:
+    ends = pc.add(rows["offset"], rows["size"])
+    if not (end := pc.max(ends).as_py()):
+        return
+    if not tar.exists():
+        raise ValueError(f"{tar}: missing, and its index names it; bring it back, or {_WAY_OUT}")
+    blocks = -(-end // tarfile.BLOCKSIZE) + 2  # a tar ends with two blocks of zeros, and is filled up to a record
+    if tar.stat().st_size != -(-blocks * tarfile.BLOCKSIZE // tarfile.RECORDSIZE) * tarfile.RECORDSIZE:
+        raise ValueError(_cut_short(tar))
+
+
+def _write_tar(file: BinaryIO, rows: list[dict[str, Any]], spool: BinaryIO) -> None:
+    """A tar of the rows' bytes, the same for the same images; each row's `offset` in the spool becomes that in it."""
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for row in rows:
+            member = tarfile.TarInfo(f"{row['image_id']}.{row['format']}")
+            member.size = row["size"]
+            spool.seek(row["offset"])
+            row["offset"] = file.tell() + tarfile.BLOCKSIZE
+            tar.addfile(member, spool)
+
+
+@contextlib.contextmanager
+def _create(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that appears under its name only when all of it is on the disk; under a lock, one name is enough."""
+    partial = path.with_name(f".{path.name}.tmp")
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,178 @@
+"""Run a training in processes of its own on the GPUs there are, and hand back what came of it."""
+
+import json
+import resource
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import dagster as dg
+from dagster._core.errors import DagsterPipesExecutionError  # it has no public name
+from tqdm import tqdm
+
+from resources.engines import qualified_name
+from resources.rank import FAILURE, OUTPUT, RESULT
+
+REPOSITORY = Path(__file__).parent.parent
+JOB, ATTEMPTS = "job.json", "attempts.jsonl"
+CURVE = "metrics.jsonl"
+"""What a training adds a line of numbers to, `pairs_seen` among them."""
+PLACE = ("images", "shards", "online", "device", "ranks", "loader_workers", "out")
+"""Of a job, where things lie and run: it may change while the training stays the same."""
+
+
+class Trainer(dg.ConfigurableResource):
+    """The processes and devices there are to train with. A training's folder is its unit of resume."""
+
+    root: str
+    """Folder of all trainings."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    precision: str = ""
+    """As open_clip names it; fp32 on the CPU and amp_bf16 on GPUs by default."""
+    ranks: int = 0
+    """Trainer processes, one a GPU; 0 takes all GPUs that this process sees, or one process on the CPU."""
+    loader_workers: int = 1
+    """Processes that read and decode, for each rank."""
+    threads: int = 1
+    """Threads of each process; more than one only pays on a quiet machine."""
+    termination_timeout_seconds: float = 15.0
+    """How long a cancelled training may take to end; what is left then ends with the run's process."""
+
+    def run(
+        self, context: dg.AssetExecutionContext, entry: Callable[..., Any], job: Mapping[str, Any], folder: Path
+    ) -> dict[str, Any]:
+        """Call `entry(job, report)` on every rank and give its result; the job is completed by where it runs.
+
+        A finished folder is not trained again; one whose training died goes on from its last checkpoint. Beside what
+        `entry` gives, the result has `wall_seconds` and `cpu_seconds` of all processes, over all attempts whose run
+        outlived them. Raises dg.Failure if the folder is another job's, naming what differs, and with the reason if the
+        training fails. Give the asset no retry policy: a cancelled training would be started again.
+        """
+        placed = {
+            **job,
+            "train": qualified_name(entry),
+            "device": self.device,
+            "precision": self.precision or {"cpu": "fp32", "cuda": "amp_bf16"}[self.device],
+            "ranks": self.ranks or self._count_devices(),
+            "loader_workers": self.loader_workers,
+            "out": str(folder),
+        }
+        self._claim(folder, json.loads(json.dumps(placed, allow_nan=False)))
+        if (folder / RESULT).exists():
+            context.log.info(f"{folder} holds this training's result: reused")
+        else:
+            self._launch(context, placed["ranks"], folder)
+        return _read_result(folder)
+
+    def result(self, model: str) -> dict[str, Any]:
+        """The result of the training that gave a model, by the model's folder relative to the root."""
+        return _read_result(Path(self.root, model).parent)
+
+    def _count_devices(self) -> int:
+        if self.device == "cpu":
+            return 1
+        import torch  # noqa: PLC0415  # seconds, and only a training on GPUs needs it
+
+        if not torch.cuda.device_count():
+            raise dg.Failure(
+                "there is no GPU here that torch can use; set the trainer's device to cpu", allow_retries=False
+            )
+        return torch.cuda.device_count()
+
+    def _claim(self, folder: Path, job: Mapping[str, Any]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        before = json.loads((folder / JOB).read_text("utf-8")) if (folder / JOB).exists() else job
+        differing = [name for name in sorted({*before, *job} - {*PLACE}) if before.get(name) != job.get(name)]
+        if differing:
+            told = "; ".join(
+                f"{name} was {_short(before.get(name))}, now {_short(job.get(name))}" for name in differing
+            )
+            raise dg.Failure(
+                f"{folder} holds another training: {told}. Give this one another folder, or remove that one",
+                allow_retries=False,
+            )
+        partial = folder / f"{JOB}.partial"
+        partial.write_text(json.dumps(job, indent=1), "utf-8")
+        partial.replace(folder / JOB)
+
+    def _launch(self, context: dg.AssetExecutionContext, ranks: int, folder: Path) -> None:
+        (folder / FAILURE).unlink(missing_ok=True)
+        client = dg.PipesSubprocessClient(
+            cwd=str(REPOSITORY),
+            env={"OMP_NUM_THREADS": str(self.threads)},
+            termination_timeout_seconds=self.termination_timeout_seconds,
+        )
+        command = [sys.executable, "-m", "resources.rank", "--launch", str(ranks), str(folder / JOB)]
+        try:
+            with _told_in(folder / ATTEMPTS), _shown(folder), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Dagster's own Pipes calls what Dagster has deprecated
+                # The asset reports what it materialized: of this invocation only the events of the log are wanted.
+                client.run(context=context, command=command)
+        except DagsterPipesExecutionError as error:
+            raise dg.Failure(f"training in {folder} failed: {_reason(folder, error)}", allow_retries=False) from error
+
+
+@contextmanager
+def _shown(folder: Path) -> Iterator[None]:
+    """A bar of the pairs seen, where somebody watches a terminal."""
+    job, ended = json.loads((folder / JOB).read_text("utf-8")), threading.Event()
+    named = f"{job['model']} on {job['training_set']}"
+    with tqdm(total=job["budget"], desc=named, unit="pair", unit_scale=True, disable=None, leave=False) as bar:
+
+        def follow() -> None:
+            while not ended.wait(1.0):
+                if (folder / CURVE).exists():
+                    *_, last = ["{}", *(folder / CURVE).read_text("utf-8").splitlines()]
+                    bar.n = json.loads(last).get("pairs_seen", 0)
+                    bar.refresh()
+
+        watcher = threading.Thread(target=follow, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()
+
+
+@contextmanager
+def _told_in(path: Path) -> Iterator[None]:
+    """Adds a line with the wall seconds of the block, and the CPU seconds of the processes that ended in it."""
+    wall, cpu = time.monotonic(), _cpu_seconds()
+    try:
+        yield
+    finally:
+        spent = {"wall_seconds": time.monotonic() - wall, "cpu_seconds": _cpu_seconds() - cpu}
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(spent) + "\n")
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _read_result(folder: Path) -> dict[str, Any]:
+    told = (folder / ATTEMPTS).read_text("utf-8") if (folder / ATTEMPTS).exists() else ""
+    attempts = [json.loads(line) for line in told.splitlines()]
+    spent = {name: round(sum((one[name] for one in attempts), 0.0), 3) for name in ("wall_seconds", "cpu_seconds")}
+    result = json.loads((folder / RESULT).read_text("utf-8"))
+    return {**result, **spent, "path": str(folder / Path(result["path"]).name)}  # the folder may have moved
+
+
+def _reason(folder: Path, error: Exception) -> str:
+    """What the training itself said, or how it ended and the last lines that it printed."""
+    if (folder / FAILURE).exists():
+        return (folder / FAILURE).read_text("utf-8")
+    lines = (folder / OUTPUT).read_text("utf-8", "replace").splitlines() if (folder / OUTPUT).exists() else []
+    return "\n".join([f"{error}, without a word: was it killed, or out of memory?", *lines[-5:]])
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,122 @@
+"""One process of a training: takes its job from a file, keeps others out of the folder, and reports to Dagster.
+
+`python -m resources.rank --launch RANKS FOLDER/job.json` becomes torchrun with so many ranks, or the one rank itself.
+Leaves FOLDER/result.json, or FOLDER/failure.txt with the reason. Knows no method: the job names its function.
+"""
+
+import ctypes
+import fcntl
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+RESULT, FAILURE, OUTPUT = "result.json", "failure.txt", "output.log"
+METHOD = "metaclip_dagster"
+PATIENCE_SECONDS = 3.0
+"""A killed trainer holds its folder until the last of its threads is gone."""
+Report = Callable[[Mapping[str, float]], None]
+
+
+def launch(ranks: int, job: str) -> None:
+    """Become the training; every process of it ends with the one that started it, however that one ended.
+
+    What any of them prints goes to FOLDER/output.log, which outlives the run that started it.
+    """
+    with Path(job).with_name(OUTPUT).open("ab") as output:
+        for stream in (1, 2):
+            os.dup2(output.fileno(), stream)
+    if ranks == 1:
+        run(Path(job))
+        return
+    _die_with_parent(signal.SIGTERM)  # survives exec; torchrun passes it on to its ranks
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}"]
+    os.execv(sys.executable, [sys.executable, *torchrun, "--module", "resources.rank", job])  # noqa: S606  # no shell
+
+
+def run(job: Path) -> None:
+    """Call the job's function as this rank; the first rank holds the folder, reports and writes the result."""
+    _die_with_parent(signal.SIGKILL)  # torchrun starts ranks in sessions of their own, where no signal of ours arrives
+    os.register_at_fork(after_in_child=lambda: _die_with_parent(signal.SIGKILL))  # loaders look for it every 5 s only
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, signal.SIG_DFL)  # checkpoints are whole or not there: nothing needs to be tidied up
+    folder = job.parent
+    try:
+        with ExitStack() as stack:
+            report: Report = _ignore
+            if os.environ.get("RANK", "0") == "0":
+                stack.enter_context(_only_trainer(folder))
+                report = stack.enter_context(_reporter())
+            content = json.loads(job.read_text("utf-8"))
+            result = _method(content["train"])(content, report)
+            if result is not None:
+                _write(folder / RESULT, json.dumps(result, indent=1))
+    except (Exception, SystemExit) as error:
+        if not (folder / FAILURE).exists():  # other ranks fail of the first one's failure
+            _write(folder / FAILURE, f"{type(error).__name__}: {error}"[-4000:])
+        raise
+
+
+def _die_with_parent(sign: signal.Signals) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, int(sign))  # PR_SET_PDEATHSIG
+
+
+@contextmanager
+def _only_trainer(folder: Path) -> Iterator[None]:
+    """A lock that goes with this process; loaders that are forked from it do not hold it."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    with (folder / "lock").open("w") as file:
+        while True:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise RuntimeError(f"another trainer is at work in {folder}; wait for it, or end it") from None
+                time.sleep(0.1)
+        yield
+
+
+@contextmanager
+def _reporter() -> Iterator[Report]:
+    """What takes numbers into the log of the Dagster run that started this, if one did."""
+    if "DAGSTER_PIPES_CONTEXT" not in os.environ:
+        yield _ignore
+        return
+    from dagster_pipes import open_dagster_pipes  # noqa: PLC0415  # without Dagster, a training needs none of it
+
+    with open_dagster_pipes() as pipes:
+        yield lambda numbers: pipes.log.info(", ".join(f"{name} {value:.6g}" for name, value in numbers.items()))
+
+
+def _ignore(numbers: Mapping[str, float]) -> None:
+    """Nobody listens."""
+
+
+def _method(name: str) -> Callable[..., Any]:
+    """The function that a job names; a job can name no other code than the method's."""
+    module, _, function = name.partition(":")
+    if module.partition(".")[0] != METHOD:
+        raise ValueError(f"{name!r} is no function of {METHOD}, and nothing else is run")
+    found: Callable[..., Any] = getattr(import_module(module), function)
+    return found
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_suffix(f".{os.getpid()}")
+    partial.write_text(text, "utf-8")
+    partial.replace(path)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--launch":
+        launch(int(sys.argv[2]), sys.argv[3])
+    else:
+        run(Path(sys.argv[1]))

@@ -1,0 +1,115 @@
+"""A training set is its subset minus the failed images, tar by tar."""
+
+import json
+from collections import Counter
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metaclip_dagster.schemas import IMAGE_TEXTS, IMAGES, SUBSETS
+from metaclip_dagster.sharding import build_training_set, scatter_texts, webdataset_samples
+
+Subset = dict[int, int]
+"""pair -> its image; images from 100 up could not be fetched."""
+
+subsets = st.dictionaries(st.integers(0, 40), st.integers(90, 110), min_size=1)
+
+
+def image_id(image: int) -> str:
+    return f"{image * 2654435761 % 2**32:08x}{image:016x}"
+
+
+def subset_of(pairs: Subset) -> list[pa.RecordBatch]:
+    rows = [
+        {
+            "snapshot": "S-01",
+            "pair_id": pair,
+            "image_id": image_id(image),
+            "language": "en",
+            "url": f"http://a.example/{image}",
+            "text": f"text {pair}",
+            "page_url": "http://a.example/",
+            "entry_ids": [pair % 3],
+            "admitted_at": float(pair),
+            "t": 50.0,
+        }
+        for pair, image in pairs.items()
+    ]
+    return list(pa.Table.from_pylist(rows, SUBSETS).to_batches())
+
+
+def images_of(images: set[int]) -> list[pa.RecordBatch]:
+    rows = [
+        {
+            "image_id": image_id(image),
+            "url": f"http://a.example/{image}",
+            **({"reason": "not_found"} if image >= 100 else {"tar": f"00000/{image % 2:05d}.tar"}),
+        }
+        for image in images
+    ]
+    return list(pa.Table.from_pylist(rows, IMAGES).to_batches())
+
+
+def build(pairs: Subset, num_buckets: int = 3) -> tuple[list[dict[str, Any]], Counter[str], Counter[str]]:
+    scattered = pa.Table.from_batches(
+        scatter_texts({"00000": subset_of(pairs)}, num_buckets=num_buckets), IMAGE_TEXTS
+    ).to_pylist()
+    dropped: Counter[str] = Counter()
+    seen: Counter[str] = Counter()
+    rows = []
+    for bucket in range(num_buckets):
+        texts = pa.Table.from_pylist([row for row in scattered if row["bucket"] == bucket], IMAGE_TEXTS)
+        images = images_of(set(pairs.values()))
+        rows += build_training_set(texts.to_batches(), images * 2, dropped=dropped, seen=seen).to_pylist()
+    return rows, dropped, seen
+
+
+@settings(deadline=None, max_examples=30)
+@given(subsets)
+def test_a_training_set_is_its_subset_minus_the_failed_images_and_both_are_counted(pairs: Subset) -> None:
+    rows, dropped, seen = build(pairs)
+    kept = {(row["image_id"], text["pair_id"]) for row in rows for text in row["texts"]}
+    assert kept == {(image_id(image), pair) for pair, image in pairs.items() if image < 100}
+    assert (seen["pairs"], dropped["not_found"]) == (len(kept), len(pairs) - len(kept))
+    assert seen["images"] == len(rows) == len({row["image_id"] for row in rows})
+    assert seen["failed_images"] == len({image for image in pairs.values() if image >= 100})
+
+
+@settings(deadline=None, max_examples=20)
+@given(subsets, st.integers(1, 5))
+def test_buckets_change_which_shard_holds_a_row_and_nothing_else(pairs: Subset, num_buckets: int) -> None:
+    whole, recut = build(pairs, 1)[0], build(pairs, num_buckets)[0]
+    assert sorted(whole, key=lambda row: row["image_id"]) == sorted(recut, key=lambda row: row["image_id"])
+
+
+def test_rows_of_one_tar_stand_together_in_the_order_of_the_tar() -> None:
+    rows, _, _ = build({pair: 90 + pair % 10 for pair in range(30)}, 1)
+    places = [(row["tar"], row["image_id"]) for row in rows]
+    assert places == sorted(places)
+    assert len({tar for tar, _ in places}) == 2
+
+
+def test_an_image_that_no_ring_asked_for_is_an_error_that_names_the_way_out() -> None:
+    texts = pa.Table.from_batches(scatter_texts({"00000": subset_of({1: 90, 2: 91})}, num_buckets=1)).to_batches()
+    with pytest.raises(ValueError, match=r"1 images .*a\.example/91.*materialize images"):
+        build_training_set(texts, images_of({90}), dropped=Counter(), seen=Counter())
+
+
+def test_a_plain_webdataset_holds_each_image_once_with_its_texts() -> None:
+    rows, _, _ = build({1: 90, 2: 90, 3: 91, 4: 105}, 1)
+    tars = {f"00000/{n:05d}.tar": [(f"{image_id(image)}.webp", b"image")] for n, image in ((0, 90), (1, 91))}
+    batches = pa.Table.from_pylist(rows).to_batches()
+    samples = {sample["__key__"]: sample for sample in webdataset_samples(batches, lambda tar: tars[tar])}
+    assert set(samples) == {image_id(90), image_id(91)}
+    first = samples[image_id(90)]
+    assert (first["webp"], first["txt"]) == (b"image", "text 1")
+    assert [text["pair_id"] for text in json.loads(first["json"])["texts"]] == [1, 2]
+
+
+def test_a_tar_that_lacks_an_image_of_the_set_is_an_error() -> None:
+    rows, _, _ = build({1: 90}, 1)
+    with pytest.raises(ValueError, match=r"00000/00000\.tar: 1 images"):
+        list(webdataset_samples(pa.Table.from_pylist(rows).to_batches(), lambda tar: []))

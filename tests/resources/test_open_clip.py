@@ -1,0 +1,226 @@
+"""Whatever dies, the budget is spent exactly and nothing is left running: laws of training processes."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psutil
+import pytest
+
+from metaclip_dagster.training import Job
+from metaclip_dagster.training.running import read_curve
+from resources.open_clip import Trainer
+from resources.rank import FAILURE, RESULT
+from tests.metaclip_dagster.training_sets import BATCH, RECIPE, build_set, job_of
+from tests.resources.trainers import materialize
+
+ROOT = Path(__file__).parents[2]
+EPOCH = 8 * BATCH
+
+pytestmark = [
+    pytest.mark.slow,
+    # Dagster calls these itself when Pipes opens a session.
+    pytest.mark.filterwarnings("ignore:.*run_id.*:DeprecationWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_set(tmp_path_factory.mktemp("set"))
+
+
+@pytest.fixture(scope="module")
+def start() -> Iterator[Callable[[Path], psutil.Process]]:
+    """Starts a training of a job's file, without the seconds of import that each would take."""
+    command = [sys.executable, "-m", "tests.resources.trainers"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+
+        def start_one(job: Path) -> psutil.Process:
+            print(job, file=server.stdin, flush=True)
+            return psutil.Process(int(server.stdout.readline()))  # type: ignore[union-attr]
+
+        yield start_one
+        server.stdin.close()
+
+
+def write_job(job: Job) -> Path:
+    path = Path(job.out) / "job.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**job.to_json(), "train": "metaclip_dagster.training:train"}))
+    return path
+
+
+def wait_for(what: Callable[[], Any], seconds: float = 90.0) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.01)
+
+
+def seen(out: Path) -> float:
+    with contextlib.suppress(FileNotFoundError, IndexError, json.JSONDecodeError):
+        return read_curve(out)[-1]["pairs_seen"]
+    return 0
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
+
+
+def ended(process: psutil.Process) -> bool:
+    return gone([process])
+
+
+def result_of(out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / RESULT).read_text("utf-8"))
+    return found
+
+
+def test_a_training_that_is_killed_thrice_sees_its_budget_exactly(
+    folder: Path, start: Callable[[Path], psutil.Process], tmp_path: Path
+) -> None:
+    out, recipe = tmp_path / "out", replace(RECIPE, epochs=4, log_every=1)
+    path = write_job(job_of(folder, out, recipe=recipe, budget=4 * EPOCH, loader_workers=1))
+
+    trainer = start(path)
+    wait_for(lambda: seen(out) > EPOCH)
+    trainer.suspend()  # a rival waits for seconds, in which this one would be done
+    rival = start(path)
+    wait_for(lambda: ended(rival))
+    trainer.resume()
+    assert (out / FAILURE).read_text("utf-8").startswith("RuntimeError: another trainer is at work in")
+    (out / FAILURE).unlink()
+    processes = [trainer, *trainer.children()]
+    assert len(processes) == 2
+    trainer.kill()
+    wait_for(lambda: gone(processes), 2)
+    assert not (out / FAILURE).exists()
+
+    trainer = start(path)
+    wait_for(lambda: seen(out) > 2 * EPOCH)
+    [loader] = trainer.children()
+    loader.kill()
+    wait_for(lambda: ended(trainer), 30)
+    assert "DataLoader worker" in (out / FAILURE).read_text("utf-8")
+
+    trainer = start(path)
+    wait_for(lambda: seen(out) > 3 * EPOCH)
+    processes = [trainer, *trainer.children()]
+    trainer.terminate()
+    wait_for(lambda: gone(processes), 2)
+    assert not (out / RESULT).exists()
+
+    trainer = start(path)
+    wait_for(lambda: ended(trainer))
+    result = result_of(out)
+    assert result["pairs_seen"] == result["budget"] == 4 * EPOCH
+    assert [pairs for pairs, _ in result["losses"]] == [BATCH * step for step in range(1, 33)]
+    assert (out / "run" / "out.log").read_text("utf-8").count("=> resuming checkpoint") == 3
+    assert sorted(p.name for p in (out / "run" / "checkpoints").iterdir()) == ["epoch_latest.pt"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"recipe": replace(RECIPE, lr=1e9, warmup=0)}, r"FloatingPointError: the loss was nan at .* pairs"),
+        ({"images": "/nowhere"}, r"FileNotFoundError: .*'/nowhere/00000/00000.tar'"),
+        ({"train": "os:abort"}, r"ValueError: 'os:abort' is no function of metaclip_dagster"),
+    ],
+    ids=["loss", "images", "function"],
+)
+def test_a_training_that_fails_says_why(
+    folder: Path, start: Callable[[Path], psutil.Process], tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    train = changes.pop("train", None)
+    path = write_job(job_of(folder, tmp_path, **changes))
+    if train:
+        path.write_text(json.dumps({"train": train}))
+    trainer = start(path)
+    wait_for(lambda: ended(trainer))
+    assert re.match(reason, (tmp_path / FAILURE).read_text("utf-8"))
+
+
+def unplaced(job: Job) -> dict[str, Any]:
+    """What an asset hands to the trainer: where it runs is not its business."""
+    told = job.to_json()
+    for name in ("device", "precision", "ranks", "loader_workers", "out"):
+        del told[name]
+    return told
+
+
+def failure(result: dg.ExecuteInProcessResult) -> str:
+    [event] = [e for e in result.all_events if e.is_step_failure]
+    return str(event.step_failure_data.error)
+
+
+def test_a_run_says_why_its_training_was_refused(folder: Path, tmp_path: Path) -> None:
+    job = unplaced(job_of(folder, budget=300))
+    said = failure(materialize(tmp_path, job))
+    assert f"training in {tmp_path} failed: ValueError: a budget of 300 pairs is no whole number of steps" in said
+    said = failure(materialize(tmp_path, {**job, "budget": 288}))
+    assert f"{tmp_path} holds another training: budget was 300, now 288." in said
+
+
+PARENT = (
+    "import subprocess, sys; subprocess.run([sys.executable, '-m', 'resources.rank', '--launch', '2', sys.argv[1]])"
+)
+
+
+def test_ranks_do_not_outlive_what_launched_them(folder: Path, tmp_path: Path) -> None:
+    path = write_job(job_of(folder, tmp_path, ranks=2))
+    parent = psutil.Popen([sys.executable, "-c", PARENT, str(path)], cwd=ROOT, stderr=subprocess.DEVNULL)
+    wait_for(lambda: len(parent.children(recursive=True)) == 3)  # torchrun and two ranks
+    processes = parent.children(recursive=True)
+    parent.kill()
+    wait_for(lambda: gone(processes), 15)
+    parent.wait()
+
+
+def test_a_cancelled_run_of_two_ranks_ends_whole_and_another_finishes_it(folder: Path, tmp_path: Path) -> None:
+    out, epoch = tmp_path / "out", 6 * BATCH
+    job = unplaced(job_of(folder, recipe=replace(RECIPE, log_every=1), budget=3 * epoch))
+    (tmp_path / "job").write_text(json.dumps(job))
+    command = [sys.executable, "-m", "tests.resources.trainers", str(out), "2", str(tmp_path / "job")]
+    run = psutil.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    wait_for(lambda: seen(out) > epoch)
+    processes = run.children(recursive=True)
+    assert len(processes) == 5  # torchrun, two ranks, a loader each
+    run.send_signal(signal.SIGINT)
+    wait_for(lambda: gone([run, *processes]), 20)
+    run.wait()
+    assert not (out / RESULT).exists()
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = materialize(out, job, instance, ranks=2)
+        assert result.success
+        messages = [entry.user_message for entry in instance.all_logs(result.run_id)]
+        assert any(message.startswith(f"pairs_seen {3 * epoch}, loss ") for message in messages)
+        [made] = result.asset_materializations_for_node("checkpoints")
+        told = made.metadata["result"].value
+        assert isinstance(told, dict)
+        assert told["pairs_seen"] == 3 * epoch
+        assert 0 < told["cpu_seconds"] < 4 * told["wall_seconds"]
+        assert told == Trainer(root=str(tmp_path)).result("out/model")
+        assert told.items() >= result_of(out).items()
+        assert "=> resuming checkpoint" in (out / "run" / "out.log").read_text("utf-8")
+
+        again = materialize(out, job, instance, ranks=2)
+        assert again.success
+        assert any("reused" in entry.user_message for entry in instance.all_logs(again.run_id))
+    said = failure(materialize(out, {**job, "seed": 1}, ranks=1))
+    assert "holds another training: seed was 0, now 1." in said
