@@ -1,6 +1,7 @@
 """The main job on the sample: from two crawls to a sweep over t, every step a Dagster run that `make ui` shows."""
 
 import json
+import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -40,6 +41,9 @@ def train(where: Deployment) -> None:
         _take(where, instance, training_steps(where.models[0]))
     sweep = json.loads((where.reports / "sweep.json").read_text(encoding="utf-8"))
     _print_table(sweep_table(sweep))
+    notes = [f"{task['task']}: {task['note']}" for task in sweep["tasks"] if task["note"]]
+    for sentence in [*sweep["findings"][:2], *notes]:
+        print(f"\n{textwrap.fill(sentence, 110)}")
     print(f"\nSweep report: {where.reports / 'sweep.html'}")
 
 

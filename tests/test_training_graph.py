@@ -170,6 +170,12 @@ def test_a_ring_that_was_not_fetched_is_named(trained: Graph, tmp_path: Path) ->
             again.make(["training_sets"], "100")
 
 
+def test_a_store_is_not_read_with_another_number_of_buckets(trained: Graph) -> None:
+    again = Graph(replace(trained.where, image_buckets=5), trained.instance)
+    with pytest.raises(dg.Failure, match="has 4 buckets, not 5"):
+        again.make(["images"], "20")
+
+
 def test_a_set_too_small_for_a_batch_fails_before_anything_is_trained(trained: Graph) -> None:
     config = {
         "ops": {"checkpoints": {"config": {"pairs_to_see": 65_536, "recipe": {"batch_size": 65_536, "epochs": 1}}}}
