@@ -1,6 +1,5 @@
 """What balancing did, for people."""
 
-import base64
 from collections import Counter
 from typing import Any
 
@@ -8,8 +7,10 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
+from assets.automation import when_changed
 from assets.partitions import THRESHOLDS, thresholds
 from assets.pool import thresholds_of
+from assets.shown import plots as inline
 from metaclip_dagster.balancing import count_sizes, language_thresholds, parse_threshold
 from metaclip_dagster.reporting import (
     Pairs,
@@ -34,22 +35,21 @@ CURVE_POINTS = 60
     partitions_def=thresholds,
     deps=["subsets", "entry_counts", "entries"],
     group_name="curation",
-    kinds={"html"},
+    kinds={"python", "html"},
+    owners=["team:data"],
+    automation_condition=when_changed(),
 )
 def data_cards(context: dg.AssetExecutionContext, lake: Lake, reports: Reports) -> dg.MaterializeResult:
-    """What balancing at t did to the distribution: a page for people, and the same as JSON."""
+    """What balancing at t did to the distribution: a page for people, and the same as JSON.
+
+    Entries before and after, how many pairs each t keeps, what every stage dropped, and from which versions.
+    """
     t = context.partition_key
     card, plots = make_card(lake, t)
     page, data = reports.write(f"data_card_t_{t}", render_card(card, plots), card)
-    told = {"pairs_of_pool": card["pairs"]["pool"], "pairs": card["pairs"]["subset"]}
+    told = {"pairs_of_pool": card["pairs"]["pool"], "pairs": card["pairs"]["subset"], **_numbers(card)}
     paths = {"page": dg.MetadataValue.path(str(page)), "json": dg.MetadataValue.path(str(data))}
-    drawn = {f"plot_{name}": image(plot, name) for name, plot in plots.items()}
-    return dg.MaterializeResult(metadata={**told, **paths, **drawn})
-
-
-def image(png: bytes, name: str) -> dg.MarkdownMetadataValue:
-    """A plot of ours inline in the UI; never anything that a crawl brought."""
-    return dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})")
+    return dg.MaterializeResult(metadata={**told, **paths, "plots": inline(plots)})
 
 
 def make_card(lake: Lake, t: str) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -76,6 +76,13 @@ def make_card(lake: Lake, t: str) -> tuple[dict[str, Any], dict[str, bytes]]:
     )
     drawn = {"counts": plot_counts(before, after, t), "shares": plot_shares(before, after)}
     return card, drawn | {"sizes": _plot_sizes(lake, counts, snapshots)}
+
+
+def _numbers(card: dict[str, Any]) -> dict[str, float]:
+    """What moves from refresh to refresh, for the UI to draw over time."""
+    told = {"kept_share": card["pairs"]["kept"]}
+    told |= {f"head_share_of_matches/{when}": card["entries"][f"head_{when}"] for when in ("before", "after")}
+    return {name: share for name, share in told.items() if share is not None}
 
 
 def _stages(lake: Lake, snapshots: list[str], subset: PartitionManifest) -> list[dict[str, Any]]:

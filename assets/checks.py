@@ -69,13 +69,23 @@ def every_pair_admitted(lake: Lake, snapshot: str, made: PartitionManifest) -> d
 
 def subsets_nested(strays: Mapping[str, int]) -> dg.AssetCheckResult:
     """D of a smaller t lies inside D of a larger one, for the neighbours of this one that are made."""
-    return _verdict("subsets_nested", not any(strays.values()), strays=dict(strays))
+    told = {name.replace(" ", "_"): pairs for name, pairs in strays.items()}
+    return _verdict("subsets_nested", not any(strays.values()), strays=sum(strays.values()), **told)
 
 
 def some_images(made: PartitionManifest) -> dg.AssetCheckResult:
     """At least half of the ring's images are there: fewer, and the source is down rather than the images gone."""
     seen, failed = made.total("seen")["images"], sum(made.total("dropped").values())
     return _verdict("some_images", 2 * failed <= seen, images=seen, failed=failed)
+
+
+def few_failed_images(made: PartitionManifest, bound: float = 0.3) -> dg.AssetCheckResult:
+    """The share of the ring's images that could not be had is what a web that forgets explains."""
+    seen, failed = made.total("seen")["images"], sum(made.total("dropped").values())
+    share = failed / seen if seen else 0.0
+    told = {"images": seen, "failed": failed, "share": share, "bound": bound}
+    severity = dg.AssetCheckSeverity.WARN
+    return dg.AssetCheckResult(check_name="few_failed_images", passed=share <= bound, severity=severity, metadata=told)
 
 
 def every_pair_accounted_for(made: PartitionManifest, pairs_of_subset: int) -> dg.AssetCheckResult:

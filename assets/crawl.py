@@ -4,11 +4,14 @@ from typing import Literal
 
 import dagster as dg
 
+from assets.automation import when_registered
 from assets.checks import check_specs, few_broken_records, no_empty_snapshot
 from assets.partitions import snapshots
+from assets.shown import kept_and_dropped, sample_pairs
 from metaclip_dagster.parsing import BROKEN_RECORDS, parse_warc, parse_wat
 from resources.common_crawl import CommonCrawl
 from resources.compute import Compute
+from resources.lake import Lake
 
 PARSERS = {"wat": parse_wat, "warc": parse_warc}
 
@@ -25,15 +28,24 @@ class Crawl(dg.Config):
 @dg.asset(
     partitions_def=snapshots,
     group_name="crawl",
-    kinds={"parquet"},
+    kinds={"python", "parquet"},
+    owners=["team:data"],
     code_version=str(parse_wat.version),  # type: ignore[attr-defined]  # set by @writes
     check_specs=check_specs("pairs", no_empty_snapshot, few_broken_records),
+    automation_condition=when_registered(),
 )
 def pairs(
-    context: dg.AssetExecutionContext, config: Crawl, compute: Compute, common_crawl: CommonCrawl
+    context: dg.AssetExecutionContext, config: Crawl, lake: Lake, compute: Compute, common_crawl: CommonCrawl
 ) -> dg.MaterializeResult:
-    """Every image of the snapshot that its page says something of: one URL with one text."""
+    """Every image of the snapshot that its page says something of: one URL with one text.
+
+    A snapshot is one release of Common Crawl. Its archives are read file by file; no image is fetched here.
+    """
     archives = common_crawl.archives(context.partition_key, config.archive)
     made = compute.map_shards(context, PARSERS[config.archive], archives)
     checks = [no_empty_snapshot(made), few_broken_records(made, BROKEN_RECORDS, config.max_broken_share)]
-    return compute.result(made, metadata=config.model_dump(), checks=checks)
+    shown = {
+        "kept_and_dropped": kept_and_dropped(made.rows, made.total("dropped")),
+        **sample_pairs(lake, context.partition_key),
+    }
+    return compute.result(made, metadata={**config.model_dump(), **shown}, checks=checks)

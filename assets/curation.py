@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from assets.automation import RELEASES, when_changed
 from assets.checks import (
     check_specs,
     counts_add_up,
@@ -12,6 +13,7 @@ from assets.checks import (
 )
 from assets.partitions import all_snapshots, snapshots, thresholds
 from assets.pool import aligned, drawing_setup, grouped, matching_setup, pool_of, pool_shards, strays, thresholds_of
+from assets.shown import describe_counts, kept_and_dropped, lineage, sample_matches, sample_subset, table
 from metaclip_dagster.balancing import admit, select_pairs
 from metaclip_dagster.counting import count_entries, merge_counts
 from metaclip_dagster.deduplicating import find_duplicates, gather_exclusions, scatter_pairs
@@ -49,21 +51,40 @@ class Balancing(dg.Config):
     partitions_def=snapshots,
     deps=["pairs", "entries"],
     group_name="curation",
-    kinds={"parquet"},
+    kinds={"python", "parquet"},
+    owners=["team:data"],
+    metadata=lineage(
+        pair_id="pairs.pair_id",
+        image_id="pairs.image_id",
+        language="pairs.text",
+        language_score="pairs.text",
+        entry_ids="pairs.text entries.entry",
+    ),
     check_specs=check_specs("matches", no_empty_snapshot),
+    automation_condition=when_changed("exclusions", "entry_counts", "admissions", "subsets"),
 )
 def matches(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> Result:
-    """Every pair of the snapshot whose text is in a language of the entries and contains one of them."""
+    """Every pair of the snapshot whose text is in a language of the entries and contains one of them.
+
+    These are the pool; all that matches nothing leaves here.
+    """
     shards = {key: {"pairs": batches} for key, batches in lake.shards("pairs", context.partition_key).items()}
     made = compute.map_shards(context, match_entries, shards, setup=matching_setup(lake))
-    return compute.result(made, checks=[no_empty_snapshot(made)])
+    shown = {
+        "kept_and_dropped": kept_and_dropped(made.rows, made.total("dropped")),
+        **sample_matches(lake, context.partition_key),
+    }
+    return compute.result(made, metadata=shown, checks=[no_empty_snapshot(made)])
 
 
 @dg.asset(
     deps=[dg.AssetDep("matches", partition_mapping=all_snapshots)],
     group_name="curation",
     kinds={"parquet", "duckdb"},
+    owners=["team:data"],
+    metadata=lineage(pair_id="matches.pair_id"),
     check_specs=check_specs("exclusions", no_pair_twice),
+    automation_condition=when_changed("entry_counts", "admissions"),
 )
 def exclusions(context: dg.AssetExecutionContext, config: Exchange, lake: Lake, compute: Compute) -> Result:
     """Pairs of the pool that a lower place holds already: the lowest snapshot, then the lowest shard, owns a pair."""
@@ -81,17 +102,31 @@ def exclusions(context: dg.AssetExecutionContext, config: Exchange, lake: Lake, 
     gathered = {s: {"exclusions": lake.where("duplicates", "snapshot", s), "snapshot": s} for s in pool.snapshots}
     made = compute.map_shards(context, gather_exclusions, gathered)
     check = no_pair_twice(judged, made)
-    return compute.result(made, metadata={**config.model_dump(), **pool.metadata}, checks=[check])
+    excluded = table(["snapshot", "pairs excluded"], [(shard.key, shard.rows) for shard in made.shards])
+    told = {**config.model_dump(), **pool.metadata, "excluded": excluded}
+    return compute.result(made, metadata=told, checks=[check])
 
 
 @dg.asset(
     deps=[dg.AssetDep("matches", partition_mapping=all_snapshots), "exclusions", "entries"],
     group_name="curation",
     kinds={"parquet", "duckdb"},
+    owners=["team:data"],
+    metadata=lineage(
+        entry_id="entries.entry_id",
+        entry="entries.entry",
+        language="entries.language",
+        entry_count="matches.entry_ids exclusions.pair_id",
+        snapshot_counts="matches.entry_ids exclusions.pair_id",
+    ),
     check_specs=check_specs("entry_counts", counts_add_up),
+    automation_condition=when_changed("admissions", "subsets", "data_cards", "images"),
 )
 def entry_counts(context: dg.AssetExecutionContext, config: Grouping, lake: Lake, compute: Compute) -> Result:
-    """How many pairs of the pool match each entry, in all and snapshot by snapshot."""
+    """How many pairs of the pool match each entry, in all and snapshot by snapshot.
+
+    Few entries, the head, have most of the matches; balancing thins those above t and keeps the tail whole.
+    """
     pool = pool_of(context, lake, "matches", matching_setup(lake))
     for snapshot in pool.snapshots:
         groups = grouped(pool_shards(lake, snapshot), config.group_size)
@@ -102,15 +137,24 @@ def entry_counts(context: dg.AssetExecutionContext, config: Grouping, lake: Lake
     counts = {"counts": lake.stream("snapshot_counts", pool.snapshots), "entries": lake.table("entries")}
     made = compute.map_shards(context, merge_counts, {"00000": counts})
     check = counts_add_up(lake, pool.snapshots)
-    return compute.result(made, metadata={**config.model_dump(), **pool.metadata}, checks=[check])
+    told = {**config.model_dump(), **pool.metadata, **describe_counts(lake)}
+    return compute.result(made, metadata=told, checks=[check])
 
 
 @dg.asset(
     partitions_def=snapshots,
     deps=["matches", "exclusions", "entry_counts"],
     group_name="curation",
-    kinds={"parquet"},
+    kinds={"python", "parquet"},
+    owners=["team:data"],
+    metadata=lineage(
+        pair_id="matches.pair_id",
+        image_id="matches.image_id",
+        language="matches.language",
+        admitted_at="matches.entry_ids entry_counts.entry_count",
+    ),
     check_specs=check_specs("admissions", every_pair_admitted),
+    automation_condition=when_changed("subsets"),
 )
 def admissions(context: dg.AssetExecutionContext, config: Balancing, lake: Lake, compute: Compute) -> Result:
     """The t above which each pair of the pool is kept: one number a pair serves every t."""
@@ -129,11 +173,29 @@ def admissions(context: dg.AssetExecutionContext, config: Balancing, lake: Lake,
         "entry_counts",
     ],
     group_name="curation",
-    kinds={"parquet"},
+    kinds={"python", "parquet"},
+    owners=["team:data"],
+    metadata=lineage(
+        pair_id="pairs.pair_id",
+        image_id="pairs.image_id",
+        url="pairs.url",
+        text="pairs.text",
+        page_url="pairs.page_url",
+        language="admissions.language",
+        admitted_at="admissions.admitted_at",
+        entry_ids="matches.entry_ids",
+        t="entry_counts.entry_count",
+    ),
     check_specs=check_specs("subsets", subsets_nested),
+    automation_condition=when_changed("data_cards", "images", "training_sets"),
+    freshness_policy=RELEASES,
 )
 def subsets(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> Result:
-    """D(t): the balanced pairs at t with their URLs and texts, ready for any downloader."""
+    """D(t): the balanced pairs at t with their URLs and texts, ready for any downloader.
+
+    An entry with more than t matches is thinned to about t; D of a smaller t lies inside D of a larger one, and inf
+    is the pool as it is.
+    """
     pool = pool_of(context, lake, "admissions", drawing_setup(lake), alike="seed")
     shards = [
         Shard(f"{snapshot}/{key}", {"snapshot": snapshot, **inputs})
@@ -143,4 +205,6 @@ def subsets(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> 
     held_to = thresholds_of(lake, context.partition_key)
     made = compute.map_shards(context, select_pairs, shards, options={"thresholds": held_to})
     told = {**pool.metadata, "t": {language: f"{t:g}" for language, t in held_to.items()}}
+    told |= sample_subset(lake, pool.snapshots[-1], held_to)
+    told |= {"pairs_of_pool": sum(lake.manifest("admissions", key).rows for key in pool.snapshots)}
     return compute.result(made, metadata=told, checks=[subsets_nested(strays(lake, context.partition_key))])

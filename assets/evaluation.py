@@ -6,9 +6,10 @@ from typing import Any
 
 import dagster as dg
 
-from assets.cards import image
 from assets.checks import above_chance, check_specs
 from assets.partitions import Cell, all_cells, cells
+from assets.shown import plots as inline
+from assets.shown import table
 from assets.sweeps import make_sweep
 from metaclip_dagster.evaluation import (
     load_model,
@@ -18,7 +19,7 @@ from metaclip_dagster.evaluation import (
     score_model,
     task_version,
 )
-from metaclip_dagster.reporting import plot_sweep, render_sweep, sweep_markdown
+from metaclip_dagster.reporting import plot_sweep, render_sweep, sweep_table
 from resources.archives import archive_version
 from resources.compute import Compute
 from resources.engines import Deferred
@@ -43,6 +44,7 @@ class Scoring(dg.Config):
     deps=["checkpoints"],
     group_name="evaluation",
     kinds={"pytorch"},
+    owners=["team:models"],
     pool="gpu",
     check_specs=check_specs("scores", above_chance, blocking=False),
 )
@@ -62,6 +64,7 @@ def scores(
     partitions_def=baseline_keys,
     group_name="evaluation",
     kinds={"pytorch"},
+    owners=["team:models"],
     pool="gpu",
     check_specs=check_specs("baselines", above_chance, blocking=False),
 )
@@ -81,7 +84,8 @@ def baselines(context: dg.AssetExecutionContext, config: Scoring, compute: Compu
         "entry_counts",
     ],
     group_name="evaluation",
-    kinds={"html"},
+    kinds={"python", "html"},
+    owners=["team:models"],
 )
 def sweep(
     context: dg.AssetExecutionContext, lake: Lake, reports: Reports, trainer: Trainer, zero_shot: ZeroShot
@@ -93,14 +97,15 @@ def sweep(
     )
     plots = plot_sweep(made)
     page, data = reports.write("sweep", render_sweep(made, plots), made)
+    rows = sweep_table(made)
     return Result(
         metadata={
-            "table": dg.MetadataValue.md(sweep_markdown(made)),
+            "scores": table(rows[0], rows[1:]),
             "cells": len(made["cells"]),
             "missing": made["missing"],
             "page": dg.MetadataValue.path(str(page)),
             "json": dg.MetadataValue.path(str(data)),
-            **{f"plot_{name}": image(plot, name) for name, plot in plots.items()},
+            "plots": inline(plots),
         }
     )
 
@@ -123,6 +128,9 @@ def _score(
     rows = compute.lake.read(made.table, [made.partition])
     shown = [row for row in rows.to_pylist() if row["metric"] in ("main", "acc1")]
     metadata = {f"{row['task']}/{row['part']}/{row['metric']}": row["score"] for row in shown}
+    columns = ["task", "part", "metric", "score", "chance", "num_images"]
+    listed = [[row[name] for name in columns] for row in rows.to_pylist() if row["metric"] != "main"]
+    metadata["scores"] = table(columns, listed)
     return compute.result(
         made, metadata={**metadata, "mean_over_tasks": mean_over_tasks(rows)}, checks=[above_chance(rows)]
     )

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from assets.checks import check_specs, no_empty_list
+from assets.shown import table, top_candidates
 from metaclip_dagster.matching import why_unmatchable
 from metaclip_dagster.metadata import (
     build_entries,
@@ -60,53 +61,86 @@ class Budget(dg.Config):
     """Files of your own entries, one a line or a CSV with a column `entry`: they go before all other sources."""
 
 
-@dg.asset(group_name="metadata", kinds={"parquet"}, check_specs=check_specs("wordnet_synsets", no_empty_list))
-def wordnet_synsets(context: dg.AssetExecutionContext, config: WordNet, compute: Compute, sources: Sources) -> Result:
-    """Every name of a WordNet synset."""
+@dg.asset(
+    group_name="metadata",
+    kinds={"python", "parquet"},
+    owners=["team:data"],
+    check_specs=check_specs("wordnet_synsets", no_empty_list),
+)
+def wordnet_synsets(
+    context: dg.AssetExecutionContext, config: WordNet, lake: Lake, compute: Compute, sources: Sources
+) -> Result:
+    """Every name of a WordNet synset: the things that a dictionary of English groups by meaning."""
     names = {"00000": {"names": sources.synsets()}}
     made = compute.map_shards(context, rank_synsets, names, options={"language": config.language})
-    return compute.result(made, metadata=config.model_dump(), checks=[no_empty_list(made)])
+    told = {**config.model_dump(), **top_candidates(lake, "wordnet_synsets")}
+    return compute.result(made, metadata=told, checks=[no_empty_list(made)])
 
 
 @dg.asset(
-    group_name="metadata", kinds={"parquet", "duckdb"}, check_specs=check_specs("wikipedia_unigrams", no_empty_list)
+    group_name="metadata",
+    kinds={"parquet", "duckdb"},
+    owners=["team:data"],
+    check_specs=check_specs("wikipedia_unigrams", no_empty_list),
 )
 def wikipedia_unigrams(
-    context: dg.AssetExecutionContext, config: Unigrams, compute: Compute, sources: Sources
+    context: dg.AssetExecutionContext, config: Unigrams, lake: Lake, compute: Compute, sources: Sources
 ) -> Result:
-    """Words of Wikipedia's running text, by count."""
+    """Words of Wikipedia's running text that stand there often enough, by count."""
     made = compute.map_shards(
         context, count_unigrams, {"00000": {"pages": sources.pages()}}, options=config.model_dump()
     )
-    return compute.result(made, metadata=config.model_dump(), checks=[no_empty_list(made)])
+    told = {**config.model_dump(), **top_candidates(lake, "wikipedia_unigrams")}
+    return compute.result(made, metadata=told, checks=[no_empty_list(made)])
 
 
 @dg.asset(
-    group_name="metadata", kinds={"parquet", "duckdb"}, check_specs=check_specs("wikipedia_bigrams", no_empty_list)
+    group_name="metadata",
+    kinds={"parquet", "duckdb"},
+    owners=["team:data"],
+    check_specs=check_specs("wikipedia_bigrams", no_empty_list),
 )
-def wikipedia_bigrams(context: dg.AssetExecutionContext, config: Bigrams, compute: Compute, sources: Sources) -> Result:
-    """Neighbouring words of Wikipedia's running text, by pointwise mutual information."""
+def wikipedia_bigrams(
+    context: dg.AssetExecutionContext, config: Bigrams, lake: Lake, compute: Compute, sources: Sources
+) -> Result:
+    """Neighbouring words of Wikipedia's running text that stand together more than chance has it, by that (PMI)."""
     made = compute.map_shards(
         context, count_bigrams, {"00000": {"pages": sources.pages()}}, options=config.model_dump()
     )
-    return compute.result(made, metadata=config.model_dump(), checks=[no_empty_list(made)])
+    told = {**config.model_dump(), **top_candidates(lake, "wikipedia_bigrams")}
+    return compute.result(made, metadata=told, checks=[no_empty_list(made)])
 
 
 @dg.asset(
-    group_name="metadata", kinds={"parquet", "duckdb"}, check_specs=check_specs("wikipedia_titles", no_empty_list)
+    group_name="metadata",
+    kinds={"parquet", "duckdb"},
+    owners=["team:data"],
+    check_specs=check_specs("wikipedia_titles", no_empty_list),
 )
-def wikipedia_titles(context: dg.AssetExecutionContext, config: Titles, compute: Compute, sources: Sources) -> Result:
-    """Titles of Wikipedia's articles, by views."""
+def wikipedia_titles(
+    context: dg.AssetExecutionContext, config: Titles, lake: Lake, compute: Compute, sources: Sources
+) -> Result:
+    """Titles of Wikipedia's articles that are read often enough, by views."""
     views = {"00000": {"pageviews": sources.views(), "redirects": sources.redirects()}}
     made = compute.map_shards(context, rank_titles, views, options=config.model_dump())
-    return compute.result(made, metadata=config.model_dump(), checks=[no_empty_list(made)])
+    told = {**config.model_dump(), **top_candidates(lake, "wikipedia_titles")}
+    return compute.result(made, metadata=told, checks=[no_empty_list(made)])
 
 
-@dg.asset(deps=SOURCES, group_name="metadata", kinds={"parquet"}, check_specs=check_specs("entries", no_empty_list))
+@dg.asset(
+    deps=SOURCES,
+    group_name="metadata",
+    kinds={"python", "parquet"},
+    owners=["team:data"],
+    check_specs=check_specs("entries", no_empty_list),
+)
 def entries(
     context: dg.AssetExecutionContext, config: Budget, lake: Lake, compute: Compute, sources: Sources
 ) -> Result:
-    """The list that texts are searched for: sources in declared precedence, each by rank, up to the budget."""
+    """The list that texts are searched for: sources in declared precedence, each by rank, up to the budget.
+
+    The paper calls it the metadata. Another list makes all matches, and so the whole pool, anew.
+    """
     own = [f"own:{url.rsplit('/', 1)[-1]}" for url in config.own_lists]
     for name, url in zip(own, config.own_lists, strict=True):
         shard = {"00000": {"file": sources.own_list(url)}}
@@ -118,5 +152,11 @@ def entries(
     made = compute.map_shards(context, build_entries, {"00000": {"sources": candidates}}, options=options)
     told = describe_entries({name: call() for name, call in candidates.items()}, lake.read("entries"))
     unmatchable = sum(sum(source["unmatchable"].values()) for source in told.values())
-    metadata = {**config.model_dump(), "sources": told, "unmatchable": unmatchable}
+    columns = ["candidates", "taken", "already_there", "beyond_budget"]
+    by_source = [
+        [name, *(source[column] for column in columns), sum(source["unmatchable"].values())]
+        for name, source in told.items()
+    ]
+    shown = {"by_source": table(["source", *columns, "unmatchable"], by_source)}
+    metadata = {**config.model_dump(), "sources": told, "unmatchable": unmatchable, **shown}
     return compute.result(made, metadata=metadata, checks=[no_empty_list(made)])

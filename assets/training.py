@@ -8,8 +8,14 @@ from typing import Any
 import dagster as dg
 import numpy as np
 
-from assets.cards import image
-from assets.checks import budget_spent, check_specs, every_pair_accounted_for, loss_below_chance, some_images
+from assets.checks import (
+    budget_spent,
+    check_specs,
+    every_pair_accounted_for,
+    few_failed_images,
+    loss_below_chance,
+    some_images,
+)
 from assets.curation import Grouping
 from assets.partitions import (
     Cell,
@@ -22,6 +28,7 @@ from assets.partitions import (
     training_set_keys,
 )
 from assets.pool import grouped, thresholds_of
+from assets.shown import kept_and_dropped, lineage, plots
 from metaclip_dagster.balancing import build_draw, uniform
 from metaclip_dagster.imaging import gather_images
 from metaclip_dagster.reporting import plot_losses
@@ -59,13 +66,17 @@ class Training(dg.Config):
     partitions_def=thresholds,
     deps=["subsets", "entry_counts"],
     group_name="training",
-    kinds={"webdataset"},
-    check_specs=check_specs("images", some_images),
+    kinds={"python", "webdataset"},
+    owners=["team:models"],
+    check_specs=[*check_specs("images", some_images), *check_specs("images", few_failed_images, blocking=False)],
 )
 def images(
     context: dg.AssetExecutionContext, config: Fetching, lake: Lake, compute: Compute, image_store: Images
 ) -> Result:
-    """The ring of images between the next smaller t and this one: what the store lacks of it is fetched, once."""
+    """The ring of images between the next smaller t and this one: what the store lacks of it is fetched, once.
+
+    D(t) is the ring of t and those of all smaller t. Images that cannot be had are kept count of, with the reason.
+    """
     t = context.partition_key
     scatter(context, config, lake, compute, t=t, num_buckets=image_store.num_buckets)
     shards = {
@@ -82,7 +93,9 @@ def images(
     made = compute.map_shards(
         context, gather_images, shards, setup=setup, options={"thresholds_below": below}, force=config.retry_failed
     )
-    return compute.result(made, metadata=config.model_dump(), checks=[some_images(made)])
+    failed = made.total("dropped")
+    told = {**config.model_dump(), "kept_and_dropped": kept_and_dropped(made.rows - failed.total(), failed)}
+    return compute.result(made, metadata=told, checks=[some_images(made), few_failed_images(made)])
 
 
 @dg.asset(
@@ -93,12 +106,21 @@ def images(
     ],
     group_name="training",
     kinds={"parquet", "duckdb"},
+    owners=["team:models"],
+    metadata=lineage(
+        tar="images.tar",
+        image_id="images.image_id",
+        texts="subsets.pair_id subsets.text subsets.language subsets.entry_ids subsets.admitted_at",
+    ),
     check_specs=check_specs("training_sets", every_pair_accounted_for),
 )
 def training_sets(
     context: dg.AssetExecutionContext, config: Grouping, lake: Lake, compute: Compute, image_store: Images
 ) -> Result:
-    """Which images of which tars are in D(t), with which texts; online-<t> holds the pool, and training redraws it."""
+    """Which images of which tars are in D(t), with which texts; online-<t> holds the pool, and training redraws it.
+
+    No image is copied: trainers read the image store's tars with this table beside them.
+    """
     t = "inf" if context.partition_key.startswith("online-") else context.partition_key
     rings = rings_up_to(t)
     missing = [ring for ring in rings if ring not in lake.finished("images", rings)]
@@ -114,7 +136,9 @@ def training_sets(
         for bucket in range(image_store.num_buckets)
     }
     made = compute.map_shards(context, build_training_set, shards)
-    told = {"pairs": made.total("seen")["pairs"], "pairs_of_subset": scattered.rows, "rings": list(rings)}
+    pairs = made.total("seen")["pairs"]
+    told = {"pairs": pairs, "pairs_of_subset": scattered.rows, "rings": list(rings)}
+    told["pairs_kept_and_dropped"] = kept_and_dropped(pairs, made.total("dropped"))
     return compute.result(made, metadata=told, checks=[every_pair_accounted_for(made, scattered.rows)])
 
 
@@ -123,6 +147,7 @@ def training_sets(
     deps=[dg.AssetDep("training_sets", partition_mapping=by_training_set), "entry_counts"],
     group_name="training",
     kinds={"pytorch"},
+    owners=["team:models"],
     pool="gpu",
     check_specs=check_specs("checkpoints", budget_spent, loss_below_chance),
 )
@@ -134,7 +159,10 @@ def checkpoints(
     image_store: Images,
     trainer: Trainer,
 ) -> Result:
-    """CLIP trained on one set by one recipe, for as many seen pairs whatever t; resumes where it was ended."""
+    """CLIP trained on one set by one recipe, for as many seen pairs whatever t; resumes where it was ended.
+
+    Never made by automation, and one at a time: each holds the GPU pool.
+    """
     cell = Cell.of(context.partition_key)
     folder, job = prepare_job(lake, trainer, image_store, cell, config)
     result = trainer.run(context, train, job, folder)
@@ -143,7 +171,7 @@ def checkpoints(
     numbers = ("pairs_seen", "loss", "samples_per_second", "wall_seconds", "cpu_seconds")
     told = {**config.model_dump(), **job["recipe"], **{name: result[name] for name in numbers}}
     told["folder"] = dg.MetadataValue.path(str(folder))
-    told["plot_loss"] = image(plot_losses({cell.key: result["losses"]}), "loss")
+    told["plots"] = plots({"loss": plot_losses({cell.key: result["losses"]})})
     checks = [budget_spent(result), loss_below_chance(result, job["recipe"]["batch_size"])]
     return compute.result(made, metadata=told, checks=checks)
 

@@ -39,6 +39,11 @@ class CommonCrawl(dg.ConfigurableResource):
             raise ValueError(f"{snapshot}: {self.root}/collinfo.json does not list it; the newest are {newest}")
         return snapshot
 
+    def has_paths(self, snapshot: str, kind: Kind) -> bool:
+        """Whether the snapshot's path list is there: it may be listed earlier, and not all have every kind."""
+        filesystem, root = fsspec.core.url_to_fs(self.root, **self.storage_options)
+        return bool(filesystem.exists(f"{root}/crawl-data/{snapshot}/{kind}.paths.gz"))
+
     def archives(self, snapshot: str, kind: Kind) -> dict[str, dict[str, Any]]:
         """Each archive of the snapshot by its number in the path list, the shard's key: its opening and its name."""
         self.check(snapshot)

@@ -161,7 +161,7 @@ def _versions(job: Job, shards: Sequence[Shard]) -> dict[str, str]:
 
 
 def _prefixed(prefix: str, counts: Counter[str]) -> dict[str, int]:
-    return {f"{prefix}/{name.replace(' ', '_')}": count for name, count in counts.most_common(40)}
+    return {f"{prefix}/{name.replace(' ', '_')}": count for name, count in counts.most_common(10)}
 
 
 def _column_schema(schema: Any) -> dg.TableSchema:

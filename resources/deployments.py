@@ -49,6 +49,10 @@ class Deployment:
     """Folders of zero-shot tasks."""
     workers: int = 0
     max_failed_fraction: float = 0.0
+    refresh_seconds: int = 86_400
+    """How often the crawl is asked for new snapshots, once that is switched on."""
+    automation_seconds: int = 60
+    """How often it is looked what has changed and what is to be made of it, once that is switched on."""
     port: str = "3000"
 
     @property

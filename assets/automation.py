@@ -1,0 +1,122 @@
+"""What runs by itself once it is switched on: new snapshots, and what follows from a change; never training."""
+
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+
+import dagster as dg
+
+from assets.partitions import snapshots
+from resources.common_crawl import CommonCrawl
+from resources.deployments import Deployment
+
+CURATED = ("pairs", "matches", "exclusions", "entry_counts", "admissions", "subsets", "data_cards")
+
+RELEASES = dg.FreshnessPolicy.time_window(warn_window=timedelta(days=45), fail_window=timedelta(days=90))
+"""Common Crawl releases a snapshot about once a month, now and then a month or two late."""
+
+When = dg.AutomationCondition
+
+
+def when_registered() -> dg.AutomationCondition:
+    """Make what is missing of a snapshot that is registered after this was switched on."""
+    return (When.on_missing() & ~When.in_progress()).with_label("a snapshot was registered")
+
+
+def when_changed(*readers: str) -> dg.AutomationCondition:
+    """Make a partition again when the content of something that it reads changed, once the whole of that is settled.
+
+    Everything it reads must be there, up to date with what that reads in turn, passed by its checks and not being made;
+    nor may one of `readers` be at work, which would then read two versions. So the stages of a change follow one
+    another, each partition is made once, and what a stage leaves as it was moves nothing below it.
+    """
+    changed = When.any_deps_match(When.data_version_changed())
+    # `entries` is made by hand: that one of its sources changed holds nothing up.
+    outdated = When.any_deps_match(changed.since(When.newly_updated())).ignore(dg.AssetSelection.assets("entries"))
+    refused = When.any_deps_match(When.any_checks_match(When.check_failed(), blocking_only=True))
+    condition = (
+        changed.since_last_handled().with_label("what it reads changed")
+        & ~When.any_deps_match(When.missing()).with_label("something it reads is missing")
+        & ~outdated.with_label("something it reads is out of date")
+        & ~refused.with_label("a check of what it reads failed")
+        & ~When.any_deps_in_progress()
+        & ~When.in_progress()
+    )
+    for reader in readers:
+        condition &= ~When.asset_matches(reader, When.in_progress()).with_label(f"{reader} is at work")
+    return condition.with_label("what it reads changed and is settled")
+
+
+def sensors(where: Deployment) -> Sequence[dg.SensorDefinition]:
+    """What looks for new snapshots, and what makes all that follows from a change."""
+    new_snapshots = dg.sensor(
+        name="new_snapshots",
+        minimum_interval_seconds=where.refresh_seconds,
+        description="Puts each snapshot that the crawl lists from now on into the pool, once, when its list of WAT "
+        "files is there. The first tick notes the newest and registers nothing; older ones are registered by command.",
+    )
+    curation = dg.AutomationConditionSensorDefinition(
+        "curation",
+        target=dg.AssetSelection.assets(*CURATED),
+        minimum_interval_seconds=where.automation_seconds,
+        description="Makes everything from a new snapshot's pairs to the data cards, and remakes whatever a change of "
+        "content reaches, each partition once. What was registered before this was first switched on is made by hand. "
+        "Images and training are never started.",
+    )
+    return [new_snapshots(register_newer), curation]
+
+
+def register_newer(context: dg.SensorEvaluationContext, common_crawl: CommonCrawl) -> dg.SensorResult | dg.SkipReason:
+    """Register what the crawl lists above the baseline and has a path list; what is made of it is for others.
+
+    The cursor keeps what was seen registered, so that a snapshot which somebody took out of the pool stays out.
+    """
+    try:
+        listed = common_crawl.snapshots()
+        if not context.cursor:
+            return _take_baseline(listed)
+        baseline, seen = (cursor := json.loads(context.cursor))["baseline"], set(cursor["seen"])
+        if baseline not in listed:
+            return dg.SkipReason(f"the crawl no longer lists {baseline}; reset the cursor to take a new baseline")
+        known = set(context.instance.get_dynamic_partitions("snapshot"))
+        newer = [key for key in reversed(listed[: listed.index(baseline)]) if key not in seen | known]
+        ready = [key for key in newer if common_crawl.has_paths(key, "wat")]
+    except Exception as error:  # whatever a file system or web client raises: a crawl out of reach is to be told
+        return dg.SkipReason(f"the crawl's list cannot be read, the next tick tries again: {error!r}")
+    kept = json.dumps({"baseline": baseline, "seen": sorted(seen | known | set(ready))})
+    if ready:
+        return dg.SensorResult(dynamic_partitions_requests=[snapshots.build_add_request(ready)], cursor=kept)
+    waiting = f"listed without a list of WAT files yet: {', '.join(newer)}" if newer else "nothing new"
+    return dg.SensorResult(skip_reason=f"{waiting}; the newest is {listed[0]}", cursor=kept)
+
+
+def _take_baseline(listed: Sequence[str]) -> dg.SensorResult | dg.SkipReason:
+    if not listed:
+        return dg.SkipReason("the crawl lists no snapshot of this deployment yet")
+    return dg.SensorResult(
+        skip_reason=f"{listed[0]} is the newest: what is listed after it will be registered",
+        cursor=json.dumps({"baseline": listed[0], "seen": []}),
+    )
+
+
+def schedules() -> Sequence[dg.ScheduleDefinition]:
+    """What looks again at what was taken."""
+    return [newest_again]
+
+
+@dg.schedule(
+    cron_schedule="0 3 * * 1",
+    target=dg.AssetSelection.assets("pairs"),
+    description="Mondays at 3:00 UTC, reads the path list of the newest registered snapshot again and makes the pairs "
+    "of files that are new or changed; the others are reused. What changed flows on if `curation` is on.",
+)
+def newest_again(context: dg.ScheduleEvaluationContext, common_crawl: CommonCrawl) -> dg.RunRequest | dg.SkipReason:
+    """Rerun pairs of the newest registered snapshot, in the crawl's own order."""
+    registered = set(context.instance.get_dynamic_partitions("snapshot"))
+    try:
+        newest = next((key for key in common_crawl.snapshots() if key in registered), None)
+    except Exception as error:  # as above
+        return dg.SkipReason(f"the crawl's list cannot be read, the next tick tries again: {error!r}")
+    if newest is None:
+        return dg.SkipReason("no snapshot that the crawl lists is registered")
+    return dg.RunRequest(partition_key=newest)

@@ -1,0 +1,151 @@
+"""What people see of a table in the UI: samples, tables and plots, in which what a crawl brought can only be text."""
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from typing import Any
+
+import dagster as dg
+
+from assets.partitions import THRESHOLDS
+from assets.pool import thresholds_of
+from metaclip_dagster.reporting import Distribution
+from metaclip_dagster.reporting.markup import percent, visible
+from resources.lake import Lake
+
+NUM_SAMPLES = 6
+NUM_TOP = 20
+MAX_CHARACTERS = 160
+MAX_OF_URL = 60
+
+Row = Mapping[str, Any]
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.TableMetadataValue:
+    """A table of numbers and texts; a text is cut, and what could hide or reorder it is written out.
+
+    Dagster's Markdown, HTML and links are never made of data: the UI would render what somebody else wrote.
+    """
+    records = [dict(zip(columns, map(_cell, row), strict=True)) for row in rows]
+    types = ["string"] * len(columns)
+    if records:
+        types = [{int: "int", float: "float"}.get(type(value), "string") for value in records[0].values()]
+    schema = dg.TableSchema([dg.TableColumn(*column) for column in zip(columns, types, strict=True)])
+    return dg.MetadataValue.table([dg.TableRecord(record) for record in records], schema)
+
+
+def plots(drawn: Mapping[str, bytes]) -> dg.MarkdownMetadataValue:
+    """Plots of ours, by name, inline; never anything that a crawl brought."""
+    pictures = (f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})" for name, png in drawn.items())
+    return dg.MetadataValue.md("\n\n".join(pictures))
+
+
+def lineage(**columns: str) -> dict[str, dg.TableColumnLineage]:
+    """Metadata for an asset: what each of its columns is made of, as `table.column`, several with blanks between."""
+    of = {
+        column: [dg.TableColumnDep(*source.split(".")) for source in sources.split()]
+        for column, sources in columns.items()
+    }
+    return {"dagster/column_lineage": dg.TableColumnLineage(of)}
+
+
+def kept_and_dropped(kept: int, dropped: Mapping[str, int]) -> dg.TableMetadataValue:
+    """How many were kept and how many dropped for each reason, the commonest first, as shares of all together."""
+    told = {"kept": kept, **dict(sorted(dropped.items(), key=lambda item: (-item[1], item[0])))}
+    of = sum(told.values())
+    return table(
+        ["what", "number", "share"], [(what, num, percent(num / of if of else None)) for what, num in told.items()]
+    )
+
+
+def top_candidates(lake: Lake, name: str) -> dict[str, Any]:
+    """The candidates that the source ranks first."""
+    ranked = lake.read(name).sort_by([("score", "descending"), ("entry", "ascending")]).slice(0, NUM_SAMPLES)
+    columns = ["entry", "score", "num_occurrences"]
+    return {"top_candidates": table(columns, [[row[name] for name in columns] for row in ranked.to_pylist()])}
+
+
+def sample_pairs(lake: Lake, snapshot: str) -> dict[str, Any]:
+    """A few pairs of the snapshot."""
+    rows = _first(lake, "pairs", snapshot, _shard(lake, "pairs", snapshot))
+    return {"sample_kept": _texts(rows.values(), ["text", "text_source", "url"])}
+
+
+def sample_matches(lake: Lake, snapshot: str) -> dict[str, Any]:
+    """A few pairs that match, with the entries found, and a few that leave the pool."""
+    key = _shard(lake, "matches", snapshot)
+    rows, found = (_first(lake, name, snapshot, key) for name in ("pairs", "matches"))
+    matched = [{**rows[pair], **row} for pair, row in found.items() if pair in rows]
+    return {
+        "sample_kept": _texts(matched, ["text", "entries", "url"], lake),
+        "sample_dropped": _texts([row for pair, row in rows.items() if pair not in found], ["text", "url"]),
+    }
+
+
+def sample_subset(lake: Lake, snapshot: str, thresholds: Mapping[str, float]) -> dict[str, Any]:
+    """A few pairs of D(t) and a few of the pool that were balanced away, each with the t above which it is kept."""
+    key = _shard(lake, "admissions", snapshot)
+    rows, found, admitted = (_first(lake, name, snapshot, key) for name in ("pairs", "matches", "admissions"))
+    pool = [
+        {**rows[pair], **found[pair], **row} for pair, row in admitted.items() if pair in rows.keys() & found.keys()
+    ]
+    sides: dict[bool, list[Row]] = {True: [], False: []}
+    for row in pool:
+        sides[row["admitted_at"] < thresholds[row["language"]]].append(row)
+    columns = ["text", "entries", "admitted_at", "url"]
+    return {
+        "sample_kept": _texts(sides[True], columns, lake),
+        "sample_balanced_away": _texts(sides[False], columns, lake),
+    }
+
+
+def describe_counts(lake: Lake) -> dict[str, Any]:
+    """The entries with most matches, and how much of all entries and matches is in the tail of each finite rung."""
+    entries, counts = lake.read("entries"), lake.read("entry_counts")
+    before = counts["entry_count"].to_numpy()
+    top = counts.sort_by([("entry_count", "descending"), ("entry_id", "ascending")]).slice(0, NUM_TOP).to_pylist()
+    matches = int(before.sum())
+    told: dict[str, Any] = {"matches": matches, "entries_matched": int((before > 0).sum())}
+    for t in THRESHOLDS:
+        if matches and t != "inf":
+            totals = Distribution.build(entries, counts, before, thresholds_of(lake, t)).totals()
+            told[f"head_entries/{t}"] = totals["entries_head"]
+            told[f"tail_share_of_matches/{t}"] = 1 - totals["head_before"]
+    listed = [
+        (row["entry"], row["language"], row["entry_count"], percent(row["entry_count"] / matches if matches else None))
+        for row in top
+    ]
+    return {"top_entries": table(["entry", "language", "pairs", "share of matches"], listed), **told}
+
+
+def _cell(value: object) -> str | int | float:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    return value if isinstance(value, int) else visible(str(value), MAX_CHARACTERS)
+
+
+def _texts(rows: Iterable[Row], columns: Sequence[str], lake: Lake | None = None) -> dg.TableMetadataValue:
+    """The rows of the least pair_ids, which are hashes: a sample that any run draws alike."""
+    least = sorted(rows, key=lambda row: row["pair_id"])[:NUM_SAMPLES]
+    if lake:
+        words = lake.read("entries")["entry"]
+        found = [", ".join(words[i].as_py() for i in row["entry_ids"][:NUM_TOP]) for row in least]
+        least = [{**row, "entries": entries} for row, entries in zip(least, found, strict=True)]
+    # Nothing breaks a URL, so that a long one would leave the texts beside it no room.
+    least = [{**row, "url": visible(row["url"], MAX_OF_URL)} for row in least]
+    return table(columns, [[row[name] for name in columns] for row in least])
+
+
+def _shard(lake: Lake, name: str, partition: str) -> str:
+    """The first shard that holds anything: a sample reads one batch of one shard, whatever the table's size."""
+    shards = lake.manifest(name, partition).shards
+    return next((shard.key for shard in shards if shard.rows), shards[0].key)
+
+
+def _first(lake: Lake, name: str, partition: str, shard: str) -> dict[int, Row]:
+    """Rows of the shard's first batch by pair_id: PAIRS, MATCHES, ADMISSIONS are in one order, and meet there."""
+    with closing(lake.shards(name, partition)[shard]()) as batches:
+        first = next(batches, None)
+    return {row["pair_id"]: row for row in first.to_pylist()} if first else {}

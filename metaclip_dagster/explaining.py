@@ -1,0 +1,166 @@
+"""Why is this pair kept, and at which t? What balancing drew, number by number, and the same as tables for people."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from metaclip_dagster.balancing import build_draw, keep_probability, uniform
+from metaclip_dagster.reporting.markup import visible
+from metaclip_dagster.spacing import spaced, why_unmatchable
+from metaclip_dagster.urls import normalise_url
+
+Cell = str | int | float
+MAX_SHOWN = 500
+FACTS = ("what", "value")
+"""Headings of a table of one thing's facts; text leaves them out."""
+
+
+class QuestionError(ValueError):
+    """The question cannot be answered; the message says why and the way out."""
+
+
+@dataclass(frozen=True)
+class Coin:
+    """One entry of a pair and what was drawn for both: heads at every t above `drawn`, which is u times the count."""
+
+    entry: str
+    entry_count: int
+    u: float
+    drawn: float
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """All coins of a pair, the least drawn first; `keep` and `kept` are by rung."""
+
+    coins: list[Coin]
+    admitted_at: float
+    keep: dict[str, float]
+    """P(the pair is in D(t)), before anything was drawn."""
+    kept: dict[str, bool]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A part of an answer. Every string in it is harmless and short: texts of a crawl reach terminals through this."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: list[tuple[Cell, ...]]
+
+    @classmethod
+    def build(cls, title: str, headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> "Table":
+        """Write out what could hide, reorder or steer, and cut each cell to MAX_SHOWN characters."""
+        shown = [tuple(visible(c, MAX_SHOWN) if isinstance(c, str) else c for c in row) for row in rows]
+        return cls(visible(title, MAX_SHOWN), tuple(headings), shown)
+
+
+def explain_draw(pair_id: int, entry_counts: pa.Table, thresholds: Mapping[str, float], *, seed: int) -> Drawing:
+    """What `admit` drew for a pair, from the ENTRY_COUNTS rows of its entries and its language's t at every rung.
+
+    `admitted_at` is ADMISSIONS' own, to the last bit. Raises ValueError if an entry has no count: the counts are then
+    older than the match.
+    """
+    counts, words = entry_counts["entry_count"].to_pylist(), entry_counts["entry"].to_pylist()
+    if not all(counts):
+        raise ValueError(f"the pool has no pair that matches {words[counts.index(0)]!r}: count the entries again")
+    draw = build_draw(entry_counts)
+    u = uniform(np.full(len(counts), pair_id, np.uint64), draw.entry_key, seed)
+    drawn = u * draw.entry_count
+    coins = sorted(map(Coin, words, counts, u.tolist(), drawn.tolist()), key=lambda coin: coin.drawn)
+    admitted_at = coins[0].drawn
+    return Drawing(
+        coins,
+        admitted_at,
+        {rung: keep_probability(draw.entry_count, t) for rung, t in thresholds.items()},
+        {rung: admitted_at < t for rung, t in thresholds.items()},
+    )
+
+
+def read_question(asked: str, text: str | None = None) -> tuple[str, int | bytes]:
+    """The column of PAIRS and the value in it that are asked for by a URL, a pair_id or an image_id.
+
+    A URL is spelled as `parsing` spells it; with its text it names one pair. Raises QuestionError for anything else.
+
+    >>> read_question("18446744073709551615")
+    ('pair_id', 18446744073709551615)
+    """
+    asked = asked.strip()
+    if re.fullmatch(r"[0-9]{1,20}", asked) and int(asked) < 2**64:
+        found: tuple[str, int | bytes] = ("pair_id", int(asked))
+    elif re.fullmatch(r"[0-9a-fA-F]{24}", asked):
+        found = ("image_id", bytes.fromhex(asked))
+    else:
+        url, reason = normalise_url(asked, "")
+        if url is None:
+            raise QuestionError(
+                f"{visible(asked)!r} is no pair_id (a number below 2**64), no image_id (24 hexadecimal digits) and no "
+                f"URL of an image ({reason}); give one of these, the URL with http:// or https://"
+            )
+        address = url.encode()
+        if text is not None:
+            return "pair_id", xxhash.xxh3_64_intdigest(b"%b\n%b" % (address, " ".join(text.split()).encode()))
+        return "image_id", hashlib.sha224(address).digest()[:12]
+    if text is not None:
+        raise QuestionError("a text goes with a URL; a pair_id names one text already: leave the text out")
+    return found
+
+
+def find_entries(text: str, entries: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, str]]:
+    """Language and entry of every row of ENTRIES that is in the text, by a look at each: for one text, not for many."""
+    searched = spaced(text)
+    words = set(searched.split(" "))
+    for batch in entries:
+        possible = batch.filter(pc.is_null(batch["unmatchable"]))
+        for language, entry in zip(possible["language"].to_pylist(), possible["entry"].to_pylist(), strict=True):
+            held = words.issuperset(entry.split(" ")) and f" {entry} " in searched
+            if held and why_unmatchable(entry) is None:
+                yield language, entry
+
+
+def pairs_with(batch: pa.RecordBatch, entry_id: int) -> pa.UInt64Array:
+    """The pair_id of every row whose entry_ids, which are unique in a row, hold the entry."""
+    lists = batch["entry_ids"]
+    is_it = pc.equal(pc.list_flatten(lists), pa.scalar(entry_id, pa.uint32()))
+    return batch["pair_id"].take(pc.list_parent_indices(lists).filter(is_it))
+
+
+def render_text(tables: Iterable[Table]) -> str:
+    """The answer for a terminal or a log: columns side by side, numbers to the right."""
+    return "\n\n".join("\n".join([table.title, *_lines(table)]) for table in tables)
+
+
+def show_number(value: float) -> str:
+    """Enough digits to tell values apart, whatever their size.
+
+    >>> show_number(1234.5678), show_number(0.00012345678), show_number(float("inf"))
+    ('1234.568', '0.0001234568', 'inf')
+    """
+    return f"{value:.7g}"
+
+
+def _lines(table: Table) -> list[str]:
+    rows = [[_shown(cell) for cell in row] for row in table.rows]
+    named = [list(table.headings), *rows] if table.headings != FACTS else rows
+    numeric = [all(isinstance(row[i], int | float) for row in table.rows) for i in range(len(table.headings))]
+    widths = [max((len(row[i]) for row in named), default=0) for i in range(len(table.headings))]
+    return [
+        "  "
+        + "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        ).rstrip()
+        for row in named
+    ]
+
+
+def _shown(cell: Cell) -> str:
+    if isinstance(cell, int):
+        return f"{cell:,}"
+    return show_number(cell) if isinstance(cell, float) else cell

@@ -1,0 +1,293 @@
+"""Laws of explaining over a whole lake: what is told is what the tables hold."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+import demo
+import explain
+from assets.answers import explain_entry, explain_pair
+from assets.lookups import find_pairs
+from assets.partitions import THRESHOLDS
+from assets.pool import thresholds_of
+from assets.verdicts import Found, Verdicts
+from definitions import bind
+from metaclip_dagster.explaining import QuestionError, Table, explain_draw, read_question, render_text
+from resources.deployments import Deployment
+from resources.lake import Lake
+from tests.mini import mini_deployment
+
+SNAPSHOTS = ["SAMPLE-2026-01", "SAMPLE-2026-02"]
+ROOT = Path(__file__).parents[1]
+
+
+def found(lake: Lake, pair_ids: list[int], limit: int = 20) -> list[Found]:
+    places = {pair_id: find_pairs(lake, SNAPSHOTS, "pair_id", pair_id)[pair_id] for pair_id in pair_ids}
+    return Verdicts(lake).describe(places, limit)
+
+
+def facts(tables: list[Table], name: str) -> list[Any]:
+    return [row[1] for table in tables for row in table.rows if row[0] == name]
+
+
+def first_of(tables: list[Table], title: str) -> Table:
+    return next(table for table in tables if table.title.startswith(title))
+
+
+def test_admitted_at_is_admissions_own_for_every_pair_of_the_pool(lake: Lake) -> None:
+    counts, thresholds = lake.read("entry_counts"), {t: thresholds_of(lake, t)["en"] for t in THRESHOLDS}
+    members = {t: set(lake.read("subsets", [t])["pair_id"].to_pylist()) for t in THRESHOLDS}
+    drawn = {}
+    for row in lake.read("subsets", ["inf"]).to_pylist():
+        drawing = explain_draw(row["pair_id"], counts.take(row["entry_ids"]), thresholds, seed=0)
+        drawn[row["pair_id"]] = drawing.admitted_at
+        assert {t for t, kept in drawing.kept.items() if kept} == {
+            t for t in THRESHOLDS if row["pair_id"] in members[t]
+        }
+    stored = lake.read("admissions", SNAPSHOTS)
+    assert dict(zip(stored["pair_id"].to_pylist(), stored["admitted_at"].to_pylist(), strict=True)) == drawn
+
+
+def test_a_url_and_its_text_lead_to_each_pair_that_was_parsed(lake: Lake) -> None:
+    for row in lake.read("pairs", SNAPSHOTS).to_pylist():
+        assert read_question(row["url"], row["text"]) == ("pair_id", row["pair_id"])
+        assert read_question(row["url"]) == ("image_id", row["image_id"])
+
+
+def test_every_kind_of_pair_is_told_as_the_tables_have_it(lake: Lake) -> None:
+    matches, pairs = lake.read("matches", SNAPSHOTS), lake.read("pairs", SNAPSHOTS)
+    doubled = lake.read("exclusions")["pair_id"].to_pylist()
+    unmatched = sorted(set(pairs["pair_id"].to_pylist()) - set(matches["pair_id"].to_pylist()))
+    ids = [*matches["pair_id"].to_pylist()[::40], *doubled[::10], *unmatched[::40]]
+    members = {t: set(lake.read("subsets", [t])["pair_id"].to_pylist()) for t in THRESHOLDS}
+    for pair in found(lake, ids):
+        verdicts = [place.verdict for place in pair.places]
+        assert pair.num_places == len(pair.places) == pairs["pair_id"].to_pylist().count(pair.pair_id)
+        if pair.pair_id in members["inf"]:
+            assert verdicts[0] == "in the pool"
+            first = f"{pair.places[0].snapshot}, shard {pair.places[0].shard}"
+            assert set(verdicts[1:]) <= {f"left out as duplicate: the pool has the pair from {first}"}
+            assert pair.drawing is not None
+            assert {t for t, kept in pair.drawing.kept.items() if kept} == {
+                t for t in members if pair.pair_id in members[t]
+            }
+            assert {t for t, told in pair.subsets.items() if told == "has it"} == {
+                t for t in members if pair.pair_id in members[t]
+            }
+            assert "stale" not in dict(pair.notes)
+        else:
+            assert pair.pair_id in unmatched
+            assert pair.drawing is None
+            assert {re.sub(r" in en alone| no entry", "", verdict) for verdict in verdicts} <= {
+                "not in the pool: there are entries",
+                "not in the pool: it matches",
+            }
+
+
+def test_a_url_gives_all_pairs_of_its_image_and_the_limit_says_what_it_hides(lake: Lake) -> None:
+    pairs = lake.read("pairs", SNAPSHOTS)
+    texts = (
+        pairs.group_by("url")
+        .aggregate([("pair_id", "count_distinct")])
+        .sort_by([("pair_id_count_distinct", "descending"), ("url", "ascending")])
+    )
+    url, num_pairs = texts["url"][0].as_py(), texts["pair_id_count_distinct"][0].as_py()
+    assert num_pairs > 2
+    mine = set(pairs.filter(pc.field("url") == url)["text"].to_pylist())
+    assert set(facts(explain_pair(lake, SNAPSHOTS, url), "text")) == mine
+    cut = explain_pair(lake, SNAPSHOTS, url, limit=2)
+    assert len(facts(cut, "text")) == 2
+    assert f"2 of {num_pairs}; raise the limit for more" in facts(cut, "pairs")
+    assert facts(explain_pair(lake, SNAPSHOTS, url, text=min(mine)), "text") == [min(mine)]
+
+
+def test_an_entry_is_counted_in_every_subset_as_a_loop_counts_it(lake: Lake) -> None:
+    counts = lake.read("entry_counts").sort_by([("entry_count", "descending")])
+    subsets = {t: lake.read("subsets", [t]).to_pylist() for t in THRESHOLDS}
+    for row in [*counts.slice(0, 3).to_pylist(), *counts.filter(pc.field("entry_count") == 1).slice(0, 2).to_pylist()]:
+        told = explain_entry(lake, row["entry"], limit=5)
+        holders = {t: [pair for pair in rows if row["entry_id"] in pair["entry_ids"]] for t, rows in subsets.items()}
+        rungs = {rung[0]: rung[1:] for rung in first_of(told, "t of").rows}
+        assert {t: rung[3] for t, rung in rungs.items()} == {t: len(pairs) for t, pairs in holders.items()}
+        assert rungs["inf"][3] == row["entry_count"]
+        assert {t: rung[1] for t, rung in rungs.items()} == {
+            t: "head" if row["entry_count"] > float(t) else "tail" for t in THRESHOLDS
+        }
+        shown = [pair[0] for pair in first_of(told, "some pairs").rows]
+        assert shown == [str(pair) for pair in sorted(pair["pair_id"] for pair in holders["inf"])[:5]]
+        by_snapshot = {of["snapshot"]: of["entry_count"] for of in row["snapshot_counts"]}
+        assert {of[0]: of[1] for of in first_of(told, "snapshots").rows} == by_snapshot
+
+
+def test_what_is_not_there_is_named_with_the_way_out(lake: Lake, tmp_path: Path) -> None:
+    with pytest.raises(QuestionError, match=r"no pair of SAMPLE-2026-01, SAMPLE-2026-02 is 'http://h.example/x.png'"):
+        explain_pair(lake, SNAPSHOTS, "http://h.example/x.png")
+    with pytest.raises(QuestionError, match="try it without the text"):
+        explain_pair(lake, SNAPSHOTS, "http://h.example/x.png", text="x")
+    with pytest.raises(QuestionError, match="no pair_id"):
+        explain_pair(lake, SNAPSHOTS, "x.png")
+    with pytest.raises(QuestionError, match="give 1 or more"):
+        explain_pair(lake, SNAPSHOTS, "1", limit=0)
+    with pytest.raises(QuestionError, match=r"no registered snapshot has pairs yet .*; materialize them"):
+        explain_pair(Lake(root=str(tmp_path)), SNAPSHOTS, "1")
+    with pytest.raises(QuestionError, match=r"'no such entry' is none of the [\d,]+ entries .* own_lists"):
+        explain_entry(lake, "no such entry")
+    entry = lake.read("entries")["entry"][0].as_py()
+    with pytest.raises(QuestionError, match=f"there is '{entry}', and matching minds case"):
+        explain_entry(lake, entry.upper())
+
+
+def test_a_table_that_is_not_made_is_named_and_the_rest_is_told(lake: Lake, tmp_path: Path) -> None:
+    shutil.copytree(lake.root, tmp_path / "lake")
+    without = Lake(root=str(tmp_path / "lake"))
+    asked = str(lake.read("subsets", ["20"])["pair_id"][0])
+    told = explain_pair(without, SNAPSHOTS, asked)
+    assert facts(told, "image") == ["never asked for: no ring of images is made"]
+    shutil.rmtree(tmp_path / "lake" / "subsets" / "20")
+    assert [row[4] for row in first_of(explain_pair(without, SNAPSHOTS, asked), "t of").rows] == [
+        "not made",
+        "has it",
+        "has it",
+    ]
+    for table, message in (
+        ("admissions", "not drawn yet: materialize admissions"),
+        ("exclusions", "not in the pool yet: materialize exclusions"),
+        ("matches", "not searched yet: materialize matches"),
+    ):
+        shutil.rmtree(tmp_path / "lake" / table)
+        assert message in render_text(explain_pair(without, SNAPSHOTS, asked))
+
+
+def test_tables_of_different_ages_are_named_and_the_rest_is_told(lake: Lake, tmp_path: Path) -> None:
+    shutil.copytree(lake.root, tmp_path / "lake")
+    mixed = Lake(root=str(tmp_path / "lake"))
+    [file] = mixed.dataset("entry_counts").files
+    counts = pq.read_table(file)
+    at = counts.schema.get_field_index("entry_count")
+    asked = lake.read("subsets", ["20"])["pair_id"][0].as_py()
+    for factor in (2, 0):
+        changed = pc.multiply(counts["entry_count"], pa.scalar(factor, pa.uint64()))
+        pq.write_table(counts.set_column(at, counts.schema.field(at), changed), file)
+        [pair] = found(mixed, [asked])
+        assert ("stale" in dict(pair.notes)) == (factor == 2)
+        assert (pair.drawing is None) == ("matches are newer" in dict(pair.notes)["admitted_at"]) == (factor == 0)
+    entry = counts["entry"][counts.num_rows - 1].as_py()
+    pq.write_table(counts.slice(0, 1), file)
+    assert "matches are newer" in dict(found(mixed, [asked])[0].notes)["admitted_at"]
+    with pytest.raises(QuestionError, match="older list of entries: materialize matches"):
+        explain_entry(mixed, entry)
+
+
+def test_a_pair_that_is_left_out_for_another_reason_is_told_that_reason(lake: Lake, tmp_path: Path) -> None:
+    shutil.copytree(lake.root, tmp_path / "lake")
+    without = Lake(root=str(tmp_path / "lake"))
+    [file] = [path for path in without.dataset("exclusions").files if SNAPSHOTS[1] in path]
+    excluded = pq.read_table(file)
+    at = excluded.schema.get_field_index("reason")
+    reasons = pa.array(["taken down"] * excluded.num_rows, pa.string())
+    pq.write_table(excluded.set_column(at, excluded.schema.field(at), reasons), file)
+    [pair] = found(without, excluded["pair_id"][:1].to_pylist())
+    assert "left out as taken down" in [place.verdict for place in pair.places]
+
+
+def test_images_and_training_sets_are_told_as_their_tables_have_them(
+    mini: Path, made: Deployment, tmp_path: Path
+) -> None:
+    shutil.copytree(made.lake, tmp_path / "lake")
+    where = mini_deployment(mini, tmp_path)
+    with dg.DagsterInstance.ephemeral() as instance:
+        for names in (["images"], ["training_sets"]):
+            demo.materialize(bind(where), instance, names, "20")
+    lake = Lake(root=where.lake)
+    images = {row["image_id"]: row for row in lake.read("images", ["20"]).to_pylist()}
+    trained = {text["pair_id"] for row in lake.read("training_sets", ["20"]).to_pylist() for text in row["texts"]}
+    verdicts, ids = Verdicts(lake), lake.read("subsets", ["20"])["pair_id"].to_pylist()[::5]
+    reasons = set()
+    for pair in verdicts.describe({key: find_pairs(lake, SNAPSHOTS, "pair_id", key)[key] for key in ids}, 20):
+        row, told = images[pair.image_id], verdicts.describe_image(pair.image_id)
+        reasons.add(row["reason"])
+        assert (f"{row['tar']}, {row['format']}" if row["tar"] else f"there is none: {row['reason']}") in told
+        assert pair.training_sets == (["20"] if pair.pair_id in trained else [])
+    assert None in reasons
+    assert len(reasons) > 1  # the mini sample lacks some images
+
+
+def test_a_hostile_text_of_a_million_letters_ends_as_a_short_harmless_one(lake: Lake, tmp_path: Path) -> None:
+    shutil.copytree(lake.root, tmp_path / "lake")
+    hostile = Lake(root=str(tmp_path / "lake"))
+    asked, file = None, hostile.dataset("pairs", SNAPSHOTS[:1]).files[0]
+    pairs = pq.read_table(file)
+    asked = str(pairs["pair_id"][0])
+    text = "\x1b]0;owned\x07\x1b[2J<script>alert(1)</script>\u202e" + "x" * 1_000_000
+    for column in ("text", "page_url"):
+        at = pairs.schema.get_field_index(column)
+        values = pa.array([text, *pairs[column].to_pylist()[1:]], pa.string())
+        pairs = pairs.set_column(at, pairs.schema.field(at), values)
+    pq.write_table(pairs, file)
+    answer = render_text(explain_pair(hostile, SNAPSHOTS, asked))
+    assert not set(answer) & set("\x1b\x07\u202e")
+    assert "⟨U+001B⟩]0;owned⟨U+0007⟩" in answer
+    assert "1,000,0" in answer
+    assert len(answer) < 10_000
+
+
+def run_job(made: Deployment, config: Mapping[str, Any]) -> dg.ExecuteInProcessResult:
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("snapshot", SNAPSHOTS)
+        job = bind(made).resolve_job_def("explain")
+        return job.execute_in_process(
+            run_config={"ops": {"ask": {"config": dict(config)}}}, instance=instance, raise_on_error=False
+        )
+
+
+def test_the_job_attaches_the_answer_as_text_and_tables_and_pickles_nothing(made: Deployment, lake: Lake) -> None:
+    asked = str(lake.read("subsets", ["20"])["pair_id"][0])
+    result = run_job(made, {"pair": asked})
+    assert result.success
+    [output] = [event for event in result.events_for_node("ask") if event.is_successful_output]
+    told = output.step_output_data.metadata
+    assert told["answer"].value == render_text(explain_pair(lake, SNAPSHOTS, asked))
+    assert {type(value) for value in told.values()} == {dg.TextMetadataValue, dg.TableMetadataValue}
+    rungs = told[f"t of pair {asked}"]
+    assert isinstance(rungs, dg.TableMetadataValue)
+    assert [record.data["t"] for record in rungs.records] == list(THRESHOLDS)
+    assert not [event for event in result.all_events if event.is_handled_output]
+    entry = lake.read("entries")["entry"][0].as_py()
+    assert run_job(made, {"entry": entry}).success
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [({}, "set one of"), ({"pair": "1", "entry": "a"}, "set one of"), ({"pair": "x.png"}, "no pair_id")],
+)
+def test_a_job_without_a_question_fails_with_the_way_out(made: Deployment, config: dict[str, Any], says: str) -> None:
+    result = run_job(made, config)
+    assert not result.success
+    [failure] = [event for event in result.all_events if event.is_step_failure]
+    assert failure.step_failure_data.user_failure_data is not None
+    assert says in str(failure.step_failure_data.user_failure_data.description)
+
+
+def test_the_command_answers_and_says_in_a_line_why_it_does_not(made: Deployment, lake: Lake, tmp_path: Path) -> None:
+    row = lake.read("subsets", ["20"]).slice(0, 1).to_pylist()[0]
+    asked = explain.parse(["pair", row["url"], "--text", row["text"]])
+    assert f"\npair {row['pair_id']}\n  text" in explain.answer(made, asked)
+    entry = lake.read("entries")["entry"][0].as_py()
+    assert explain.answer(made, explain.parse(["entry", entry])).startswith(f"entry {entry} (en)\n")
+    command = [sys.executable, "explain.py", "pair", "x.png"]
+    environment = {**os.environ, "METACLIP_DATA": str(tmp_path)}
+    run = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr.startswith("explain: 'x.png' is no pair_id")
+    assert run.stderr.count("\n") == 1

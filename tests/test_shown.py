@@ -1,0 +1,142 @@
+"""Laws of what the UI is given: text stays text, samples are the same on every run, numbers are those of the tables."""
+
+import string
+import unicodedata
+
+import dagster as dg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assets import cards, crawl, curation, evaluation, metadata, training
+from assets.partitions import THRESHOLDS
+from assets.pool import thresholds_of
+from assets.shown import (
+    describe_counts,
+    kept_and_dropped,
+    lineage,
+    plots,
+    sample_matches,
+    sample_pairs,
+    sample_subset,
+    table,
+)
+from resources.lake import Lake
+
+KEY = "SAMPLE-2026-01"
+MODULES = [metadata, crawl, curation, cards, training, evaluation]
+
+
+def rows(shown: dg.TableMetadataValue) -> list[dict[str, object]]:
+    return [dict(record.data) for record in shown.records]
+
+
+@given(st.text())
+def test_no_text_keeps_a_character_that_hides_or_reorders_others_nor_grows_long(text: str) -> None:
+    [row] = rows(table(["text"], [[text]]))
+    shown = str(row["text"])
+    assert len(shown) <= 160
+    assert not {unicodedata.category(c) for c in set(shown) - set("\u200c\u200d")} & {
+        "Cc",
+        "Cf",
+        "Cs",
+        "Co",
+        "Zl",
+        "Zp",
+    }
+    if len(text) <= 160 and set(text) <= set(string.ascii_letters + "<>&[]()!`"):
+        assert shown == text
+
+
+def test_a_table_without_rows_still_names_its_columns_and_nothing_is_a_dash() -> None:
+    assert [column.name for column in table(["a", "b"], []).schema.columns] == ["a", "b"]
+    assert rows(table(["a", "b"], [[None, 0.123456]])) == [{"a": "–", "b": 0.1235}]
+
+
+def test_kept_and_dropped_come_in_one_order_and_add_up() -> None:
+    shown = rows(kept_and_dropped(6, {"b": 1, "a": 1, "c": 2}))
+    assert [(row["what"], row["number"]) for row in shown] == [("kept", 6), ("c", 2), ("a", 1), ("b", 1)]
+    assert [row["share"] for row in shown] == ["60.0%", "20.0%", "10.0%", "10.0%"]
+    assert rows(kept_and_dropped(0, {})) == [{"what": "kept", "number": 0, "share": "–"}]
+
+
+def test_plots_are_pictures_and_nothing_else() -> None:
+    assert plots({"loss": b"\x89PNG"}).value == "![loss](data:image/png;base64,iVBORw==)"
+
+
+def test_samples_are_rows_of_the_tables_and_the_same_on_every_run(lake: Lake) -> None:
+    known = {row["text"] for row in lake.read("pairs", [KEY]).to_pylist()}
+    pairs, matched = sample_pairs(lake, KEY)["sample_kept"], sample_matches(lake, KEY)
+    assert (sample_pairs(lake, KEY)["sample_kept"], sample_matches(lake, KEY)) == (pairs, matched)
+    for shown in (pairs, *matched.values()):
+        assert 0 < len(rows(shown)) <= 6
+        assert {row["text"] for row in rows(shown) if "⟨" not in str(row["text"])} <= known
+    assert all(row["entries"] for row in rows(matched["sample_kept"]))
+
+
+@pytest.mark.parametrize("t", THRESHOLDS)
+def test_sampled_pairs_are_on_their_side_of_t(lake: Lake, t: str) -> None:
+    shown = sample_subset(lake, KEY, thresholds_of(lake, t))
+    kept, away = (
+        [float(str(row["admitted_at"])) for row in rows(shown[name])]
+        for name in ("sample_kept", "sample_balanced_away")
+    )
+    drawn = {float(f"{number:.4g}") for number in lake.read("admissions", [KEY])["admitted_at"].to_pylist()}
+    assert {*kept, *away} <= drawn
+    assert kept
+    assert max(kept) < float(t)
+    assert all(number >= float(t) for number in away)
+    assert t == "100" or bool(away) == (t == "20")
+
+
+def test_the_tail_share_grows_with_t_and_the_top_entries_come_first(lake: Lake) -> None:
+    told = describe_counts(lake)
+    counts = lake.read("entry_counts")["entry_count"].to_pylist()
+    assert [row["pairs"] for row in rows(told["top_entries"])] == sorted(counts, reverse=True)[:20]
+    assert told["matches"] == sum(counts)
+    assert told["head_entries/20"] == sum(count > 20 for count in counts)
+    assert told["tail_share_of_matches/20"] == pytest.approx(sum(c for c in counts if c <= 20) / sum(counts))
+    assert told["tail_share_of_matches/20"] < told["tail_share_of_matches/100"] <= 1
+
+
+def test_lineage_names_tables_and_columns() -> None:
+    told = lineage(entry_ids="pairs.text entries.entry")["dagster/column_lineage"]
+    sources = {(dep.asset_key.to_user_string(), dep.column_name) for dep in told.deps_by_column["entry_ids"]}
+    assert sources == {("pairs", "text"), ("entries", "entry")}
+
+
+def test_lineage_is_of_columns_that_there_are(lake: Lake) -> None:
+    loaded = dg.load_assets_from_modules(MODULES)
+    specs = {
+        spec.key.to_user_string(): spec
+        for made in loaded
+        if isinstance(made, dg.AssetsDefinition)
+        for spec in made.specs
+    }
+    partitions = {"pairs": [KEY], "matches": [KEY], "admissions": [KEY], "subsets": ["20"]}
+    checked = 0
+    for name in ("matches", "exclusions", "entry_counts", "admissions", "subsets"):
+        told = specs[name].metadata["dagster/column_lineage"]
+        upstream = {dep.asset_key for dep in specs[name].deps}
+        for column, sources in told.deps_by_column.items():
+            assert column in lake.dataset(name, partitions.get(name, ["all"])).schema.names
+            for source in sources:
+                assert source.asset_key in upstream
+                table_name = source.asset_key.to_user_string()
+                names = lake.dataset(table_name, partitions.get(table_name, ["all"])).schema.names
+                assert source.column_name in names
+                checked += 1
+    assert checked > 20
+
+
+def test_every_asset_has_a_group_an_owner_a_description_and_at_most_three_kinds() -> None:
+    from definitions import defs
+
+    assets = [spec for spec in defs.resolve_all_asset_specs() if spec.group_name != "default"]
+    assert len(assets) >= 17
+    for spec in assets:
+        assert spec.description
+        assert spec.owners
+        assert all(owner.startswith("team:") for owner in spec.owners)
+        assert 1 <= len(spec.kinds) <= 3
+        assert "dagster/code_references" in spec.metadata

@@ -1,0 +1,215 @@
+"""What the UI shows of a pool that wants to be more than text: recorded metadata, reports, and pages in a browser."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import unicodedata
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+import demo
+from definitions import bind
+from resources.deployments import REPOSITORY, Deployment
+from tests.metaclip_dagster.archives import content, members, wat_record
+from tests.mini import mini_deployment
+
+KEYS = ["SAMPLE-2026-01", "SAMPLE-2026-02"]
+SAYS = "a dog that is really walking slowly over the kitchen table, and all the people are usually very happy"
+MARK = "document.documentElement.dataset.hacked=1"
+HOSTILE = [
+    f"<script>{MARK}</script> {SAYS}",
+    f"<img src=x onerror={MARK}> {SAYS}",
+    f"</title></td></table><svg onload={MARK}> {SAYS}",
+    f"[click](javascript:{MARK}) ![see](http://evil.example/pixel.png) `{{{{7*7}}}}` {SAYS}",
+    f"\x1b[31m\x9b31mred\x1b[0m \u202egnp.exe\u2066 {SAYS}\u2028{SAYS}\U000e0041",
+    f"{SAYS} " * 10_000,  # 1 MB
+]
+JOINERS = set("\u200c\u200d")  # emoji are spelled with them
+PLOTS = re.compile(r"(!\[\w+\]\(data:image/png;base64,[A-Za-z0-9+/=]+\)\s*)+")
+PAGES = {
+    "the asset graph": ("asset-groups", "curation"),
+    "pairs": (f"assets/pairs?view=partitions&partition={KEYS[0]}", "sample_kept"),
+    "subsets and their partitions": ("assets/subsets?view=partitions&partition=20", "sample_balanced_away"),
+    "checks": ("assets/entry_counts?view=checks", "counts_add_up"),
+    "a data card with its plots": ("assets/data_cards?view=partitions&partition=20", "[Show Markdown]"),
+}
+
+
+@pytest.fixture(scope="module")
+def hostile(mini: Path, made: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    """The curated mini sample, made again from a snapshot whose first archive holds nothing but hostile texts."""
+    folder = tmp_path_factory.mktemp("hostile")
+    shutil.copytree(mini, folder / "mini", symlinks=True)
+    shutil.copytree(made.home, folder / "data" / "sample")
+    where = mini_deployment(folder / "mini", folder / "data" / "sample")
+    images = [{"url": f"/{number}<b>.png", "alt": text} for number, text in enumerate(HOSTILE)]
+    archive = min(Path(where.crawl, "crawl-data", KEYS[0]).rglob("*.wat.gz"))
+    archive.write_bytes(members(wat_record(content("http://pages.example/'\"<i>/", images))))
+    with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
+        demo.materialize(bind(where), instance, ["pairs", "matches"], KEYS[0])
+        demo.materialize(bind(where), instance, ["exclusions", "entry_counts"])
+        for key in KEYS:
+            demo.materialize(bind(where), instance, ["admissions"], key)
+        demo.materialize(bind(where), instance, ["subsets", "data_cards"], "20")
+    return where
+
+
+def recorded(where: Deployment, asset: str, partition: str | None = None) -> dict[str, dg.MetadataValue]:
+    """What the event log holds of the latest materialization."""
+    with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
+        wanted = dg.AssetRecordsFilter(
+            asset_key=dg.AssetKey(asset), asset_partitions=[partition] if partition else None
+        )
+        [record] = instance.fetch_materializations(wanted, limit=1).records
+        assert record.asset_materialization
+        return dict(record.asset_materialization.metadata)
+
+
+def cells(shown: dg.MetadataValue) -> list[str]:
+    assert isinstance(shown, dg.TableMetadataValue)
+    return [cell for record in shown.records for cell in record.data.values() if isinstance(cell, str)]
+
+
+def test_hostile_texts_are_sampled_as_visible_text_of_bounded_length(hostile: Deployment) -> None:
+    samples = [
+        recorded(hostile, "pairs", KEYS[0])["sample_kept"],
+        recorded(hostile, "matches", KEYS[0])["sample_kept"],
+        *(recorded(hostile, "subsets", "20")[name] for name in ("sample_kept", "sample_balanced_away")),
+    ]
+    for sample in samples[:2]:
+        texts = cells(sample)
+        for mark in ("<script>", "<img src=x", "javascript:", "⟨U+009B⟩31mred", "⟨U+202E⟩gnp.exe⟨U+2066⟩"):
+            assert any(mark in text for text in texts), mark
+    for text in [cell for sample in samples for cell in cells(sample)]:
+        assert len(text) <= 160
+        assert not {unicodedata.category(character) for character in set(text) - JOINERS} & {
+            "Cc",
+            "Cf",
+            "Cs",
+            "Co",
+            "Zl",
+            "Zp",
+        }
+
+
+@pytest.mark.parametrize(
+    ("asset", "partition"),
+    [("pairs", KEYS[0]), ("matches", KEYS[0]), ("entry_counts", None), ("subsets", "20"), ("data_cards", "20")],
+)
+def test_nothing_that_is_rendered_or_followed_holds_what_a_crawl_brought(
+    hostile: Deployment, asset: str, partition: str | None
+) -> None:
+    for name, shown in recorded(hostile, asset, partition).items():
+        assert not isinstance(shown, (dg.UrlMetadataValue, dg.NotebookMetadataValue)), name
+        if isinstance(shown, dg.MarkdownMetadataValue):
+            assert PLOTS.fullmatch(shown.value), name
+            assert len(shown.value) < 150_000
+        else:
+            assert len(repr(shown.value)) < 20_000, name
+
+
+def test_the_data_card_holds_hostile_texts_as_text_only(hostile: Deployment) -> None:
+    page = (hostile.reports / "data_card_t_20.html").read_text(encoding="utf-8")
+    assert "dataset.hacked" not in re.sub(r"&lt;.*?&gt;", "", page)
+    assert not re.search(r"<script|<svg onload|<img src=x|javascript:", page)
+
+
+@pytest.fixture(scope="module")
+def server(hostile: Deployment) -> Iterator[str]:
+    """A web server over that deployment, without a daemon, on a free port of the loopback."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {
+        "DAGSTER_HOME": str(hostile.dagster_home),
+        "METACLIP_DEPLOYMENT": "sample",
+        "METACLIP_DATA": str(hostile.home.parent),
+        "METACLIP_CRAWL": hostile.crawl,
+    }
+    command = [sys.executable, "-m", "dagster_webserver", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
+    log = hostile.home.parent / "server.log"
+    with log.open("wb") as printed:
+        process = subprocess.Popen(
+            command, cwd=REPOSITORY, env=environment, stdout=printed, stderr=printed, start_new_session=True
+        )
+    try:
+        url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 120
+        while not _answers(f"{url}/server_info"):
+            waits = process.poll() is None and time.monotonic() < deadline
+            assert waits, log.read_text(encoding="utf-8")
+            time.sleep(0.5)
+        yield url
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_renders_without_console_errors_and_runs_nothing_of_the_crawl(
+    page: str, server: str, tmp_path: Path
+) -> None:
+    path, says = PAGES[page]
+    dom, console = browse(f"{server}/{path}", tmp_path)
+    assert says in dom
+    assert "data-hacked" not in dom[: dom.index("<head")]
+    assert _Dangerous.found(dom) == []
+    assert console == []
+    if page == "pairs":
+        assert f"&lt;script&gt;{MARK}&lt;/script&gt;" in dom
+
+
+def browse(url: str, profile: Path) -> tuple[str, list[str]]:
+    """The page as a browser has it after its scripts ran, and what it wrote on its console."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("there is no browser on this machine: apt-get install chromium")
+    quiet = ["quic", "background-networking", "component-update", "sync", "gpu"]
+    options = ["--headless", "--no-sandbox", "--no-first-run", "--enable-logging=stderr", "--window-size=1600,2400"]
+    options += [*(f"--disable-{what}" for what in quiet), f"--user-data-dir={profile}", "--virtual-time-budget=20000"]
+    shown = subprocess.run(
+        [browser, *options, "--dump-dom", url], capture_output=True, text=True, check=True, timeout=120
+    )
+    lines = [line for line in shown.stderr.splitlines() if "CONSOLE" in line]
+    return shown.stdout, [line for line in lines if "Download the Apollo DevTools" not in line]
+
+
+class _Dangerous(HTMLParser):
+    """Whatever in a page would run or fetch something of the crawl's."""
+
+    @classmethod
+    def found(cls, dom: str) -> list[str]:
+        parser = cls()
+        parser.feed(dom)
+        return parser._found
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        off = [name for name, value in attrs if name.startswith("on") or re.search("javascript:|evil", value or "")]
+        self._found += [f"<{tag} {name}>" for name in off]
+
+    def handle_data(self, data: str) -> None:
+        if self.cdata_elem == "script" and MARK in data:
+            self._found.append("<script>")
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return True
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
