@@ -1,0 +1,104 @@
+"""What the client says when servers are away, and how it reads what they answer."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from resources.graphql import WebServer
+
+
+@contextmanager
+def answering(data: dict[str, Any]) -> Iterator[tuple[WebServer, list[dict[str, Any]]]]:
+    """A web server with one answer to all, and what it was asked."""
+    asked: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(data).encode())
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # its name there
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield WebServer(f"http://127.0.0.1:{server.server_port}"), asked
+        server.shutdown()
+        thread.join()
+
+
+def run(run_id: str, status: str, *steps: str, root: str = "") -> dict[str, Any]:
+    tags = {"dagster/partition": "tiny|20"} | ({"dagster/root_run_id": root} if root else {})
+    return {
+        "runId": run_id,
+        "status": status,
+        "tags": [{"key": key, "value": value} for key, value in tags.items()],
+        "stepStats": [{"stepKey": step, "status": "FAILURE"} for step in steps],
+    }
+
+
+def backfill(status: str, *runs: dict[str, Any]) -> dict[str, Any]:
+    counts = {"numPartitionsTargeted": 2, "numPartitionsMaterialized": 1}
+    assets = [
+        {"assetKey": {"path": ["scores"]}, **counts},
+        {"assetKey": {"path": ["sweep"]}, "materialized": True},
+    ]
+    told = {"status": status, "error": None, "runs": list(runs)}
+    return {"data": {"partitionBackfillOrError": {**told, "assetBackfillData": {"assetBackfillStatuses": assets}}}}
+
+
+def test_where_no_server_listens_the_error_says_how_to_start_one() -> None:
+    with socket.socket() as bound:  # and does not listen
+        bound.bind(("127.0.0.1", 0))
+        with pytest.raises(ConnectionError, match="start `make ui`"):
+            WebServer(f"http://127.0.0.1:{bound.getsockname()[1]}").check_daemon()
+
+
+def test_a_daemon_whose_heart_does_not_beat_is_told() -> None:
+    statuses = [{"daemonType": "BACKFILL", "healthy": False}, {"daemonType": "QUEUED_RUN_COORDINATOR", "healthy": True}]
+    health = {"daemonHealth": {"allDaemonStatuses": statuses}}
+    with (
+        answering({"data": {"instance": health}}) as (web, _),
+        pytest.raises(ConnectionError, match="no Dagster daemon"),
+    ):
+        web.check_daemon()
+
+
+def test_each_asset_of_a_backfill_has_partitions_of_its_own() -> None:
+    with answering({"data": {"launchPartitionBackfill": {"backfillId": "abc"}}}) as (web, asked):
+        assert web.launch({"scores": ["tiny|20", "tiny|inf"], "sweep": None}, "a sweep") == "abc"
+    ranges = [{"start": key, "end": key} for key in ("tiny|20", "tiny|inf")]
+    assert asked[0]["variables"]["told"]["partitionsByAssets"] == [
+        {"assetKey": {"path": ["scores"]}, "partitions": {"ranges": ranges}},
+        {"assetKey": {"path": ["sweep"]}},
+    ]
+
+
+def test_a_refused_backfill_is_told_in_the_servers_words() -> None:
+    refused = {"data": {"launchPartitionBackfill": {"__typename": "PythonError", "message": "no such partition"}}}
+    with answering(refused) as (web, _), pytest.raises(RuntimeError, match="no such partition"):
+        web.launch({"scores": ["tiny|7"]}, "a sweep")
+    with answering({"errors": [{"message": "no such field"}]}) as (web, _), pytest.raises(RuntimeError, match="field"):
+        web.ask("{ nothing }")
+
+
+def test_a_run_that_was_retried_counts_by_its_last_attempt() -> None:
+    first, other = run("one", "FAILURE"), run("two", "FAILURE", "scores")
+    with answering(backfill("COMPLETED_FAILED", run("again", "SUCCESS", root="one"), other, first)) as (web, _):
+        told = web.progress("abc")
+    assert told.failures == {"scores of tiny|20": "two"}
+    assert (told.targeted, told.unmade, told.ended, told.succeeded) == (3, {"scores": 1}, True, False)
+
+
+def test_a_failed_check_fails_a_backfill_that_made_everything() -> None:
+    with answering(backfill("COMPLETED_SUCCESS", run("one", "FAILURE", "checkpoints"))) as (web, _):
+        assert not web.progress("abc").succeeded
