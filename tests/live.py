@@ -1,0 +1,133 @@
+"""A mini sample's deployment with a real web server and daemon, for tests of what only they do.
+
+`python -m tests.live` serves it as `make ui` serves the project; METACLIP_CRAWL, _DATA and _PORT say where.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from dagster._daemon import cli, controller
+
+from resources import ui
+from resources.deployments import REPOSITORY, Deployment, deployment
+from resources.graphql import WebServer
+from tests.mini import mini_deployment
+
+
+@dataclass(frozen=True)
+class Live:
+    """A running deployment: its web server, its folders, its own crawl, and the environment of its front doors."""
+
+    web: WebServer
+    where: Deployment
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def launch(self, *arguments: str, seconds: float = 600) -> subprocess.CompletedProcess[str]:
+        """Run `python launch.py` with these arguments against it."""
+        return subprocess.run(
+            [sys.executable, "launch.py", *arguments],
+            cwd=REPOSITORY,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=seconds,
+        )
+
+    def until(self, holds: Callable[[], bool], what: str, seconds: float) -> None:
+        """Wait until something holds; fails with the end of the server's log if it does not in time."""
+        deadline = time.monotonic() + seconds
+        while not holds():
+            in_time = self.process.poll() is None and time.monotonic() < deadline
+            assert in_time, f"no {what} in {seconds} s\n{self.tail()}"
+            time.sleep(1)
+
+    def tail(self) -> str:
+        """The end of what web server, daemon and runs printed."""
+        return self.log.read_text(encoding="utf-8", errors="replace")[-8000:]
+
+
+@contextmanager
+def live_deployment(mini: Path, made: Deployment, folder: Path) -> Iterator[Live]:
+    """Serve a copy of a curated mini sample until the end of the block; its crawl may be changed."""
+    shutil.copytree(mini, folder / "mini", symlinks=True)
+    home = folder / "data" / "sample"
+    shutil.copytree(made.home, home, symlinks=True)
+    port = str(_free_port())
+    environment = os.environ | {
+        "METACLIP_DEPLOYMENT": "sample",
+        "METACLIP_CRAWL": str(folder / "mini" / "crawl"),
+        "METACLIP_DATA": str(folder / "data"),
+        "METACLIP_PORT": port,
+        "OMP_NUM_THREADS": "1",
+    }
+    log = folder / "live.log"
+    with log.open("wb") as printed:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.live"],
+            cwd=REPOSITORY,
+            env=environment,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    where = mini_deployment(folder / "mini", home)
+    live = Live(WebServer(f"http://127.0.0.1:{port}"), where, environment, process, log)
+    started: list[psutil.Process] = []
+    try:
+        live.until(lambda: _is_ready(live.web), "web server with a daemon", 120)
+        yield live
+    finally:
+        started = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(60)
+        process.kill()
+        for left in started:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                left.kill()
+
+
+def _is_ready(web: WebServer) -> bool:
+    try:
+        web.check_daemon()
+        return bool(web.partitions("subsets")[0])
+    except (ConnectionError, RuntimeError):
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+def _run_daemon() -> int:
+    """Dagster's daemon, but it looks after backfills every 3 seconds and not every 30: there is no setting for that."""
+    controller.DEFAULT_DAEMON_INTERVAL_SECONDS = 3
+    sys.argv[:2] = ["dagster-daemon", "run"]
+    cli.main()
+    return 0
+
+
+def _serve() -> int:
+    ui.DAEMON = ("tests.live", "daemon")
+    told = deployment()
+    return ui.serve("tests/live_definitions.py", told.dagster_home, told.port)
+
+
+if __name__ == "__main__":
+    sys.exit(_run_daemon() if sys.argv[1:2] == ["daemon"] else _serve())

@@ -1,0 +1,187 @@
+"""What only a live daemon and web server do: backfills, refreshes and the queue of the GPU, on the mini sample."""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+import demo
+from assets.partitions import THRESHOLDS
+from resources.deployments import Deployment
+from resources.lake import Lake
+from tests.lakes import digests
+from tests.live import Live, live_deployment
+from tests.mini import mini_deployment
+
+pytestmark = pytest.mark.slow
+
+SNAPSHOTS = ["SAMPLE-2026-01", "SAMPLE-2026-02"]
+WAITING = "SAMPLE-2026-03"
+SENSORS = ("new_snapshots", "curation")
+Partition = tuple[str, str | None]
+
+MADE_ONCE_A_CHANGE: dict[Partition, int] = {
+    **{("pairs", WAITING): 1, ("matches", WAITING): 1, ("exclusions", None): 1, ("entry_counts", None): 1},
+    **{("admissions", key): 1 for key in [*SNAPSHOTS, WAITING]},
+    **{("subsets", t): 1 for t in THRESHOLDS},
+    **{("data_cards", t): 1 for t in THRESHOLDS},
+}
+
+
+class EventLog:
+    """What was made since this was last asked, from the deployment's own event log."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self.instance = instance
+        self.seen: dict[str, int] = {}
+        self.news()
+
+    def news(self) -> Counter[Partition]:
+        """How often each partition of each asset was made since the last call."""
+        made: Counter[Partition] = Counter()
+        for key in self.instance.all_asset_keys():
+            name = key.to_user_string()
+            records = self.instance.fetch_materializations(key, limit=1000).records
+            made.update((name, r.partition_key) for r in records if r.storage_id > self.seen.get(name, 0))
+            self.seen[name] = max((r.storage_id for r in records), default=0)
+        return made
+
+    def runs_of(self, asset: str) -> list[dg.RunRecord]:
+        """Runs that were launched for an asset by the daemon, in order of their start."""
+        records = self.instance.get_run_records()
+        chosen = [r for r in records if r.start_time and dg.AssetKey(asset) in (r.dagster_run.asset_selection or ())]
+        return sorted(chosen, key=lambda record: record.start_time or 0)
+
+    @property
+    def is_quiet(self) -> bool:
+        """No run is queued or goes on."""
+        unfinished = [
+            dg.DagsterRunStatus.QUEUED,
+            dg.DagsterRunStatus.NOT_STARTED,
+            dg.DagsterRunStatus.STARTING,
+            dg.DagsterRunStatus.STARTED,
+        ]
+        return not self.instance.get_run_records(dg.RunsFilter(statuses=unfinished), limit=1)
+
+
+@pytest.fixture(scope="module")
+def live(mini: Path, made: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """The mini sample, curated and served; its crawl lists two snapshots."""
+    with live_deployment(mini, made, tmp_path_factory.mktemp("live")) as served:
+        list_snapshots(served, SNAPSHOTS)
+        yield served
+
+
+@pytest.fixture
+def log(live: Live) -> Iterator[EventLog]:
+    with dg.DagsterInstance.from_config(str(live.where.dagster_home)) as instance:
+        yield EventLog(instance)
+
+
+def list_snapshots(live: Live, keys: list[str]) -> None:
+    told = Path(live.where.crawl, "collinfo.json")
+    partial = told.with_suffix(".partial")
+    partial.write_text(json.dumps([{"id": key} for key in sorted(keys, reverse=True)]), encoding="utf-8")
+    partial.replace(told)
+
+
+def sensors(live: Live) -> dict[str, dict[str, str]]:
+    """The selector of every sensor, by name."""
+    told = live.web.ask(
+        "{ repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } sensors { name } } } } }"
+    )
+    [repository] = told["repositoriesOrError"]["nodes"]
+    place = {"repositoryName": repository["name"], "repositoryLocationName": repository["location"]["name"]}
+    return {sensor["name"]: {**place, "sensorName": sensor["name"]} for sensor in repository["sensors"]}
+
+
+def switch_on(live: Live, sensor: str) -> None:
+    told = live.web.ask(
+        """mutation($sensor: SensorSelector!) { startSensor(sensorSelector: $sensor)
+        { __typename ... on Sensor { sensorState { status } } } }""",
+        sensor=sensors(live)[sensor],
+    )
+    assert told["startSensor"].get("sensorState") == {"status": "RUNNING"}, told
+
+
+def ticks(live: Live, sensor: str) -> int:
+    """How often a sensor was evaluated."""
+    told = live.web.ask(
+        """query($sensor: SensorSelector!) { sensorOrError(sensorSelector: $sensor)
+        { ... on Sensor { sensorState { ticks(limit: 1000) { status } } } } }""",
+        sensor=sensors(live)[sensor],
+    )
+    return sum(tick["status"] in ("SUCCESS", "SKIPPED") for tick in told["sensorOrError"]["sensorState"]["ticks"])
+
+
+def report(live: Live) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((live.where.reports / "sweep.json").read_text(encoding="utf-8"))
+    return told
+
+
+def test_a_failed_rung_loses_no_other_and_is_rerun_alone(live: Live, log: EventLog) -> None:
+    obstacle = live.where.checkpoints / "20"  # a file where the folder of this rung's trainings should be
+    obstacle.parent.mkdir(exist_ok=True)
+    obstacle.touch()
+    broken = live.launch("sweep", "--t", "20", "--t", "inf", "--model", "tiny")
+    assert broken.returncode == 1, broken.stdout + broken.stderr + live.tail()
+    assert "failed: checkpoints of tiny|20" in broken.stderr
+    wanted: list[Partition] = [("checkpoints", "tiny|inf"), ("scores", "tiny|inf"), ("sweep", None)]
+    wanted += [("images", t) for t in THRESHOLDS] + [("training_sets", t) for t in ("20", "inf")]
+    assert log.news() == dict.fromkeys(wanted, 1)
+    assert [cell["training_set"] for cell in report(live)["cells"]] == ["inf"]
+    runs = [(r.start_time or 0.0, r.end_time or 0.0) for r in log.runs_of("checkpoints")]
+    assert len(runs) == 2
+    assert all(ended <= started for (_, ended), (started, _) in pairwise(runs))
+
+    obstacle.unlink()
+    mended = live.launch("sweep", "--t", "20", "--model", "tiny")
+    assert mended.returncode == 0, mended.stdout + mended.stderr + live.tail()
+    alone: list[Partition] = [("images", "20"), ("training_sets", "20"), ("checkpoints", "tiny|20")]
+    assert log.news() == dict.fromkeys([*alone, ("scores", "tiny|20"), ("sweep", None)], 1)
+    assert {cell["training_set"] for cell in report(live)["cells"]} == {"20", "inf"}
+
+
+def test_one_snapshot_is_rerun_all_the_way_downstream_and_no_other(live: Live, log: EventLog) -> None:
+    rerun = live.launch("snapshot", SNAPSHOTS[0])
+    assert rerun.returncode == 0, rerun.stdout + rerun.stderr + live.tail()
+    expected = {key: 1 for key in MADE_ONCE_A_CHANGE if key[1] != WAITING}
+    assert log.news() == {("pairs", SNAPSHOTS[0]): 1, ("matches", SNAPSHOTS[0]): 1, **expected}
+
+
+def test_what_cannot_be_launched_is_said(live: Live) -> None:
+    unknown = live.launch("snapshot", WAITING)
+    assert unknown.returncode == 1
+    assert f"python launch.py register {WAITING}" in unknown.stderr
+    assert live.launch("register", WAITING).returncode == 1  # the crawl does not list it yet
+
+
+def test_a_snapshot_that_appears_refreshes_everything_once(
+    live: Live, log: EventLog, made: Deployment, mini: Path, tmp_path: Path
+) -> None:
+    for sensor in SENSORS:
+        switch_on(live, sensor)
+    live.until(lambda: all(ticks(live, sensor) > 0 for sensor in SENSORS), "baseline", 120)
+    assert set(log.instance.get_dynamic_partitions("snapshot")) == set(SNAPSHOTS)
+    list_snapshots(live, [*SNAPSHOTS, WAITING])
+    found: Counter[Partition] = Counter()
+
+    def all_made() -> bool:
+        found.update(log.news())
+        return found.keys() >= MADE_ONCE_A_CHANGE.keys() and log.is_quiet
+
+    live.until(all_made, "refresh", 480)
+    seen = ticks(live, "curation")
+    live.until(lambda: ticks(live, "curation") >= seen + 3 and log.is_quiet, "three more ticks", 120)
+    assert found + log.news() == MADE_ONCE_A_CHANGE
+    shutil.copytree(made.home, tmp_path / "alone")
+    alone = mini_deployment(mini, tmp_path / "alone")
+    demo.curate(alone, num_snapshots=3)
+    keys = [*SNAPSHOTS, WAITING]
+    assert digests(Lake(root=live.where.lake), keys) == digests(Lake(root=alone.lake), keys)
