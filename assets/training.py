@@ -1,12 +1,6 @@
 """From balanced subsets to trained models: images fetched in rings, training sets, checkpoints."""
 
-import dataclasses
-import json
-from pathlib import Path
-from typing import Any
-
 import dagster as dg
-import numpy as np
 
 from assets.checks import (
     budget_spent,
@@ -17,6 +11,7 @@ from assets.checks import (
     some_images,
 )
 from assets.curation import Grouping
+from assets.jobs import Training, prepare_job
 from assets.partitions import (
     Cell,
     by_training_set,
@@ -29,15 +24,12 @@ from assets.partitions import (
 )
 from assets.pool import grouped, thresholds_of
 from assets.shown import kept_and_dropped, lineage, plots
-from metaclip_dagster.balancing import build_draw, uniform
 from metaclip_dagster.imaging import gather_images
 from metaclip_dagster.reporting import plot_losses
 from metaclip_dagster.sharding import build_training_set, scatter_texts
-from metaclip_dagster.training import describe_checkpoint, recipe_of, train
+from metaclip_dagster.training import describe_checkpoint, train
 from resources.compute import Compute
-from resources.deployments import deployment
-from resources.digests import combine
-from resources.engines import defer, qualified_name
+from resources.engines import defer
 from resources.images import Images
 from resources.lake import Lake
 from resources.open_clip import Trainer
@@ -51,15 +43,6 @@ class Fetching(Grouping):
 
     retry_failed: bool = False
     """Ask again for those of this ring that failed before, and for nothing else."""
-
-
-class Training(dg.Config):
-    """The budget, and what of the model's recipe is changed."""
-
-    pairs_to_see: int = deployment().pairs_to_see
-    """Seen pairs, the same for every t: whole steps of every virtual epoch."""
-    recipe: dict[str, Any] = {}
-    """Fields of the recipe by name: batch_size, epochs, lr, warmup, ..."""
 
 
 @dg.asset(
@@ -176,35 +159,6 @@ def checkpoints(
     return compute.result(made, metadata=told, checks=checks)
 
 
-def prepare_job(
-    lake: Lake, trainer: Trainer, image_store: Images, cell: Cell, config: Training
-) -> tuple[Path, dict[str, Any]]:
-    """What the trainer is told, and the folder that is this training's alone: another set or recipe gets another."""
-    recipe, seed = recipe_of(cell.model)
-    told = {
-        "training_set": cell.training_set,
-        "model": cell.model,
-        "recipe": dataclasses.asdict(dataclasses.replace(recipe, **config.recipe)),
-        "seed": seed,
-        "budget": config.pairs_to_see,
-    }
-    versions = [json.dumps(told, sort_keys=True), lake.manifest("training_sets", cell.training_set).version]
-    held_to = {}
-    if cell.training_set.startswith("online-"):
-        held_to = thresholds_of(lake, cell.training_set.removeprefix("online-"))
-        versions += [repr(held_to), lake.manifest("entry_counts").version]
-    folder = Path(trainer.root, cell.training_set, cell.model, combine(versions)[:16])
-    shards = lake.files("training_sets", cell.training_set, "tar")
-    job = {
-        **told,
-        "images": image_store.root,
-        "shards": [{"path": path, "tars": tars} for path, tars in shards.items() if tars],
-        "uniform": qualified_name(uniform),
-        "online": {"thresholds": held_to, "draw": str(_write_draw(lake, folder))} if held_to else None,
-    }
-    return folder, job
-
-
 def scatter(
     context: dg.AssetExecutionContext, config: Grouping, lake: Lake, compute: Compute, *, t: str, num_buckets: int
 ) -> PartitionManifest:
@@ -218,13 +172,3 @@ def scatter(
         partition=t,
         options={"num_buckets": num_buckets},
     )
-
-
-def _write_draw(lake: Lake, folder: Path) -> Path:
-    """What online balancing draws with, for loaders that know no lake."""
-    draw, path = build_draw(lake.read("entry_counts")), folder / "draw.npz"
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, entry_key=draw.entry_key, entry_count=draw.entry_count)
-    partial.replace(path)
-    return path

@@ -23,8 +23,8 @@ import xxhash
 from tqdm import tqdm
 
 import demo
+from assets.jobs import Training
 from assets.partitions import Cell
-from assets.training import Training
 from benchmarks.measure import Row, options, print_rows, row
 from definitions import bind
 from metaclip_dagster.evaluation import load_model, read_task, score_model

@@ -1,0 +1,68 @@
+"""What a training is told: the job of a cell, and the folder that is this training's alone."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+
+from assets.partitions import Cell
+from assets.pool import thresholds_of
+from metaclip_dagster.balancing import build_draw, uniform
+from metaclip_dagster.training import recipe_of
+from resources.deployments import deployment
+from resources.digests import combine
+from resources.engines import qualified_name
+from resources.images import Images
+from resources.lake import Lake
+from resources.open_clip import Trainer
+
+
+class Training(dg.Config):
+    """The budget, and what of the model's recipe is changed."""
+
+    pairs_to_see: int = deployment().pairs_to_see
+    """Seen pairs, the same for every t: whole steps of every virtual epoch."""
+    recipe: dict[str, Any] = {}
+    """Fields of the recipe by name: batch_size, epochs, lr, warmup, ..."""
+
+
+def prepare_job(
+    lake: Lake, trainer: Trainer, image_store: Images, cell: Cell, config: Training
+) -> tuple[Path, dict[str, Any]]:
+    """What the trainer is told, and the folder that is this training's alone: another set or recipe gets another."""
+    recipe, seed = recipe_of(cell.model)
+    told = {
+        "training_set": cell.training_set,
+        "model": cell.model,
+        "recipe": dataclasses.asdict(dataclasses.replace(recipe, **config.recipe)),
+        "seed": seed,
+        "budget": config.pairs_to_see,
+    }
+    versions = [json.dumps(told, sort_keys=True), lake.manifest("training_sets", cell.training_set).version]
+    held_to = {}
+    if cell.training_set.startswith("online-"):
+        held_to = thresholds_of(lake, cell.training_set.removeprefix("online-"))
+        versions += [repr(held_to), lake.manifest("entry_counts").version]
+    folder = Path(trainer.root, cell.training_set, cell.model, combine(versions)[:16])
+    shards = lake.files("training_sets", cell.training_set, "tar")
+    job = {
+        **told,
+        "images": image_store.root,
+        "shards": [{"path": path, "tars": tars} for path, tars in shards.items() if tars],
+        "uniform": qualified_name(uniform),
+        "online": {"thresholds": held_to, "draw": str(_write_draw(lake, folder))} if held_to else None,
+    }
+    return folder, job
+
+
+def _write_draw(lake: Lake, folder: Path) -> Path:
+    """What online balancing draws with, for loaders that know no lake."""
+    draw, path = build_draw(lake.read("entry_counts")), folder / "draw.npz"
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial.npz")
+    np.savez(partial, entry_key=draw.entry_key, entry_count=draw.entry_count)
+    partial.replace(path)
+    return path
