@@ -147,7 +147,9 @@ def test_a_damaged_archive_is_refused_or_answers_every_url(pack: Pack, flips: li
         found = answers([bytes(archive)], *bodies)
     except ValueError:
         return
-    assert all(isinstance(answer, str) or len(answer) == 100 for answer in found.values())
+    assert set(found) == set(bodies)
+    if pack is not bytes:  # plain archives carry no checksum: a byte of a header may change what is read
+        assert all(isinstance(answer, str) or answer == bodies[url] for url, answer in found.items())
 
 
 def test_a_revisit_gives_the_response_in_another_archive() -> None:
