@@ -7,6 +7,8 @@ from typing import Any
 
 import dagster as dg
 
+from resources.files import write_text
+
 
 class Reports(dg.ConfigurableResource):
     """A folder of reports, one name a report, HTML for reading and JSON for machines."""
@@ -16,10 +18,7 @@ class Reports(dg.ConfigurableResource):
     def write(self, name: str, html: str, content: Mapping[str, Any]) -> tuple[Path, Path]:
         """Replace the report's page and its data; gives both paths. Raises ValueError for a NaN or infinity."""
         page, data = Path(self.root, f"{name}.html"), Path(self.root, f"{name}.json")
-        page.parent.mkdir(parents=True, exist_ok=True)
         document = json.dumps(content, allow_nan=False, ensure_ascii=False, indent=1)
         for path, text in ((data, document), (page, html)):
-            partial = path.with_suffix(f"{path.suffix}.tmp")
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(path)
+            write_text(path, text)
         return page, data

@@ -8,7 +8,6 @@
 import contextlib
 import itertools
 import json
-import os
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from resources.digests import RowDigest
+from resources.files import create
 
 ROW_GROUP = 65_536
 
@@ -117,6 +117,11 @@ class TableStore:
         found = self._read_json(self._shard(key, fingerprint))
         return None if found is None else ShardManifest(**found)
 
+    def retract(self, shard: ShardManifest) -> None:
+        """Take a shard's manifest away, so that none names a file that is to go."""
+        with contextlib.suppress(FileNotFoundError):
+            self._fs.rm_file(self._path(self._shard(shard.key, shard.fingerprint)))
+
     def finish(self, manifest: PartitionManifest) -> None:
         """Make a finished partition the one that readers see, whole or not at all."""
         with self._create("manifest.json") as file:
@@ -173,17 +178,8 @@ class TableStore:
             with self._fs.open(path, "wb") as file:  # an object store publishes on close
                 yield file
             return
-        final, partial = Path(path), Path(f"{path}.{uuid.uuid4().hex[:8]}.tmp")
-        final.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(final)
-            _sync_folder(final.parent)
-        finally:
-            partial.unlink(missing_ok=True)
+        with create(Path(path)) as file:
+            yield file
 
     def _create_once(self, name: str, content: Mapping[str, Any]) -> bool:
         """Write the document if no one has; False where someone was first."""
@@ -194,19 +190,11 @@ class TableStore:
             except FileExistsError:
                 return False
             return True
-        final, partial = Path(path), Path(f"{path}.{uuid.uuid4().hex[:8]}.tmp")
-        final.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with partial.open("wb") as file:
+            with create(Path(path), once=True) as file:
                 file.write(document)
-                file.flush()
-                os.fsync(file.fileno())
-            final.hardlink_to(partial)  # fails if it exists: the first one wins
-            _sync_folder(final.parent)
         except FileExistsError:
             return False
-        finally:
-            partial.unlink(missing_ok=True)
         return True
 
     def _read_json(self, name: str) -> dict[str, Any] | None:
@@ -288,11 +276,3 @@ def _row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema, row_group:
             held, rows = [], 0
     if held:
         yield pa.Table.from_batches(held, schema)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
