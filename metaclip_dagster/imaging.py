@@ -67,7 +67,7 @@ def gather_images(
     dropped: Counter[str],
     seen: Counter[str],
     max_bytes: int = 20 << 20,
-    max_pixels: int = 50_000_000,
+    max_pixels: int = 25_000_000,
 ) -> Iterator[pa.RecordBatch]:
     """Every image of one bucket's ring, sorted by id: where it lies in the store, or the reason why it does not.
 
@@ -77,12 +77,13 @@ def gather_images(
     `held` before; `dropped` counts the failures of both.
     """
     wanted = _ring(texts, thresholds_below)
+    ids = pa.array(list(wanted), pa.string())
     check = _remember(partial(check_image, max_bytes=max_bytes, max_pixels=max_pixels))
     fetched: set[str] = set()
     while True:
         with store.bucket(bucket, IMAGES) as held:
             rows = held.index()
-            rows = rows.filter(pc.is_in(rows["image_id"], pa.array(list(wanted), pa.string())))
+            rows = rows.filter(pc.is_in(rows["image_id"], ids))
             settled = rows.filter(pc.is_valid(rows["tar"])) if store.retry_failed else rows
             missing = sorted(wanted.keys() - set(settled["image_id"].to_pylist()) - fetched)
             if not missing:
@@ -95,7 +96,7 @@ def gather_images(
     yield from rows.sort_by("image_id").to_batches(max_chunksize=8192)
 
 
-def check_image(data: bytes, *, max_bytes: int = 20 << 20, max_pixels: int = 50_000_000) -> CheckedImage:
+def check_image(data: bytes, *, max_bytes: int = 20 << 20, max_pixels: int = 25_000_000) -> CheckedImage:
     """The image as it came, byte for byte, unless it is transparent: then on white, without loss, in its own format.
 
     Loaders drop alpha, so that what it hid comes out, mostly black. Size and kind are judged by the header, before any

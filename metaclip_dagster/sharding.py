@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from metaclip_dagster.schemas import IMAGE_TEXTS, IMAGES, TRAINING_SETS, writes
+from metaclip_dagster.schemas import IMAGE_TEXTS, IMAGE_VERDICTS, IMAGES, TRAINING_SETS, writes
 
 
 @writes(IMAGE_TEXTS, rows_together=4096)
@@ -25,22 +25,33 @@ def scatter_texts(subset: Mapping[str, Iterable[pa.RecordBatch]], *, num_buckets
 
 @writes(TRAINING_SETS)
 def build_training_set(
-    texts: Iterable[pa.RecordBatch], images: Iterable[pa.RecordBatch], *, dropped: Counter[str], seen: Counter[str]
+    texts: Iterable[pa.RecordBatch],
+    images: Iterable[pa.RecordBatch],
+    verdicts: Iterable[pa.RecordBatch] = (),
+    *,
+    dropped: Counter[str],
+    seen: Counter[str],
 ) -> pa.Table:
     """One bucket of a training set: each image that is at hand with all its texts, tar by tar. Holds the bucket.
 
     `texts` are IMAGE_TEXTS of the set's subset, `images` the IMAGES rows of every ring it takes in; an image that moved
-    between rings may be named twice, and is there if any row says so. Pairs whose image failed are counted in `dropped`
-    by its reason; `seen` counts `pairs` and `images` of the set and `failed_images`. Raises ValueError if an image was
-    never asked for.
+    between rings may be named twice, and is there if any row says so; of two tars the later one took the place of one
+    that was lost. Those that IMAGE_VERDICTS leave out are not at hand. Pairs whose image failed, or is left out, are
+    counted in `dropped` by its reason; `seen` counts `pairs` and `images` of the set, `failed_images` and
+    `filtered_images`. Raises ValueError if an image was never asked for.
     """
     with duckdb.connect(config={"threads": 1}) as query:
         query.register("arriving", pa.Table.from_batches(texts, IMAGE_TEXTS))
         query.register("named", pa.Table.from_batches(images, IMAGES))
+        query.register("judged", pa.Table.from_batches(verdicts, IMAGE_VERDICTS))
         query.sql("""
             create table images as
-            select distinct on (image_id) image_id, tar, reason from named order by image_id, tar nulls last;
-            create table pairs as select * from arriving left join images using (image_id)
+            select distinct on (image_id) image_id, tar, reason from named order by image_id, tar desc nulls last;
+            create table pairs as
+            select arriving.*, if(judged.reason is null, tar, null) as tar,
+                coalesce(judged.reason, images.reason) as reason, judged.reason is not null as filtered
+            from arriving left join images using (image_id)
+            left join (from judged where left_out) as judged using (image_id)
         """)
         [(unasked, example)] = query.sql(
             "select count(distinct image_id), min(url) from pairs where tar is null and reason is null"
@@ -50,10 +61,12 @@ def build_training_set(
                 f"{unasked:,} images of the subset were never asked for, {example} among them; "
                 "materialize images of this t and of every smaller one, then this again"
             )
-        failed = query.sql("select reason, count(*), count(distinct image_id) from pairs where tar is null group by 1")
-        for reason, num_pairs, num_images in failed.fetchall():
+        absent = query.sql(
+            "select reason, filtered, count(*), count(distinct image_id) from pairs where tar is null group by all"
+        )
+        for reason, filtered, num_pairs, num_images in absent.fetchall():
             dropped[reason] += num_pairs
-            seen["failed_images"] += num_images
+            seen["filtered_images" if filtered else "failed_images"] += num_images
         made = query.sql("""
             select tar, image_id, list(struct_pack(pair_id, text, language, entry_ids, admitted_at) order by pair_id)
             from pairs where tar is not null group by tar, image_id order by tar, image_id

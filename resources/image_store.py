@@ -2,7 +2,7 @@
 
 <root>/<bucket>/<number>.tar        members <image_id>.<format>, in the order of their ids
 <root>/<bucket>/<number>.parquet    the segment's index: a row for each of those, and for each failure
-<root>/locks/<bucket>.lock          who holds it is the bucket's only writer
+<root>/locks/<bucket>.lock          who holds it is the bucket's only writer; holds the next number: none comes twice
 """
 
 import contextlib
@@ -11,7 +11,8 @@ import hashlib
 import os
 import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,6 +20,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from resources.files import create
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,9 @@ class ImageStore:
         folder, lock = self.root / f"{number:05d}", self.root / "locks" / f"{number:05d}.lock"
         folder.mkdir(parents=True, exist_ok=True)
         lock.parent.mkdir(parents=True, exist_ok=True)
-        with lock.open("wb") as file:
+        with lock.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            yield Bucket(folder, schema)
+            yield Bucket(folder, schema, file)
 
     def read(self, tar: str, offset: int, size: int) -> bytes:
         """One image's bytes. Raises ValueError where the tar ends before it."""
@@ -62,8 +65,30 @@ class ImageStore:
         """Name and bytes of every image of a tar, in its order. Raises ValueError where it ends early."""
         rows = pq.read_table((self.root / tar).with_suffix(".parquet"))
         _check_length(self.root / tar, rows)
-        for row in rows.filter(pc.is_valid(rows["offset"])).sort_by("offset").to_pylist():
+        for row in rows.filter(pc.is_valid(rows["tar"])).sort_by("offset").to_pylist():
             yield f"{row['image_id']}.{row['format']}", self.read(tar, row["offset"], row["size"])
+
+    def find(self, sha256: Collection[str]) -> set[str]:
+        """The ids of the images whose bytes, as they are or were stored, have one of these digests."""
+        chosen, found = pa.array(sorted(sha256), pa.string()), set[str]()
+        for index in self.root.glob("*/*.parquet"):
+            rows = pq.read_table(index, columns=["image_id", "sha256"])
+            found.update(rows.filter(pc.is_in(rows["sha256"], chosen))["image_id"].to_pylist())
+        return found
+
+    def forget(
+        self, judge: Callable[[pa.RecordBatch], pa.Array], reason: str, *, dry_run: bool = False
+    ) -> Counter[str]:
+        """Blank the images of all index rows that `judge` picks, bucket by bucket; counts their `images` and `bytes`.
+
+        Of an image stay its id, its digest and the reason, so that nobody fetches it again. The index is first to say
+        so; what is then left to blank, after a kill too, is found in it. Every other image stays where it lies.
+        """
+        gone = Counter[str]()
+        for folder in sorted(self.root.glob("[0-9]*")):
+            with self.bucket(int(folder.name), pa.schema([])) as bucket:
+                gone += bucket.forget(judge, reason, dry_run=dry_run)
+        return gone
 
     def tars(self) -> list[str]:
         """The tars that indices name, relative to the store, in order."""
@@ -76,10 +101,10 @@ class ImageStore:
         Reads the tar whole, an image at a time.
         """
         path = self.root / tar
-        rows = pq.read_table(path.with_suffix(".parquet")).select(["image_id", "format", "offset", "size", "sha256"])
+        rows = pq.read_table(path.with_suffix(".parquet"))
         _check_length(path, rows)
         with path.open("rb") as file:
-            for row in rows.filter(pc.is_valid(rows["offset"])).to_pylist():
+            for row in rows.filter(pc.is_valid(rows["tar"])).to_pylist():
                 file.seek(row["offset"] - tarfile.BLOCKSIZE)
                 header, data = file.read(tarfile.BLOCKSIZE), file.read(row["size"])
                 member = f"{row['image_id']}.{row['format']}"
@@ -90,9 +115,10 @@ class ImageStore:
 class Bucket:
     """One bucket's segments, whose lock the caller holds."""
 
-    def __init__(self, folder: Path, schema: pa.Schema) -> None:
+    def __init__(self, folder: Path, schema: pa.Schema, lock: BinaryIO) -> None:
         self._folder = folder
         self._schema = schema
+        self._lock = lock
 
     def index(self) -> pa.Table:
         """The row of every image that was ever asked for, sorted by image_id; an image supersedes its failures.
@@ -118,7 +144,7 @@ class Bucket:
         They may come in any order, the tar's does not follow it. Bytes pass through a nameless file beside the tar;
         memory holds the rows. If `images` raises, nothing is written.
         """
-        number = max((int(path.stem) for path in self._indices()), default=-1) + 1
+        number = self._next_number()
         tar = self._folder / f"{number:05d}.tar"
         rows: list[dict[str, Any]] = []
         with tempfile.TemporaryFile(dir=self._folder) as spool:
@@ -136,6 +162,40 @@ class Bucket:
                     _write_tar(file, [row for row in rows if row["tar"]], spool)
         with _create(tar.with_suffix(".parquet")) as file:
             pq.write_table(pa.Table.from_pylist(rows, self._schema), file, compression="zstd")
+        self._lock.truncate(0)
+        self._lock.write(str(number + 1).encode())
+        self._lock.flush()
+
+    def forget(self, judge: Callable[[pa.RecordBatch], pa.Array], reason: str, *, dry_run: bool) -> Counter[str]:
+        """One bucket's share of `ImageStore.forget`."""
+        gone = Counter[str]()
+        named = {path.stem for path in self._indices()}
+        for path in self._folder.iterdir():  # what killed writers left may hold any image
+            if path.suffix == ".tmp" or (path.suffix == ".tar" and path.stem not in named):
+                path.unlink()
+        for path in self._indices():
+            rows = pq.read_table(path).combine_chunks()
+            [batch] = rows.to_batches() or [pa.RecordBatch.from_pylist([], rows.schema)]
+            picked = pc.and_not(judge(batch), pc.equal(pc.fill_null(batch["reason"], ""), reason))
+            gone.update(images=pc.sum(pc.and_(picked, pc.is_valid(batch["tar"]))).as_py() or 0)
+            gone.update(bytes=pc.sum(batch["size"].filter(picked)).as_py() or 0)
+            if dry_run:
+                continue
+            if pc.any(picked).as_py():
+                forgotten = {"reason": pa.repeat(pa.scalar(reason), len(batch))}
+                for name in set(rows.column_names) - {"image_id", "offset", "size", "sha256"}:
+                    instead = forgotten.get(name, pa.nulls(len(batch), rows.schema.field(name).type))
+                    at = rows.column_names.index(name)
+                    rows = rows.set_column(at, rows.schema.field(name), pc.if_else(picked, instead, batch[name]))
+                with _create(path) as file:
+                    pq.write_table(rows, file, compression="zstd")
+            _blank(path.with_suffix(".tar"), rows.filter(pc.and_(pc.is_null(rows["tar"]), pc.is_valid(rows["offset"]))))
+        return gone
+
+    def _next_number(self) -> int:
+        """Above all that there are and that there were: tables may still name a tar that was deleted."""
+        self._lock.seek(0)
+        return max([int(self._lock.read() or 0), *(int(path.stem) + 1 for path in self._indices())])
 
     def _indices(self) -> list[Path]:
         return sorted(self._folder.glob("[0-9]*.parquet"))
@@ -151,7 +211,10 @@ def open_image_store(root: str, retry_failed: bool = False, segment_images: int 
     return ImageStore(Path(root), retry_failed, segment_images)
 
 
-_WAY_OUT = "delete it and its .parquet, and materialize images with force: what it held is fetched again"
+_WAY_OUT = (
+    "restore it, or delete it and its .parquet, materialize images of every t with force and then the training sets: "
+    "what it held is fetched again"
+)
 
 
 def _cut_short(tar: Path) -> str:
@@ -163,7 +226,7 @@ def _check_length(tar: Path, rows: pa.Table) -> None:
     if not (end := pc.max(ends).as_py()):
         return
     if not tar.exists():
-        raise ValueError(f"{tar}: missing, and its index names it; bring it back, or {_WAY_OUT}")
+        raise ValueError(f"{tar}: missing, and its index names it; {_WAY_OUT}")
     blocks = -(-end // tarfile.BLOCKSIZE) + 2  # a tar ends with two blocks of zeros, and is filled up to a record
     if tar.stat().st_size != -(-blocks * tarfile.BLOCKSIZE // tarfile.RECORDSIZE) * tarfile.RECORDSIZE:
         raise ValueError(_cut_short(tar))
@@ -180,20 +243,20 @@ def _write_tar(file: BinaryIO, rows: list[dict[str, Any]], spool: BinaryIO) -> N
             tar.addfile(member, spool)
 
 
-@contextlib.contextmanager
-def _create(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that appears under its name only when all of it is on the disk; under a lock, one name is enough."""
-    partial = path.with_name(f".{path.name}.tmp")
-    try:
-        with partial.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+def _blank(tar: Path, rows: pa.Table) -> None:
+    """Write zeros over the rows' bytes, where they are not zeros yet; the tar keeps its length and its headers."""
+    if not rows.num_rows:
+        return
+    with tar.open("r+b") as file:
+        for row in rows.to_pylist():
+            file.seek(row["offset"])
+            if file.read(row["size"]).strip(b"\0"):
+                file.seek(row["offset"])
+                file.write(bytes(row["size"]))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _create(path: Path) -> contextlib.AbstractContextManager[BinaryIO]:
+    """A new file under one name until it is whole: the lock's holder replaces what a killed one left."""
+    return create(path, partial=path.with_name(f".{path.name}.tmp"))

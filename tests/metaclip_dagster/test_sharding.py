@@ -92,6 +92,15 @@ def test_rows_of_one_tar_stand_together_in_the_order_of_the_tar() -> None:
     assert len({tar for tar, _ in places}) == 2
 
 
+def test_of_two_tars_that_rings_name_the_later_one_is_read() -> None:
+    """Numbers ascend for ever: the later tar took the place of one that was lost."""
+    texts = pa.Table.from_batches(scatter_texts({"00000": subset_of({1: 90})}, num_buckets=1)).to_batches()
+    lost, found = ({**images_of({90})[0].to_pylist()[0], "tar": f"00000/{n:05d}.tar"} for n in (9, 10))
+    for rows in ([lost, found], [found, lost]):
+        images = pa.Table.from_pylist(rows, IMAGES).to_batches()
+        assert build_training_set(texts, images, dropped=Counter(), seen=Counter())["tar"].to_pylist() == [found["tar"]]
+
+
 def test_an_image_that_no_ring_asked_for_is_an_error_that_names_the_way_out() -> None:
     texts = pa.Table.from_batches(scatter_texts({"00000": subset_of({1: 90, 2: 91})}, num_buckets=1)).to_batches()
     with pytest.raises(ValueError, match=r"1 images .*a\.example/91.*materialize images"):

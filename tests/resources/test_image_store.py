@@ -103,6 +103,16 @@ def test_a_segment_of_failures_has_no_tar(tmp_path: Path) -> None:
     assert index(store, 3)["reason"].to_pylist() == ["gone"]
 
 
+@pytest.mark.parametrize("kept", [0, 1])
+def test_the_number_of_a_segment_that_was_deleted_never_comes_again(tmp_path: Path, kept: int) -> None:
+    for number in range(3):
+        append(ImageStore(tmp_path), row(f"{number:024x}", b"x"))
+    for path in sorted((tmp_path / "00000").iterdir())[2 * kept :]:
+        path.unlink()
+    append(ImageStore(tmp_path), row("a" * 24, b"y"))
+    assert ImageStore(tmp_path).tars() == [*(f"00000/{number:05d}.tar" for number in range(kept)), "00000/00003.tar"]
+
+
 @pytest.mark.parametrize("length", [0, 511, 2000, 10_240, 10_752])
 def test_a_tar_cut_short_is_noticed(tmp_path: Path, length: int) -> None:
     store = ImageStore(tmp_path)
@@ -110,7 +120,7 @@ def test_a_tar_cut_short_is_noticed(tmp_path: Path, length: int) -> None:
     last = index(store).to_pylist()[-1]
     with (tmp_path / "00000/00000.tar").open("r+b") as file:
         file.truncate(length)
-    with pytest.raises(ValueError, match=r"00000\.tar: not as long as its index says.*delete it and its \.parquet"):
+    with pytest.raises(ValueError, match=r"00000\.tar: not as long as its index says.*restore it, or delete it and"):
         index(store)
     with pytest.raises(ValueError, match="not as long as its index says"):
         store.check("00000/00000.tar")
@@ -121,7 +131,7 @@ def test_a_tar_cut_short_is_noticed(tmp_path: Path, length: int) -> None:
 def test_a_tar_that_is_gone_is_noticed(tmp_path: Path) -> None:
     append(ImageStore(tmp_path), row("a" * 24, b"x"))
     (tmp_path / "00000/00000.tar").unlink()
-    with pytest.raises(ValueError, match=r"00000\.tar: missing, and its index names it; bring it back, or delete"):
+    with pytest.raises(ValueError, match=r"00000\.tar: missing, and its index names it; restore it, or delete"):
         index(ImageStore(tmp_path))
 
 
@@ -132,7 +142,7 @@ def test_a_changed_byte_is_found_by_a_check(tmp_path: Path, at: int) -> None:
     with (tmp_path / "00000/00000.tar").open("r+b") as file:
         file.seek(at)
         file.write(b"!")
-    with pytest.raises(ValueError, match=r"aaaa\.png is not what its index says; delete it and"):
+    with pytest.raises(ValueError, match=r"aaaa\.png is not what its index says; restore it, or delete it and"):
         ImageStore(tmp_path).check("00000/00000.tar")
 
 
