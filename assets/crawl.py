@@ -1,6 +1,7 @@
 """From the crawl to pairs."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import dagster as dg
 
@@ -8,12 +9,12 @@ from assets.automation import when_registered
 from assets.checks import check_specs, few_broken_records, no_empty_snapshot
 from assets.partitions import snapshots
 from assets.shown import kept_and_dropped, sample_pairs
-from metaclip_dagster.parsing import BROKEN_RECORDS, parse_warc, parse_wat
-from resources.common_crawl import CommonCrawl
+from metaclip_dagster.parsing import BROKEN_RECORDS, parse_rows, parse_warc, parse_wat
+from resources.common_crawl import CommonCrawl, draw_archives
 from resources.compute import Compute
 from resources.lake import Lake
 
-PARSERS = {"wat": parse_wat, "warc": parse_warc}
+PARSERS: dict[str, Callable[..., Any]] = {"wat": parse_wat, "warc": parse_warc, "pool": parse_rows}
 
 
 class Crawl(dg.Config):
@@ -21,6 +22,11 @@ class Crawl(dg.Config):
 
     archive: Literal["wat", "warc"] = "wat"
     """WAT costs a third of the bytes; only WARC carries data-image-title."""
+    first: int = 0
+    """How many archives are read, from the first of the list; 0 reads all."""
+    share: float = 1.0
+    """Which share of the archives is read, drawn with `seed`: for a look at a snapshot before all of it is read."""
+    seed: int = 0
     max_broken_share: float = 0.01
     """Share of records that may be unreadable before nothing flows on."""
 
@@ -39,13 +45,18 @@ def pairs(
 ) -> dg.MaterializeResult:
     """Every image of the snapshot that its page says something of: one URL with one text.
 
-    A snapshot is one release of Common Crawl. Its archives are read file by file; no image is fetched here.
+    A snapshot is one release of Common Crawl, or a pool that others made (`pool-<name>`). Its archives are read file by
+    file; no image is fetched here.
     """
-    archives = common_crawl.archives(context.partition_key, config.archive)
-    made = compute.map_shards(context, PARSERS[config.archive], archives)
+    key = context.partition_key
+    kind, archives = common_crawl.files(key, config.archive)
+    drawn = draw_archives(archives, first=config.first, share=config.share, seed=config.seed)
+    read = {"archives_read": len(drawn), "archives_listed": len(archives)}
+    told = {name: str(value) for name, value in (config.model_dump() | read).items()}
+    made = compute.map_shards(context, PARSERS[kind], drawn, told=told)
     checks = [no_empty_snapshot(made), few_broken_records(made, BROKEN_RECORDS, config.max_broken_share)]
     shown = {
         "kept_and_dropped": kept_and_dropped(made.rows, made.total("dropped")),
-        **sample_pairs(lake, context.partition_key),
+        **sample_pairs(lake, key),
     }
-    return compute.result(made, metadata={**config.model_dump(), **shown}, checks=checks)
+    return compute.result(made, metadata={**config.model_dump(), **read, **shown}, checks=checks)

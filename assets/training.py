@@ -1,5 +1,8 @@
 """From balanced subsets to trained models: images fetched in rings, training sets, checkpoints."""
 
+import json
+from collections.abc import Collection, Sequence
+
 import dagster as dg
 
 from assets.checks import (
@@ -29,7 +32,7 @@ from metaclip_dagster.reporting import plot_losses
 from metaclip_dagster.sharding import build_training_set, scatter_texts
 from metaclip_dagster.training import describe_checkpoint, train
 from resources.compute import Compute
-from resources.engines import defer
+from resources.engines import Deferred, defer
 from resources.images import Images
 from resources.lake import Lake
 from resources.open_clip import Trainer
@@ -60,12 +63,10 @@ def images(
 
     D(t) is the ring of t and those of all smaller t. Images that cannot be had are kept count of, with the reason.
     """
-    t = context.partition_key
-    scatter(context, config, lake, compute, t=t, num_buckets=image_store.num_buckets)
-    shards = {
-        f"{bucket:05d}": {"texts": lake.where("image_texts", "bucket", bucket, partitions=[t]), "bucket": bucket}
-        for bucket in range(image_store.num_buckets)
-    }
+    t, buckets = context.partition_key, image_store.buckets()
+    scatter(context, config, lake, compute, t=t, num_buckets=len(buckets))
+    texts = lake.where_each("image_texts", "bucket", buckets.values(), partitions=[t])
+    shards = {key: {"texts": texts[bucket], "bucket": bucket} for key, bucket in buckets.items()}
     snapshots = sorted({shard.key.rsplit("/", 1)[0] for shard in lake.manifest("subsets", t).shards})
     setup = {
         "store": image_store.store(retry_failed=config.retry_failed),
@@ -105,24 +106,16 @@ def training_sets(
     No image is copied: trainers read the image store's tars with this table beside them.
     """
     t = "inf" if context.partition_key.startswith("online-") else context.partition_key
-    rings = rings_up_to(t)
-    missing = [ring for ring in rings if ring not in lake.finished("images", rings)]
-    if missing:
-        raise dg.Failure(f"the images of t = {', '.join(missing)} are not there; materialize images for them first")
-    scattered = scatter(context, config, lake, compute, t=t, num_buckets=image_store.num_buckets)
-    held = [lake.shards("images", ring) for ring in rings]
-    shards = {
-        f"{bucket:05d}": {
-            "texts": lake.where("image_texts", "bucket", bucket, partitions=[t]),
-            "images": defer(chain_batches, *(shards[f"{bucket:05d}"] for shards in held)),
-        }
-        for bucket in range(image_store.num_buckets)
-    }
+    rings, buckets = rings_up_to(t), image_store.buckets()
+    held = _images_of(lake, rings, buckets)
+    scatter(context, config, lake, compute, t=t, num_buckets=len(buckets))
+    texts = lake.where_each("image_texts", "bucket", buckets.values(), partitions=[t])
+    shards = {key: {"texts": texts[bucket], "images": held[key]} for key, bucket in buckets.items()}
     made = compute.map_shards(context, build_training_set, shards)
-    pairs = made.total("seen")["pairs"]
-    told = {"pairs": pairs, "pairs_of_subset": scattered.rows, "rings": list(rings)}
+    pairs, pairs_of_subset = made.total("seen")["pairs"], lake.manifest("subsets", t).rows
+    told = {"pairs": pairs, "pairs_of_subset": pairs_of_subset, "rings": list(rings)}
     told["pairs_kept_and_dropped"] = kept_and_dropped(pairs, made.total("dropped"))
-    return compute.result(made, metadata=told, checks=[every_pair_accounted_for(made, scattered.rows)])
+    return compute.result(made, metadata=told, checks=[every_pair_accounted_for(made, pairs_of_subset)])
 
 
 @dg.asset(
@@ -147,15 +140,17 @@ def checkpoints(
     Never made by automation, and one at a time: each holds the GPU pool.
     """
     cell = Cell.of(context.partition_key)
+    set_version = lake.manifest("training_sets", cell.training_set).version  # it may be made anew in the meantime
     folder, job = prepare_job(lake, trainer, image_store, cell, config)
     result = trainer.run(context, train, job, folder)
-    row = {"00000": {"result": result, "root": trainer.root}}
+    trained_by = {"recipe": json.dumps(job["recipe"], sort_keys=True), "set_version": set_version}
+    row = {"00000": {"result": {**result, **trained_by}, "root": trainer.root}}
     made = compute.map_shards(context, describe_checkpoint, row, inline=True)
     numbers = ("pairs_seen", "loss", "samples_per_second", "wall_seconds", "cpu_seconds")
     told = {**config.model_dump(), **job["recipe"], **{name: result[name] for name in numbers}}
     told["folder"] = dg.MetadataValue.path(str(folder))
     told["plots"] = plots({"loss": plot_losses({cell.key: result["losses"]})})
-    checks = [budget_spent(result), loss_below_chance(result, job["recipe"]["batch_size"])]
+    checks = [budget_spent(result, config.pairs_to_see), loss_below_chance(result, job["recipe"]["batch_size"])]
     return compute.result(made, metadata=told, checks=checks)
 
 
@@ -172,3 +167,18 @@ def scatter(
         partition=t,
         options={"num_buckets": num_buckets},
     )
+
+
+def _images_of(lake: Lake, rings: Sequence[str], buckets: Collection[str]) -> dict[str, Deferred]:
+    """The images of all rings, bucket by bucket. Raises dg.Failure where a ring, or a bucket of one, is not there."""
+    finished = lake.finished("images", rings)
+    if missing := [ring for ring in rings if ring not in finished]:
+        raise dg.Failure(f"the images of t = {', '.join(missing)} are not there; materialize images for them first")
+    held = {ring: lake.shards("images", ring) for ring in rings}
+    for ring, shards in held.items():
+        if odd := sorted(set(buckets) ^ set(shards)):
+            raise dg.Failure(
+                f"the images of t = {ring} lack buckets, or have others than the store: {', '.join(odd[:5])} "
+                f"({len(odd)} in all); materialize images of {ring} again, which makes those that failed"
+            )
+    return {bucket: defer(chain_batches, *(held[ring][bucket] for ring in rings)) for bucket in buckets}

@@ -115,7 +115,7 @@ def _curate(replicas: int, copies: int, num_entries: int, workers: int) -> tuple
     with TemporaryDirectory() as folder:
         run = _Run(folder, workers)
         archives = _archives(Path(folder), replicas, copies)
-        shards: Shards = {k: {"archive": defer(open_archive, path, {}), "name": path} for k, path in archives.items()}
+        shards: Shards = {k: {"archive": defer(open_archive, path), "name": path} for k, path in archives.items()}
         pairs = run.map(parse_wat, "pairs", shards)
         named = run.map(sample_entries, "entries", {"00000": {"num_entries": num_entries}})
         entries = defer(read_table, [*named.values()], {})

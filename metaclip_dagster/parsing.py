@@ -1,12 +1,10 @@
 """WAT or WARC bytes in, pairs out: what each page says of each image that it shows (Xu et al. 2023, §3.1)."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
 import pyarrow as pa
-import xxhash
 
 from metaclip_dagster.pages import (
     TEXT_SOURCES,
@@ -18,7 +16,7 @@ from metaclip_dagster.pages import (
 )
 from metaclip_dagster.records import BrokenRecordError, Record, read_records
 from metaclip_dagster.schemas import PAIRS, writes
-from metaclip_dagster.urls import normalise_url
+from metaclip_dagster.urls import image_id_of, normalise_url, pair_id_of
 
 # Reasons in `dropped` that mean a record which could not be read; all others mean one image or one pair.
 BROKEN_RECORDS = frozenset(
@@ -82,6 +80,29 @@ def parse_warc(
     records = read_records(archive, name=name, dropped=dropped, max_record_bytes=max_record_bytes)
     pages = _read_pages(records, read_page, is_warc_record, name=name, dropped=dropped, seen=seen)
     yield from _pair_texts(pages, dropped=dropped, seen=seen)
+
+
+@writes(PAIRS)
+def parse_rows(
+    rows: Iterable[tuple[object, object, object, int]],
+    *,
+    name: str,
+    dropped: Counter[str],
+    seen: Counter[str] | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Every distinct pair of a file of another pool, each row of which is an image's URL, text, page and row number.
+
+    What a crawl's images go through, these do: texts are cleaned, URLs normalised, repeats dropped, with the same
+    reasons. `warc` is `name`, the file's, and `offset` the row.
+    """
+    seen = Counter() if seen is None else seen
+
+    def read() -> Iterator[Page]:
+        for url, text, page, row in rows:
+            seen["records"] += 1
+            yield Page(page if isinstance(page, str) else "", None, [(url, [text])], name, row)
+
+    yield from _pair_texts(read(), dropped=dropped, seen=seen)
 
 
 def clean_text(text: str) -> str:
@@ -155,15 +176,13 @@ def _pair_texts(pages: Iterable[Page], *, dropped: Counter[str], seen: Counter[s
             if url is None:
                 dropped[str(reason)] += 1
                 continue
-            address = url.encode()
             for text, source in sources.items():
-                pair_id = xxhash.xxh3_64_intdigest(b"%b\n%b" % (address, text.encode()))
+                pair_id = pair_id_of(url, text)
                 if pair_id in given:
                     dropped["repeat"] += 1
                     continue
                 given.add(pair_id)
-                image_id = hashlib.sha224(address).digest()[:12]
-                rows.append((pair_id, image_id, url, text, source, page_url, page.warc, page.offset))
+                rows.append((pair_id, image_id_of(url), url, text, source, page_url, page.warc, page.offset))
                 num_characters += len(url) + len(text) + len(page_url)
                 if len(rows) == _BATCH_PAIRS or num_characters > _BATCH_CHARACTERS:
                     yield _batch(rows)

@@ -1,8 +1,11 @@
-"""An image's URL as the page spells it -> the one that browsers ask for: one spelling, one image id."""
+"""An image's URL as the page spells it -> the one that browsers ask for, and the ids that hang on it."""
 
+import hashlib
 import re
 from functools import lru_cache
 from urllib.parse import quote, urljoin, urlsplit
+
+import xxhash
 
 # Image ids hang on what `normalise_url` does: a change to it is a new number, and a new pool.
 URL_NORMALISATION = 1
@@ -37,6 +40,16 @@ def normalise_url(url: str, base: str) -> tuple[str, None] | tuple[None, str]:
         return (resolved, None) if _NORMAL.fullmatch(resolved) else _normalise_resolved(resolved)
     except ValueError:  # urllib's word for a broken IPv6 address or port
         return None, "bad_url"
+
+
+def image_id_of(url: str) -> bytes:
+    """The 12 bytes that stand for the image of a normal URL."""
+    return hashlib.sha224(url.encode()).digest()[:12]
+
+
+def pair_id_of(url: str, text: str) -> int:
+    """The number below 2**64 that stands for a normal URL with a cleaned text."""
+    return xxhash.xxh3_64_intdigest(f"{url}\n{text}".encode())
 
 
 # Nearly every URL is in one of two forms that need no more than a look: normal already, or a path without "." or "//".

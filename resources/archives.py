@@ -1,25 +1,84 @@
-"""Open an archive of a crawl wherever it lies. Imports no Dagster: workers do this."""
+"""Open an archive of a crawl in a folder, an object store or the web. Imports no Dagster: workers do this."""
 
+import fcntl
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import fsspec
 
+from resources.web import Web
 
-def open_archive(url: str, storage_options: dict[str, Any]) -> BinaryIO:
+
+@dataclass(frozen=True)
+class Access:
+    """How the files of a crawl are reached."""
+
+    storage_options: dict[str, Any] = field(default_factory=dict)
+    """fsspec's, for folders and object stores."""
+    web: Web | None = None
+    """For http and https."""
+    cache: str = ""
+    """A folder that keeps what came from the web, up to `cache_bytes`, the longest unread going first."""
+    cache_bytes: int = 0
+
+
+_LOCAL = Access()
+
+
+def open_archive(url: str, access: Access = _LOCAL) -> BinaryIO:
     """The archive's bytes as they lie there, to be closed by the caller. Raises FileNotFoundError naming it."""
     try:
-        return cast(BinaryIO, fsspec.open(url, "rb", **storage_options).open())
-    except FileNotFoundError:
+        if access.web is None or not is_web(url):
+            return cast(BinaryIO, fsspec.open(url, "rb", **access.storage_options).open())
+        if not access.cache_bytes:
+            return access.web.open(url)
+        return _open_kept(url, access.web, Path(access.cache), access.cache_bytes)
+    except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"{url}: the path list names it and it is not there; was the crawl copied whole?"
+            f"{url}: the path list names it and it is not there ({error}); was the crawl copied whole?"
         ) from None
 
 
-def archive_version(url: str, storage_options: dict[str, Any]) -> str:
-    """What changes when the archive does: its size and, where the filesystem tells one, its time or tag."""
-    filesystem, path = fsspec.core.url_to_fs(url, **storage_options)
+def archive_version(url: str, access: Access = _LOCAL) -> str:
+    """What changes when the archive does: its size and, where the filesystem tells one, its time or tag.
+
+    An archive on the web is asked for nothing: a crawl has 90,000, and none changes once it is released.
+    """
+    if is_web(url):
+        return "released"
+    filesystem, path = fsspec.core.url_to_fs(url, **access.storage_options)
     try:
         info = filesystem.info(path)
     except FileNotFoundError:
         return "absent"
     return f"{info.get('size')} {info.get('ETag') or info.get('mtime') or ''}"
+
+
+def is_web(url: str) -> bool:
+    """Whether it is an address of the web, and no folder or object store."""
+    return url.startswith(("http://", "https://"))
+
+
+def _open_kept(url: str, web: Web, cache: Path, cache_bytes: int) -> BinaryIO:
+    path = web.download(url, cache / f"{sha256(url.encode()).hexdigest()[:16]}-{url.rsplit('/', 1)[-1]}")
+    opened = path.open("rb")  # from here on it may be deleted: an open file stays readable
+    os.utime(path)
+    _trim(cache, cache_bytes)
+    return opened
+
+
+def _trim(cache: Path, cache_bytes: int) -> None:
+    with (cache / ".trim").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        kept = [(entry.stat(), entry.path) for entry in os.scandir(cache) if not entry.name.startswith(".")]
+        excess = sum(told.st_size for told, _ in kept) - cache_bytes
+        for told, path in sorted(kept, key=lambda one: one[0].st_mtime):
+            if excess <= 0:
+                break
+            with suppress(FileNotFoundError):
+                Path(path).unlink()
+            excess -= told.st_size

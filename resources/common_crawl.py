@@ -1,72 +1,160 @@
 """Common Crawl, or a folder laid out like it: which snapshots there are, and the archives of one."""
 
 import gzip
+import io
 import json
 import re
+import zlib
+from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any, Literal
 
 import dagster as dg
 import fsspec
 
-from resources.archives import archive_version, open_archive
+from resources.archives import Access, archive_version, is_web, open_archive
+from resources.deployments import Deployment
 from resources.engines import Deferred
+from resources.pools import Pool, read_pools
+from resources.web import Web
 
 Kind = Literal["wat", "warc", "images"]
+
+_MAX_LIST = 64 << 20  # bytes; 90,000 paths take 12 MB
+_PATH = re.compile(r"(?!/)(?!.*(?:^|/)\.\.?(?:/|$))[\w./+=-]+", re.ASCII)
 
 
 class CommonCrawl(dg.ConfigurableResource):
     """A crawl under `root`: collinfo.json, crawl-data/<snapshot>/<kind>.paths.gz, and the archives they name."""
 
     root: str
+    """A folder, an fsspec URL (`s3://commoncrawl`), or an address of the web (`https://data.commoncrawl.org`)."""
     snapshot_pattern: str
+    collinfo: str = ""
+    """Where the list of snapshots is, if not beside the rest."""
     storage_options: dict[str, Any] = {}
+    """fsspec's, for an object store; credentials come from the environment."""
+    folder: str = ""
+    """Where the connections to the web are counted, and `cache_gb` of what came is kept."""
+    contact: str = ""
+    """An address for whoever runs the host, sent along with every request."""
+    connections: int = 4
+    cache_gb: float = 0.0
+    """0 streams every archive and keeps none."""
+    pools_file: str = ""
+    """A JSON file that names other pools, whose partitions stand beside the snapshots."""
 
     def snapshots(self) -> list[str]:
         """Ids of all snapshots, the newest first, as the crawl lists them, where they fit the pattern."""
-        listed = json.loads(self._read("collinfo.json"))
+        listed = json.loads(self._read(self._collinfo))
         if not isinstance(listed, list):
-            raise ValueError(f"{self.root}/collinfo.json: expected a list of snapshots, found {type(listed).__name__}")
+            raise ValueError(f"{self._collinfo}: expected a list of snapshots, found {type(listed).__name__}")
         ids = [item.get("id") for item in listed if isinstance(item, dict)]
         return [key for key in ids if isinstance(key, str) and re.fullmatch(self.snapshot_pattern, key)]
 
     def check(self, snapshot: str) -> str:
-        """The snapshot's id, if it is one: Dagster takes any text for a dynamic partition key, `|` and `,` too."""
+        """The snapshot's id, if it is one: Dagster takes any text for a dynamic partition key, `|` and `,` too.
+
+        The partition of another pool passes too. Raises ValueError for all else.
+        """
+        if snapshot.startswith("pool-"):
+            return f"pool-{self.pool(snapshot).name}"
         if not re.fullmatch(self.snapshot_pattern, snapshot):
             raise ValueError(f"{snapshot!r} is no snapshot id of this deployment (expected {self.snapshot_pattern})")
         known = self.snapshots()
         if snapshot not in known:
             newest = ", ".join(known[:5])
-            raise ValueError(f"{snapshot}: {self.root}/collinfo.json does not list it; the newest are {newest}")
+            raise ValueError(f"{snapshot}: {self._collinfo} does not list it; the newest are {newest}")
         return snapshot
+
+    def pool(self, key: str) -> Pool:
+        """The pool of that partition."""
+        known = read_pools(self.pools_file)
+        if key not in known:
+            there = ", ".join(known) or "none"
+            raise ValueError(f"{key}: {self.pools_file or 'no file'} does not name it; there are: {there}")
+        return known[key]
 
     def has_paths(self, snapshot: str, kind: Kind) -> bool:
         """Whether the snapshot's path list is there: it may be listed earlier, and not all have every kind."""
-        filesystem, root = fsspec.core.url_to_fs(self.root, **self.storage_options)
-        return bool(filesystem.exists(f"{root}/crawl-data/{snapshot}/{kind}.paths.gz"))
+        url = f"{self.root}/crawl-data/{snapshot}/{kind}.paths.gz"
+        if is_web(url):
+            return self._web.exists(url)
+        filesystem, path = fsspec.core.url_to_fs(url, **self.storage_options)
+        return bool(filesystem.exists(path))
+
+    def files(self, key: str, kind: Kind) -> tuple[str, dict[str, dict[str, Any]]]:
+        """What a partition's pairs are read from, by number, and what kind of files they are: `pool` for a pool's."""
+        if key.startswith("pool-"):
+            return "pool", self.pool(key).shards()
+        return kind, self.archives(key, kind)
 
     def archives(self, snapshot: str, kind: Kind) -> dict[str, dict[str, Any]]:
         """Each archive of the snapshot by its number in the path list, the shard's key: its opening and its name."""
         self.check(snapshot)
-        name = f"crawl-data/{snapshot}/{kind}.paths.gz"
+        url = f"{self.root}/crawl-data/{snapshot}/{kind}.paths.gz"
         try:
-            paths = gzip.decompress(self._read(name)).decode("utf-8").split()
-        except (gzip.BadGzipFile, EOFError, UnicodeDecodeError) as error:
-            raise ValueError(f"{self.root}/{name}: not a gzipped list of paths ({error}); fetch it again") from None
-        if not paths:
-            raise ValueError(f"{self.root}/{name}: the path list is empty; fetch it again")
+            with gzip.GzipFile(fileobj=io.BytesIO(self._read(url))) as unpacked:
+                listed = unpacked.read(_MAX_LIST + 1)
+            paths = listed.decode("utf-8").split()
+        except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError) as error:
+            raise ValueError(f"{url}: not a gzipped list of paths ({error}); fetch it again") from None
+        if not paths or len(listed) > _MAX_LIST or any(not _PATH.fullmatch(path) for path in paths):
+            raise ValueError(f"{url}: not a list of paths below {self.root}, or an empty one; fetch it again")
         return {f"{index:05d}": self._archive(path) for index, path in enumerate(paths)}
+
+    @property
+    def _collinfo(self) -> str:
+        return self.collinfo or f"{self.root}/collinfo.json"
+
+    @property
+    def _web(self) -> Web:
+        return Web(self.folder, contact=self.contact, connections=self.connections)
+
+    @property
+    def _access(self) -> Access:
+        if not is_web(self.root):
+            return Access(self.storage_options)
+        return Access(web=self._web, cache=f"{self.folder}/cache", cache_bytes=int(self.cache_gb * 1e9))
 
     def _archive(self, path: str) -> dict[str, Any]:
         url = f"{self.root}/{path}"
-        version = f"{path} {archive_version(url, self.storage_options)}"
-        opened = Deferred(open_archive, (url, self.storage_options), declared=version)
+        version = f"{path} {archive_version(url, self._access)}"
+        opened = Deferred(open_archive, (url, self._access), declared=version)
         return {"archive": opened, "name": path.rsplit("/", 1)[-1]}
 
-    def _read(self, name: str) -> bytes:
-        filesystem, root = fsspec.core.url_to_fs(self.root, **self.storage_options)
+    def _read(self, url: str) -> bytes:
         try:
-            return bytes(filesystem.cat_file(f"{root}/{name}"))
+            if is_web(url):
+                return self._web.read(url)
+            filesystem, path = fsspec.core.url_to_fs(url, **self.storage_options)
+            return bytes(filesystem.cat_file(path))
         except FileNotFoundError:
-            raise FileNotFoundError(
-                f"{self.root}/{name} is missing; is {self.root} laid out like Common Crawl?"
-            ) from None
+            raise FileNotFoundError(f"{url} is missing; is {self.root} laid out like Common Crawl?") from None
+
+
+def open_crawl(where: Deployment) -> CommonCrawl:
+    """The deployment's crawl."""
+    return CommonCrawl(
+        root=where.crawl,
+        snapshot_pattern=where.snapshot_pattern,
+        collinfo=where.collinfo,
+        storage_options=dict(where.crawl_options),
+        folder=where.web,
+        contact=where.contact,
+        pools_file=where.pools,
+    )
+
+
+def draw_archives(archives: Mapping[str, Any], *, first: int = 0, share: float = 1.0, seed: int = 0) -> dict[str, Any]:
+    """The archives that are read: of the `first` in the list (0: of all) a `share`, drawn by number and seed.
+
+    A larger share holds a smaller one, so that a look at a snapshot is grown without reading anything twice; at least
+    one is drawn. Raises ValueError for a share outside (0, 1] and a negative `first`.
+    """
+    if not 0 < share <= 1 or first < 0:
+        raise ValueError(f"share={share}, first={first}: a share lies above 0 and is at most 1; first is 0 or more")
+    listed = list(archives)[: first or None]
+    ranked = sorted(listed, key=lambda key: sha256(f"{seed} {key}".encode()).digest())
+    drawn = set(ranked[: max(1, round(share * len(ranked)))])
+    return {key: archives[key] for key in listed if key in drawn}

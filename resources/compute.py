@@ -42,12 +42,14 @@ class Compute(dg.ConfigurableResource):
         partition: str | None = None,
         setup: Mapping[str, Deferred] | None = None,
         options: Mapping[str, Any] | None = None,
+        told: Mapping[str, str] | None = None,
         force: bool = False,
         inline: bool = False,
     ) -> PartitionManifest:
         """Run the stage over every shard and finish the partition; what is stored and still holds is reused.
 
-        The table is the asset's own and the partition its key, unless named. `force` makes it anew, `inline` in this
+        The table is the asset's own and the partition its key, unless named. What is `told` goes into the manifest
+        beside the versions of the inputs. `force` makes it anew, `inline` in this
         process, a shard at a time, for stages that hold a model or a GPU. Raises dg.Failure, naming the first
         failed shard and why, if more than `max_failed_fraction` of them failed; readers then still see the last
         finished partition, and the next run takes up the shards that were committed.
@@ -79,7 +81,7 @@ class Compute(dg.ConfigurableResource):
             generation=generation,
             shards=done,
             failed=failed,
-            inputs=_versions(job, todo),
+            inputs=_versions(job, todo) | dict(told or {}),
             reused=sum(report.status == "reused" for report in reports.values()),
         )
         if manifest != before:

@@ -133,7 +133,7 @@ def test_a_gzip_bomb_is_too_large() -> None:
 def test_an_archive_whose_records_cannot_be_told_apart_is_refused(tmp_path: Path, data: bytes, told: str) -> None:
     (tmp_path / "images.warc").write_bytes(data)
     with pytest.raises(ValueError, match=rf"images\.warc: .*{told}"):
-        open_warc_images([Deferred(open_archive, (str(tmp_path / "images.warc"), {}))])
+        open_warc_images([Deferred(open_archive, (str(tmp_path / "images.warc"),))])
 
 
 @settings(deadline=None, max_examples=60)

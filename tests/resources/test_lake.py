@@ -3,8 +3,12 @@
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pytest
+
 from resources.deployments import Deployment
 from resources.lake import Lake
+from resources.tables import PartitionManifest, TableStore
 from tests.lakes import digests
 
 SNAPSHOTS = ["SAMPLE-2026-01", "SAMPLE-2026-02"]
@@ -21,3 +25,21 @@ def test_a_sweep_deletes_orphans_of_any_age_asked_for_and_no_row_that_readers_se
     assert lake.sweep(older_than_hours=1.0) == []
     assert lake.sweep(older_than_hours=0.0) == [f"pairs/{SNAPSHOTS[0]}/data/{orphan.name}"]
     assert digests(lake, SNAPSHOTS) == before
+
+
+def test_rows_by_many_values_cost_the_manifests_of_one(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = [0, 7, 10**6]
+    one_by_one = [lake.where("entry_counts", "entry_id", value) for value in values]
+    read, asked = TableStore.manifest, list[TableStore]()
+
+    def count(store: TableStore) -> PartitionManifest | None:
+        asked.append(store)
+        return read(store)
+
+    monkeypatch.setattr(TableStore, "manifest", count)
+    at_once = lake.where_each("entry_counts", "entry_id", values)
+    assert len(asked) == 1
+    assert [rows.version for rows in at_once.values()] == [rows.version for rows in one_by_one]
+    counts = pa.table(lake.read("entry_counts"))
+    for value, rows in at_once.items():
+        assert [row for batch in rows() for row in batch.to_pylist()] == counts.slice(value, 1).to_pylist()

@@ -1,0 +1,264 @@
+"""Sets of images and texts that others made, as pools beside the crawl's snapshots. Imports no Dagster.
+
+A pool is a name and files: tables of URL and text (Parquet, TSV, CSV), or WebDataset tars that bring the images along.
+"""
+
+import codecs
+import csv
+import json
+import re
+import tarfile
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from typing import Any, BinaryIO, cast
+from urllib.parse import quote
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from resources.archives import archive_version
+from resources.engines import Deferred
+
+Row = tuple[str | None, str | None, str | None, int]
+"""URL, text, the URL of a page or of the image's origin, and which row of the file it is."""
+
+Fetch = Callable[[Sequence[str]], Iterator[tuple[str, bytes | str]]]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Where a pool's rows are."""
+
+    name: str
+    files: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+    """Of TSV and CSV files without a header."""
+    url: str = ""
+    text: str = ""
+    """A column, or in a WebDataset `txt` or a key of `json`; found by the field's usual names if not given."""
+    page: str = ""
+
+    def shards(self) -> dict[str, dict[str, Any]]:
+        """The pool's files by number, as they are read."""
+        return {
+            f"{number:05d}": {
+                "rows": Deferred(read_rows, (self, path), declared=f"{path} {self} {archive_version(path)}"),
+                "name": path.rsplit("/", 1)[-1],
+            }
+            for number, path in enumerate(self._paths())
+        }
+
+    def tars(self) -> dict[str, str]:
+        """The tars among the pool's files, by name."""
+        return {path.rsplit("/", 1)[-1]: path for path in self._paths() if path.endswith(".tar")}
+
+    def _paths(self) -> list[str]:
+        found = []
+        for pattern in self.files:
+            filesystem, path = fsspec.core.url_to_fs(pattern)
+            listed = sorted(filesystem.glob(path)) if "*" in path else [path] * filesystem.exists(path)
+            if not listed:
+                raise FileNotFoundError(f"pool {self.name}: no file is {pattern}; mend its line in pools.json")
+            found += [filesystem.unstrip_protocol(one) for one in listed]
+        names = [path.rsplit("/", 1)[-1] for path in found]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(
+                f"pool {self.name}: two files are named {min(twice)}; a file's name tells its images apart"
+            )
+        return found
+
+
+def read_pools(path: str) -> dict[str, Pool]:
+    """The pools that a JSON file names, by partition key: `{"cc12m": {"files": "cc12m.tsv", "columns": [...]}}`.
+
+    Relative paths are relative to the file. No file, no pools. Raises ValueError naming what is wrong with it.
+    """
+    filesystem, place = fsspec.core.url_to_fs(path)
+    if not path or not filesystem.exists(place):
+        return {}
+    try:
+        told = json.loads(filesystem.cat_file(place))
+        return {f"pool-{name}": _pool(name, settings, path) for name, settings in told.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: {error}; see docs/operations.md, Other pools") from None
+
+
+def read_rows(pool: Pool, path: str) -> Iterator[Row]:
+    """Every row of one of the pool's files; raises ValueError naming the file where it cannot be read."""
+    kind = path.removesuffix(".gz").rsplit(".", 1)[-1]
+    try:
+        with fsspec.open(path, "rb", compression="gzip" if path.endswith(".gz") else None).open() as file:
+            yield from _READERS[kind](pool, cast(BinaryIO, file), path)
+    except (csv.Error, OSError, EOFError, zlib.error, tarfile.TarError, pa.ArrowException) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise ValueError(f"{path}: unreadable ({type(error).__name__}: {error}); fetch it again") from error
+
+
+def open_pool_images(
+    tars: Mapping[str, Mapping[str, str]], elsewhere: Fetch | None, max_bytes: int = 20 << 20
+) -> Fetch:
+    """A fetch that reads the images of WebDataset pools where they lie, and asks `elsewhere` for all others.
+
+    `tars` are each pool's tars by name. Reasons: `not_found`, `too_large`.
+    """
+    return partial(_fetch, tars, elsewhere, max_bytes)
+
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,60}")
+_URLS = ("url", "URL", "image_url")
+_TEXTS = ("text", "TEXT", "caption", "CAPTION", "txt")
+_PAGES = ("page_url", "PAGE_URL", "original_url")
+_IMAGES = {"jpg", "jpeg", "png", "webp"}
+_MAX_TEXT = 1 << 20
+_MAX_ROW_GROUP = 4 << 30
+# `.invalid` is reserved: no resolver will ever answer for it, so such an address is read here or nowhere.
+_PLACE = re.compile(r"https://([a-z0-9-]+)\.invalid/([^/]+)/(\d{1,15})-(\d{1,12})\.\w+")
+
+
+def _pool(name: str, settings: Any, path: str) -> Pool:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no pool's name: lower-case letters, digits and hyphens")
+    if not isinstance(settings, dict) or settings.keys() - {"files", "columns", "url", "text", "page"}:
+        raise ValueError(f"pool {name} has settings other than files, columns, url, text and page: {settings!r:.100}")
+    files = [settings["files"]] if isinstance(settings.get("files"), str) else settings.get("files")
+    if not files or not all(isinstance(file, str) for file in files):
+        raise ValueError(f"pool {name} names no files")
+    for file in files:
+        if file.removesuffix(".gz").rsplit(".", 1)[-1] not in _READERS or file.endswith((".tar.gz", ".parquet.gz")):
+            raise ValueError(f"pool {name}: {file} is none of .parquet, .tsv, .csv (these two also .gz) and .tar")
+    folder = path.rsplit("/", 1)[0]
+    placed = [file if "://" in file or file.startswith("/") else f"{folder}/{file}" for file in files]
+    rest = {key: settings[key] for key in ("url", "text", "page") if key in settings}
+    return Pool(name, tuple(placed), tuple(settings.get("columns", ())), **rest)
+
+
+def _read_parquet(pool: Pool, file: BinaryIO, path: str) -> Iterator[Row]:
+    parquet = pq.ParquetFile(file)
+    columns = _choose(pool, parquet.schema_arrow.names, path)
+    for number in range(parquet.num_row_groups):
+        group = parquet.metadata.row_group(number)
+        sizes = {
+            group.column(i).path_in_schema: group.column(i).total_uncompressed_size for i in range(group.num_columns)
+        }
+        if sum(sizes.get(column, 0) for column in columns if column) > _MAX_ROW_GROUP:
+            raise ValueError(
+                f"{path}: row group {number} claims more than {_MAX_ROW_GROUP:,} bytes; write smaller ones"
+            )
+    row = 0
+    for batch in parquet.iter_batches(8192, columns=[column for column in columns if column]):
+        lists = [batch[column].to_pylist() if column else [None] * batch.num_rows for column in columns]
+        for url, text, page in zip(*lists, strict=True):
+            yield url, text, page, row
+            row += 1
+
+
+def _read_lines(delimiter: str, pool: Pool, file: BinaryIO, path: str) -> Iterator[Row]:
+    csv.field_size_limit(_MAX_TEXT)  # of the process; its own limit would fail a file for one long text
+    pieces = iter(lambda: file.readline(_MAX_TEXT), b"")
+    lines = (piece.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace") for piece in pieces)
+    rows = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL)
+    names = list(pool.columns) or next(rows, [])
+    chosen = [names.index(column) if column else None for column in _choose(pool, names, path)]
+    for number, row in enumerate(rows):
+        url, words, page = (row[at] if at is not None and at < len(row) else None for at in chosen)
+        yield url, words, page, number
+
+
+def _read_tar(pool: Pool, file: BinaryIO, path: str) -> Iterator[Row]:
+    name = quote(path.rsplit("/", 1)[-1])
+    with tarfile.open(fileobj=file, mode="r:") as tar:
+        members = (member for member in tar if member.isfile())
+        for number, (_, group) in enumerate(groupby(members, key=lambda member: _split(member.name)[0])):
+            parts = {_split(member.name)[1]: member for member in group}
+            image = next((part for kind, part in parts.items() if kind in _IMAGES), None)
+            told: dict[str, bytes] = {kind: _small(tar, parts[kind]) for kind in ("txt", "json") if kind in parts}
+            tar.members = []  # type: ignore[attr-defined]  # it would keep all of them
+            fields = _fields(told)
+            wanted = [pool.text] if pool.text else _TEXTS
+            text = next((fields[key] for key in wanted if fields.get(key)), None)
+            page = next((fields[key] for key in [pool.page or pool.url, *_URLS] if fields.get(key)), None)
+            place = f"{image.offset_data}-{image.size}.{_split(image.name)[1]}" if image else None
+            yield f"https://{pool.name}.invalid/{name}/{place}" if place else None, text, page, number
+
+
+_READERS: Mapping[str, Callable[[Pool, BinaryIO, str], Iterator[Row]]] = {
+    "parquet": _read_parquet,
+    "tsv": partial(_read_lines, "\t"),
+    "csv": partial(_read_lines, ","),
+    "tar": _read_tar,
+}
+
+
+def _choose(pool: Pool, names: Sequence[str], path: str) -> tuple[str, str, str | None]:
+    found = []
+    for told, usual, what in ((pool.url, _URLS, "url"), (pool.text, _TEXTS, "text"), (pool.page, _PAGES, "page")):
+        column = told or next((name for name in usual if name in names), None)
+        if (column is None and what != "page") or (column is not None and column not in names):
+            raise ValueError(f"{path}: no column for {what} among {', '.join(names)[:200]}; name it in pools.json")
+        found.append(column)
+    return cast(tuple[str, str, str | None], tuple(found))
+
+
+def _split(name: str) -> tuple[str, str]:
+    """A member's key and kind, as WebDataset has them: what stands before and after the first point of its name."""
+    folder, slash, base = name.rpartition("/")
+    key, _, kind = base.partition(".")
+    return folder + slash + key, kind.lower()
+
+
+def _small(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    opened = tar.extractfile(member) if member.size <= _MAX_TEXT else None
+    return opened.read() if opened else b""
+
+
+def _fields(told: Mapping[str, bytes]) -> dict[str, str]:
+    try:
+        fields = json.loads(told.get("json", b"{}"))
+    except (ValueError, RecursionError):
+        fields = {}
+    words = {key: value for key, value in fields.items() if isinstance(value, str)} if isinstance(fields, dict) else {}
+    return words | ({"txt": told["txt"].decode("utf-8", "replace")} if "txt" in told else {})
+
+
+def _fetch(
+    tars: Mapping[str, Mapping[str, str]], elsewhere: Fetch | None, max_bytes: int, urls: Sequence[str]
+) -> Iterator[tuple[str, bytes | str]]:
+    here: defaultdict[str, list[tuple[int, int, str]]] = defaultdict(list)
+    others = []
+    for url in urls:
+        place = _PLACE.fullmatch(url)
+        if place is None:
+            others.append(url)
+        elif path := tars.get(place[1], {}).get(place[2]):
+            here[path].append((int(place[3]), int(place[4]), url))
+        else:
+            yield url, "not_found"
+    for path, places in here.items():
+        with fsspec.open(path, "rb").open() as file:
+            for offset, size, url in sorted(places):
+                yield url, _read_member(file, offset, size, max_bytes)
+    if elsewhere is None:
+        yield from ((url, "not_found") for url in others)
+    elif others:
+        yield from elsewhere(others)
+
+
+def _read_member(file: BinaryIO, offset: int, size: int, max_bytes: int) -> bytes | str:
+    """The bytes of a tar's member, if one begins there and is as long."""
+    if size > max_bytes:
+        return "too_large"
+    if offset < tarfile.BLOCKSIZE:
+        return "not_found"
+    file.seek(offset - tarfile.BLOCKSIZE)
+    try:
+        header = tarfile.TarInfo.frombuf(file.read(tarfile.BLOCKSIZE), "utf-8", "replace")
+    except tarfile.HeaderError:
+        return "not_found"
+    data = file.read(size) if header.isfile() and header.size == size else b""
+    return data if size and len(data) == size else "not_found"

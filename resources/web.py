@@ -1,0 +1,306 @@
+"""Fetch from the web as a guest: few connections, resume where a transfer was cut, back off, stop when told to.
+
+Imports no Dagster: workers do this.
+"""
+
+import email.utils
+import fcntl
+import hashlib
+import io
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from itertools import count
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+from urllib.parse import urlsplit
+
+import urllib3
+
+PROJECT = "metaclip_dagster/0.1"
+_PIECE = 1 << 20
+_BLOCKED_SECONDS = 3600.0
+_AGAIN = {408, 425, 429, 500, 502, 503, 504}
+
+
+@dataclass(frozen=True)
+class Web:
+    """How hosts are asked; one for all processes of a machine, that share what `folder` says of each host."""
+
+    folder: str
+    """Where the connections in use and the hosts that refused us are noted, as locked and as dated files."""
+    contact: str = ""
+    """An address for whoever runs the host, in the user agent."""
+    connections: int = 4
+    """Transfers from one host at a time, over all processes."""
+    attempts: int = 8
+    """Tries in a row that bring no byte before a transfer fails."""
+    wait_seconds: float = 1.0
+    """Before the second try; twice as long before each further one, up to `max_wait_seconds`, less up to a half."""
+    max_wait_seconds: float = 120.0
+    timeout_seconds: float = 60.0
+    """To connect, and between two pieces of a body."""
+
+    def open(self, url: str) -> BinaryIO:
+        """The body at an http(s) URL as a stream that resumes by itself; close it to give its connection back.
+
+        Raises FileNotFoundError for 404 and 410, PermissionError for 401, 403 and 451, after which this machine asks
+        the host for nothing for an hour, and OSError for what stays broken or changes midway.
+        """
+        return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, _Body(self, url)), _PIECE))
+
+    def read(self, url: str, *, at_most: int = 64 << 20) -> bytes:
+        """The whole body; raises ValueError where it is larger than `at_most` bytes."""
+        with self.open(url) as body:
+            found = body.read(at_most + 1)
+        if len(found) > at_most:
+            raise ValueError(f"{url}: more than {at_most:,} bytes; is this the right file?")
+        return found
+
+    def exists(self, url: str) -> bool:
+        """Whether there is something at the URL."""
+        try:
+            with self.open(url) as body:
+                body.read(1)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def download(self, url: str, path: Path, *, sha1: str | None = None) -> Path:
+        """Bring the body to a file, which is whole or not there; a transfer that was cut, or killed, is resumed.
+
+        A file that is there is left as it is. Raises as `open` does, and ValueError for another `sha1`.
+        """
+        if path.exists():
+            return path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        with part.open("a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # another process that fetches the same: wait, and find it there
+            if path.exists():
+                return path
+            tag = part.with_suffix(".tag")
+            body = _Body(self, url, start=file.tell(), tag=tag.read_text("utf-8") if tag.exists() else None)
+            with body:
+                if body.start != file.tell():
+                    file.truncate(body.start)
+                tag.write_text(body.tag or "", encoding="utf-8")
+                while piece := body.read(_PIECE):
+                    file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+            if sha1 and (found := _sha1(part)) != sha1:
+                part.unlink()
+                raise ValueError(
+                    f"{url}: SHA-1 is {found}, not {sha1} as announced; what came is thrown away, try again"
+                )
+            part.rename(path)
+            tag.unlink()
+        _sync_folder(path.parent)
+        return path
+
+
+class _Body(io.RawIOBase):
+    """A body that is asked for again from where it broke off, as long as it is the same body."""
+
+    def __init__(self, web: Web, url: str, *, start: int = 0, tag: str | None = None) -> None:
+        self.tag = tag
+        self._web, self._url, self._host = web, url, _host(url)
+        self._at, self._size = start if tag else 0, -1
+        self._response: Any = None
+        self._is_read = False
+        self._held = ExitStack()
+        _refuse_blocked(web, self._host)
+        self._held.enter_context(_connection(web, self._host))
+        try:
+            self._try(lambda: None)
+        except BaseException:
+            self._held.close()
+            raise
+        self.start = self._at
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """The next bytes; 0 at the end."""
+        if self._at == self._size:
+            return 0
+        piece = self._try(lambda: self._read(len(buffer)))
+        buffer[: len(piece)] = piece
+        self._at += len(piece)
+        self._is_read = True
+        return len(piece)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._drop()
+        self._held.close()
+        super().close()
+
+    def _try(self, action: Callable[[], Any]) -> Any:
+        """Act on a response, and on another one as long as that brings nothing."""
+        for failed in count(1):
+            try:
+                if self._response is None:
+                    self._ask()
+                return action()
+            except (urllib3.exceptions.HTTPError, _LaterError) as error:
+                self._drop()
+                if failed == self._web.attempts:
+                    raise OSError(
+                        f"{self._url}: {failed} tries in a row brought nothing at byte {self._at:,} "
+                        f"({type(error).__name__}: {error}); try again later"
+                    ) from error
+                self._pause(failed, error.seconds if isinstance(error, _LaterError) else 0.0)
+        raise AssertionError
+
+    def _ask(self) -> None:
+        headers = {"User-Agent": f"{PROJECT} ({self._web.contact})" if self._web.contact else PROJECT}
+        headers["Accept-Encoding"] = "identity"
+        if self._at and self.tag:
+            headers |= {"Range": f"bytes={self._at}-", "If-Range": self.tag}
+        self._response = _pool().request(
+            "GET",
+            self._url,
+            headers=headers,
+            preload_content=False,
+            retries=False,
+            redirect=False,
+            timeout=self._web.timeout_seconds,
+        )
+        told, status = self._response.headers, self._response.status
+        tag, length = told.get("ETag") or told.get("Last-Modified"), told.get("Content-Length", "")
+        num_bytes = int(length) if length.isdigit() else None
+        if status in _AGAIN:
+            raise _LaterError(f"status {status}", retry_after_seconds(told.get("Retry-After")))
+        if status == 206 and tag == self.tag and _first_byte(told.get("Content-Range", "")) == self._at:
+            self._size = -1 if num_bytes is None else self._at + num_bytes
+        elif status == 200 and not self._is_read:
+            self._at, self._size, self.tag = 0, -1 if num_bytes is None else num_bytes, tag
+        elif status == 416 and not self._is_read:
+            self._at = 0
+            raise _LaterError("nothing left to resume")
+        else:
+            self._drop()
+            raise self._failure(status)
+
+    def _read(self, at_most: int) -> bytes:
+        piece = bytes(self._response.read1(at_most, decode_content=False))
+        if not piece and self._size >= 0:
+            raise _LaterError(f"cut at {self._at:,} of {self._size:,} bytes")
+        return piece
+
+    def _failure(self, status: int) -> OSError:
+        if status in {404, 410}:
+            return FileNotFoundError(f"{self._url}: status {status}; it is not there")
+        if status in {401, 403, 451}:
+            _block(self._web, self._host, f"status {status} for {self._url}")
+            return _refused(self._host, f"status {status} for {self._url}")
+        if status in {200, 206, 416}:
+            return OSError(f"{self._url}: changed, or cannot be resumed, after {self._at:,} bytes; fetch it again")
+        return OSError(f"{self._url}: status {status}; is this the address of a file?")
+
+    def _pause(self, failed: int, asked_for: float) -> None:
+        own = min(self._web.wait_seconds * 2 ** (failed - 1), self._web.max_wait_seconds)
+        time.sleep(max(own * random.uniform(0.5, 1.0), min(asked_for, self._web.max_wait_seconds)))  # noqa: S311
+
+    def _drop(self) -> None:
+        if self._response is not None:
+            self._response.close()
+            self._response = None
+
+
+class _LaterError(Exception):
+    """Asking again may help."""
+
+    def __init__(self, why: str, seconds: float = 0.0) -> None:
+        super().__init__(why)
+        self.seconds = seconds
+
+
+@cache
+def _pool() -> urllib3.PoolManager:
+    return urllib3.PoolManager(maxsize=8)  # knows no proxy and follows nothing by itself
+
+
+@contextmanager
+def _connection(web: Web, host: str) -> Iterator[None]:
+    """Hold one of the host's connections; the system gives back those of a process that died."""
+    folder = Path(web.folder, "connections", host)
+    folder.mkdir(parents=True, exist_ok=True)
+    while True:
+        for number in range(web.connections):
+            with (folder / str(number)).open("w") as slot:
+                try:
+                    fcntl.flock(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                yield
+                return
+        time.sleep(random.uniform(0.05, 0.2))  # noqa: S311
+
+
+def _block(web: Web, host: str, why: str) -> None:
+    path = Path(web.folder, "blocked", host)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(why, encoding="utf-8")
+
+
+def _refuse_blocked(web: Web, host: str) -> None:
+    path = Path(web.folder, "blocked", host)
+    if path.exists() and time.time() - path.stat().st_mtime < _BLOCKED_SECONDS:
+        raise _refused(host, path.read_text("utf-8"))
+
+
+def _refused(host: str, why: str) -> PermissionError:
+    return PermissionError(
+        f"{host} refuses us ({why}). Asking on makes that worse, so nothing is asked of it for an hour. Give fewer "
+        "connections, name a contact, or read from S3; what was read so far is kept"
+    )
+
+
+def _host(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"{url}: not an http or https URL")
+    return f"{parts.hostname}_{parts.port}" if parts.port else parts.hostname
+
+
+def _first_byte(content_range: str) -> int | None:
+    first = content_range.removeprefix("bytes ").partition("-")[0]
+    return int(first) if first.isdigit() else None
+
+
+def retry_after_seconds(retry_after: str | None) -> float:
+    """Seconds that a Retry-After asks for, which may be a number or a date.
+
+    >>> retry_after_seconds("7"), retry_after_seconds("soon"), retry_after_seconds(None)
+    (7.0, 0.0, 0.0)
+    """
+    if not retry_after:
+        return 0.0
+    if retry_after.isdigit():
+        return float(retry_after)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except ValueError:
+        return 0.0
+
+
+def _sha1(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha1").hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,156 @@
+"""Common Crawl over the web: a loopback host with the real layout gives what the same files on disk give."""
+
+import gzip
+import json
+from collections.abc import Iterator, Mapping
+from itertools import cycle
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assets.crawl import pairs
+from assets.partitions import register_snapshots
+from resources.common_crawl import CommonCrawl, draw_archives
+from resources.compute import Compute
+from resources.lake import Lake
+from tests.hosts import Act, Host, announcing, cut_after, refusing, serving, stalling, whole
+from tests.lakes import digests
+from tests.mini import CRAWL, split_members
+
+SNAPSHOT = "SAMPLE-2026-01"
+NUM_FILES = 56
+
+
+@pytest.fixture(scope="module")
+def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample's first snapshot as 56 archives, the records dealt out among them."""
+    folder = tmp_path_factory.mktemp("crawl")
+    listed = gzip.decompress((CRAWL / "crawl-data" / SNAPSHOT / "wat.paths.gz").read_bytes()).decode().split()
+    members = [member for path in listed for member in split_members((CRAWL / path).read_bytes())]
+    names = [f"crawl-data/{SNAPSHOT}/segments/1/wat/{number:05d}.warc.wat.gz" for number in range(NUM_FILES)]
+    parts: dict[str, list[bytes]] = {name: [] for name in names}
+    for name, member in zip(cycle(names), members, strict=False):
+        parts[name].append(member)
+    for name, some in parts.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"".join(some))
+    (folder / f"crawl-data/{SNAPSHOT}/wat.paths.gz").write_bytes(gzip.compress("\n".join(names).encode()))
+    (folder / "collinfo.json").write_text(json.dumps([{"id": SNAPSHOT}]), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def host(crawl: Path) -> Iterator[Host]:
+    def read(path: str) -> bytes | None:
+        file = crawl / path.lstrip("/")
+        return file.read_bytes() if file.is_file() else None
+
+    with serving(read) as running:
+        yield running
+
+
+def client(host: Host, folder: Path, cache_gb: float = 0.0) -> CommonCrawl:
+    return CommonCrawl(root=host.url, snapshot_pattern=r"SAMPLE-\d{4}-\d{2}", folder=str(folder), cache_gb=cache_gb)
+
+
+def parse(common_crawl: CommonCrawl, home: Path, config: Mapping[str, object] | None = None) -> Lake:
+    """Make the snapshot's pairs."""
+    lake = Lake(root=str(home / "lake"))
+    with dg.DagsterInstance.ephemeral() as instance:
+        register_snapshots(instance, common_crawl, [SNAPSHOT])
+        made = dg.materialize(
+            [pairs],
+            instance=instance,
+            partition_key=SNAPSHOT,
+            resources={"lake": lake, "compute": Compute(lake=lake, workers=2), "common_crawl": common_crawl},
+            run_config={"ops": {"pairs": {"config": config or {}}}},
+        )
+    assert made.success
+    return lake
+
+
+def from_disk(crawl: Path, home: Path) -> Lake:
+    return parse(CommonCrawl(root=str(crawl), snapshot_pattern=r"SAMPLE-\d{4}-\d{2}"), home)
+
+
+@pytest.mark.parametrize("cache_gb", [0.0, 0.0005])
+def test_a_snapshot_from_a_faulty_host_equals_the_one_on_disk(
+    host: Host, crawl: Path, tmp_path: Path, cache_gb: float
+) -> None:
+    faults: list[Act] = [refusing(503), cut_after(3000), announcing(50), refusing(429, Retry_After="1"), stalling]
+    common_crawl = client(host, tmp_path / "web", cache_gb=cache_gb)
+    web = parse(common_crawl, tmp_path / "from_web", {"first": 2})  # the lists, undisturbed
+    host.plan = [act for fault in faults * 3 for act in (fault, whole)]
+    web = parse(common_crawl, tmp_path / "from_web")
+    assert host.plan == []
+    assert digests(web, [SNAPSHOT], "pairs") == digests(from_disk(crawl, tmp_path / "from_disk"), [SNAPSHOT], "pairs")
+    assert web.manifest("pairs", SNAPSHOT).failed == {}
+    assert host.most_open <= common_crawl.connections
+    kept = [file.stat().st_size for file in (tmp_path / "web" / "cache").glob("[!.]*")] if cache_gb else []
+    assert sum(kept) <= cache_gb * 1e9
+    assert bool(kept) == bool(cache_gb)
+
+
+def test_a_refusal_ends_the_snapshot_and_what_was_read_is_kept(host: Host, crawl: Path, tmp_path: Path) -> None:
+    common_crawl = client(host, tmp_path / "web")
+    host.plan = [*[whole] * 12, refusing(403)]
+    with pytest.raises(dg.Failure, match="refuses us"):
+        parse(common_crawl, tmp_path)
+    asked = len(host.asked)
+    assert asked < NUM_FILES
+    with pytest.raises(PermissionError, match="refuses us"):
+        common_crawl.snapshots()
+    assert len(host.asked) == asked, "nothing more is asked of a host that refused"
+    (tmp_path / "web" / "blocked" / host.url.removeprefix("http://").replace(":", "_")).unlink()
+    again = parse(common_crawl, tmp_path)
+    assert again.manifest("pairs", SNAPSHOT).failed == {}
+    assert len(host.asked) - asked < NUM_FILES, "archives that were read before the refusal are not read again"
+
+
+def test_a_share_of_a_snapshot_is_drawn_once_and_told(host: Host, tmp_path: Path) -> None:
+    common_crawl = client(host, tmp_path / "web")
+    some = parse(common_crawl, tmp_path, {"share": 0.1, "seed": 3}).manifest("pairs", SNAPSHOT)
+    assert len(some.shards) == 6
+    assert {"share": "0.1", "seed": "3", "archives_read": "6", "archives_listed": "56"}.items() <= some.inputs.items()
+    asked = len(host.asked)
+    more = parse(common_crawl, tmp_path, {"share": 0.2, "seed": 3}).manifest("pairs", SNAPSHOT)
+    assert {shard.key for shard in some.shards} < {shard.key for shard in more.shards}
+    assert sum(path.endswith(".wat.gz") for path, _, _ in host.asked[asked:]) == 11 - 6
+
+
+@given(st.integers(1, 50), st.floats(0.01, 1.0), st.floats(0.01, 1.0), st.integers(0, 3))
+def test_a_larger_share_holds_a_smaller_one(num: int, share: float, other: float, seed: int) -> None:
+    archives = {f"{number:05d}": number for number in range(num)}
+    small, large = (draw_archives(archives, share=value, seed=seed) for value in sorted([share, other]))
+    assert small.items() <= large.items()
+    assert list(large) == sorted(large)
+    assert len(small) >= 1
+
+
+@pytest.mark.parametrize("share", [0.0, 1.1, float("nan"), -1.0])
+def test_a_share_that_is_none_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match="share"):
+        draw_archives({"00000": 1}, share=share)
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [b"../../etc/passwd", b"/etc/passwd", b"http://10.0.0.1/x.wat.gz", b"crawl-data/a\x00b", b"crawl-data/\xff", b""],
+)
+def test_a_path_list_that_leads_elsewhere_is_refused(listed: bytes, tmp_path: Path) -> None:
+    (tmp_path / f"crawl-data/{SNAPSHOT}").mkdir(parents=True)
+    (tmp_path / "collinfo.json").write_text(json.dumps([{"id": SNAPSHOT}]), encoding="utf-8")
+    (tmp_path / f"crawl-data/{SNAPSHOT}/wat.paths.gz").write_bytes(gzip.compress(listed))
+    with pytest.raises(ValueError, match="list of paths"):
+        CommonCrawl(root=str(tmp_path), snapshot_pattern="SAMPLE.*").archives(SNAPSHOT, "wat")
+
+
+def test_a_path_list_that_inflates_without_end_is_refused(tmp_path: Path) -> None:
+    (tmp_path / f"crawl-data/{SNAPSHOT}").mkdir(parents=True)
+    (tmp_path / "collinfo.json").write_text(json.dumps([{"id": SNAPSHOT}]), encoding="utf-8")
+    (tmp_path / f"crawl-data/{SNAPSHOT}/wat.paths.gz").write_bytes(gzip.compress(b"a/b\n" * (20 << 20)))
+    with pytest.raises(ValueError, match="list of paths"):
+        CommonCrawl(root=str(tmp_path), snapshot_pattern="SAMPLE.*").archives(SNAPSHOT, "wat")

@@ -1,0 +1,190 @@
+"""Sets that others made: every layout gives the same pairs, and images are read where they lie."""
+
+import contextlib
+import gzip
+import io
+import json
+import tarfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metaclip_dagster.parsing import parse_rows
+from resources.common_crawl import CommonCrawl
+from resources.pools import open_pool_images, read_pools
+from tests.image_hosts import picture
+
+ROWS = [
+    ("https://example.org/a.jpg", "A black dog"),
+    ("https://example.org/b.jpg", 'An "odd", text\u00a0with  blanks'),
+    ("https://EXAMPLE.org/c d.jpg#x", "Umlaute äöü, 猫"),
+    ("https://example.org/a.jpg", "A black dog"),
+    ("https://example.org/e.jpg", ""),
+    ("data:image/png;base64,AAAA", "inline"),
+    ("ftp://example.org/f.jpg", "elsewhere"),
+]
+
+
+def parquet(path: Path, url: str, text: str) -> None:
+    urls, texts = zip(*ROWS, strict=True)
+    pq.write_table(pa.table({"uid": [*map(str, range(len(ROWS)))], url: urls, text: texts}), path, row_group_size=3)
+
+
+def write_lines(path: Path, delimiter: str, header: str = "") -> None:
+    quoted = [[field.replace('"', '""') for field in row] if delimiter == "," else row for row in ROWS]
+    mark = '"' if delimiter == "," else ""
+    lines = header + "".join(delimiter.join(f"{mark}{field}{mark}" for field in row) + "\n" for row in quoted)
+    path.write_bytes(gzip.compress(lines.encode()) if path.suffix == ".gz" else lines.encode())
+
+
+def tar_of(path: Path, members: list[tuple[str, bytes]]) -> None:
+    with tarfile.open(path, "w") as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+
+
+def pool_of(folder: Path, **settings: Any) -> CommonCrawl:
+    (folder / "pools.json").write_text(json.dumps({"theirs": settings}), encoding="utf-8")
+    return CommonCrawl(root=str(folder), snapshot_pattern="none", pools_file=str(folder / "pools.json"))
+
+
+def pairs_of(crawl: CommonCrawl) -> tuple[pa.Table, Counter[str]]:
+    dropped: Counter[str] = Counter()
+    kind, files = crawl.files("pool-theirs", "wat")
+    assert kind == "pool"
+    batches = [
+        batch for file in files.values() for batch in parse_rows(file["rows"](), name=file["name"], dropped=dropped)
+    ]
+    return pa.Table.from_batches(batches, parse_rows.writes), dropped  # type: ignore[attr-defined]  # set by @writes
+
+
+LAYOUTS: dict[str, tuple[Callable[[Path], None], dict[str, Any]]] = {
+    "DataComp": (lambda path: parquet(path, "url", "text"), {"files": "part.parquet"}),
+    "LAION": (lambda path: parquet(path, "URL", "TEXT"), {"files": "part*.parquet"}),
+    "named": (lambda path: parquet(path, "u", "t"), {"files": "part.parquet", "url": "u", "text": "t"}),
+    "CC12M": (lambda path: write_lines(path, "\t"), {"files": "part.tsv", "columns": ["url", "caption"]}),
+    "CSV": (lambda path: write_lines(path, ",", "url,text\n"), {"files": "part.csv"}),
+    "CSV, gzipped": (lambda path: write_lines(path, ",", "url,caption\n"), {"files": "part.csv.gz"}),
+}
+
+
+@pytest.mark.parametrize("layout", [*LAYOUTS])
+def test_every_layout_gives_the_same_pairs(layout: str, tmp_path: Path) -> None:
+    write, settings = LAYOUTS[layout]
+    write(tmp_path / settings["files"].replace("*", "0"))
+    pairs, dropped = pairs_of(pool_of(tmp_path, **settings))
+    assert pairs.select(["url", "text", "offset"]).to_pylist() == [
+        {"url": "https://example.org/a.jpg", "text": "A black dog", "offset": 0},
+        {"url": "https://example.org/b.jpg", "text": 'An "odd", text with blanks', "offset": 1},
+        {"url": "https://example.org/c%20d.jpg", "text": "Umlaute äöü, 猫", "offset": 2},
+    ]
+    assert dropped == {"repeat": 1, "no_text": 1, "data_url": 1, "other_scheme": 1}
+
+
+def test_a_webdataset_brings_its_images_along(tmp_path: Path) -> None:
+    members = [
+        ("000/0.jpg", picture(0)), ("000/0.txt", b"A black dog"),
+        ("000/1.png", picture(1, kind="PNG")), ("000/1.json", json.dumps({"caption": "A cat", "url": "http://h/c"}).encode()),
+        ("000/2.txt", b"no image"), ("000/3.jpg", picture(3)), ("000/3.pyd", b"never loaded"), ("000/3.txt", b"Three"),
+    ]  # fmt: skip
+    for number in range(2):
+        tar_of(tmp_path / f"{number:05d}.tar", members)
+    crawl = pool_of(tmp_path, files="*.tar")
+    pairs, dropped = pairs_of(crawl)
+    assert [*zip(pairs["text"].to_pylist(), pairs["page_url"].to_pylist(), strict=True)] == [
+        ("A black dog", ""), ("A cat", "http://h/c"), ("Three", ""),
+    ] * 2  # fmt: skip
+    assert dropped == {"no_url": 2}
+    fetch = open_pool_images({"theirs": crawl.pool("pool-theirs").tars()}, None)
+    found = dict(fetch(pairs["url"].to_pylist()))
+    assert [found[url] for url in pairs["url"].to_pylist()] == [picture(0), picture(1, kind="PNG"), picture(3)] * 2
+
+
+def test_only_members_of_the_pool_are_read(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"secret" * 1000)
+    tar_of(tmp_path / "0.tar", [("0.jpg", picture(0)), ("0.txt", b"text")])
+    crawl = pool_of(tmp_path, files="0.tar")
+    [good] = pairs_of(crawl)[0]["url"].to_pylist()
+    size = len(picture(0))
+    bad = [
+        good.replace("/512-", "/513-"), good.replace("/512-", "/0-"), good.replace(f"-{size}", f"-{size - 1}"),
+        good.replace(f"-{size}", "-999999999999"), good.replace("0.tar", "..%2Fsecret"),
+        good.replace("0.tar", "secret"),
+        good.replace("theirs", "ours"), "https://example.org/x.jpg",
+    ]  # fmt: skip
+    found = dict(open_pool_images({"theirs": crawl.pool("pool-theirs").tars()}, None)([good, *bad]))
+    assert found.pop(good) == picture(0)
+    assert set(found.values()) == {"not_found", "too_large"}
+
+
+def test_what_is_in_no_pool_is_asked_elsewhere() -> None:
+    fetch = open_pool_images({}, lambda urls: iter([(url, b"from the web") for url in urls]))
+    assert dict(fetch(["https://example.org/a.jpg", "https://x.invalid/0.tar/512-9.jpg"])) == {
+        "https://example.org/a.jpg": b"from the web",
+        "https://x.invalid/0.tar/512-9.jpg": "not_found",
+    }
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"A b": {"files": "x.parquet"}}, "no pool's name"),
+        ({"a": {"files": []}}, "names no files"),
+        ({"a": {"files": "x.zip"}}, "none of"),
+        ({"a": {"files": "x.tar.gz"}}, "none of"),
+        ({"a": {"file": "x.csv"}}, "other than"),
+        ({"a": []}, "other than"),
+        ([], "pools.json"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused_by_name(told: Any, message: str, tmp_path: Path) -> None:
+    (tmp_path / "pools.json").write_text(json.dumps(told), encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        read_pools(str(tmp_path / "pools.json"))
+
+
+def test_files_that_are_missing_or_broken_are_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no file is .*none\.tsv"):
+        pairs_of(pool_of(tmp_path, files="none.tsv"))
+    (tmp_path / "b.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(ValueError, match=r"b\.parquet"):
+        pairs_of(pool_of(tmp_path, files="b.parquet"))
+    (tmp_path / "c.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"c\.csv: no column for url among a, b"):
+        pairs_of(pool_of(tmp_path, files="c.csv"))
+    (tmp_path / "d.tar").write_bytes(b"x" * 2000)
+    with pytest.raises(ValueError, match=r"d\.tar: unreadable"):
+        pairs_of(pool_of(tmp_path, files="d.tar"))
+    with pytest.raises(ValueError, match="does not name it"):
+        pool_of(tmp_path, files="d.tar").check("pool-ours")
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=300))
+def test_any_bytes_are_read_or_refused(tmp_path_factory: Any, data: bytes) -> None:
+    folder = tmp_path_factory.mktemp("pool")
+    for kind in ("tsv", "csv", "tar", "parquet"):
+        (folder / f"x.{kind}").write_bytes(data)
+        columns = {"columns": ["url", "text"]} if kind in {"tsv", "csv"} else {}
+        with contextlib.suppress(ValueError), named(f"x.{kind}"):
+            pairs_of(pool_of(folder, files=f"x.{kind}", **columns))
+
+
+@contextlib.contextmanager
+def named(name: str) -> Iterator[None]:
+    """Whatever is refused inside is refused by name."""
+    try:
+        yield
+    except ValueError as refused:
+        if name not in str(refused):
+            raise AssertionError from refused
+        raise

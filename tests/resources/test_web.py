@@ -1,0 +1,195 @@
+"""Transfers that are cut, slowed, refused or changed, from a real server on the loopback."""
+
+import hashlib
+import multiprocessing
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from resources.web import Web
+from tests.hosts import Handler, Host, announcing, cut_after, refusing, serving, stalling, whole
+
+BODY = random.Random(5).randbytes(3_000_000)
+
+
+def changed(handler: Handler) -> None:
+    handler.begin(tag='"two"')
+    handler.wfile.write(BODY[::-1])
+
+
+@pytest.fixture
+def server() -> Iterator[Host]:
+    with serving(lambda _: BODY) as host:
+        yield host
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Web:
+    return Web(str(tmp_path / "web"), wait_seconds=0.01, max_wait_seconds=0.3, timeout_seconds=0.5, attempts=4)
+
+
+_FAULTS = {
+    "cut at once": cut_after(0),
+    "cut": cut_after(700_001),
+    "503": refusing(503),
+    "429 with a wait": refusing(429, Retry_After="0"),
+    "stall": stalling,
+}
+
+
+def read(web: Web, server: Host) -> bytes:
+    with web.open(f"{server.url}/file.gz") as body:
+        return body.read()
+
+
+@settings(max_examples=15, deadline=None)
+@given(faults=st.lists(st.sampled_from([*_FAULTS]), max_size=3))
+def test_whatever_breaks_in_between_the_bytes_are_the_same(faults: list[str], tmp_path_factory: Any) -> None:
+    with serving(lambda _: BODY) as server:
+        server.plan = [_FAULTS[fault] for fault in faults]
+        folder = tmp_path_factory.mktemp("web")
+        web = Web(str(folder / "web"), wait_seconds=0.01, timeout_seconds=0.3, attempts=4)
+        assert read(web, server) == BODY
+        assert web.download(f"{server.url}/file.gz", folder / "file.gz").read_bytes() == BODY
+
+
+def test_a_cut_transfer_asks_for_the_rest_only(server: Host, web: Web) -> None:
+    server.plan = [cut_after(1_000_000), cut_after(1_000_000)]
+    assert read(web, server) == BODY
+    assert [asked for _, asked, _ in server.asked] == [None, "bytes=1000000-", "bytes=2000000-"]
+
+
+def test_progress_renews_the_tries(server: Host, web: Web) -> None:
+    server.plan = [cut_after(200_000)] * 10
+    assert read(web, server) == BODY
+
+
+def test_a_host_that_stays_broken_is_given_up(server: Host, web: Web) -> None:
+    server.plan = [refusing(503)] * 9
+    with pytest.raises(OSError, match="4 tries in a row"):
+        read(web, server)
+    assert len(server.asked) == 4
+
+
+def test_a_body_that_never_gets_as_long_as_announced_is_an_error(server: Host, web: Web) -> None:
+    server.plan = [announcing(10)]
+    with pytest.raises(OSError, match=r"changed, or cannot be resumed|tries in a row"):
+        read(web, server)
+
+
+def test_the_host_is_waited_for_as_long_as_it_asks(server: Host, web: Web) -> None:
+    server.plan = [refusing(503, Retry_After="1")]
+    read(web, server)
+    [(_, _, first), (_, _, second)] = server.asked
+    assert 0.3 <= second - first < 0.9, "a second was asked for, and max_wait_seconds bounds it"
+
+
+def test_a_file_that_changed_midway_is_an_error(server: Host, web: Web) -> None:
+    server.plan = [cut_after(1_500_000), changed]
+    with pytest.raises(OSError, match="changed"):
+        read(web, server)
+
+
+def test_a_download_whose_file_changed_starts_anew(server: Host, web: Web, tmp_path: Path) -> None:
+    path = tmp_path / "file.gz"
+    server.plan = [cut_after(1_500_000), changed]
+    with pytest.raises(OSError, match="changed"):
+        web.download(f"{server.url}/file.gz", path)
+    assert not path.exists()
+    server.plan = [changed]
+    assert web.download(f"{server.url}/file.gz", path).read_bytes() == BODY[::-1]
+
+
+@pytest.mark.parametrize("status", [401, 403, 451])
+def test_a_refusal_stops_every_process_at_once(server: Host, web: Web, status: int) -> None:
+    server.plan = [refusing(status)]
+    with pytest.raises(PermissionError, match=f"refuses us.*{status}"):
+        read(web, server)
+    again = Web(web.folder, wait_seconds=0.01)
+    with pytest.raises(PermissionError, match="refuses us"):
+        read(again, server)
+    assert len(server.asked) == 1
+
+
+def test_what_is_not_there_is_told_without_a_second_try(server: Host, web: Web) -> None:
+    server.plan = [refusing(404)]
+    with pytest.raises(FileNotFoundError, match="404"):
+        read(web, server)
+    server.plan = [refusing(404), whole]
+    assert [web.exists(f"{server.url}/file.gz"), web.exists(f"{server.url}/file.gz")] == [False, True]
+
+
+def test_redirects_are_not_followed(server: Host, web: Web) -> None:
+    server.plan = [refusing(302, Location=f"{server.url}/other")]
+    with pytest.raises(OSError, match="302"):
+        read(web, server)
+    assert len(server.asked) == 1
+
+
+def test_never_more_connections_than_allowed(server: Host, web: Web) -> None:
+    def slowly(handler: Handler) -> None:
+        body = handler.begin()
+        time.sleep(0.05)
+        handler.wfile.write(body)
+
+    server.plan = [slowly] * 12
+    polite = Web(web.folder, connections=2)
+    threads = [threading.Thread(target=read, args=(polite, server)) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert server.most_open == 2
+
+
+def test_the_user_agent_names_the_project_and_a_contact(server: Host, web: Web) -> None:
+    read(Web(web.folder, contact="data@example.org"), server)
+    assert server.agents == {"metaclip_dagster/0.1 (data@example.org)"}
+
+
+def test_a_wrong_checksum_leaves_nothing(server: Host, web: Web, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="SHA-1"):
+        web.download(f"{server.url}/file.gz", tmp_path / "file.gz", sha1="0" * 40)
+    assert not (tmp_path / "file.gz").exists()
+    sha1 = hashlib.sha1(BODY, usedforsecurity=False).hexdigest()
+    assert web.download(f"{server.url}/file.gz", tmp_path / "file.gz", sha1=sha1).read_bytes() == BODY
+
+
+def test_a_killed_download_is_resumed(server: Host, web: Web, tmp_path: Path) -> None:
+    path = tmp_path / "file.gz"
+
+    def drip(handler: Handler) -> None:
+        body = handler.begin()
+        for start in range(0, len(body), 100_000):
+            handler.wfile.write(body[start : start + 100_000])
+            time.sleep(0.05)
+
+    server.plan = [drip]
+    child = multiprocessing.get_context("spawn").Process(target=web.download, args=(f"{server.url}/file.gz", path))
+    child.start()
+    part = tmp_path / ".file.gz.part"
+    while not part.exists() or part.stat().st_size < 500_000:
+        time.sleep(0.01)
+    os.kill(child.pid or 0, signal.SIGKILL)
+    child.join()
+    assert not path.exists()
+    assert web.download(f"{server.url}/file.gz", path).read_bytes() == BODY
+    resumed = server.asked[-1][1]
+    assert resumed is not None
+    assert int(resumed.removeprefix("bytes=").rstrip("-")) >= 500_000
+    assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []
+
+
+def test_a_whole_part_that_was_never_renamed_is_no_obstacle(server: Host, web: Web, tmp_path: Path) -> None:
+    (tmp_path / ".file.gz.part").write_bytes(BODY)
+    (tmp_path / ".file.gz.tag").write_text('"one"')
+    assert web.download(f"{server.url}/file.gz", tmp_path / "file.gz").read_bytes() == BODY

@@ -1,0 +1,86 @@
+"""Pools that others made go the way of a snapshot: from a table of URLs and from tars of images to a training set."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+import demo
+from assets.partitions import THRESHOLDS, register_snapshots
+from definitions import bind
+from resources.common_crawl import open_crawl
+from resources.deployments import Deployment
+from resources.lake import Lake
+from tests.image_hosts import ImageHosts, image_hosts, picture
+from tests.mini import mini_deployment
+from tests.resources.test_pools import tar_of
+
+pytestmark = pytest.mark.slow
+
+POOLS = ["pool-tars", "pool-web"]
+KINDS = {"ok": 60, "status/404": 10, "noai": 5, "to/forbidden_port": 5}
+
+
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageHosts]:
+    with image_hosts(tmp_path_factory.mktemp("hosts")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def lake(mini: Path, made: Deployment, hosts: ImageHosts, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """Both pools made up to their training sets, with the entries of the mini sample."""
+    home = tmp_path_factory.mktemp("pools")
+    for table in ("entries",):
+        shutil.copytree(Path(made.lake, table), home / "lake" / table)
+    urls = [f"{hosts.root}/{kind}/{number}" for kind, times in KINDS.items() for number in range(times)]
+    urls = [url.rpartition("/")[0] + f"?{url.rpartition('/')[2]}" if "/to/" in url else url for url in urls]
+    lines = [f"{url}\tThis is the photo of a dog in the garden, number {number}\n" for number, url in enumerate(urls)]
+    (home / "web.tsv").write_text("".join(lines), encoding="utf-8")
+    members = [
+        (f"{number:03d}.{kind}", data)
+        for number in range(30)
+        for kind, data in (
+            ("jpg", picture(1000 + number)),
+            ("txt", f"This is the drawing of a cat, number {number}".encode()),
+        )
+    ]
+    tar_of(home / "tars-0.tar", members)
+    told = {"web": {"files": "web.tsv", "columns": ["url", "text"]}, "tars": {"files": "tars-*.tar"}}
+    where = mini_deployment(mini, home)
+    Path(where.pools).write_text(json.dumps(told), encoding="utf-8")
+    asked = {"from_web": True, "allowed": [f"127.0.0.1:{hosts.port}"]}
+    with dg.DagsterInstance.ephemeral() as instance:
+        register_snapshots(instance, open_crawl(where), POOLS)
+        plan = [step for step in demo.steps(POOLS) if "entries" not in step[0] and "wordnet_synsets" not in step[0]]
+        for names, partitions in plan:
+            for partition in partitions:
+                demo.materialize(bind(where), instance, names, partition)
+        for t in THRESHOLDS:
+            demo.materialize(bind(where), instance, ["images"], t, {"resources": {"image_store": {"config": asked}}})
+        demo.materialize(bind(where), instance, ["training_sets"], "inf")
+    return Lake(root=where.lake)
+
+
+def test_every_row_is_a_pair_and_every_pair_is_in_the_unbalanced_subset(lake: Lake) -> None:
+    rows = {key: lake.manifest("pairs", key).rows for key in POOLS}
+    assert rows == {"pool-tars": 30, "pool-web": sum(KINDS.values())}
+    assert lake.manifest("subsets", "inf").rows == sum(rows.values())
+
+
+def test_images_come_from_the_web_and_from_the_tars_and_failures_say_why(lake: Lake, hosts: ImageHosts) -> None:
+    images = [row for t in THRESHOLDS for row in lake.read("images", [t]).to_pylist()]
+    reasons = [row["reason"] for row in images]
+    found = {reason: reasons.count(reason) for reason in set(reasons)}
+    assert found == {None: 60 + 30, "http_404": 10, "opted_out": 5, "blocked_address": 5}
+    assert hosts.forbidden == []
+    assert {count for path, count in hosts.asked.items() if path.startswith("/ok/")} == {1}, "each is fetched once"
+
+
+def test_the_training_set_holds_what_could_be_had(lake: Lake) -> None:
+    texts = [text["text"] for row in lake.read("training_sets", ["inf"]).to_pylist() for text in row["texts"]]
+    assert len(texts) == 60 + 30
+    assert sum("drawing" in text for text in texts) == 30
