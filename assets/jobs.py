@@ -7,14 +7,16 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
+import pyarrow as pa
 
 from assets.partitions import Cell
 from assets.pool import thresholds_of
-from metaclip_dagster.balancing import build_draw, uniform
-from metaclip_dagster.training import recipe_of
+from metaclip_dagster.balancing import Draw, admitted_at, build_draw, uniform
+from metaclip_dagster.training import change_recipe, recipe_of
 from resources.deployments import deployment
 from resources.digests import combine
 from resources.engines import qualified_name
+from resources.files import create
 from resources.images import Images
 from resources.lake import Lake
 from resources.open_clip import Trainer
@@ -32,14 +34,19 @@ class Training(dg.Config):
 def prepare_job(
     lake: Lake, trainer: Trainer, image_store: Images, cell: Cell, config: Training
 ) -> tuple[Path, dict[str, Any]]:
-    """What the trainer is told, and the folder that is this training's alone: another set or recipe gets another."""
+    """What the trainer is told, and the folder that is this training's alone: another set or recipe gets another.
+
+    Raises ValueError for a change that no recipe takes, dg.Failure if online balancing would draw with other counts
+    than the set was made with.
+    """
     recipe, seed = recipe_of(cell.model)
     told = {
         "training_set": cell.training_set,
         "model": cell.model,
-        "recipe": dataclasses.asdict(dataclasses.replace(recipe, **config.recipe)),
+        "recipe": dataclasses.asdict(change_recipe(recipe, config.recipe)),
         "seed": seed,
         "budget": config.pairs_to_see,
+        "precision": trainer.precision_used,
     }
     versions = [json.dumps(told, sort_keys=True), lake.manifest("training_sets", cell.training_set).version]
     held_to = {}
@@ -53,16 +60,33 @@ def prepare_job(
         "images": image_store.root,
         "shards": [{"path": path, "tars": tars} for path, tars in shards.items() if tars],
         "uniform": qualified_name(uniform),
-        "online": {"thresholds": held_to, "draw": str(_write_draw(lake, folder))} if held_to else None,
+        "online": {"thresholds": held_to, "draw": str(_write_draw(lake, cell, folder))} if held_to else None,
     }
     return folder, job
 
 
-def _write_draw(lake: Lake, folder: Path) -> Path:
+def _write_draw(lake: Lake, cell: Cell, folder: Path) -> Path:
     """What online balancing draws with, for loaders that know no lake."""
     draw, path = build_draw(lake.read("entry_counts")), folder / "draw.npz"
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, entry_key=draw.entry_key, entry_count=draw.entry_count)
-    partial.replace(path)
+    _check_draw(lake, cell, draw)
+    with create(path) as file:
+        np.savez(file, entry_key=draw.entry_key, entry_count=draw.entry_count)
     return path
+
+
+def _check_draw(lake: Lake, cell: Cell, draw: Draw) -> None:
+    """Draw the set's first rows again: other counts or entries than theirs give other numbers."""
+    stream = lake.stream("training_sets", [cell.training_set])()
+    rows = next((batch for batch in stream if batch.num_rows), None)
+    if rows is None:
+        return  # training refuses a set without images
+    texts = pa.RecordBatch.from_struct_array(rows["texts"].flatten())
+    snapshot = lake.manifest("subsets", "inf").shards[0].key.rsplit("/", 1)[0]
+    seed = int(lake.manifest("admissions", snapshot).inputs["seed"])
+    known = len(draw.entry_key) > np.max(texts["entry_ids"].flatten().to_numpy())
+    if not known or (admitted_at(texts, draw, seed) != texts["admitted_at"].to_numpy()).any():
+        raise dg.Failure(
+            f"the training set {cell.training_set} was made with other entries or entry_counts than there are now; "
+            "materialize admissions of every snapshot, subsets and images of every t, then this training set",
+            allow_retries=False,
+        )

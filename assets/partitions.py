@@ -11,10 +11,12 @@ from resources.deployments import deployment
 
 
 def check_thresholds(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """The rungs, if each is a positive number in its one spelling and they ascend; raises ValueError otherwise."""
+    """The rungs, if each is a positive number in its one spelling and they ascend to inf; raises ValueError if not."""
     values = [parse_threshold(text) for text in texts]
     if not values or sorted(set(values)) != values:
         raise ValueError(f"rungs of t must ascend without repeats, not {', '.join(texts) or 'none at all'}")
+    if texts[-1] != "inf":
+        raise ValueError(f"the last rung of t must be inf, the pool that online balancing draws from, not {texts[-1]}")
     return texts
 
 
@@ -31,7 +33,6 @@ cells = dg.MultiPartitionsDefinition(
 
 all_snapshots = dg.AllPartitionMapping()
 all_cells = dg.AllPartitionMapping()
-all_thresholds = dg.AllPartitionMapping()
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", dg.BetaWarning)  # the only mapping from one dimension to two
     by_training_set = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="training_set")

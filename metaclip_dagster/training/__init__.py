@@ -2,7 +2,7 @@
 
 from metaclip_dagster.training.exporting import describe_checkpoint, export_checkpoint
 from metaclip_dagster.training.jobs import Job, Online, Shard
-from metaclip_dagster.training.recipes import RECIPES, Recipe, recipe_of
+from metaclip_dagster.training.recipes import RECIPES, Recipe, change_recipe, recipe_of
 from metaclip_dagster.training.running import train
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Online",
     "Recipe",
     "Shard",
+    "change_recipe",
     "describe_checkpoint",
     "export_checkpoint",
     "recipe_of",

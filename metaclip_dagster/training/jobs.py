@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 from metaclip_dagster.training.recipes import Recipe
 
 END_OF_TAR = bytes(1024)
+PRECISIONS = ("fp32", "amp_bf16", "amp_bfloat16", "bf16", "fp16", "pure_bf16", "pure_fp16")
+"""As open_clip_train names them, without amp, which skips steps."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ def check_sizes(job: Job) -> None:
     """Refuse what open_clip_train would round or skip: it fills an epoch up to whole batches of every loader."""
     if job.precision == "amp":
         raise ValueError("precision amp skips steps, and no budget would be spent exactly: take amp_bf16 or fp32")
+    if job.precision not in PRECISIONS:
+        raise ValueError(f"there is no precision {job.precision!r}: take one of {', '.join(PRECISIONS)}")
     recipe, parts = job.recipe, job.ranks * job.recipe.accum_freq
     if recipe.batch_size % parts:
         raise ValueError(
@@ -154,12 +158,20 @@ def check_tar(root: Path, tar: str) -> Path:
     if name.is_absolute() or ".." in name.parts:
         raise ValueError(f"{tar!r} is no tar of the image store {root}")
     path = root / name
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: missing; {_WAY_OUT}")
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - len(END_OF_TAR)))
         if size % 512 or file.read() != END_OF_TAR:
-            raise ValueError(f"{path} ends without the mark that closes a tar: it was cut short; restore it")
+            raise ValueError(f"{path} ends without the mark that closes a tar: it was cut short; {_WAY_OUT}")
     return path
+
+
+_WAY_OUT = (
+    "restore it, or delete it and its .parquet, materialize images of every t with force and then the training sets, "
+    "and train anew"
+)
 
 
 def _nearest(wanted: int, unit: int) -> int:

@@ -1,7 +1,10 @@
 """One recipe a model: what is trained and how, never on what. Only the data varies between runs of a recipe."""
 
 import re
-from dataclasses import dataclass
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -52,3 +55,35 @@ def recipe_of(model: str) -> tuple[Recipe, int]:
     if name not in RECIPES:
         raise ValueError(f"no recipe for {model!r}; there are {', '.join(RECIPES)}, and -s1, -s2, ... for other seeds")
     return RECIPES[name], int(seed or 0)
+
+
+def change_recipe(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """The recipe with some fields changed. Raises ValueError naming a field that it has not, or whose value is none.
+
+    >>> change_recipe(RECIPES["tiny"], {"lr": 1}).lr
+    1.0
+    """
+    fields = asdict(recipe)
+    if unknown := sorted(changes.keys() - fields):
+        raise ValueError(f"a recipe has no {', '.join(unknown)}; it has {', '.join(fields)}")
+    return replace(recipe, **{name: _checked(name, type(fields[name]), value) for name, value in changes.items()})
+
+
+_SHARES = {"beta1", "beta2", "least_scale"}
+
+
+def _checked(name: str, kind: type, value: Any) -> Any:
+    if kind is float and type(value) is int:
+        value = float(value)
+    given = type(value)
+    least = 1 if kind is int and name != "warmup" else 0
+    most = 1 if name in _SHARES else sys.maxsize
+    if given is kind and (kind in (bool, str) or least <= value <= most):
+        return value
+    wanted = {
+        bool: "true or false",
+        str: "a name",
+        int: f"a whole number of at least {least}",
+        float: f"a number from 0 {'to 1' if name in _SHARES else 'on'} (in YAML with a point: 5.0e-4)",
+    }[kind]
+    raise ValueError(f"{name} of a recipe is {wanted}, not {value!r}")
