@@ -16,7 +16,8 @@ from dagster._core.errors import DagsterPipesExecutionError  # it has no public 
 from tqdm import tqdm
 
 from resources.engines import qualified_name
-from resources.rank import FAILURE, OUTPUT, RESULT
+from resources.files import append_line, read_lines, write_text
+from resources.rank import FAILURE, OUTPUT, RESULT, only_trainer
 
 REPOSITORY = Path(__file__).parent.parent
 JOB, ATTEMPTS = "job.json", "attempts.jsonl"
@@ -51,23 +52,31 @@ class Trainer(dg.ConfigurableResource):
         A finished folder is not trained again; one whose training died goes on from its last checkpoint. Beside what
         `entry` gives, the result has `wall_seconds` and `cpu_seconds` of all processes, over all attempts whose run
         outlived them. Raises dg.Failure if the folder is another job's, naming what differs, and with the reason if the
-        training fails. Give the asset no retry policy: a cancelled training would be started again.
+        training fails; RuntimeError while another run trains there. Give the asset no retry policy: a cancelled
+        training would be started again.
         """
         placed = {
             **job,
             "train": qualified_name(entry),
             "device": self.device,
-            "precision": self.precision or {"cpu": "fp32", "cuda": "amp_bf16"}[self.device],
+            "precision": self.precision_used,
             "ranks": self.ranks or self._count_devices(),
             "loader_workers": self.loader_workers,
             "out": str(folder),
         }
-        self._claim(folder, json.loads(json.dumps(placed, allow_nan=False)))
-        if (folder / RESULT).exists():
-            context.log.info(f"{folder} holds this training's result: reused")
-        else:
-            self._launch(context, placed["ranks"], folder)
-        return _read_result(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with only_trainer(folder / "run.lock"):
+            self._claim(folder, json.loads(json.dumps(placed, allow_nan=False)))
+            if (folder / RESULT).exists():
+                context.log.info(f"{folder} holds this training's result: reused")
+            else:
+                self._launch(context, placed["ranks"], folder)
+            return _read_result(folder)
+
+    @property
+    def precision_used(self) -> str:
+        """The precision that is asked for, or the device's default."""
+        return self.precision or {"cpu": "fp32", "cuda": "amp_bf16"}[self.device]
 
     def result(self, model: str) -> dict[str, Any]:
         """The result of the training that gave a model, by the model's folder relative to the root."""
@@ -85,7 +94,6 @@ class Trainer(dg.ConfigurableResource):
         return torch.cuda.device_count()
 
     def _claim(self, folder: Path, job: Mapping[str, Any]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         before = json.loads((folder / JOB).read_text("utf-8")) if (folder / JOB).exists() else job
         differing = [name for name in sorted({*before, *job} - {*PLACE}) if before.get(name) != job.get(name)]
         if differing:
@@ -96,9 +104,7 @@ class Trainer(dg.ConfigurableResource):
                 f"{folder} holds another training: {told}. Give this one another folder, or remove that one",
                 allow_retries=False,
             )
-        partial = folder / f"{JOB}.partial"
-        partial.write_text(json.dumps(job, indent=1), "utf-8")
-        partial.replace(folder / JOB)
+        write_text(folder / JOB, json.dumps(job, indent=1))
 
     def _launch(self, context: dg.AssetExecutionContext, ranks: int, folder: Path) -> None:
         (folder / FAILURE).unlink(missing_ok=True)
@@ -123,13 +129,15 @@ def _shown(folder: Path) -> Iterator[None]:
     job, ended = json.loads((folder / JOB).read_text("utf-8")), threading.Event()
     named = f"{job['model']} on {job['training_set']}"
     with tqdm(total=job["budget"], desc=named, unit="pair", unit_scale=True, disable=None, leave=False) as bar:
+        if bar.disable:
+            yield
+            return
 
         def follow() -> None:
             while not ended.wait(1.0):
-                if (folder / CURVE).exists():
-                    *_, last = ["{}", *(folder / CURVE).read_text("utf-8").splitlines()]
-                    bar.n = json.loads(last).get("pairs_seen", 0)
-                    bar.refresh()
+                *_, last = [{}, *read_lines(folder / CURVE)]
+                bar.n = last.get("pairs_seen", 0)
+                bar.refresh()
 
         watcher = threading.Thread(target=follow, daemon=True)
         watcher.start()
@@ -148,8 +156,7 @@ def _told_in(path: Path) -> Iterator[None]:
         yield
     finally:
         spent = {"wall_seconds": time.monotonic() - wall, "cpu_seconds": _cpu_seconds() - cpu}
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(spent) + "\n")
+        append_line(path, spent)
 
 
 def _cpu_seconds() -> float:
@@ -158,8 +165,7 @@ def _cpu_seconds() -> float:
 
 
 def _read_result(folder: Path) -> dict[str, Any]:
-    told = (folder / ATTEMPTS).read_text("utf-8") if (folder / ATTEMPTS).exists() else ""
-    attempts = [json.loads(line) for line in told.splitlines()]
+    attempts = read_lines(folder / ATTEMPTS)
     spent = {name: round(sum((one[name] for one in attempts), 0.0), 3) for name in ("wall_seconds", "cpu_seconds")}
     result = json.loads((folder / RESULT).read_text("utf-8"))
     return {**result, **spent, "path": str(folder / Path(result["path"]).name)}  # the folder may have moved

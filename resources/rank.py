@@ -12,10 +12,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from resources.files import write_text
 
 RESULT, FAILURE, OUTPUT = "result.json", "failure.txt", "output.log"
 METHOD = "metaclip_dagster"
@@ -33,6 +35,7 @@ def launch(ranks: int, job: str) -> None:
         for stream in (1, 2):
             os.dup2(output.fileno(), stream)
     if ranks == 1:
+        os.environ.update(RANK="0", WORLD_SIZE="1")  # else open_clip takes a SLURM task for one rank of many, and waits
         run(Path(job))
         return
     _die_with_parent(signal.SIGTERM)  # survives exec; torchrun passes it on to its ranks
@@ -46,42 +49,39 @@ def run(job: Path) -> None:
     os.register_at_fork(after_in_child=lambda: _die_with_parent(signal.SIGKILL))  # loaders look for it every 5 s only
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, signal.SIG_DFL)  # checkpoints are whole or not there: nothing needs to be tidied up
-    folder = job.parent
-    try:
-        with ExitStack() as stack:
-            report: Report = _ignore
-            if os.environ.get("RANK", "0") == "0":
-                stack.enter_context(_only_trainer(folder))
-                report = stack.enter_context(_reporter())
-            content = json.loads(job.read_text("utf-8"))
-            result = _method(content["train"])(content, report)
-            if result is not None:
-                _write(folder / RESULT, json.dumps(result, indent=1))
-    except (Exception, SystemExit) as error:
-        if not (folder / FAILURE).exists():  # other ranks fail of the first one's failure
-            _write(folder / FAILURE, f"{type(error).__name__}: {error}"[-4000:])
-        raise
-
-
-def _die_with_parent(sign: signal.Signals) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, int(sign))  # PR_SET_PDEATHSIG
+    folder, is_first = job.parent, os.environ.get("RANK", "0") == "0"
+    with only_trainer(folder / "lock") if is_first else nullcontext():  # who does not get it leaves no word there
+        try:
+            with _reporter() if is_first else nullcontext(_ignore) as report:
+                content = json.loads(job.read_text("utf-8"))
+                result = _method(content["train"])(content, report)
+                if result is not None:
+                    write_text(folder / RESULT, json.dumps(result, indent=1))
+        except (Exception, SystemExit) as error:
+            if not (folder / FAILURE).exists():  # other ranks fail of the first one's failure
+                write_text(folder / FAILURE, f"{type(error).__name__}: {error}"[-4000:])
+            raise
 
 
 @contextmanager
-def _only_trainer(folder: Path) -> Iterator[None]:
-    """A lock that goes with this process; loaders that are forked from it do not hold it."""
+def only_trainer(lock: Path) -> Iterator[None]:
+    """A lock that goes with this process; what it forks does not hold it. Raises RuntimeError if another has it."""
     end = time.monotonic() + PATIENCE_SECONDS
-    with (folder / "lock").open("w") as file:
+    with lock.open("w") as file:
         while True:
             try:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
                 if time.monotonic() > end:
-                    raise RuntimeError(f"another trainer is at work in {folder}; wait for it, or end it") from None
+                    raise RuntimeError(f"another trainer is at work in {lock.parent}; wait for it, or end it") from None
                 time.sleep(0.1)
         yield
+
+
+def _die_with_parent(sign: signal.Signals) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, int(sign))  # PR_SET_PDEATHSIG
 
 
 @contextmanager
@@ -107,12 +107,6 @@ def _method(name: str) -> Callable[..., Any]:
         raise ValueError(f"{name!r} is no function of {METHOD}, and nothing else is run")
     found: Callable[..., Any] = getattr(import_module(module), function)
     return found
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_suffix(f".{os.getpid()}")
-    partial.write_text(text, "utf-8")
-    partial.replace(path)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import pickle
 import shutil
 from collections.abc import Mapping
@@ -77,7 +78,19 @@ def export_checkpoint(checkpoint: Mapping[str, Any], architecture: str, folder: 
         "preprocess_cfg": {**preprocess, "interpolation": "bicubic", "resize_mode": "shortest"},
     }
     (partial / CONFIG).write_text(json.dumps(config, indent=1), "utf-8")
+    for path in (*partial.iterdir(), partial):
+        _sync(path)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
+    _sync(folder.parent)
     with (folder / WEIGHTS).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file's bytes, or a folder's names, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -5,7 +5,7 @@ import math
 import os
 import statistics
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -44,13 +44,17 @@ def train(job: Mapping[str, Any], report: Report) -> dict[str, Any] | None:
 
 
 def read_curve(out: Path) -> list[dict[str, float]]:
-    """The lines that a training wrote into its folder, ascending in pairs seen; steps that were redone count once."""
+    """The lines that a training wrote into its folder, ascending in pairs seen; steps that were redone count once.
+
+    A line that a kill cut short is left out.
+    """
     rows: list[dict[str, float]] = []
-    for line in (out / CURVE).read_text("utf-8").splitlines():
-        row = json.loads(line)
-        while rows and rows[-1]["pairs_seen"] >= row["pairs_seen"]:
-            rows.pop()
-        rows.append(row)
+    for line in (out / CURVE).read_text("utf-8", "replace").splitlines():
+        with suppress(json.JSONDecodeError):
+            row = json.loads(line)
+            while rows and rows[-1]["pairs_seen"] >= row["pairs_seen"]:
+                rows.pop()
+            rows.append(row)
     return rows
 
 
@@ -68,7 +72,7 @@ def run_open_clip(job: Job, report: Report) -> None:
             (trainer, "get_data", with_texts(trainer.get_data, image_texts)),
             # Whole numbers instead of log lines; tensorboard itself is not needed.
             (trainer, "tensorboard", SimpleNamespace(SummaryWriter=partial(_Metrics, job, report))),
-            (torch.nn.parallel, "DistributedDataParallel", _for_device(job.device)),
+            (torch.nn.parallel, "DistributedDataParallel", _distribute(job.device)),
         ]:
             replaced.enter_context(_replace(module, name, ours))
         refused = trainer.main(build_arguments(job))
@@ -142,17 +146,28 @@ class _Metrics:
                 f"the loss was {row['loss']} at {row['pairs_seen']:,} pairs: lower the learning rate or warm up longer"
             )
         with (Path(self.job.out) / CURVE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+            file.write(f"\n{json.dumps(row)}")  # a new line first: the last one may have been cut short
         self.report(row)
 
 
-def _for_device(device: str) -> Any:
-    """DistributedDataParallel, which open_clip_train hands a device on the CPU as well, where it must have none."""
+def _distribute(device: str) -> Any:
+    """DistributedDataParallel whose weights have the model's own names, so that any number of ranks takes them up.
+
+    open_clip_train hands it a device on the CPU as well, where it must have none.
+    """
     from torch.nn.parallel import DistributedDataParallel  # noqa: PLC0415
 
-    if device != "cpu":
-        return DistributedDataParallel
-    return lambda model, device_ids, **options: DistributedDataParallel(model, **options)
+    class Ranks(DistributedDataParallel):
+        def __init__(self, model: Any, device_ids: Any, **options: Any) -> None:
+            super().__init__(model, device_ids=None if device == "cpu" else device_ids, **options)
+
+        def state_dict(self, *args: Any, **options: Any) -> Any:
+            return self.module.state_dict(*args, **options)
+
+        def load_state_dict(self, *args: Any, **options: Any) -> Any:
+            return self.module.load_state_dict(*args, **options)
+
+    return Ranks
 
 
 def _load(name: str) -> Callable[..., Any]:

@@ -8,6 +8,7 @@ that trains the job in the folder.
 import json
 import os
 import sys
+import traceback
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,9 @@ def serve() -> None:
             os.setsid()
             try:
                 launch(1, line.strip())
+            except BaseException:
+                traceback.print_exc()
+                raise
             finally:
                 os._exit(0 if sys.exc_info() == (None, None, None) else 1)
         print(pid, flush=True)  # noqa: T201
