@@ -2,6 +2,7 @@
 
 import argparse
 import shutil
+import sys
 from pathlib import Path
 
 from tqdm import tqdm
@@ -45,10 +46,13 @@ def main() -> None:
         command.add_argument("folder", type=Path, help="where to; must not be there yet")
     command.add_argument("--images-per-tar", type=int, default=10_000)
     asked = parser.parse_args()
-    if asked.what == "subset":
-        told = export_subset(deployment(), asked.t, asked.folder)
-    else:
-        told = export_training_set(deployment(), asked.t, asked.folder, images_per_tar=asked.images_per_tar)
+    try:
+        if asked.what == "subset":
+            told = export_subset(deployment(), asked.t, asked.folder)
+        else:
+            told = export_training_set(deployment(), asked.t, asked.folder, images_per_tar=asked.images_per_tar)
+    except (FileNotFoundError, FileExistsError, ValueError) as error:
+        sys.exit(f"export: {error}")
     print(told)
 
 

@@ -1,6 +1,7 @@
 """Folders for other tools: whole, or not there."""
 
 import json
+import math
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,11 +22,16 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 def write_webdataset(samples: Iterable[Mapping[str, Any]], folder: Path, *, images_per_tar: int) -> int:
-    """Write samples as 00000.tar and on, with sizes.json, where open_clip reads their number. Returns the number."""
+    """Write samples as 00000.tar and on, with sizes.json, where open_clip reads their number. Returns the number.
+
+    Every tar but the last has `images_per_tar`, of whatever size. Raises ValueError for less than one.
+    """
     from webdataset import ShardWriter  # noqa: PLC0415  # it imports torch
 
-    written = 0
-    with ShardWriter(str(folder / "%05d.tar"), maxcount=images_per_tar, verbose=0, mtime=0) as tars:
+    if images_per_tar < 1:
+        raise ValueError(f"a tar holds at least one image, not {images_per_tar}")
+    written, pattern = 0, str(folder / "%05d.tar")
+    with ShardWriter(pattern, maxcount=images_per_tar, maxsize=math.inf, verbose=0, mtime=0) as tars:
         for sample in samples:
             tars.write(sample)
             written += 1
