@@ -30,6 +30,7 @@ from definitions import bind
 from metaclip_dagster.evaluation import load_model, read_task, score_model
 from metaclip_dagster.training import Job, Shard, recipe_of
 from resources.deployments import Deployment, deployment
+from resources.digests import combine
 from resources.lake import Lake
 
 SETS = ("20", "100", "inf", "online-20", "random")
@@ -89,7 +90,8 @@ def _train_on_random(where: Deployment, cell: Cell) -> pa.Table:
         [xxhash.xxh3_64_intdigest(f"{seed} {image}".encode()) for image in pool["image_id"].to_pylist()]
     )[:size]
     subset = pool.take(np.sort(drawn))
-    folder = where.checkpoints / "random" / cell.model / lake.manifest("training_sets", "inf").version
+    told = [lake.manifest("training_sets", "inf").version, str(size), str(recipe), str(Training().pairs_to_see)]
+    folder = where.checkpoints / "random" / cell.model / combine(told)[:16]
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(subset, folder / "rows.parquet", row_group_size=1024)
     job = Job(
@@ -104,8 +106,8 @@ def _train_on_random(where: Deployment, cell: Cell) -> pa.Table:
         loader_workers=where.loader_workers,
         out=str(folder),
     )
-    told: dict[str, Any] = {**asdict(job), "train": "metaclip_dagster.training:train"}
-    (folder / "job.json").write_text(json.dumps(told), "utf-8")
+    content: dict[str, Any] = {**asdict(job), "train": "metaclip_dagster.training:train"}
+    (folder / "job.json").write_text(json.dumps(content), "utf-8")
     if not (folder / "result.json").exists():
         launch = [sys.executable, "-m", "resources.rank", "--launch", "1", str(folder / "job.json")]
         subprocess.run(launch, check=True)
