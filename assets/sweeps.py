@@ -1,7 +1,7 @@
 """What the sweep report is told, from what the lake holds; cells that are not there are named."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from assets.partitions import THRESHOLDS, TRAINING_SETS, Cell, cells, rings_up_to
@@ -9,9 +9,7 @@ from assets.pool import thresholds_of
 from metaclip_dagster.reporting import Cost, Distribution, SetFacts, TrainedCell, count_subset, describe_sweep
 from resources.lake import WHOLE, Lake
 from resources.open_clip import Trainer
-
-STAGES = ("pairs", "matches", "admissions", "image_texts", "images", "training_sets", "scores")
-WHOLE_STAGES = ("entries", "exclusions", "entry_counts")
+from resources.tables import PartitionManifest
 
 
 def make_sweep(
@@ -19,70 +17,97 @@ def make_sweep(
 ) -> dict[str, Any]:
     """The sweep over every cell of the deployment; `notes` are what tasks say of themselves, by task."""
     keys = cells.get_partition_keys()
-    trained = lake.finished("checkpoints", keys)
-    scored = lake.finished("scores", trained)
-    compared = lake.finished("baselines", sorted(baselines))
-    sets = lake.finished("training_sets", TRAINING_SETS)
-    named = [name for name in WHOLE_STAGES if lake.finished(name, [WHOLE])]
+    trained = {key: lake.read("checkpoints", [key]).to_pylist()[0] for key in lake.finished("checkpoints", keys)}
+    results = {key: told for key, row in trained.items() if (told := _result(trainer, row["path"]))}
+    scores = _made(lake, "scores", lake.finished("class_scores", trained))
+    sets = _made(lake, "training_sets", TRAINING_SETS)
+    scored = lake.finished("baselines", sorted(baselines))
+    whole = {name: made for name in ("entries", "exclusions", "entry_counts") for made in _made(lake, name).values()}
+    missing = [f"{cell.model} on {cell.training_set}" for cell in map(Cell.of, keys) if cell.key not in trained]
     return describe_sweep(
-        cells=[_cell(lake, trainer, key, is_scored=key in scored) for key in trained],
-        missing=[f"{cell.model} on {cell.training_set}" for cell in map(Cell.of, keys) if cell.key not in trained],
-        sets=dict(zip(sets, _facts(lake, sets), strict=True)),
-        costs=[
-            *(_cost(lake, name, WHOLE) for name in named),
-            *(
-                _cost(lake, stage, partition)
-                for stage in STAGES
-                for partition in lake.finished(stage, [*snapshots, *TRAINING_SETS, *keys])
-            ),
-            *(_training_cost(lake, trainer, key) for key in trained),
+        cells=[
+            _cell(lake, row, results.get(key, {}), sets.get(row["training_set"]), scores.get(key))
+            for key, row in trained.items()
         ],
-        baselines=lake.read("baselines", compared) if compared else None,
+        missing=[*missing, *(f"baseline {key}" for key in sorted(baselines) if key not in scored)],
+        sets=dict(_facts(lake, sets)),
+        costs=[
+            *_costs(lake),
+            *(Cost("checkpoints", key, told["cpu_seconds"], told["wall_seconds"]) for key, told in results.items()),
+        ],
+        baselines=lake.read("baselines", scored) if scored else None,
         notes=notes,
         provenance={
             "snapshots": ", ".join(snapshots),
-            **{name: lake.manifest(name).version for name in named},
-            **{f"training_sets {name}": lake.manifest("training_sets", name).version for name in sets},
+            **{name: made.version for name, made in whole.items()},
+            **{f"training_sets {name}": made.version for name, made in sets.items()},
         },
     )
 
 
-def _cell(lake: Lake, trainer: Trainer, key: str, *, is_scored: bool) -> TrainedCell:
-    [row] = lake.read("checkpoints", [key]).to_pylist()
-    losses = trainer.result(row["path"])["losses"]
-    if not is_scored:
-        return TrainedCell(row, losses=losses)
-    return TrainedCell(row, lake.read("scores", [key]), lake.read("class_scores", [key]), losses)
+def _made(lake: Lake, table: str, partitions: Iterable[str] = (WHOLE,)) -> dict[str, PartitionManifest]:
+    """The manifests of those of the partitions that are finished."""
+    found = {partition: lake.store(table, partition).manifest() for partition in partitions}
+    return {partition: made for partition, made in found.items() if made}
 
 
-def _facts(lake: Lake, sets: Sequence[str]) -> list[SetFacts]:
-    """Sizes of each set beside its subset's, its images that failed, and what share of matches its tail has."""
-    if not sets:
-        return []
-    entries, counts = lake.read("entries"), lake.read("entry_counts")
-    of_subset = {}
-    for t in lake.finished("subsets", THRESHOLDS):
-        after = count_subset(lake.stream("subsets", [t])(), entries.num_rows)
-        of_subset[t] = Distribution.build(entries, counts, after, thresholds_of(lake, t)).totals()
-    facts = []
-    for name in sets:
+def _result(trainer: Trainer, path: str) -> dict[str, Any] | None:
+    """What a training told; None where its folder was removed."""
+    try:
+        return trainer.result(path)
+    except FileNotFoundError:
+        return None
+
+
+def _cell(
+    lake: Lake,
+    row: Mapping[str, Any],
+    result: Mapping[str, Any],
+    training_set: PartitionManifest | None,
+    scores: PartitionManifest | None,
+) -> TrainedCell:
+    losses, outdated = result.get("losses", ()), None
+    if training_set and training_set.version != row["set_version"]:
+        outdated = "was trained on another version of its set: train it again"
+    elif scores and not scores.inputs["model"].endswith(row["sha256"]):
+        outdated = "has scores of other weights: score it again"
+    found = {table: lake.read(table, [scores.partition]) for table in ("scores", "class_scores") if scores}
+    return TrainedCell(row, found.get("scores"), found.get("class_scores"), losses, outdated)
+
+
+def _facts(lake: Lake, sets: Mapping[str, PartitionManifest]) -> Iterator[tuple[str, SetFacts]]:
+    """Sizes of each set as it was made, its images that failed, and what share of matches its tail has."""
+    failed = {ring: made.total("dropped") for ring, made in _made(lake, "images", THRESHOLDS).items()}
+    tails = _tails(lake, lake.finished("subsets", sorted({name.removeprefix("online-") for name in sets} - {"inf"})))
+    for name, made in sets.items():
         t = name.removeprefix("online-")
-        held = "inf" if name.startswith("online-") else t
-        made = lake.manifest("training_sets", name)
-        failed = sum((lake.manifest("images", ring).total("dropped") for ring in rings_up_to(held)), Counter[str]())
-        head = of_subset.get(t, {}) if t != "inf" else {}
-        tails = [None if share is None else 1.0 - share for share in (head.get("head_before"), head.get("head_after"))]
-        pairs = lake.manifest("subsets", held).rows
-        facts.append(SetFacts(pairs, made.total("seen")["pairs"], made.rows, failed, *tails))
-    return facts
+        rings = rings_up_to("inf" if name != t else t)
+        failures = sum((failed[ring] for ring in rings if ring in failed), Counter[str]())
+        pairs = made.total("seen")["pairs"]
+        in_subset = pairs + made.total("dropped").total()
+        yield name, SetFacts(in_subset, pairs, made.rows, failures, *tails.get(t, (None, None)))
 
 
-def _cost(lake: Lake, stage: str, partition: str) -> Cost:
-    shards = lake.manifest(stage, partition).shards
-    return Cost(stage, partition, sum(s.cpu_seconds for s in shards), sum(s.wall_seconds for s in shards))
+def _tails(lake: Lake, rungs: Collection[str]) -> dict[str, tuple[float | None, float | None]]:
+    """The share of all matches that the tail has in the pool and in D(t)."""
+    if not rungs:
+        return {}
+    entries, counts, tails = lake.read("entries"), lake.read("entry_counts"), {}
+    for t in rungs:
+        try:
+            after = count_subset(lake.stream("subsets", [t])(), entries.num_rows)
+            head = Distribution.build(entries, counts, after, thresholds_of(lake, t)).totals()
+        except ValueError:
+            continue  # it is of another pool than the counts are now: nothing is known of it
+        before, kept = (None if share is None else 1 - share for share in (head["head_before"], head["head_after"]))
+        tails[t] = before, kept
+    return tails
 
 
-def _training_cost(lake: Lake, trainer: Trainer, key: str) -> Cost:
-    [row] = lake.read("checkpoints", [key]).to_pylist()
-    result = trainer.result(row["path"])
-    return Cost("checkpoints", key, result["cpu_seconds"], result["wall_seconds"])
+def _costs(lake: Lake) -> Iterator[Cost]:
+    """What every partition of every table cost that shards tell of; trainings tell their own."""
+    for table, partition in lake.partitions():
+        made = lake.store(table, partition).manifest() if table != "checkpoints" else None
+        if made:
+            spent = [sum(getattr(shard, name) for shard in made.shards) for name in ("cpu_seconds", "wall_seconds")]
+            yield Cost(table, partition, *spent)

@@ -40,6 +40,8 @@ _TEXTS = pa.list_(
     )
 )
 
+_SCORES = pa.list_(pa.struct([("filter", pa.string()), ("score", pa.float64())]))
+
 PAIRS = _table(
     pair_id=(pa.uint64(), "xxh3_64 of the image's URL, a newline and the text: one URL with one text"),
     image_id=(pa.binary(12), "First 12 bytes of sha224 of the URL, MetaCLIP's uuid: one image, whatever its texts"),
@@ -49,6 +51,22 @@ PAIRS = _table(
     page_url=(pa.string(), "The page that shows the image"),
     warc=(pa.string(), "File name of the WARC that holds the page"),
     offset=(pa.uint64(), "Byte in that WARC where the page's record begins"),
+)
+NAME_COUNT_PARTS = _table(
+    bucket=(pa.uint32(), "Which of the buckets the name falls in, by its checksum"),
+    language=(pa.string(), "Language of what was counted"),
+    name=(pa.string(), "The name that was counted"),
+    num_occurrences=(pa.uint64(), "How often, in a part of its source; a shard may name it more than once"),
+)
+NAME_COUNTS = _table(
+    language=(pa.string(), "Language of what was counted"),
+    name=(pa.string(), "A word, two neighbouring words with one blank between, or a title"),
+    num_occurrences=(pa.uint64(), "How often it stands in the dump's running text, or how often it was viewed"),
+)
+WIKIPEDIA_PAGES = _table(
+    language=(pa.string(), "Language of the Wikipedia"),
+    title=(pa.string(), "Title of an article, or of a page that redirects among them"),
+    redirect=(pa.string(), "The title that it redirects to; null for an article"),
 )
 CANDIDATES = _table(
     entry=(pa.string(), "The word or phrase, as it would be searched for"),
@@ -61,7 +79,7 @@ ENTRIES = _table(
     entry=(pa.string(), "The word or phrase that texts are searched for"),
     language=(pa.string(), "Language of the texts that are searched for it"),
     source=(pa.string(), "The first source, in declared precedence, that names it"),
-    rank=(pa.uint32(), "Its place in that source, 0 the best"),
+    rank=(pa.uint32(), "Its place among that source's candidates of its language, 0 the best"),
     unmatchable=(pa.string(), "Why no text can ever contain it; null where one can"),
 )
 MATCHES = _table(
@@ -81,7 +99,7 @@ EXCLUSIONS = _table(
     snapshot=(pa.string(), "Snapshot of the pair that is left out"),
     shard=(pa.string(), "Its shard in that snapshot"),
     pair_id=(pa.uint64(), "The pair that is left out there"),
-    reason=(pa.string(), "duplicate: a lower place holds the same pair"),
+    reason=(pa.string(), "duplicate: a lower place holds the same pair; taken_down: listed among the takedowns"),
 )
 SNAPSHOT_COUNTS = _table(
     snapshot=(pa.string(), "The snapshot counted"),
@@ -135,6 +153,25 @@ IMAGES = _table(
     sha256=(pa.string(), "Of its bytes as they are stored"),
     reason=(pa.string(), "Why there is no image; null where there is one"),
 )
+IMAGE_SCORES = _table(
+    image_id=(pa.string(), "An image of the store, as 24 hexadecimal digits"),
+    sha256=(pa.string(), "Of its bytes as they are stored"),
+    phash=(pa.uint64(), "Perceptual hash: which of its 64 lowest frequencies are above their median"),
+    scores=(_SCORES, "What each filter's function gives it"),
+)
+SAMPLE_HASHES = _table(
+    task=(pa.string(), "Zero-shot task: the name of its folder"),
+    sample=(pa.uint32(), "Number of the test image in the task's order, from 0"),
+    phash=(pa.uint64(), "Its perceptual hash"),
+)
+IMAGE_VERDICTS = _table(
+    bucket=(pa.uint32(), "Which of the image store's buckets the image falls in, by its id"),
+    image_id=(pa.string(), "An image that a filter found something about"),
+    reason=(pa.string(), "filtered_<name>, benchmark (near a task's test image) or near_duplicate"),
+    measured=(pa.float64(), "The filter's score, or the bits in which the hashes differ"),
+    near=(pa.string(), "The image_id, or task/sample, that it is near; null for a score"),
+    left_out=(pa.bool_(), "Whether the training set goes without it, or this is only told"),
+)
 TRAINING_SETS = _table(
     tar=(pa.string(), "The image store's tar, relative to the store; rows of one tar stand together, in its order"),
     image_id=(pa.string(), "An image of that tar that is in the set"),
@@ -150,6 +187,8 @@ CHECKPOINTS = _table(
     budget=(pa.uint64(), "Pairs it was to see"),
     loss=(pa.float64(), "Contrastive loss at the last step that was logged"),
     sha256=(pa.string(), "Of the safetensors file"),
+    recipe=(pa.string(), "What it was trained by: every field of the recipe, as JSON"),
+    set_version=(pa.string(), "Version of the training set it was trained on"),
 )
 SCORES = _table(
     task=(pa.string(), "Zero-shot task: the name of its folder"),
@@ -163,6 +202,7 @@ SCORES = _table(
     model=(pa.string(), "The model's partition, or a baseline's name"),
     seed=(pa.int64(), "Its seed; null for a baseline"),
     pairs_seen=(pa.uint64(), "Pairs it saw; null for a baseline"),
+    task_version=(pa.string(), "Changes with the task's files"),
 )
 CLASS_SCORES = _table(
     task=(pa.string(), "Zero-shot task"),
@@ -172,6 +212,27 @@ CLASS_SCORES = _table(
     num_images=(pa.uint64(), "Its images"),
     acc1=(pa.float64(), "Share of them whose nearest name is it"),
     acc5=(pa.float64(), "Share of them that have it among the five nearest"),
+)
+COVERAGE_PARTS = _table(
+    kind=(pa.string(), "found, case or punctuation: how an entry is there; word: a word in no entry"),
+    language=(pa.string(), "Language of the texts, and of the entry"),
+    name=(pa.string(), "The entry or the word"),
+    num_pairs=(pa.uint64(), "Pairs of the shard that have it"),
+)
+COVERAGE = _table(
+    entry_id=(pa.uint32(), "The entry's position in ENTRIES"),
+    entry=(pa.string(), "The entry itself"),
+    language=(pa.string(), "The entry's language"),
+    source=(pa.string(), "The source that it was taken from"),
+    unmatchable=(pa.string(), "Why no text can ever contain it; null where one can"),
+    num_pairs=(pa.uint64(), "Pairs that match it in the shards that were read, a pair in two of them twice"),
+    why=(pa.string(), "Why none does: unmatchable, case, punctuation or rare; null where one does"),
+    num_near=(pa.uint64(), "Pairs that have it in another case, or else with every mark set apart, where none matches"),
+)
+UNCOVERED_WORDS = _table(
+    language=(pa.string(), "Language of the texts"),
+    word=(pa.string(), "A word of the texts that is in no entry of the language"),
+    num_pairs=(pa.uint64(), "Pairs that have it"),
 )
 
 

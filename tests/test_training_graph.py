@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import dagster as dg
 import pyarrow.parquet as pq
@@ -17,10 +18,16 @@ import pytest
 
 import demo
 import export
+from assets.jobs import Training, prepare_job
 from assets.partitions import THRESHOLDS, TRAINING_SETS, Cell
+from assets.sweeps import make_sweep
 from definitions import bind
+from metaclip_dagster.reporting import bar_above
+from metaclip_dagster.training.exporting import MODELS, WEIGHTS
 from resources.deployments import Deployment
+from resources.images import Images
 from resources.lake import Lake
+from resources.open_clip import Trainer
 from tests.mini import mini_deployment
 
 STEPS = 20
@@ -106,12 +113,12 @@ def test_a_second_run_fetches_and_trains_nothing(trained: Graph) -> None:
     assert {path.stat().st_mtime_ns == before[path] for path in checkpoints} == {True}
 
 
-def test_an_inserted_rung_and_a_refresh_fetch_nothing_that_the_store_holds(trained: Graph, tmp_path: Path) -> None:
+def test_a_ring_that_is_asked_for_anew_fetches_nothing_that_the_store_holds(trained: Graph, tmp_path: Path) -> None:
     shutil.copytree(trained.where.lake, tmp_path / "lake")
     (tmp_path / "images").symlink_to(trained.where.images)
     with dg.DagsterInstance.ephemeral() as instance:
         again = Graph(replace(trained.where, home=tmp_path), instance)
-        shutil.rmtree(tmp_path / "lake" / "images" / "inf")  # as if this rung had never been there
+        shutil.rmtree(tmp_path / "lake" / "images" / "inf")
         again.make(["images"], "inf")
         tally = again.lake.manifest("images", "inf").total("seen")
     assert (tally["fetched"], tally["held"]) == (0, tally["images"])
@@ -172,8 +179,67 @@ def test_a_ring_that_was_not_fetched_is_named(trained: Graph, tmp_path: Path) ->
 
 def test_a_store_is_not_read_with_another_number_of_buckets(trained: Graph) -> None:
     again = Graph(replace(trained.where, image_buckets=5), trained.instance)
-    with pytest.raises(dg.Failure, match="has 4 buckets, not 5"):
-        again.make(["images"], "20")
+    for name in ("images", "training_sets"):
+        with pytest.raises(dg.Failure, match="has 4 buckets, not 5"):
+            again.make([name], "20")
+
+
+FORCE = {"resources": {"compute": {"config": {"force": True, "max_failed_fraction": 0.5}}}}
+
+
+def test_a_lost_tar_fails_its_bucket_by_name_and_is_fetched_anew(trained: Graph, tmp_path: Path) -> None:
+    shutil.copytree(trained.where.lake, tmp_path / "lake")
+    shutil.copytree(trained.where.images, tmp_path / "images")
+    tar = sorted((tmp_path / "images").glob("*/*.tar"))[-1]
+    tar.write_bytes(tar.read_bytes()[:-512])
+    with dg.DagsterInstance.ephemeral() as instance:
+        again = Graph(replace(trained.where, home=tmp_path, max_failed_fraction=0.5), instance)
+        again.make(["images"], "20", **FORCE)
+        assert "not as long as its index says" in again.lake.manifest("images", "20").failed[tar.parent.name]
+        with pytest.raises(dg.Failure, match=rf"images of t = 20 lack buckets.*: {tar.parent.name} \(1 in all\)"):
+            again.make(["training_sets"], "100")
+        for path in (tar, tar.with_suffix(".parquet")):  # the way out that the error names
+            path.unlink()
+        for t in THRESHOLDS:
+            again.make(["images"], t, **FORCE)
+        for key in TRAINING_SETS:
+            again.make(["training_sets"], key)
+            assert ids(again.lake, key) == ids(trained.lake, key)
+            tars = set(again.lake.read("training_sets", [key])["tar"].to_pylist())
+            assert all((tmp_path / "images" / name).exists() for name in tars)
+
+
+def test_pairs_that_are_lost_on_the_way_from_the_subset_are_missed(trained: Graph, tmp_path: Path) -> None:
+    shutil.copytree(trained.where.lake, tmp_path / "lake")
+    (tmp_path / "images").symlink_to(trained.where.images)
+    damaged = max((tmp_path / "lake" / "subsets" / "20" / "data").iterdir(), key=lambda path: path.stat().st_size)
+    damaged.write_bytes(b"no Parquet")
+    by_one = {"ops": {"training_sets": {"config": {"group_size": 1}}}}
+    with dg.DagsterInstance.ephemeral() as instance:
+        again = Graph(replace(trained.where, home=tmp_path, max_failed_fraction=0.5), instance)
+        with pytest.raises(dg.DagsterError, match="every_pair_accounted_for"):
+            again.make(["training_sets"], "20", **by_one)
+
+
+def test_online_balancing_is_refused_once_the_counts_are_not_those_of_the_set(trained: Graph, tmp_path: Path) -> None:
+    shutil.copytree(trained.where.lake, tmp_path / "lake")
+    (tmp_path / "images").symlink_to(trained.where.images)
+    with dg.DagsterInstance.ephemeral() as instance:
+        again = Graph(replace(trained.where, home=tmp_path), instance)
+        again.instance.add_dynamic_partitions("snapshot", ["SAMPLE-2026-01"])  # the other one was taken out
+        for name in ("exclusions", "entry_counts"):
+            again.make([name])
+        with pytest.raises(
+            dg.Failure, match="online-20 was made with other entries or entry_counts than there are now"
+        ):
+            again.make(["checkpoints"], "tiny|online-20", **TRAINING)
+
+
+def test_another_precision_trains_in_a_folder_of_its_own(trained: Graph) -> None:
+    trainers = [Trainer(root="/", precision=precision) for precision in ("", "fp32", "bf16")]
+    images = Images.model_construct(root="/images")
+    folders = [prepare_job(trained.lake, trainer, images, CELLS[0], Training())[0] for trainer in trainers]
+    assert folders[0] == folders[1] != folders[2]
 
 
 def test_a_set_too_small_for_a_batch_fails_before_anything_is_trained(trained: Graph) -> None:
@@ -196,3 +262,130 @@ def test_exports_hold_the_subset_and_the_set_as_other_tools_read_them(trained: G
     assert sum(sizes.values()) == len(ids(trained.lake, "20"))
     with pytest.raises(FileExistsError, match="is there already"):
         export.export_subset(trained.where, "20", tmp_path / "subset")
+
+
+def copied(trained: Graph, home: Path) -> Lake:
+    """A lake of one's own to damage; trainings and images are the graph's."""
+    shutil.copytree(trained.where.lake, home / "lake")
+    for folder in (trained.where.checkpoints, trained.where.images):
+        (home / folder.name).symlink_to(folder)
+    return Lake(root=str(home / "lake"))
+
+
+def folder_of(lake: Lake, table: str, partition: str) -> Path:
+    return Path(lake.root, table, quote(partition, safe=""))
+
+
+def rewrite(lake: Lake, table: str, partition: str, **changes: Any) -> None:
+    """Change fields of a partition's manifest, as a run with other inputs would."""
+    path = folder_of(lake, table, partition) / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(manifest | changes), encoding="utf-8")
+
+
+def report(lake: Lake, home: Path) -> dict[str, Any]:
+    return make_sweep(lake, Trainer(root=str(home / "checkpoints")), snapshots=[], baselines=[], notes={})
+
+
+def why_not(sweep: dict[str, Any]) -> dict[str, str | None]:
+    return {cell["training_set"]: cell["not_compared"] for cell in sweep["cells"]}
+
+
+def test_the_report_counts_every_manifest_once_and_tells_baselines_tails_failures_and_notes(
+    trained: Graph, tmp_path: Path
+) -> None:
+    import open_clip
+
+    lake = copied(trained, tmp_path)
+    open_clip.add_model_config(MODELS)  # a baseline's architecture is one that open_clip knows
+    [row] = lake.read("checkpoints", [CELLS[0].key]).to_pylist()
+    weights = shutil.copy(trained.where.checkpoints / row["path"] / WEIGHTS, tmp_path / "w.safetensors")
+    keys = [f"{row['architecture']}:{weights}", "ViT-B-32-quickgelu:metaclip_400m"]
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("baseline", keys)
+        instance.add_dynamic_partitions("snapshot", sorted(path.name for path in Path(lake.root, "pairs").iterdir()))
+        again = Graph(replace(trained.where, home=tmp_path), instance)
+        [check] = again.make(["baselines"], keys[0]).get_asset_check_evaluations()
+        again.make(["sweep"])
+    told = json.loads((again.where.reports / "sweep.json").read_text(encoding="utf-8"))
+
+    spent = Counter[str]()
+    for path in Path(lake.root).glob("*/*/manifest.json"):
+        shards = json.loads(path.read_text(encoding="utf-8"))["shards"]
+        spent[path.parts[-3]] += sum(shard["cpu_seconds"] for shard in shards)
+    trainings = [Trainer(root=str(again.where.checkpoints)).result(row["path"]) for row in
+                 (lake.read("checkpoints", [cell.key]).to_pylist()[0] for cell in CELLS)]  # fmt: skip
+    spent["checkpoints"] = sum(training["cpu_seconds"] for training in trainings)
+    assert {stage["stage"]: stage["cpu_seconds"] for stage in told["costs"]} == pytest.approx(dict(spent))
+
+    [baseline] = told["baselines"]
+    own = [score for score in lake.read("scores", [CELLS[0].key]).to_pylist() if score["metric"] == "main"]
+    [main] = [score for score in baseline["scores"] if score["metric"] == "main"]
+    assert (baseline["model"], main["mean"]) == (keys[0], own[0]["score"])  # they are that cell's weights
+    assert check.passed == (main["mean"] > bar_above(main["chance"]))
+    assert f"baseline {keys[1]}" in told["missing"]
+
+    facts = {row["training_set"]: row for row in told["sets"]}
+    counts = lake.read("entry_counts")["entry_count"].to_numpy()
+    kept = lake.read("subsets", ["20"])["entry_ids"].combine_chunks().flatten().to_numpy()
+    assert facts["20"]["tail_before"] == pytest.approx(counts[counts <= 20].sum() / counts.sum())
+    assert facts["20"]["tail_after"] == pytest.approx((counts[kept] <= 20).mean())
+    assert facts["online-20"]["tail_after"] == facts["20"]["tail_after"]
+    assert facts["inf"]["tail_before"] is None
+    for name, rings in (("20", ["20"]), ("online-20", THRESHOLDS)):
+        reasons = Counter(reason for reason in lake.read("images", rings)["reason"].to_pylist() if reason)
+        assert facts[name]["failed"] == reasons
+    assert told["provenance"]["training_sets 20"] == lake.manifest("training_sets", "20").version
+    assert told["provenance"]["entries"] == lake.manifest("entries").version
+    assert told["tasks"][0]["note"].startswith("Twemoji's drawings of 122 names")
+
+
+def test_the_report_tells_what_is_left_when_a_ring_or_a_training_is_gone(trained: Graph, tmp_path: Path) -> None:
+    lake = copied(trained, tmp_path)
+    whole = report(lake, tmp_path)
+    shutil.rmtree(folder_of(lake, "images", "100"))  # as after a rung was inserted, whose ring nobody asked for yet
+    (tmp_path / "checkpoints").unlink()
+    left = report(lake, tmp_path)
+    assert [row["pairs"] for row in left["sets"]] == [row["pairs"] for row in whole["sets"]]
+    assert {stage["stage"] for stage in whole["costs"]} - {stage["stage"] for stage in left["costs"]} == {"checkpoints"}
+    assert {bool(cell["losses"]) for cell in whole["cells"]} == {True}
+    assert {bool(cell["losses"]) for cell in left["cells"]} == {False}
+    assert left["recipes"] == whole["recipes"]
+
+
+def test_a_subset_of_another_pool_costs_its_tail_and_nothing_else(trained: Graph, tmp_path: Path) -> None:
+    lake = copied(trained, tmp_path)
+    whole = {row["training_set"]: row for row in report(lake, tmp_path)["sets"]}
+    shutil.rmtree(folder_of(lake, "subsets", "20"))
+    shutil.copytree(folder_of(lake, "subsets", "inf"), folder_of(lake, "subsets", "20"))
+    manifest = json.loads((folder_of(lake, "subsets", "20") / "manifest.json").read_text(encoding="utf-8"))
+    rewrite(lake, "subsets", "20", shards=2 * manifest["shards"])  # more pairs than the pool has now
+    left = {row["training_set"]: row for row in report(lake, tmp_path)["sets"]}
+    assert left["100"] == whole["100"]
+    assert left["20"] == whole["20"] | {"tail_before": None, "tail_after": None}
+
+
+def test_scores_of_other_weights_and_cells_of_another_set_are_named_and_not_compared(
+    trained: Graph, tmp_path: Path
+) -> None:
+    lake = copied(trained, tmp_path)
+    assert set(why_not(report(lake, tmp_path)).values()) == {None}
+    inputs = dict(lake.manifest("scores", CELLS[0].key).inputs)
+    rewrite(lake, "scores", CELLS[0].key, inputs=inputs | {"model": f"local-dir:x {'0' * 64}"})
+    rewrite(lake, "training_sets", CELLS[1].training_set, version="made again of another pool")
+    shutil.rmtree(folder_of(lake, "class_scores", CELLS[2].key))
+    assert why_not(report(lake, tmp_path)) == {
+        "20": "has scores of other weights: score it again",
+        "inf": "was trained on another version of its set: train it again",
+        "online-20": "is trained but not scored",
+    }
+
+
+def test_where_scores_are_finished_those_of_classes_are_too(trained: Graph, tmp_path: Path) -> None:
+    lake, key = copied(trained, tmp_path), CELLS[0].key
+    shutil.rmtree(folder_of(lake, "scores", key))
+    shutil.rmtree(Path(lake.root, "class_scores"))
+    Path(lake.root, "class_scores").touch()  # nothing can be written below it
+    with dg.DagsterInstance.ephemeral() as instance, pytest.raises(NotADirectoryError, match="class_scores"):
+        Graph(replace(trained.where, home=tmp_path), instance).make(["scores"], key)
+    assert lake.finished("scores", [key]) == []

@@ -55,13 +55,13 @@ def note(axes: Any, text: str, place: tuple[float, float], *, up: bool, left: bo
 def compact_labels(*sides: Any) -> None:
     """Write an axis' numbers as 20k and 1.6B."""
     for side in sides:
-        side.set_major_formatter(lambda value, _: compact(value))
+        side.set_major_formatter(lambda value, _: three_digits(value))
 
 
-def compact(number: float) -> str:
-    """A number in three digits.
+def three_digits(number: float) -> str:
+    """A number as an axis has room for it.
 
-    >>> compact(1_600_000_000), compact(20_000), compact(0.5)
+    >>> three_digits(1_600_000_000), three_digits(20_000), three_digits(0.5)
     ('1.6B', '20k', '0.5')
     """
     for unit, size in (("B", 1e9), ("M", 1e6), ("k", 1e3)):

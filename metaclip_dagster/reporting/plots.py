@@ -10,12 +10,12 @@ from metaclip_dagster.reporting.canvas import (
     BEFORE,
     DASHED,
     MARK,
-    compact,
     compact_labels,
     draw,
     new_axes,
     note,
     short,
+    three_digits,
     to_png,
 )
 
@@ -81,13 +81,15 @@ def plot_sizes(t_values: Sequence[float], sizes: Sequence[int], rungs: Mapping[s
     draw(axes, [t for t, _ in drawn], [num for _, num in drawn], color=BEFORE)
     for text in sorted(set(rungs) - set(finite)):
         axes.axhline(rungs[text], color=MARK, **DASHED)
-        note(axes, f"t = inf, the pool: {compact(rungs[text])} pairs", (low / 1.5, rungs[text]), up=True, left=False)
+        note(
+            axes, f"t = inf, the pool: {three_digits(rungs[text])} pairs", (low / 1.5, rungs[text]), up=True, left=False
+        )
     points = [float(text) for text in finite]
     axes.plot(points, [*finite.values()], "o", color=AFTER, markersize=9, markeredgecolor="white")
     for text, num in finite.items():
         # Above and left of a point no rising curve can be, unless the axis ends there.
         near_edge = np.log(float(text) / low) < 0.15 * np.log(high / low)
-        note(axes, f"t = {short(text)}\n{compact(num)} pairs", (float(text), num), up=True, left=not near_edge)
+        note(axes, f"t = {short(text)}\n{three_digits(num)} pairs", (float(text), num), up=True, left=not near_edge)
     return to_png(figure)
 
 

@@ -1,14 +1,13 @@
-"""The cells of a sweep: which of one recipe may be compared, and their mean and spread over seeds."""
+"""The cells of a sweep, and by recipe their mean and spread over seeds."""
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from metaclip_dagster.reporting.sweep_scores import Part, Scores, add_means, by_key, finite, over_seeds
+from metaclip_dagster.reporting.sweep_scores import Part, Scores, by_key, finite, over_seeds, with_mean
 
 MAX_LOSSES = 400
 
@@ -18,13 +17,15 @@ class TrainedCell:
     """One model trained on one training set, scored or not yet.
 
     `checkpoint` is its row of CHECKPOINTS, `scores` and `class_scores` are tables of SCORES and CLASS_SCORES, `losses`
-    are (pairs seen, loss) in the order of training.
+    are (pairs seen, loss) in the order of training. `outdated` says, where it is so, that its weights are not those of
+    the training set or of the scores that are there now.
     """
 
     checkpoint: Mapping[str, Any]
     scores: pa.Table | None = None
     class_scores: pa.Table | None = None
     losses: Sequence[Sequence[float]] = ()
+    outdated: str | None = None
 
     @property
     def training_set(self) -> str:
@@ -50,6 +51,11 @@ class TrainedCell:
     def recipe(self) -> str:
         """The model without -s<seed>: what its seeds have in common."""
         return self.model.removesuffix(f"-s{self.seed}")
+
+    @property
+    def trained_by(self) -> str:
+        """Every field of its recipe, as JSON."""
+        return str(self.checkpoint["recipe"])
 
     def rows(self) -> list[Part]:
         """Its scores; raises ValueError if they are of another cell."""
@@ -88,69 +94,22 @@ def set_t(training_set: str) -> float | None:
     return t if t > 0 else None
 
 
-def describe_recipes(cells: Sequence[TrainedCell]) -> tuple[list[Part], list[Part]]:
-    """The recipes, those with most compared cells first, and every cell with why it is compared with none, if so.
-
-    Raises ValueError where two cells claim the same training set, recipe and seed.
-    """
-    claims = Counter((cell.training_set, cell.recipe, cell.seed) for cell in cells)
-    for (training_set, recipe, seed), num in claims.items():
-        if num > 1:
-            raise ValueError(f"{num} cells of {recipe} on {training_set} have seed {seed}; give each its own seed")
-    ordered = sorted(cells, key=lambda cell: (cell.recipe, *set_order(cell.training_set), cell.seed))
-    budgets = {recipe: _shared_budget(of) for recipe, of in _by_recipe(ordered).items()}
-    told = [(cell, _why_not(cell, budgets[cell.recipe])) for cell in ordered]
-    compared = _by_recipe(cell for cell, why in told if why is None)
-    recipes = [_recipe(name, budgets[name], of) for name, of in compared.items()]
-    recipes.sort(key=lambda recipe: (-sum(len(row["seeds"]) for row in recipe["sets"]), recipe["recipe"]))
-    return recipes, [_describe_cell(cell, why) for cell, why in told]
-
-
-def _by_recipe(cells: Iterable[TrainedCell]) -> dict[str, list[TrainedCell]]:
+def by_recipe(cells: Iterable[TrainedCell]) -> dict[str, list[TrainedCell]]:
+    """The cells of each recipe, in their order."""
     groups: dict[str, list[TrainedCell]] = {}
     for cell in cells:
         groups.setdefault(cell.recipe, []).append(cell)
     return groups
 
 
-def _shared_budget(cells: Sequence[TrainedCell]) -> int:
-    """The pairs seen that most training sets share; of ties, what most cells have, then the larger."""
-    scored = [cell for cell in cells if _scored_pairs(cell) == {cell.pairs_seen}] or cells
-    sets = Counter(seen for seen, _ in {(cell.pairs_seen, cell.training_set) for cell in scored})
-    each = Counter(cell.pairs_seen for cell in scored)
-    return max(each, key=lambda seen: (sets[seen], each[seen], seen))
+def describe_recipes(cells: Iterable[TrainedCell], mean_over: Sequence[str]) -> list[Part]:
+    """The recipes of cells that may be compared, those with most cells first; `mean_over` are the mean's tasks."""
+    recipes = [_recipe(name, of, mean_over) for name, of in by_recipe(cells).items()]
+    return sorted(recipes, key=lambda recipe: (-sum(len(row["seeds"]) for row in recipe["sets"]), recipe["recipe"]))
 
 
-def _why_not(cell: TrainedCell, budget: int) -> str | None:
-    seen = _scored_pairs(cell)
-    if not seen:
-        return "is trained but not scored"
-    if seen != {cell.pairs_seen}:
-        return "has scores of other weights: score it again"
-    return None if cell.pairs_seen == budget else f"saw {cell.pairs_seen:,} pairs, not {budget:,}"
-
-
-def _scored_pairs(cell: TrainedCell) -> set[int]:
-    return {row["pairs_seen"] for row in cell.rows()}
-
-
-def _recipe(name: str, pairs_seen: int, cells: Sequence[TrainedCell]) -> Part:
-    scores = add_means([by_key(cell.rows()) for cell in cells])
-    sets: dict[str, dict[int, Scores]] = {}
-    for cell, own in zip(cells, scores, strict=True):
-        sets.setdefault(cell.training_set, {})[cell.seed] = own
-    return {
-        "recipe": name,
-        "architectures": sorted({str(cell.checkpoint["architecture"]) for cell in cells}),
-        "pairs_seen": pairs_seen,
-        "sets": [
-            {"training_set": key, "seeds": sorted(own), "scores": over_seeds(own)}
-            for key, own in sorted(sets.items(), key=lambda item: set_order(item[0]))
-        ],
-    }
-
-
-def _describe_cell(cell: TrainedCell, why: str | None) -> Part:
+def describe_cell(cell: TrainedCell, why: str | None) -> Part:
+    """One cell, with at most 400 points of its losses."""
     step = max(1, math.ceil(len(cell.losses) / MAX_LOSSES))
     kept = [(int(seen), finite(loss)) for seen, loss in cell.losses]
     thinned = kept[::step] + ([kept[-1]] if (len(kept) - 1) % step and kept else [])
@@ -164,4 +123,19 @@ def _describe_cell(cell: TrainedCell, why: str | None) -> Part:
         "loss": finite(cell.checkpoint["loss"]),
         "not_compared": why,
         "losses": [[seen, loss] for seen, loss in thinned],
+    }
+
+
+def _recipe(name: str, cells: Sequence[TrainedCell], mean_over: Sequence[str]) -> Part:
+    sets: dict[str, dict[int, Scores]] = {}
+    for cell in cells:
+        sets.setdefault(cell.training_set, {})[cell.seed] = with_mean(by_key(cell.rows()), mean_over)
+    return {
+        "recipe": name,
+        "architectures": sorted({str(cell.checkpoint["architecture"]) for cell in cells}),
+        "pairs_seen": cells[0].pairs_seen,
+        "sets": [
+            {"training_set": key, "seeds": sorted(own), "scores": over_seeds(own)}
+            for key, own in sorted(sets.items(), key=lambda item: set_order(item[0]))
+        ],
     }

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from metaclip_dagster.reporting.sweep_cells import TrainedCell, set_order
-from metaclip_dagster.reporting.sweep_scores import Part, score_of
+from metaclip_dagster.reporting.sweep_scores import Part, at_seeds, by_seed, finite, score_of
+
+Score = Mapping[str, Any]  # as `over_seeds` gives it
 
 CONTROL = "inf"
-TIMES_CHANCE = 3
 NUM_CLASSES = 10
 _FINITE, _ONLINE = 0, 2  # of set_order
 
@@ -17,20 +18,23 @@ _FINITE, _ONLINE = 0, 2  # of set_order
 def compare(recipe: Mapping[str, Any], task: Mapping[str, Any]) -> Part:
     """The best finite t and the best online set beside the unbalanced control, on one task and recipe.
 
-    Each of `best`, `online` and `control` is null, or {training_set, mean, spread, seeds}. Without a finite t the best
-    online set is `best`. `differences` are best less control at every seed that both have, as shares.
+    Each of `best`, `online` and `control` is null, or {training_set, mean, spread, seeds} over the seeds that it shares
+    with its other side, or over its own where they share none. Without a finite t the best online set is `best`.
+    `differences` are best less control at every seed that both have, as shares.
     """
-    means = {
+    scores = {
         row["training_set"]: score
         for row in recipe["sets"]
         if (score := score_of(row["scores"], task["task"], "all", task["metric"]))
     }
-    best, online = (_best(means, kind) for kind in (_FINITE, _ONLINE))
+    control = scores.get(CONTROL)
+    names = [_leader(scores, kind) for kind in (_FINITE, _ONLINE)]
+    best, online = (_side(name, scores[name], control) if name else None for name in names)
     if best is None:
         best, online = online, None
-    control = _side(CONTROL, means[CONTROL]) if CONTROL in means else None
-    chance = next((score["chance"] for score in means.values() if score["chance"] is not None), None)
-    of_best, of_control = (_by_seed(means[side["training_set"]]) if side else {} for side in (best, control))
+    of_best = scores[best["training_set"]] if best else None
+    beside = _side(CONTROL, control, of_best) if control else None
+    chance = next((score["chance"] for score in scores.values() if score["chance"] is not None), None)
     return {
         "recipe": recipe["recipe"],
         "pairs_seen": recipe["pairs_seen"],
@@ -39,25 +43,39 @@ def compare(recipe: Mapping[str, Any], task: Mapping[str, Any]) -> Part:
         "chance": chance,
         "best": best,
         "online": online,
-        "control": control,
-        "num_finite": sum(set_order(key)[0] == _FINITE for key in means),
-        "won": best["mean"] > control["mean"] if best and control else None,
-        "near_chance": chance is not None and all(s["mean"] < TIMES_CHANCE * chance for s in means.values()),
-        "differences": {str(seed): of_best[seed] - of_control[seed] for seed in of_best if seed in of_control},
+        "control": beside,
+        "num_finite": sum(set_order(key)[0] == _FINITE for key in scores),
+        "won": best["mean"] > beside["mean"] if best and beside else None,
+        "near_chance": chance is not None and all(score["mean"] <= bar_above(chance) for score in scores.values()),
+        "differences": {str(seed): lead for seed, lead in _leads(of_best, control).items()},
     }
 
 
-def compare_classes(
-    cells: Iterable[TrainedCell], found: Mapping[str, Any], compared: set[tuple[str, str]]
-) -> Part | None:
-    """The classes of the comparison's task that the best t helped and hurt most, by the mean of acc1 over seeds.
+def bar_above(chance: float) -> float:
+    """What a score must be above to be no guess: three times chance, or halfway from chance to 1 if that is less.
 
-    `compared` are the (training set, model) that may be compared. Ties go by acc5, then to the lower class_id. None
-    where either side has no CLASS_SCORES.
+    >>> bar_above(0.01), bar_above(0.5)
+    (0.03, 0.75)
+    """
+    return min(3 * chance, (1 + chance) / 2)
+
+
+def score_at(recipe: Mapping[str, Any], side: Mapping[str, Any], task: str, part: str, metric: str) -> Part | None:
+    """Another score of a comparison's side, over the same seeds; None where there is none."""
+    own = next(row for row in recipe["sets"] if row["training_set"] == side["training_set"])
+    score = score_of(own["scores"], task, part, metric)
+    return at_seeds(score, side["seeds"]) if score else None
+
+
+def compare_classes(cells: Iterable[TrainedCell], found: Mapping[str, Any]) -> Part | None:
+    """The classes of the comparison's task that the best t helped and hurt most, by the mean of acc1 over its seeds.
+
+    `cells` are those that may be compared. Ties go by acc5, then to the lower class_id; classes without an image are
+    left out. None where either side has no CLASS_SCORES.
     """
     if not found["best"] or not found["control"]:
         return None
-    sides = [_classes(cells, found, found[side]["training_set"], compared) for side in ("best", "control")]
+    sides = [_classes(cells, found, found[side]) for side in ("best", "control")]
     shared = sorted(set(sides[0]) & set(sides[1]))
     if not shared:
         return None
@@ -73,7 +91,6 @@ def compare_classes(
                 "difference_top5": float(best[1] - control[1]),
             }
         )
-    rows = [row for row in rows if np.isfinite([row["difference"], row["difference_top5"]]).all()]
     ranked = sorted(rows, key=lambda row: (row["difference"], row["difference_top5"], -row["class_id"]), reverse=True)
     better, worse = ([row for row in ranked if sign * row["difference"] > 0] for sign in (1, -1))
     worse = sorted(worse, key=lambda row: (row["difference"], row["difference_top5"], row["class_id"]))
@@ -89,29 +106,40 @@ def compare_classes(
     }
 
 
-def _best(means: Mapping[str, Mapping[str, Any]], kind: int) -> Part | None:
-    own = sorted((key for key in means if set_order(key)[0] == kind), key=set_order)
-    best = max(own, key=lambda key: means[key]["mean"], default=None)
-    return None if best is None else _side(best, means[best])
+def _leader(scores: Mapping[str, Score], kind: int) -> str | None:
+    """The set of that kind that is furthest ahead of the control."""
+    control = scores.get(CONTROL)
+
+    def lead(name: str) -> float:
+        leads = _leads(scores[name], control)
+        return float(
+            np.mean([*leads.values()]) if leads else scores[name]["mean"] - (control["mean"] if control else 0)
+        )
+
+    return max(sorted((name for name in scores if set_order(name)[0] == kind), key=set_order), key=lead, default=None)
 
 
-def _side(training_set: str, score: Mapping[str, Any]) -> Part:
-    return {"training_set": training_set, **{name: score[name] for name in ("mean", "spread", "seeds")}}
+def _leads(score: Score | None, control: Score | None) -> dict[int, float]:
+    """How far a score is ahead of the control at each seed that both have."""
+    if score is None or control is None:
+        return {}
+    ours, theirs = by_seed(score), by_seed(control)
+    return {seed: ours[seed] - theirs[seed] for seed in ours if seed in theirs}
 
 
-def _by_seed(score: Mapping[str, Any]) -> dict[int, float]:
-    return dict(zip(score["seeds"], score["values"], strict=True))
+def _side(training_set: str, score: Score, other: Score | None) -> Part:
+    told = at_seeds(score, [*_leads(score, other)]) or score
+    return {"training_set": training_set, **{name: told[name] for name in ("mean", "spread", "seeds")}}
 
 
 def _classes(
-    cells: Iterable[TrainedCell], found: Mapping[str, Any], training_set: str, compared: set[tuple[str, str]]
+    cells: Iterable[TrainedCell], found: Mapping[str, Any], side: Mapping[str, Any]
 ) -> dict[tuple[int, str], list[Part]]:
-    mine = [cell for cell in cells if (cell.recipe, cell.training_set) == (found["recipe"], training_set)]
+    of_side = found["recipe"], side["training_set"]
+    mine = [cell for cell in cells if (cell.recipe, cell.training_set) == of_side and cell.seed in side["seeds"]]
     classes: dict[tuple[int, str], list[Part]] = {}
     for cell in sorted(mine, key=lambda cell: cell.seed):
-        if cell.class_scores is None or (cell.training_set, cell.model) not in compared:
-            continue
-        for row in cell.class_scores.to_pylist():
-            if row["task"] == found["task"]:
+        for row in cell.class_scores.to_pylist() if cell.class_scores is not None else []:
+            if row["task"] == found["task"] and finite(row["acc1"]) is not None and finite(row["acc5"]) is not None:
                 classes.setdefault((row["class_id"], row["class_name"]), []).append(row)
     return classes

@@ -5,8 +5,8 @@ from typing import Any
 
 from metaclip_dagster.reporting.markup import number, percent, visible
 from metaclip_dagster.reporting.sweep_cells import set_t
-from metaclip_dagster.reporting.sweep_comparisons import CONTROL, TIMES_CHANCE
-from metaclip_dagster.reporting.sweep_scores import MEAN_TASK, METRICS, score_of
+from metaclip_dagster.reporting.sweep_comparisons import CONTROL, bar_above, score_at
+from metaclip_dagster.reporting.sweep_scores import MEAN_TASK, tasks_beside, words
 
 Found = Mapping[str, Any]  # parts of a sweep, whose shape `describe_sweep` fixes
 
@@ -20,13 +20,13 @@ def findings(sweep: Found) -> list[str]:
         name = f"{visible(recipe['recipe'])}, at" if len(sweep["recipes"]) > 1 else "At"
         told += _of_recipe(f"{name} {number(recipe['pairs_seen'])} seen pairs", recipe, found)
         if found["best"] and found["control"]:
-            told += _other_tasks(recipe, found, sweep["tasks"])
+            told += _other_tasks(recipe, found, tasks_beside(sweep, found["task"]))
     if not told:
         told = ["No cell has been scored yet, so nothing is known of what balancing does."]
     if sweep["missing"]:
-        num = len(sweep["missing"])
-        told.append(f"{number(num)} {'cell is' if num == 1 else 'cells are'} missing: {_listed(sweep['missing'])}.")
+        told.append(f"Not there yet ({number(len(sweep['missing']))}): {_listed(sweep['missing'])}.")
     aside = [f"{c['model']} on {c['training_set']} {c['not_compared']}" for c in sweep["cells"] if c["not_compared"]]
+    aside += [f"baseline {b['model']} {b['not_compared']}" for b in sweep["baselines"] if b["not_compared"]]
     return [*told, f"Kept out of every comparison: {_listed(aside, '; ')}."] if aside else told
 
 
@@ -45,7 +45,7 @@ def label(training_set: str) -> str:
 
 
 def _of_recipe(at: str, recipe: Found, found: Found) -> list[str]:
-    what = f"{METRICS[found['metric']]} on {visible(found['task'])}"
+    what = f"{words(found['metric'])} on {visible(found['task'])}"
     chance = f"(chance {percent(found['chance'])})"
     best, control, online = (found[side] for side in ("best", "control", "online"))
     if not control or not best:
@@ -60,7 +60,7 @@ def _of_recipe(at: str, recipe: Found, found: Found) -> list[str]:
         of_several = f", the best of {found['num_finite']}," if found["num_finite"] > 1 else ""
         name = f"balancing did not win: {name}{of_several}"
     scores = f"{percent(best['mean'])} {what} against {percent(control['mean'])} unbalanced {chance}"
-    told = [f"{at}, {name} scores {scores}{_parts(recipe, found)}.", _certainty(found)]
+    told = [f"{at}, {name} scores {scores}{_parts(recipe, found)}.", _certainty(recipe, found)]
     if online:
         t = label(online["training_set"]).removeprefix("online, ")
         told.append(f"Online balancing at {t} scores {percent(online['mean'])}{_online_parts(recipe, found)}.")
@@ -82,11 +82,16 @@ def _online_parts(recipe: Found, found: Found) -> str:
     return f" ({', '.join(told)})" if told else ""
 
 
-def _certainty(found: Found) -> str:
+def _certainty(recipe: Found, found: Found) -> str:
     best, control, differences = found["best"], found["control"], [*found["differences"].values()]
     nums, spreads = ([side[what] for side in (best, control)] for what in ("seeds", "spread"))
     nums = [len(seeds) for seeds in nums]
+    own = {row["training_set"]: len(row["seeds"]) for row in recipe["sets"]}
     told = []
+    if not differences:
+        told.append("The two have no seed in common.")
+    elif nums != [own[side["training_set"]] for side in (best, control)]:
+        told.append("Only seeds that both have are compared.")
     if max(nums) == 1:
         told.append("That is one seed each: no spread is known, and a small difference may be chance.")
     else:
@@ -102,33 +107,26 @@ def _certainty(found: Found) -> str:
     if found["num_finite"] > 1:
         told.append(f"It is the best of {found['num_finite']} values of t, picked by this very score.")
     if found["near_chance"]:
-        told.append(f"No score reaches {TIMES_CHANCE} times chance, so their order means little.")
+        bar = percent(bar_above(found["chance"]))
+        told.append(f"No score is above {bar}, near enough to chance that their order means little.")
     return " ".join(told)
 
 
-def _other_tasks(recipe: Found, found: Found, tasks: Sequence[Found]) -> list[str]:
-    others = [task for task in tasks if task["task"] != found["task"]]
-    if len(others) > 1:
-        others = [{"task": MEAN_TASK, "metric": "main"}]
+def _other_tasks(recipe: Found, found: Found, others: Sequence[tuple[str, str]]) -> list[str]:
     told = []
-    for other in others:
-        ours, control = (_score(recipe, {**found, **other}, side, "all") for side in ("best", "control"))
+    for task, metric in others:
+        ours, control = (score_at(recipe, found[side], task, "all", metric) for side in ("best", "control"))
         if ours and control:
             scores = f"{percent(ours['mean'])} against {percent(control['mean'])} unbalanced"
             chance = f"(chance {percent(ours['chance'])})"
-            name = "In the mean of tasks" if other["task"] == MEAN_TASK else f"On {visible(other['task'])}"
-            told.append(f"{name}: {scores}, {METRICS[other['metric']]} {chance}.")
+            name = "In the mean of tasks" if task == MEAN_TASK else f"On {visible(task)}"
+            told.append(f"{name}: {scores}, {words(metric)} {chance}.")
     return told
 
 
 def _mean(recipe: Found, found: Found, side: str, part: str) -> float | None:
-    score = _score(recipe, found, side, part)
+    score = score_at(recipe, found[side], found["task"], part, found["metric"])
     return None if score is None else float(score["mean"])
-
-
-def _score(recipe: Found, found: Found, side: str, part: str) -> Found | None:
-    own = next(row for row in recipe["sets"] if row["training_set"] == found[side]["training_set"])
-    return score_of(own["scores"], found["task"], part, found["metric"])
 
 
 def _listed(names: Sequence[str], between: str = ", ") -> str:

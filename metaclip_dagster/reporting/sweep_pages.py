@@ -6,9 +6,10 @@ from typing import Any
 from metaclip_dagster.reporting import sweep_sections
 from metaclip_dagster.reporting.layout import figure, page
 from metaclip_dagster.reporting.markup import Html, duration, element, joined, number, percent, visible
+from metaclip_dagster.reporting.sweep_comparisons import score_at
 from metaclip_dagster.reporting.sweep_findings import label
 from metaclip_dagster.reporting.sweep_plots import SCORES_HEIGHT
-from metaclip_dagster.reporting.sweep_scores import METRICS, score_of
+from metaclip_dagster.reporting.sweep_scores import words
 
 Found = Mapping[str, Any]  # parts of a sweep, whose shape `describe_sweep` fixes
 
@@ -69,16 +70,15 @@ def _tiles(sweep: Found) -> list[tuple[str, str, str]]:
 
 
 def _headline(sweep: Found, found: Found) -> list[tuple[str, str, str]]:
-    sets = next(recipe["sets"] for recipe in sweep["recipes"] if recipe["recipe"] == found["recipe"])
-    own = {row["training_set"]: row["scores"] for row in sets}
+    recipe = next(recipe for recipe in sweep["recipes"] if recipe["recipe"] == found["recipe"])
     told = []
     for part in ("all", "tail"):
-        sides = [found[side]["training_set"] for side in ("control", "best")]
-        scores = [score_of(own[side], found["task"], part, found["metric"]) for side in sides]
+        sides = [found[side] for side in ("control", "best")]
+        scores = [score_at(recipe, side, found["task"], part, found["metric"]) for side in sides]
         if all(scores):
             before, after = (percent(score["mean"]) for score in scores if score)
-            name = METRICS[found["metric"]].capitalize() + ("" if part == "all" else f" on the {part}")
-            more = f"unbalanced → {label(sides[1])}; chance {percent(found['chance'])}"
+            name = words(found["metric"]).capitalize() + ("" if part == "all" else f" on the {part}")
+            more = f"unbalanced → {label(sides[1]['training_set'])}; chance {percent(found['chance'])}"
             told.append((f"{name}, {visible(found['task'])}", f"{before} → {after}", more))
     return told
 

@@ -12,16 +12,16 @@ from metaclip_dagster.reporting.canvas import (
     DASHED,
     INK,
     MARK,
-    compact,
     compact_labels,
     new_axes,
     new_figure,
     style_axes,
+    three_digits,
     to_png,
 )
 from metaclip_dagster.reporting.markup import percent
 from metaclip_dagster.reporting.sweep_cells import set_order, set_t
-from metaclip_dagster.reporting.sweep_scores import METRICS, score_of
+from metaclip_dagster.reporting.sweep_scores import score_of, words
 
 Found = Mapping[str, Any]  # parts of a sweep, whose shape `describe_sweep` fixes
 
@@ -36,40 +36,12 @@ def plot_sweep(sweep: Found) -> dict[str, bytes]:
     """Every plot of the sweep by name: `scores <recipe>` and, where losses are known, `losses <recipe>`."""
     plots: dict[str, bytes] = {}
     for found in sweep["comparisons"]:
-        plots[f"scores {found['recipe']}"] = plot_scores(sweep, found)
+        plots[f"scores {found['recipe']}"] = _plot_scores(sweep, found)
         cells = [cell for cell in sweep["cells"] if cell["recipe"] == found["recipe"] and cell["losses"]]
         if cells:
             losses = {f"{cell['model']}|{cell['training_set']}": cell["losses"] for cell in cells}
             plots[f"losses {found['recipe']}"] = plot_losses(losses)
     return plots
-
-
-def plot_scores(sweep: Found, found: Found) -> bytes:
-    """The comparison's score over t in all, tail and head, with chance; beneath, |D(t)|. 900 x 700.
-
-    Finite t stand on a logarithmic axis and inf to their right; online sets are open diamonds beside their t. Bars are
-    one standard deviation over seeds, pale points single seeds. Sets whose name is no t are left out.
-    """
-    recipe = next(recipe for recipe in sweep["recipes"] if recipe["recipe"] == found["recipe"])
-    places = _places([row["training_set"] for row in sweep["sets"]])
-    figure = new_figure(SCORES_HEIGHT)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2.6, 1))
-    style_axes(upper, "", f"{METRICS[found['metric']].capitalize()} (%)")
-    style_axes(lower, "t: matches above which an entry is thinned (log)", "Pairs, |D(t)|")
-    for index, (part, colour) in enumerate(_PARTS.items()):
-        _draw_part(upper, recipe, (found["task"], part, found["metric"]), places, colour, shift=0.012 * (index - 1))
-    if found["chance"] is not None:
-        upper.axhline(100 * found["chance"], color=MARK, label=f"chance, {percent(found['chance'])}", **DASHED)
-    upper.set_ylim(bottom=0)
-    if upper.get_legend_handles_labels()[0]:
-        upper.plot([], [], "D", color=MARK, markerfacecolor="white", markersize=8, markeredgewidth=2, label="online")
-        upper.legend(ncols=5, columnspacing=1.4, handletextpad=0.5, **_ABOVE)
-    _draw_sizes(lower, sweep["sets"], places)
-    offline = {key: place for key, place in places.items() if not key.startswith("online-")}
-    ticks = _apart(offline)
-    lower.set_xticks([*ticks.values()], [_tick(key) for key in ticks])
-    lower.set_xlim(-0.08, 1.12)
-    return to_png(figure)
 
 
 def plot_losses(losses: Mapping[str, Sequence[Sequence[float | None]]]) -> bytes:
@@ -93,6 +65,34 @@ def plot_losses(losses: Mapping[str, Sequence[Sequence[float | None]]]) -> bytes
     compact_labels(axes.xaxis)
     if named:
         axes.legend(ncols=5, columnspacing=1.2, handlelength=1.6, **_ABOVE)
+    return to_png(figure)
+
+
+def _plot_scores(sweep: Found, found: Found) -> bytes:
+    """The comparison's score over t in all, tail and head, with chance; beneath, |D(t)|. 900 x 700.
+
+    Finite t stand on a logarithmic axis and inf to their right; online sets are open diamonds beside their t. Bars are
+    one standard deviation over seeds, pale points single seeds. Sets whose name is no t are left out.
+    """
+    recipe = next(recipe for recipe in sweep["recipes"] if recipe["recipe"] == found["recipe"])
+    places = _places([row["training_set"] for row in sweep["sets"]])
+    figure = new_figure(SCORES_HEIGHT)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2.6, 1))
+    style_axes(upper, "", f"{words(found['metric']).capitalize()} (%)")
+    style_axes(lower, "t: matches above which an entry is thinned (log)", "Pairs, |D(t)|")
+    for index, (part, colour) in enumerate(_PARTS.items()):
+        _draw_part(upper, recipe, (found["task"], part, found["metric"]), places, colour, shift=0.012 * (index - 1))
+    if found["chance"] is not None:
+        upper.axhline(100 * found["chance"], color=MARK, label=f"chance, {percent(found['chance'])}", **DASHED)
+    upper.set_ylim(bottom=0)
+    if upper.get_legend_handles_labels()[0]:
+        upper.plot([], [], "D", color=MARK, markerfacecolor="white", markersize=8, markeredgewidth=2, label="online")
+        upper.legend(ncols=5, columnspacing=1.4, handletextpad=0.5, **_ABOVE)
+    _draw_sizes(lower, sweep["sets"], places)
+    offline = {key: place for key, place in places.items() if not key.startswith("online-")}
+    ticks = _apart(offline)
+    lower.set_xticks([*ticks.values()], [_tick(key) for key in ticks])
+    lower.set_xlim(-0.08, 1.12)
     return to_png(figure)
 
 
@@ -143,7 +143,12 @@ def _draw_sizes(axes: Any, sets: Sequence[Found], places: Mapping[str, float]) -
     axes.bar([places[name] for name in sizes], [*sizes.values()], width=0.06, color="#B4BAC2")
     for name, size in sizes.items():
         axes.annotate(
-            compact(size), (places[name], size), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=12
+            three_digits(size),
+            (places[name], size),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center",
+            fontsize=12,
         )
     axes.set_ylim(0, 1.25 * max([1, *sizes.values()]))
     compact_labels(axes.yaxis)
@@ -159,7 +164,7 @@ def _apart(places: Mapping[str, float]) -> dict[str, float]:
 
 
 def _tick(name: str) -> str:
-    return "inf\nunbalanced" if name == "inf" else compact(float(name))
+    return "inf\nunbalanced" if name == "inf" else three_digits(float(name))
 
 
 def _name(training_set: str) -> str:

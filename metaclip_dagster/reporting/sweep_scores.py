@@ -1,10 +1,12 @@
 """Scores by task, part and metric: their mean and spread over seeds, each with its chance."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+from metaclip_dagster.reporting.markup import visible
 
 Part = dict[str, Any]  # JSON, whose shape only the sweep's modules know
 Key = tuple[str, str, str]  # task, part, metric
@@ -12,7 +14,15 @@ Scores = dict[Key, tuple[float, float | None]]  # score and chance
 
 MEAN_TASK = "mean of tasks"
 MIN_TASKS_FOR_MEAN = 3
-METRICS = {"acc1": "top-1", "acc5": "top-5", "main": "main metric", "mean_per_class": "mean per class"}
+METRICS = {
+    "acc1": "top-1",
+    "acc5": "top-5",
+    "main": "main metric",
+    "mean_per_class": "mean per class",
+    "acc1_acc5": "mean of top-1 and top-5",
+    "roc_auc": "area under the ROC curve",
+    "mean_recall@1": "mean recall at 1",
+}
 """Metrics in the order that people ask for them, with their words."""
 
 
@@ -25,15 +35,24 @@ def by_key(rows: Iterable[Mapping[str, Any]]) -> Scores:
     }
 
 
-def add_means(cells: Sequence[Scores]) -> list[Scores]:
-    """Each with the plain mean of `main` over the tasks that all of them have, if these are three or more."""
-    of_each = [{task for task, part, metric in scores if (part, metric) == ("all", "main")} for scores in cells]
+def tasks_of_mean(cells: Iterable[Scores]) -> list[str]:
+    """The tasks that a mean is taken over: those that all of the cells have, if these are three or more."""
+    of_each = [_tasks(scores) for scores in cells]
     tasks = sorted(set.intersection(*of_each)) if of_each else []
-    if len(tasks) < MIN_TASKS_FOR_MEAN:
-        return [*cells]
-    return [
-        {**scores, (MEAN_TASK, "all", "main"): _mean([scores[t, "all", "main"] for t in tasks])} for scores in cells
-    ]
+    return tasks if len(tasks) >= MIN_TASKS_FOR_MEAN else []
+
+
+def with_mean(scores: Scores, tasks: Collection[str]) -> Scores:
+    """With the mean over the tasks too, where it has every one of them."""
+    if not tasks or not _tasks(scores).issuperset(tasks):
+        return scores
+    return {**scores, (MEAN_TASK, "all", "main"): _mean([scores[task, "all", "main"] for task in tasks])}
+
+
+def mean_over_tasks(rows: Iterable[Mapping[str, Any]]) -> float:
+    """The plain mean of the tasks' own metrics, as the average over CLIP's 26 tasks is taken; SCORES of one model."""
+    scores = by_key(rows)
+    return _mean([scores[task, "all", "main"] for task in _tasks(scores)])[0]
 
 
 def over_seeds(own: Mapping[int, Scores]) -> list[Part]:
@@ -41,18 +60,21 @@ def over_seeds(own: Mapping[int, Scores]) -> list[Part]:
     told = []
     for key in sorted({key for scores in own.values() for key in scores}, key=_key_order):
         found = {seed: own[seed][key] for seed in sorted(own) if key in own[seed]}
-        scores = [score for score, _ in found.values()]
-        told.append(
-            {
-                **dict(zip(("task", "part", "metric"), key, strict=True)),
-                "mean": float(np.mean(scores)),
-                "spread": float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
-                "chance": next((chance for _, chance in found.values() if chance is not None), None),
-                "seeds": [*found],
-                "values": scores,
-            }
-        )
+        chance = next((chance for _, chance in found.values() if chance is not None), None)
+        named = dict(zip(("task", "part", "metric"), key, strict=True))
+        told.append({**named, "chance": chance, **_over({seed: score for seed, (score, _) in found.items()})})
     return told
+
+
+def by_seed(score: Mapping[str, Any]) -> dict[int, float]:
+    """The score at each of its seeds."""
+    return dict(zip(score["seeds"], score["values"], strict=True))
+
+
+def at_seeds(score: Mapping[str, Any], seeds: Collection[int]) -> Part | None:
+    """The score over these of its seeds alone; None where it has none of them."""
+    own = {seed: value for seed, value in by_seed(score).items() if seed in seeds}
+    return {**score, **_over(own)} if own else None
 
 
 def score_of(scores: Iterable[Mapping[str, Any]], task: str, part: str, metric: str) -> Mapping[str, Any] | None:
@@ -63,31 +85,67 @@ def score_of(scores: Iterable[Mapping[str, Any]], task: str, part: str, metric: 
 
 
 def describe_tasks(rows: Iterable[Mapping[str, Any]], notes: Mapping[str, str]) -> list[Part]:
-    """What the tasks are; first one that tells head from tail, of several the one with most names to choose from."""
-    told: dict[str, Part] = {}
+    """What the tasks are, first those that most training sets were scored on, then that most cells were.
+
+    Of these, one that tells head from tail goes first, of several the one with most names to choose from. A task's
+    `metric` is its own, by its name.
+    """
+    of_task: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
-        empty = {"task": row["task"], "num_classes": 0, "num_images": 0, "parts": set(), "metrics": set()}
-        task = told.setdefault(row["task"], empty)
-        task["num_classes"] = max(task["num_classes"], row["num_classes"])
-        task["num_images"] = max(task["num_images"], row["num_images"])
-        task["parts"].add(row["part"])
-        task["metrics"].add(row["metric"])
-    ordered = sorted(told.values(), key=_task_order)
-    return [
+        of_task.setdefault(row["task"], []).append(row)
+    told = [
         {
-            **task,
-            "parts": sorted(task["parts"], key=_part_order),
-            "metrics": sorted(task["metrics"], key=_metric_order),
-            "metric": "acc1" if "acc1" in task["metrics"] else "main",
-            "note": notes.get(task["task"]),
+            "task": task,
+            "num_classes": max(row["num_classes"] for row in own),
+            "num_images": max(row["num_images"] for row in own),
+            "parts": sorted({row["part"] for row in own}, key=_part_order),
+            "metrics": sorted({row["metric"] for row in own}, key=_metric_order),
+            "metric": _own_metric(own),
+            "note": notes.get(task),
         }
-        for task in ordered
+        for task, own in of_task.items()
     ]
+    cells = {task: {(row["training_set"], row["model"]) for row in own} for task, own in of_task.items()}
+    return sorted(told, key=lambda task: _task_order(task, cells[task["task"]]))
+
+
+def tasks_beside(sweep: Mapping[str, Any], first: str) -> list[tuple[str, str]]:
+    """Task and metric of what is told beside the first task: the mean where there is one, else the only other task."""
+    if sweep["mean_over"]:
+        return [(MEAN_TASK, "main")]
+    others = [(task["task"], task["metric"]) for task in sweep["tasks"] if task["task"] != first]
+    return others if len(others) == 1 else []
+
+
+def words(metric: str) -> str:
+    """A metric in words."""
+    return METRICS.get(metric, visible(metric))
 
 
 def finite(value: float | None) -> float | None:
     """The number, or None where JSON has none for it."""
     return None if value is None or not math.isfinite(value) else float(value)
+
+
+def _own_metric(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The metric that `main` repeats, the same for every cell."""
+    scores: dict[str, dict[Any, float | None]] = {}
+    for row in rows:
+        if row["part"] == "all":
+            scores.setdefault(row["metric"], {})[row["training_set"], row["model"]] = finite(row["score"])
+    main = scores.pop("main", {})
+    return next((metric for metric in sorted(scores, key=_metric_order) if scores[metric] == main), "main")
+
+
+def _tasks(scores: Scores) -> set[str]:
+    return {task for task, part, metric in scores if (part, metric) == ("all", "main")}
+
+
+def _over(values: Mapping[int, float]) -> Part:
+    """Mean and spread of a score by seed."""
+    scores = [*values.values()]
+    spread = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
+    return {"mean": float(np.mean(scores)), "spread": spread, "seeds": [*values], "values": scores}
 
 
 def _mean(mains: Sequence[tuple[float, float | None]]) -> tuple[float, float | None]:
@@ -109,6 +167,7 @@ def _part_order(part: str) -> tuple[int, str]:
     return ["all", "tail", "head", part].index(part), part
 
 
-def _task_order(task: Part) -> tuple[Any, ...]:
-    split = {"head", "tail"} <= task["parts"]
-    return not split, "acc1" not in task["metrics"], -task["num_classes"], task["task"]
+def _task_order(task: Part, cells: Collection[tuple[str | None, str]]) -> tuple[Any, ...]:
+    sets = {training_set for training_set, _ in cells} - {None}  # a baseline has none
+    trained = sum(training_set is not None for training_set, _ in cells)
+    return -len(sets), -trained, not {"head", "tail"} <= {*task["parts"]}, -task["num_classes"], task["task"]

@@ -5,7 +5,7 @@ from typing import Any
 
 from metaclip_dagster.reporting.markup import Html, bars, data, duration, element, joined, key, number, percent, table
 from metaclip_dagster.reporting.sweep_findings import label
-from metaclip_dagster.reporting.sweep_scores import METRICS, score_of
+from metaclip_dagster.reporting.sweep_scores import score_of, words
 from metaclip_dagster.reporting.sweep_tables import chance_of, shown, sweep_table
 
 Found = Mapping[str, Any]  # parts of a sweep, whose shape `describe_sweep` fixes
@@ -140,7 +140,7 @@ def provenance(sweep: Found) -> Html:
 def _task(sweep: Found, task: Found) -> Html:
     columns = [("all", metric) for metric in task["metrics"]]
     columns += [(part, task["metric"]) for part in task["parts"] if part != "all"]
-    names = [METRICS.get(metric, metric) if part == "all" else f"{METRICS[metric]}, {part}" for part, metric in columns]
+    names = [words(metric) if part == "all" else f"{words(metric)}, {part}" for part, metric in columns]
     several = len(sweep["recipes"]) > 1
 
     def cells_of(scores: Sequence[Found]) -> list[str]:
@@ -153,7 +153,8 @@ def _task(sweep: Found, task: Found) -> Html:
     ]
     rows += [[joined(["baseline ", data(b["model"])]), *cells_of(b["scores"])] for b in sweep["baselines"]]
     rows.append(["chance", *(percent(chance_of(sweep, task["task"], *column)) for column in columns)])
-    size = f"{number(task['num_images'])} images, {number(task['num_classes'])} names to choose from."
+    choice = f", {number(task['num_classes'])} names to choose from" if task["num_classes"] else ""
+    size = f"{number(task['num_images'])} images{choice}."
     return joined([element("p", size), table(["Training set", *map(data, names)], rows), task_note(task)])
 
 

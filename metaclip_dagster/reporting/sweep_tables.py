@@ -1,15 +1,13 @@
-"""The sweep as one table: a row a training set, for a terminal, for a page and for Markdown."""
+"""The sweep as one table: a row a training set, for a terminal and for a page."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metaclip_dagster.reporting.markup import number, percent, visible
-from metaclip_dagster.reporting.sweep_scores import MEAN_TASK, METRICS, score_of
+from metaclip_dagster.reporting.sweep_scores import score_of, tasks_beside, words
 
 Found = Mapping[str, Any]  # parts of a sweep, whose shape `describe_sweep` fixes
 Column = tuple[str, str, str, str]  # heading, task, part, metric
-
-_MARKS = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_{}[]<>|&~$#!"})
 
 
 def sweep_table(sweep: Found) -> list[list[str]]:
@@ -38,25 +36,14 @@ def sweep_table(sweep: Found) -> list[list[str]]:
     return rows
 
 
-def sweep_markdown(sweep: Found) -> str:
-    """The same table as Markdown, in which names can be nothing but text."""
-    head, *rows = ([cell.translate(_MARKS) for cell in row] for row in sweep_table(sweep))
-    rule = ["---", *["---:"] * (len(head) - 1)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))
-
-
 def score_columns(sweep: Found) -> list[Column]:
-    """The first task in all and by its parts, then one other task, or the mean where there are more."""
+    """The first task in all and by its parts, then the mean over tasks, or the only other one."""
     if not sweep["tasks"]:
         return []
-    first, *others = sweep["tasks"]
-    metric = first["metric"]
-    columns = [
-        (METRICS[metric] if part == "all" else visible(part), first["task"], part, metric) for part in first["parts"]
-    ]
-    if len(others) == 1:
-        columns.append((visible(others[0]["task"]), others[0]["task"], "all", others[0]["metric"]))
-    return columns if len(others) < 2 else [*columns, (MEAN_TASK, MEAN_TASK, "all", "main")]
+    first = sweep["tasks"][0]
+    task, own = first["task"], first["metric"]
+    columns = [(words(own) if part == "all" else visible(part), task, part, own) for part in first["parts"]]
+    return [*columns, *((visible(other), other, "all", metric) for other, metric in tasks_beside(sweep, task))]
 
 
 def shown(score: Found | None) -> str:

@@ -1,16 +1,18 @@
 """One report over all t: what each training set holds, what models trained on it score, and what it cost."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from metaclip_dagster.reporting.entries import share
-from metaclip_dagster.reporting.sweep_cells import TrainedCell, describe_recipes, set_order, set_t
+from metaclip_dagster.reporting.sweep_cells import TrainedCell, describe_cell, describe_recipes, set_order, set_t
 from metaclip_dagster.reporting.sweep_comparisons import compare, compare_classes
 from metaclip_dagster.reporting.sweep_findings import findings, label
-from metaclip_dagster.reporting.sweep_scores import by_key, describe_tasks, finite, over_seeds
+from metaclip_dagster.reporting.sweep_judging import judge_baselines, judge_cells, task_versions
+from metaclip_dagster.reporting.sweep_scores import by_key, describe_tasks, finite, over_seeds, tasks_of_mean, with_mean
 
 Sweep = dict[str, Any]  # JSON, whose shape only `describe_sweep` and the page know
 
@@ -54,27 +56,39 @@ def describe_sweep(
 ) -> Sweep:
     """The sweep as strict JSON: no NaN, no Infinity, null for what is not known; t stays text.
 
-    `missing` names the cells that are not there yet, `sets` holds the facts of training sets by name, `notes` what a
-    task says of itself, by task. `baselines` are SCORES of models that were not trained here. Only cells of one recipe
-    with equal pairs seen are compared; the others are named. The order of cells and rows changes nothing. Raises
-    ValueError where two cells claim one place or scores stand beside another cell's checkpoint.
+    `missing` names the cells and baselines that are not there yet, `sets` holds the facts of training sets by name,
+    `notes` what a task says of itself, by task. `baselines` are SCORES of models that were not trained here. Only cells
+    of one recipe, all its fields alike, with equal pairs seen, scored on the same versions of tasks, are compared; the
+    others are named, as are baselines of other versions. The order of cells and rows changes nothing. Raises ValueError
+    where two cells claim one place or scores stand beside another cell's checkpoint.
     """
-    facts, others = dict(sets or {}), baselines.to_pylist() if baselines is not None else []
-    recipes, described = describe_recipes(cells)
-    compared = {(cell["training_set"], cell["model"]) for cell in described if cell["not_compared"] is None}
-    scored = [row for cell in cells if (cell.training_set, cell.model) in compared for row in cell.rows()]
-    tasks = describe_tasks([*scored, *others], notes or {})
+    facts, others = dict(sets or {}), _by_model(baselines)
+    versions = task_versions(cells, others)
+    judged, beside = judge_cells(cells, versions), judge_baselines(others, versions)
+    fit = [cell for cell, why in judged if why is None]
+    scored = [*(cell.rows() for cell in fit), *(rows for _, rows, why in beside if why is None)]
+    tasks = describe_tasks(itertools.chain.from_iterable(scored), notes or {})
+    mean_over = tasks_of_mean(by_key(cell.rows()) for cell in fit)
+    recipes = describe_recipes(fit, mean_over)
     comparisons = [compare(recipe, _task_of(recipe, tasks)) for recipe in recipes]
     names = {*facts, *(cell.training_set for cell in cells)}
     sweep = {
         "sets": [_describe_set(name, facts.get(name)) for name in sorted(names, key=set_order)],
         "tasks": tasks,
+        "mean_over": mean_over,
         "recipes": recipes,
         "comparisons": comparisons,
-        "cells": described,
+        "cells": [describe_cell(cell, why) for cell, why in judged],
         "missing": [str(name) for name in missing],
-        "classes": compare_classes(cells, comparisons[0], compared) if comparisons else None,
-        "baselines": _describe_baselines(others),
+        "classes": compare_classes(fit, comparisons[0]) if comparisons else None,
+        "baselines": [
+            {
+                "model": model,
+                "not_compared": why,
+                "scores": [] if why else over_seeds({0: with_mean(by_key(rows), mean_over)}),
+            }
+            for model, rows, why in beside
+        ],
         "costs": _describe_costs(costs),
         "provenance": dict(sorted((provenance or {}).items())),
     }
@@ -107,11 +121,11 @@ def _describe_set(name: str, facts: SetFacts | None) -> Sweep:
     }
 
 
-def _describe_baselines(rows: Iterable[Mapping[str, Any]]) -> list[Sweep]:
+def _by_model(scores: pa.Table | None) -> dict[str, list[Mapping[str, Any]]]:
     own: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
+    for row in scores.to_pylist() if scores is not None else []:
         own.setdefault(str(row["model"]), []).append(row)
-    return [{"model": model, "scores": over_seeds({0: by_key(own[model])})} for model in sorted(own)]
+    return own
 
 
 def _describe_costs(costs: Sequence[Cost]) -> list[Sweep]:

@@ -21,9 +21,9 @@ from metaclip_dagster.reporting import (
     SetFacts,
     TrainedCell,
     describe_sweep,
+    mean_over_tasks,
     plot_sweep,
     render_sweep,
-    sweep_markdown,
     sweep_table,
 )
 from metaclip_dagster.schemas import CLASS_SCORES, SCORES
@@ -49,6 +49,8 @@ def score_rows(
     seed: int | None = 0,
     pairs_seen: int | None = 1000,
     chance: float | None = 0.01,
+    version: str = "1",
+    metrics: Sequence[str] = ("acc1", "main"),
 ) -> pa.Table:
     rows = [
         {
@@ -63,10 +65,11 @@ def score_rows(
             "model": model,
             "seed": seed,
             "pairs_seen": pairs_seen,
+            "task_version": version,
         }
         for task, parts in tasks.items()
         for part, score in parts.items()
-        for metric in ("acc1", "main")
+        for metric in metrics
     ]
     return pa.Table.from_pylist(rows, SCORES)
 
@@ -97,6 +100,9 @@ def cell(
     scored_at: int | None = None,
     losses: Sequence[Sequence[float]] = (),
     classes: pa.Table | None = None,
+    trained_by: Mapping[str, Any] | None = None,
+    outdated: str | None = None,
+    **told: Any,
 ) -> TrainedCell:
     model = f"{recipe}-s{seed}" if seed else recipe
     checkpoint = {
@@ -109,14 +115,16 @@ def cell(
         "budget": 1000,
         "loss": losses[-1][1] if losses else math.nan,
         "sha256": "00",
+        "recipe": json.dumps(trained_by or {"lr": 0.1}),
+        "set_version": "1",
     }
     if scores is None:
-        return TrainedCell(checkpoint, losses=losses)
+        return TrainedCell(checkpoint, losses=losses, outdated=outdated)
     tasks: Any = {"birds": {"all": scores}} if isinstance(scores, float) else scores  # narrowed below
     if not isinstance(next(iter(tasks.values())), Mapping):
         tasks = {"birds": tasks}
-    table = score_rows(training_set, model, tasks, seed=seed, pairs_seen=scored_at or pairs_seen)
-    return TrainedCell(checkpoint, table, classes, losses)
+    table = score_rows(training_set, model, tasks, seed=seed, pairs_seen=scored_at or pairs_seen, **told)
+    return TrainedCell(checkpoint, table, classes, losses, outdated)
 
 
 def strict(text: str) -> Any:
@@ -210,6 +218,12 @@ def test_scores_near_chance_are_called_so() -> None:
     assert "their order means little" not in describe_sweep(cells=[cell("inf", 0.01), cell("20", 0.1)])["findings"][1]
 
 
+@pytest.mark.parametrize(("best", "means_little"), [(0.74, True), (0.76, False)])
+def test_of_two_classes_halfway_to_all_right_is_clear_of_chance(best: float, means_little: bool) -> None:
+    sweep = describe_sweep(cells=[cell("inf", 0.5, chance=0.5), cell("20", best, chance=0.5)])
+    assert ("No score is above 75.0%" in sweep["findings"][1]) is means_little
+
+
 def test_a_cell_that_saw_other_pairs_is_named_and_not_compared() -> None:
     cells = [cell("inf", 0.1), cell("20", 0.2), cell("20", 0.9, seed=1, pairs_seen=500), cell("100", 0.8, pairs_seen=1)]
     sweep = describe_sweep(cells=cells)
@@ -227,6 +241,73 @@ def test_recipes_of_other_budgets_are_each_compared_within_themselves() -> None:
     assert all(c["not_compared"] is None for c in sweep["cells"])
     rows = [row[0] + row[1] for row in sweep_table(sweep)[1:]]
     assert rows == ["20a", "infa", "20b", "infb", "chance"]
+
+
+def test_only_seeds_that_both_sides_have_decide_who_won() -> None:
+    """The control has the lucky seed alone: at that seed it is ahead."""
+    cells = [cell("20", {"all": score, "tail": score / 2}, seed=seed) for seed, score in enumerate((0.1, 0.3, 0.4))]
+    sweep = describe_sweep(cells=[*cells, cell("inf", {"all": 0.2, "tail": 0.1})])
+    found = sweep["comparisons"][0]
+    assert (found["won"], found["best"]["mean"], found["control"]["mean"]) == (False, 0.1, 0.2)
+    assert "balancing did not win: t = 20 scores 10.0%" in sweep["findings"][0]
+    assert "5.0% against 10.0% on the tail" in sweep["findings"][0]
+    assert sweep["findings"][1].startswith("Only seeds that both have are compared. That is one seed each")
+    apart = describe_sweep(cells=[cell("20", 0.3, seed=1), cell("inf", 0.2)])
+    assert apart["findings"][1].startswith("The two have no seed in common.")
+
+
+def test_a_cell_of_another_recipe_under_the_same_name_is_named_and_not_compared() -> None:
+    odd = cell("100", 0.9, trained_by={"lr": 0.2, "wd": 1})
+    sweep = describe_sweep(cells=[cell("inf", 0.1), cell("20", 0.2), odd])
+    assert sweep["findings"][-1] == (
+        "Kept out of every comparison: tiny on 100 was trained with lr 0.2, not 0.1, wd 1, not None."
+    )
+    assert [row["training_set"] for row in sweep["recipes"][0]["sets"]] == ["20", "inf"]
+
+
+def test_an_outdated_cell_counts_for_nothing_and_says_why() -> None:
+    cells = [cell(key, 0.9, outdated="has scores of other weights", version="2") for key in ("20", "100", "online-20")]
+    sweep = describe_sweep(cells=[*cells, cell("inf", 0.1), cell("20", 0.2, seed=1)])
+    assert [c["training_set"] for c in sweep["cells"] if c["not_compared"] is None] == ["20", "inf"]
+    assert "tiny on 100 has scores of other weights" in sweep["findings"][-1]
+    assert sweep["comparisons"][0]["best"]["mean"] == 0.2
+
+
+def test_scores_over_two_versions_of_a_task_are_not_compared() -> None:
+    cells = [cell(key, 0.1 * n, version="new" if key == "100" else "old") for n, key in enumerate(["inf", "20", "100"])]
+    baselines = [
+        score_rows(None, f"B{version}", {"birds": {"all": 0.9}}, seed=None, pairs_seen=None, version=version)
+        for version in ("old", "new")
+    ]
+    sweep = describe_sweep(cells=cells, baselines=pa.concat_tables(baselines))
+    assert sweep["findings"][-1] == (
+        "Kept out of every comparison: tiny on 100 was scored on another version of birds: score it again; "
+        "baseline Bnew was scored on another version of birds: score it again."
+    )
+    assert [(b["model"], bool(b["scores"])) for b in sweep["baselines"]] == [("Bnew", False), ("Bold", True)]
+    alone = describe_sweep(cells=[], baselines=pa.concat_tables(baselines))["baselines"]
+    assert sum(bool(baseline["scores"]) for baseline in alone) == 1
+
+
+def test_a_task_that_came_later_does_not_take_the_headline() -> None:
+    both: dict[str, Parts] = {"birds": {"all": 0.1}, "zebras": {"all": 0.9, "tail": 0.9, "head": 0.9}}
+    sweep = describe_sweep(cells=[cell("inf", 0.1), cell("20", 0.2), cell("100", both)])
+    assert [task["task"] for task in sweep["tasks"]] == ["birds", "zebras"]
+    assert "t = 20, the best of" not in sweep["findings"][0]
+    assert "t = 20 scores 20.0% top-1 on birds" in sweep["findings"][0]
+
+
+def test_the_headline_is_the_tasks_own_metric() -> None:
+    def scored(key: str, per_class: float) -> TrainedCell:
+        plain = cell(key, 0.5)
+        own = score_rows(key, "tiny", {"birds": {"all": per_class}}, metrics=["mean_per_class", "main"])
+        top1 = score_rows(key, "tiny", {"birds": {"all": 1 - per_class}}, metrics=["acc1"])
+        return TrainedCell(plain.checkpoint, pa.concat_tables([top1, own]))
+
+    sweep = describe_sweep(cells=[scored("inf", 0.2), scored("20", 0.3)])
+    assert "t = 20 scores 30.0% mean per class on birds against 20.0% unbalanced" in sweep["findings"][0]
+    assert sweep_table(sweep)[0][3] == "mean per class"
+    assert plot_sweep(sweep)
 
 
 def test_what_is_unscored_or_scored_with_other_weights_is_named() -> None:
@@ -258,7 +339,7 @@ def test_what_is_unscored_or_scored_with_other_weights_is_named() -> None:
 def test_missing_cells_are_named_and_the_rest_is_still_told(cells: list[TrainedCell], says: str) -> None:
     sweep = describe_sweep(cells=cells, missing=["100 | tiny-s2", "inf | tiny-s9"])
     assert says in sweep["findings"][0]
-    assert "2 cells are missing: 100 | tiny-s2, inf | tiny-s9." in sweep["findings"]
+    assert "Not there yet (2): 100 | tiny-s2, inf | tiny-s9." in sweep["findings"]
     page = render_sweep(strict(json.dumps(sweep)), plot_sweep(sweep))
     assert [node.text() for node in LexborHTMLParser(page).css("#training li")] == ["100 | tiny-s2", "inf | tiny-s9"]
     assert len({len(row) for row in sweep_table(sweep)}) == 1
@@ -294,6 +375,27 @@ def test_the_mean_over_tasks_takes_only_those_that_all_cells_have() -> None:
     sweep = describe_sweep(cells=[cell("20", ours), cell("inf", control)])
     assert "In the mean of tasks: 30.0% against 20.0% unbalanced, main metric (chance 1.0%)." in sweep["findings"]
     assert [heading for heading in sweep_table(sweep)[0] if "mean" in heading] == ["mean of tasks"]
+    few = describe_sweep(cells=[cell("20", ours), cell("inf", tasks(a=0.1, b=0.2))])
+    assert "mean of tasks" not in " ".join([*sweep_table(few)[0], *few["findings"]])
+
+
+def test_baselines_have_the_mean_over_the_same_tasks_or_none() -> None:
+    names = ("a", "b", "c", "d")
+    tables = [
+        score_rows(None, model, {task: {"all": score} for task in names[:num]}, seed=None, pairs_seen=None)
+        for model, score, num in (("B/32", 0.6, 4), ("few", 0.9, 2))
+    ]
+    cells = [cell(key, {task: {"all": 0.1} for task in names[:3]}) for key in ("20", "inf")]
+    sweep = describe_sweep(cells=cells, baselines=pa.concat_tables(tables))
+    at = sweep_table(sweep)[0].index("mean of tasks")
+    assert {row[0]: row[at] for row in sweep_table(sweep)[1:]} == {
+        "20": "10.0%", "inf": "10.0%", "B/32": "60.0%", "few": "–", "chance": "1.0%"
+    }  # fmt: skip
+
+
+def test_the_mean_of_one_models_scores_is_that_of_its_tasks_own_metrics() -> None:
+    scores = score_rows("20", "tiny", {"a": {"all": 0.2, "tail": 0.9}, "b": {"all": 0.4}})
+    assert mean_over_tasks(scores.to_pylist()) == pytest.approx(0.3)
 
 
 def test_classes_are_counted_and_listed_by_what_balancing_changed() -> None:
@@ -304,12 +406,23 @@ def test_classes_are_counted_and_listed_by_what_balancing_changed() -> None:
     control = class_rows([(0.0, 0.5), (0.0, 0.0), (1.0, 1.0), (0.2, 0.2)])
     cells = [cell("20", 0.5, seed=seed, classes=classes) for seed, classes in enumerate(ours)]
     ignored = cell("20", 0.5, seed=7, pairs_seen=3, classes=class_rows([(0.0, 0.0)] * 4))
-    found = describe_sweep(cells=[*cells, cell("inf", 0.1, classes=control), ignored])["classes"]
+    controls = [cell("inf", 0.1, seed=seed, classes=control) for seed in (0, 1)]
+    found = describe_sweep(cells=[*cells, *controls, ignored])["classes"]
     assert (found["num_better"], found["num_worse"], found["num_same"]) == (2, 1, 1)
     # Both helped classes gained as much in top-1; the second gained more in top-5.
     assert [(row["class_id"], row["difference"]) for row in found["helped"]] == [(1, 0.5), (0, 0.5)]
     assert [(row["class_name"], row["unbalanced"], row["balanced"]) for row in found["hurt"]] == [("class2", 1.0, 0.0)]
     assert describe_sweep(cells=[*cells, cell("inf", 0.1)])["classes"] is None
+
+
+def test_a_class_without_images_is_neither_better_nor_worse_nor_the_same() -> None:
+    classes = class_rows([(0.5, 0.5), (0.5, 0.5)])
+    none = [None if name in ("acc1", "acc5") else 0 for name in CLASS_SCORES.names]
+    row = dict(zip(CLASS_SCORES.names, none, strict=True)) | {"task": "birds", "class_id": 2, "class_name": "unseen"}
+    empty = pa.Table.from_pylist([row | {"part": None}], CLASS_SCORES)
+    cells = [cell(key, 0.5, classes=pa.concat_tables([classes, empty])) for key in ("20", "inf")]
+    found = describe_sweep(cells=cells)["classes"]
+    assert (found["num_better"], found["num_worse"], found["num_same"]) == (0, 0, 2)
 
 
 def test_costs_add_up_by_stage_the_dearest_first() -> None:
@@ -366,17 +479,9 @@ def test_hostile_names_end_as_harmless_text() -> None:
         assert (attributes.get("src") or "data:image/png;base64,").startswith("data:image/png;base64,")
         assert (attributes.get("href") or "#").startswith("#")
         assert set(attributes.get("style") or "") <= set("width:height.%0123456789")
-    for text in (page, *itertools.chain(*sweep_table(sweep)), *sweep["findings"], sweep_markdown(sweep)):
+    for text in (page, *itertools.chain(*sweep_table(sweep)), *sweep["findings"]):
         assert not set(text) & set("\x1b\x00\x07\u202e")
     assert len(page) < 500_000
-
-
-def test_hostile_names_cannot_leave_their_cell_of_the_markdown() -> None:
-    markdown = sweep_markdown(hostile_sweep())
-    columns = {line.replace(r"\|", "").count("|") for line in markdown.split("\n")}
-    assert columns == {len(sweep_table(hostile_sweep())[0]) + 1}
-    assert r"\[click\](javascript:alert(1)) \| \*\*bold\*\* \`code\`" in markdown
-    assert r"\<script\>alert(1)\</script\>" in markdown
 
 
 def test_a_tasks_own_words_stand_beside_its_scores() -> None:
@@ -384,6 +489,13 @@ def test_a_tasks_own_words_stand_beside_its_scores() -> None:
     notes = [node.text() for node in LexborHTMLParser(render_sweep(sweep, {})).css(".note")]
     assert "The task birds says of itself: names were seen" in notes
     assert "nobody asks" not in " ".join(notes)
+
+
+def test_a_task_of_captions_has_no_names_to_choose_from() -> None:
+    rows = [row | {"num_classes": 0} for row in score_rows("20", "tiny", {"captions": {"all": 0.5}}).to_pylist()]
+    sweep = describe_sweep(cells=[TrainedCell(cell("20", None).checkpoint, pa.Table.from_pylist(rows, SCORES))])
+    page = LexborHTMLParser(render_sweep(sweep, {}))
+    assert "500 images." in [node.text() for node in page.css("#tasks p")]
 
 
 def test_plots_are_png_of_the_stated_size_and_the_same_every_time() -> None:
