@@ -13,13 +13,12 @@ from assets.shown import table
 from assets.sweeps import make_sweep
 from metaclip_dagster.evaluation import (
     load_model,
-    mean_over_tasks,
     read_task,
     score_classes,
     score_model,
     task_version,
 )
-from metaclip_dagster.reporting import plot_sweep, render_sweep, sweep_table
+from metaclip_dagster.reporting import mean_over_tasks, plot_sweep, render_sweep, sweep_table
 from resources.archives import archive_version
 from resources.compute import Compute
 from resources.engines import Deferred
@@ -57,6 +56,16 @@ def scores(
     folder = Path(zero_shot.checkpoints, trained["path"])
     model = zero_shot.model(load_model, f"local-dir:{folder}", version=trained["sha256"])
     told = {name: trained[name] for name in ("training_set", "seed", "pairs_seen")}
+    # First, so that where there are scores, there are those of classes too; the model embeds once for both.
+    compute.map_shards(
+        context,
+        score_classes,
+        _tasks(zero_shot),
+        table="class_scores",
+        setup={"model": model},
+        options=config.model_dump(),
+        inline=True,
+    )
     return _score(context, config, compute, zero_shot, model=model, told={"model_name": cell.model, **told})
 
 
@@ -119,12 +128,11 @@ def _score(
     model: Deferred,
     told: Mapping[str, Any],
 ) -> Result:
-    """Score the model on every task, and class by class; its images are embedded once for both."""
-    tasks = {name: {"task": task} for name, task in zero_shot.tasks(read_task, task_version).items()}
-    setup, sizes = {"model": model}, config.model_dump()
-    made = compute.map_shards(context, score_model, tasks, setup=setup, options={**told, **sizes}, inline=True)
-    classes = f"class_{made.table}"
-    compute.map_shards(context, score_classes, tasks, table=classes, setup=setup, options=sizes, inline=True)
+    """Score the model on every task."""
+    options = {**told, **config.model_dump()}
+    made = compute.map_shards(
+        context, score_model, _tasks(zero_shot), setup={"model": model}, options=options, inline=True
+    )
     rows = compute.lake.read(made.table, [made.partition])
     shown = [row for row in rows.to_pylist() if row["metric"] in ("main", "acc1")]
     metadata = {f"{row['task']}/{row['part']}/{row['metric']}": row["score"] for row in shown}
@@ -132,10 +140,14 @@ def _score(
     listed = [[row[name] for name in columns] for row in rows.to_pylist() if row["metric"] != "main"]
     metadata["scores"] = table(columns, listed)
     return compute.result(
-        made, metadata={**metadata, "mean_over_tasks": mean_over_tasks(rows)}, checks=[above_chance(rows)]
+        made, metadata={**metadata, "mean_over_tasks": mean_over_tasks(rows.to_pylist())}, checks=[above_chance(rows)]
     )
+
+
+def _tasks(zero_shot: ZeroShot) -> dict[str, dict[str, Deferred]]:
+    return {name: {"task": task} for name, task in zero_shot.tasks(read_task, task_version).items()}
 
 
 def _version(pretrained: str) -> str:
     """A tag is its own version, a file's is its size and time."""
-    return archive_version(pretrained, {}) if Path(pretrained).exists() else pretrained
+    return archive_version(pretrained) if Path(pretrained).is_file() else pretrained

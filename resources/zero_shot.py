@@ -1,5 +1,6 @@
 """Zero-shot tasks and the models to score on them, as calls that whoever scores makes."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import dagster as dg
 
 from resources.engines import Deferred
+
+MAX_NOTE_BYTES = 64 << 10
 
 
 class ZeroShot(dg.ConfigurableResource):
@@ -17,9 +20,14 @@ class ZeroShot(dg.ConfigurableResource):
     device: str = "cpu"
 
     def tasks(self, read: Callable[[str], Any], version: Callable[[str], str]) -> Mapping[str, Deferred]:
-        """Each task by its folder's name, read by `read`. Raises dg.Failure where there is none."""
+        """Each task by its folder's name, read by `read`. Raises dg.Failure for no task, and for two of one name."""
         if not self.folders:
             raise dg.Failure("the deployment names no zero-shot task; give the resource zero_shot the folders of some")
+        names = Counter(Path(folder).name for folder in self.folders)
+        if alike := [folder for folder in self.folders if names[Path(folder).name] > 1]:
+            raise dg.Failure(
+                f"tasks go by their folders' names, and these are named alike: {', '.join(alike)}; rename one"
+            )
         return {Path(f).name: Deferred(read, (f,), declared=version(f)) for f in self.folders}
 
     def model(self, load: Callable[..., Any], *name: str, version: str) -> Deferred:
@@ -27,7 +35,12 @@ class ZeroShot(dg.ConfigurableResource):
         return Deferred(load, name, {"device": self.device}, declared=f"{' '.join(name)} {version}")
 
     def notes(self) -> dict[str, str]:
-        """What each task says of itself in its README.md below the heading, by name."""
+        """What each task says of itself in its README.md below the heading, by name; of a long one, its start."""
         pages = {Path(folder).name: Path(folder, "README.md") for folder in self.folders}
-        texts = {name: page.read_text(encoding="utf-8") for name, page in pages.items() if page.is_file()}
+        texts = {name: _read_start(page) for name, page in pages.items() if page.is_file()}
         return {name: " ".join(text.partition("\n")[2].split()) for name, text in texts.items()}
+
+
+def _read_start(page: Path) -> str:
+    with page.open("rb") as file:
+        return file.read(MAX_NOTE_BYTES).decode("utf-8", errors="replace")

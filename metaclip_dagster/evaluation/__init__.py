@@ -1,6 +1,6 @@
 """CHECKPOINTS, zero-shot tasks -> SCORES, CLASS_SCORES: which name, or which caption, is nearest to each image."""
 
-from metaclip_dagster.evaluation.evaluating import evaluate, mean_over_tasks, score_classes, score_model
+from metaclip_dagster.evaluation.evaluating import evaluate, score_classes, score_model
 from metaclip_dagster.evaluation.models import Loaded, load_model
 from metaclip_dagster.evaluation.tasks import Task, read_task, task_version
 
@@ -9,7 +9,6 @@ __all__ = [
     "Task",
     "evaluate",
     "load_model",
-    "mean_over_tasks",
     "read_task",
     "score_classes",
     "score_model",

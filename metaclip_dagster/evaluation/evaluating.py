@@ -64,6 +64,7 @@ def score_model(
         "model": model_name,
         "seed": seed,
         "pairs_seen": pairs_seen,
+        "task_version": task.version,
     }
     return pa.Table.from_pylist([same | _row(*row) for row in rows], SCORES)
 
@@ -81,12 +82,6 @@ def score_classes(task: Task, *, model: Loaded, batch_size: int = 256) -> pa.Tab
     class_id = np.arange(len(names), dtype=np.uint32)
     columns = [pa.repeat(pa.scalar(task.name), len(names)), class_id, names, parts, num_images.astype(np.uint64)]
     return pa.Table.from_arrays([*map(pa.array, columns), *shares], schema=CLASS_SCORES)
-
-
-def mean_over_tasks(scores: pa.Table) -> float:
-    """The plain mean of the tasks' own metrics, as the average over CLIP's 26 tasks is taken; `scores` of one model."""
-    rows = scores.select(["part", "metric", "score"]).to_pylist()
-    return float(np.mean([row["score"] for row in rows if row["metric"] == "main" and row["part"] == "all"]))
 
 
 def evaluate(task: Task, model: Loaded, *, batch_size: int = 256) -> Classified | Retrieved:

@@ -43,7 +43,7 @@ class Task:
     tars: tuple[Path, ...]
     """CLIP_benchmark's tars; where there are none, each class has a folder of its name."""
     version: str
-    """Changes with the folder's files."""
+    """Changes with the folder's files, its README.md apart."""
 
     @property
     def name(self) -> str:
@@ -80,23 +80,12 @@ def read_task(folder: str | Path) -> Task:
 
 
 def task_version(folder: str | Path) -> str:
-    """Equal as long as no file of the folder was added, removed, resized or written anew; nothing is read."""
+    """Equal as long as no file but README.md was added, removed, resized or written anew; nothing is read."""
     folder = Path(folder).resolve()
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / "README.md")
     stats = [(path.relative_to(folder).as_posix(), path.stat()) for path in files]
     told = "\n".join(f"{name}\t{stat.st_size}\t{stat.st_mtime_ns}" for name, stat in stats)
     return xxhash.xxh3_128_hexdigest(told.encode())
-
-
-def main_metric(name: str) -> str:
-    """CLIP's metric for a classification task of that name, as CLIP_benchmark's folders are named or plainly.
-
-    >>> main_metric("wds_vtab-pets"), main_metric("FGVC-Aircraft"), main_metric("Kinetics700"), main_metric("imagenet")
-    ('mean_per_class', 'mean_per_class', 'acc1_acc5', 'acc1')
-    """
-    plain = re.sub(r"^wds[_-]|[_-]test$", "", name.lower())
-    plain = re.sub(r"^(vtab|tfds)[_/-]", "", plain)
-    return _METRIC_OF.get(re.sub(r"[^a-z0-9]", "", plain), "acc1")
 
 
 def list_class_folders(folder: Path) -> list[Path]:
@@ -184,13 +173,20 @@ def _read_parts(path: Path, names: Sequence[str]) -> tuple[str | None, ...]:
 def _read_metric(folder: Path, kind: str, num_classes: int) -> str:
     path = folder / "metric.txt"
     known = CLASSIFICATION_METRICS if kind == "classification" else RETRIEVAL_METRICS
-    by_rule = main_metric(folder.name) if kind == "classification" else known[0]
+    by_rule = _clips_metric(folder.name) if kind == "classification" else known[0]
     metric = " ".join(_read_lines(path)) if path.exists() else by_rule
     if metric not in known:
         raise ValueError(f"{path}: {metric!r} is no metric of {kind}; one of {', '.join(known)}")
     if metric == "roc_auc" and num_classes != 2:
         raise ValueError(f"{folder}: roc_auc is for two classes, not {num_classes}; name another metric in metric.txt")
     return metric
+
+
+def _clips_metric(name: str) -> str:
+    """CLIP's metric for a classification task of that name, as CLIP_benchmark's folders are named or plainly."""
+    plain = re.sub(r"^wds[_-]|[_-]test$", "", name.lower())
+    plain = re.sub(r"^(vtab|tfds)[_/-]", "", plain)
+    return _METRIC_OF.get(re.sub(r"[^a-z0-9]", "", plain), "acc1")
 
 
 def _read_lines(path: Path) -> list[str]:

@@ -26,7 +26,6 @@ from metaclip_dagster.evaluation import (
     Task,
     evaluate,
     load_model,
-    mean_over_tasks,
     read_task,
     score_classes,
     score_model,
@@ -41,7 +40,6 @@ from metaclip_dagster.evaluation.scoring import (
     score_classified,
     score_retrieved,
 )
-from metaclip_dagster.evaluation.tasks import main_metric
 from metaclip_dagster.schemas import CLASS_SCORES, SCORES
 from tests.metaclip_dagster.zero_shot import MODEL, classified, draw, encode, export_model, write_tar, write_task
 
@@ -191,8 +189,8 @@ def test_a_model_whose_training_diverged_has_no_score(colours: Path, captions: P
         ("my-pets-and-cars", "acc1"),
     ],
 )
-def test_the_main_metric_is_clips_own(name: str, metric: str) -> None:
-    assert main_metric(name) == metric
+def test_the_main_metric_is_clips_own(name: str, metric: str, tmp_path: Path) -> None:
+    assert read_task(write_task(tmp_path / name, [[]], classnames="a\nb\n")).metric == metric
 
 
 # Tables
@@ -209,6 +207,7 @@ def test_scores_name_the_cell_and_repeat_the_tasks_own_metric(colours: Path, loa
     }
     assert scores_of(table)["main"] == scores_of(table)["acc1"]
     assert [row["num_images"] for row in rows if row["metric"] == "main"] == [60]
+    assert {row["task_version"] for row in rows} == {task_version(colours)}
     baseline = score_model(read_task(colours), model=loaded, model_name="baseline")
     assert set(baseline["training_set"].to_pylist()) == {None}
     assert scores_of(baseline) == scores_of(table)
@@ -253,14 +252,6 @@ def test_two_classes_have_an_area_under_the_curve(tmp_path: Path, loaded: Loaded
     assert isinstance(found, Classified)
     assert scores["main"] == scores["roc_auc"] == roc_auc(found.margin, found.own == 1)
     assert ((found.margin > 0) == ((found.place == 0) == (found.own == 1))).all()
-
-
-def test_the_mean_over_tasks_is_that_of_their_own_metrics(colours: Path, captions: Path, loaded: Loaded) -> None:
-    import pyarrow as pa
-
-    tables = [score_model(read_task(folder), model=loaded, model_name="m") for folder in (colours, captions)]
-    mean = sum(scores_of(table)["main"] for table in tables) / 2
-    assert mean_over_tasks(pa.concat_tables(tables)) == pytest.approx(mean)
 
 
 # Evaluation
@@ -468,6 +459,14 @@ def test_a_tasks_version_follows_its_files(colours: Path, tmp_path: Path) -> Non
     spoil(folder, "metric.txt", "acc5")
     assert task_version(folder) != task_version(colours)
     assert read_task(folder).metric == "acc5"
+
+
+def test_what_a_task_says_of_itself_may_be_corrected_without_scoring_it_again(colours: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(colours, tmp_path / "told"))
+    spoil(folder, "README.md", "# colours\nseven namse\n")
+    assert task_version(folder) == task_version(colours)
+    spoil(folder, "test/README.md", "")
+    assert task_version(folder) != task_version(colours)
 
 
 # Models
