@@ -95,6 +95,8 @@ class ShardReport:
     error: str = ""
     final: bool = False
     """The same input would fail the same way: not tried again."""
+    of_setup: bool = False
+    """It was the setup, which all shards share, that failed."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ class Job:
 
 def run_shard(job: Job, shard: Shard) -> ShardReport:
     """Make one shard on this process and commit it; an exception becomes a report, for the driver to judge."""
+    building = False
     try:
         fingerprint = job.fingerprint(shard)
         done = job.store.committed(shard.key, fingerprint)
@@ -133,7 +136,9 @@ def run_shard(job: Job, shard: Shard) -> ShardReport:
             for value in inputs.values():
                 if hasattr(value, "close"):
                     stack.callback(value.close)
+            building = True
             state = {name: _kept(pickle.dumps(deferred)) for name, deferred in job.setup.items()}
+            building = False
             kept = {name: tally for name, tally in tallies.items() if name in wanted}
             made = job.stage(**inputs, **state, **job.options, **kept)
             batches = made.to_batches() if isinstance(made, pa.Table) else made
@@ -145,8 +150,8 @@ def run_shard(job: Job, shard: Shard) -> ShardReport:
     except Exception as error:
         trace = "".join(traceback.format_exception(error)[-6:])
         told = f"{type(error).__name__}: {error}\n{trace}"[:4000]
-        final = isinstance(error, (ValueError, TypeError, LookupError, FileNotFoundError))
-        return ShardReport(shard.key, "failed", error=told, final=final)
+        final = isinstance(error, (ValueError, TypeError, LookupError, FileNotFoundError, PermissionError))
+        return ShardReport(shard.key, "failed", error=told, final=final, of_setup=building)
 
 
 class Engine(Protocol):
@@ -219,7 +224,8 @@ class LocalEngine:
 def drive(engine: Engine, job: Job, shards: Sequence[Shard], *, retries: int = 2) -> Generator[ShardReport]:
     """Run every shard, giving each report as it comes; a lost or failed attempt is tried again, `retries` times.
 
-    Close the generator to cancel: workers are ended, and committed shards stay for the next run.
+    Close the generator to cancel: workers are ended, and committed shards stay for the next run. A setup that cannot
+    succeed is not built anew for the shards that wait: they fail with it.
     """
     todo = deque((shard, 1) for shard in shards)
     flying: dict[int, tuple[Any, Shard, int]] = {}
@@ -240,6 +246,9 @@ def drive(engine: Engine, job: Job, shards: Sequence[Shard], *, retries: int = 2
                     todo.append((shard, attempt + 1))
                 else:
                     yield replace(report, attempts=attempt)
+                if report.final and report.of_setup:
+                    yield from (replace(report, key=waiting.key, attempts=0) for waiting, _ in todo)
+                    todo.clear()
     finally:
         engine.close([handle for handle, _, _ in flying.values()])
 

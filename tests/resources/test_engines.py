@@ -164,6 +164,15 @@ def test_state_is_built_once_a_worker(store: TableStore, tmp_path: Path) -> None
     assert len(built) == len(set(built)) <= 2
 
 
+def test_a_setup_that_cannot_succeed_is_tried_once_and_fails_every_shard(store: TableStore, tmp_path: Path) -> None:
+    mark = tmp_path / "tried"
+    job = job_of(stages.use_state, store, setup={"state": defer(stages.fail_to_build, str(mark))})
+    reports = list(drive(InlineEngine(), job, shards_of(5)))
+    assert sorted(report.key for report in reports) == [f"{k:05d}" for k in range(5)]
+    assert all("the weights are not there" in report.error for report in reports)
+    assert len(mark.read_text(encoding="utf-8").split()) == 1
+
+
 def test_what_changes_an_answer_changes_the_fingerprint(store: TableStore) -> None:
     [shard] = shards_of(1)
     job = job_of(stages.count_up, store)
