@@ -1,42 +1,59 @@
 """The front door for Dagster: the graph bound to the deployment."""
 
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import dagster as dg
+from pydantic import create_model
 
-from assets import automation, cards, crawl, curation, evaluation, explain, metadata, training
-from resources.common_crawl import CommonCrawl
+from assets import automation, cards, coverage, crawl, curation, entries, evaluation, explain, metadata, training
+from resources.common_crawl import open_crawl
 from resources.compute import Compute
 from resources.deployments import Deployment, deployment
 from resources.images import Images
 from resources.lake import Lake
 from resources.open_clip import Trainer
 from resources.reports import Reports
+from resources.takedowns import TakedownList
 from resources.sources import Sources
 from resources.zero_shot import ZeroShot
+
+Resource = TypeVar("Resource", bound=dg.ConfigurableResource)
+
+MODULES = [metadata, entries, crawl, coverage, curation, cards, training, evaluation]
 
 
 def bind(where: Deployment) -> dg.Definitions:
     """The graph and the resources that the deployment gives it."""
     lake = Lake(root=where.lake)
-    common_crawl = CommonCrawl(root=where.crawl, snapshot_pattern=where.snapshot_pattern)
+    common_crawl = open_crawl(where)
     return dg.Definitions(
-        assets=_with_sources(dg.load_assets_from_modules([metadata, crawl, curation, cards, training, evaluation])),
+        assets=_with_sources(dg.load_assets_from_modules(MODULES)),
         resources={
             "lake": lake,
-            "compute": Compute(lake=lake, workers=where.workers, max_failed_fraction=where.max_failed_fraction),
+            "compute": _preset(Compute, workers=where.workers, max_failed_fraction=where.max_failed_fraction)(
+                lake=lake
+            ),
             "common_crawl": common_crawl,
             "sources": Sources(
                 nltk_data=where.nltk_data,
                 parts_of_speech=where.parts_of_speech,
-                wikipedia_dump=where.wikipedia_dump,
-                pageviews=list(where.pageviews),
+                wikipedia=where.wikipedia,
+                languages=list(where.languages),
             ),
+            "takedown_list": TakedownList(path=str(where.takedowns)),
             "reports": Reports(root=str(where.reports)),
-            "image_store": Images(root=str(where.images), num_buckets=where.image_buckets, common_crawl=common_crawl),
-            "trainer": Trainer(root=str(where.checkpoints), device=where.device, loader_workers=where.loader_workers),
+            "image_store": _preset(
+                Images,
+                root=str(where.images),
+                num_buckets=where.image_buckets,
+                from_web=where.images_from_web,
+                contact=where.contact,
+            )(common_crawl=common_crawl),
+            "trainer": _preset(
+                Trainer, root=str(where.checkpoints), device=where.device, loader_workers=where.loader_workers
+            )(),
             "zero_shot": ZeroShot(folders=list(where.tasks), checkpoints=str(where.checkpoints), device=where.device),
         },
         sensors=automation.sensors(where),
@@ -44,6 +61,15 @@ def bind(where: Deployment) -> dg.Definitions:
         jobs=[explain.explain],
         executor=dg.in_process_executor,
     )
+
+
+def _preset(resource: type[Resource], **values: Any) -> Callable[..., Resource]:
+    """The resource with these defaults, so that a run's config which sets one field leaves the others as they are.
+
+    Dagster takes what a resource was made with as one default, which any config replaces whole.
+    """
+    fields: dict[str, Any] = {name: (resource.model_fields[name].annotation, value) for name, value in values.items()}
+    return create_model(resource.__name__, __base__=resource, __doc__=resource.__doc__, **fields)
 
 
 def _with_sources(assets: Sequence[Any]) -> Sequence[Any]:

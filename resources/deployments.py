@@ -1,15 +1,20 @@
 """Where this runs: the offline sample, or Common Crawl. The only code that reads the environment."""
 
+import json
 import os
-import shutil
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from resources.files import write_text
 
 REPOSITORY = Path(__file__).parent.parent
 SAMPLE = REPOSITORY / "data" / "sample"
+COMMON_CRAWL = "https://data.commoncrawl.org"
+COLLINFO = "https://index.commoncrawl.org/collinfo.json"
 
 
 @dataclass(frozen=True)
@@ -20,20 +25,30 @@ class Deployment:
     home: Path
     """Lake, images, reports and DAGSTER_HOME."""
     crawl: str
-    """A folder or fsspec URL laid out like Common Crawl."""
+    """A folder, an fsspec URL or an address of the web, laid out like Common Crawl."""
     snapshot_pattern: str
     thresholds: tuple[str, ...]
     """The rungs of t, ascending; inf is the unbalanced control."""
-    wikipedia_dump: str
-    pageviews: tuple[str, ...]
+    wikipedia: str
+    """A folder or fsspec URL with a dump for each language, and hourly pageview files."""
     nltk_data: str
     parts_of_speech: str = "nvar"
     min_count: int = 100
     min_pmi: float = 30.0
     min_views: int = 70
     budget: int = 500_000
-    reference_language: str = "en"
-    """The language that t is meant for; others are held to the t that leaves the same share of matches in the tail."""
+    languages: tuple[str, ...] = ("en",)
+    """Languages that have entries, as language identification names them; METACLIP_LANGUAGES=en,de sets them."""
+    titles_in_dump_only: bool = True
+    """Whether a title must be an article of the dump; not where the dump is an extract."""
+    collinfo: str = ""
+    """Where the list of snapshots is, if not beside the rest of the crawl."""
+    crawl_options: Mapping[str, Any] = field(default_factory=dict)
+    """fsspec's storage options for the crawl, as JSON in METACLIP_CRAWL_OPTIONS."""
+    contact: str = ""
+    """Sent along with every request to the web, from METACLIP_CONTACT: an address that a host's owner can write to."""
+    images_from_web: bool = False
+    """Whether images are asked for where their URLs say; the sample's lie in its crawl."""
     num_buckets: int = 1
     group_size: int = 64
     """Shards of MATCHES that one worker scatters or counts at a time."""
@@ -47,6 +62,8 @@ class Deployment:
     loader_workers: int = 1
     tasks: tuple[str, ...] = ()
     """Folders of zero-shot tasks."""
+    takedown_list: str = ""
+    """The list of takedowns, from METACLIP_TAKEDOWNS; by default `takedowns.csv` at home, if there is one."""
     workers: int = 0
     max_failed_fraction: float = 0.0
     refresh_seconds: int = 86_400
@@ -54,6 +71,14 @@ class Deployment:
     automation_seconds: int = 60
     """How often it is looked what has changed and what is to be made of it, once that is switched on."""
     port: str = "3000"
+
+    @property
+    def reference_language(self) -> str:
+        """The language that t is meant for; others are held to the t that leaves the same share of matches in the tail.
+
+        English where it has entries, as in the paper, else the first.
+        """
+        return "en" if "en" in self.languages else self.languages[0]
 
     @property
     def lake(self) -> str:
@@ -64,6 +89,21 @@ class Deployment:
     def images(self) -> Path:
         """Root of the image store."""
         return self.home / "images"
+
+    @property
+    def web(self) -> str:
+        """Connections to the web, hosts that refused us, and the cache of archives."""
+        return str(self.home / "web")
+
+    @property
+    def pools(self) -> str:
+        """The file that names sets which others made."""
+        return str(self.home / "pools.json")
+
+    @property
+    def takedowns(self) -> Path:
+        """The list of what is to be taken down."""
+        return Path(self.takedown_list or self.home / "takedowns.csv")
 
     @property
     def checkpoints(self) -> Path:
@@ -80,7 +120,9 @@ class Deployment:
         """Runs, events and schedules of this deployment; made if missing, its dagster.yaml always the project's own."""
         home = self.home / "dagster_home"
         home.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(REPOSITORY / "resources" / "dagster.yaml", home / "dagster.yaml")
+        ours, theirs = (folder / "dagster.yaml" for folder in (REPOSITORY / "resources", home))
+        if not theirs.exists() or theirs.read_bytes() != ours.read_bytes():
+            write_text(theirs, ours.read_text(encoding="utf-8"))
         return home
 
 
@@ -95,16 +137,23 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
     name = environment.get("METACLIP_DEPLOYMENT", "sample")
     port = environment.get("METACLIP_PORT", "3000")
     home = Path(environment.get("METACLIP_DATA", REPOSITORY / "data")).absolute() / name
+    languages = _languages(environment.get("METACLIP_LANGUAGES", "en"))
+    crawl_options = _options(environment.get("METACLIP_CRAWL_OPTIONS", "{}"))
+    contact = environment.get("METACLIP_CONTACT", "")
     if name == "sample":
         return Deployment(
             name=name,
             home=home,
             port=port,
+            crawl_options=crawl_options,
+            contact=contact,
             crawl=environment.get("METACLIP_CRAWL", str(SAMPLE / "crawl")),
             snapshot_pattern=r"SAMPLE-\d{4}-\d{2}",
             thresholds=("20", "100", "inf"),
-            wikipedia_dump=str(SAMPLE / "wikipedia" / "enwiki-sample-pages-articles.xml.bz2"),
-            pageviews=tuple(str(path) for path in sorted((SAMPLE / "wikipedia").glob("pageviews-*.gz"))),
+            languages=languages,
+            takedown_list=environment.get("METACLIP_TAKEDOWNS", ""),
+            wikipedia=environment.get("METACLIP_WIKIPEDIA", str(SAMPLE / "wikipedia")),
+            titles_in_dump_only=False,
             nltk_data=str(SAMPLE / "nltk_data"),
             min_count=5,
             min_pmi=7.0,
@@ -118,12 +167,17 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
             name=name,
             home=home,
             port=port,
-            crawl=environment.get("METACLIP_CRAWL", str(home / "crawl")),
+            crawl_options=crawl_options,
+            contact=contact,
+            crawl=environment.get("METACLIP_CRAWL", COMMON_CRAWL),
+            collinfo="" if "METACLIP_CRAWL" in environment else COLLINFO,
+            images_from_web=True,
             # The three oldest crawls have ids of their own.
             snapshot_pattern=r"CC-MAIN-\d{4}(-\d{2}|-\d{4})?",
             thresholds=("20000", "170000", "inf"),
-            wikipedia_dump=str(home / "wikipedia" / "enwiki-latest-pages-articles.xml.bz2"),
-            pageviews=tuple(str(path) for path in sorted((home / "wikipedia").glob("pageviews-*.gz"))),
+            languages=languages,
+            takedown_list=environment.get("METACLIP_TAKEDOWNS", ""),
+            wikipedia=environment.get("METACLIP_WIKIPEDIA", str(home / "wikipedia")),
             nltk_data=str(home / "nltk_data"),
             num_buckets=256,
             image_buckets=4096,
@@ -136,3 +190,20 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
             max_failed_fraction=0.01,
         )
     raise ValueError(f"METACLIP_DEPLOYMENT={name!r}: there are 'sample' (offline) and 'commoncrawl'")
+
+
+def _options(told: str) -> Mapping[str, Any]:
+    try:
+        options = json.loads(told)
+    except ValueError:
+        options = None
+    if not isinstance(options, dict):
+        raise ValueError(f"METACLIP_CRAWL_OPTIONS={told!r}: give fsspec's storage options as a JSON object")
+    return options
+
+
+def _languages(listed: str) -> tuple[str, ...]:
+    languages = tuple(map(str.strip, listed.split(",")))
+    if len(set(languages)) < len(languages) or not all(re.fullmatch("[a-z]{2,3}", language) for language in languages):
+        raise ValueError(f"METACLIP_LANGUAGES={listed!r}: name each language once, by its code, as in en,de,yue")
+    return languages

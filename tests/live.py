@@ -35,6 +35,23 @@ class Live:
     process: subprocess.Popen[bytes]
     log: Path
 
+    def processes(self, says: str = "") -> list[psutil.Process]:
+        """Whatever of it is alive, runs and trainings too, that has this in its command line."""
+        ours, found = self.environment["METACLIP_DATA"], []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                is_ours = process.environ().get("METACLIP_DATA") == ours and process.status() != psutil.STATUS_ZOMBIE
+                if is_ours and says in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
+
+    def end(self, number: signal.Signals) -> None:
+        """End it by a signal, as Ctrl-C does; fails if anything of it is left."""
+        self.process.send_signal(number)
+        self.process.wait(120)
+        left = [process.cmdline() for process in self.processes()]
+        assert left == [], self.tail()
+
     def launch(self, *arguments: str, seconds: float = 600) -> subprocess.CompletedProcess[str]:
         """Run `python launch.py` with these arguments against it."""
         return subprocess.run(
@@ -61,12 +78,26 @@ class Live:
 
 
 @contextmanager
-def live_deployment(mini: Path, made: Deployment, folder: Path) -> Iterator[Live]:
-    """Serve a copy of a curated mini sample until the end of the block; its crawl may be changed."""
+def live_deployment(mini: Path, folder: Path, made: Deployment | None = None) -> Iterator[Live]:
+    """Serve a copy of the mini sample, curated or with an empty home, until the end of the block."""
     shutil.copytree(mini, folder / "mini", symlinks=True)
     home = folder / "data" / "sample"
-    shutil.copytree(made.home, home, symlinks=True)
-    port = str(_free_port())
+    if made:
+        shutil.copytree(made.home, home, symlinks=True)
+    with reserve_port() as port:
+        yield from _serve_in(folder, home, str(port))
+
+
+@contextmanager
+def reserve_port() -> Iterator[int]:
+    """A free port of the loopback that is given to nobody else: bound, and listened at by whoever is told of it."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+def _serve_in(folder: Path, home: Path, port: str) -> Iterator[Live]:
     environment = os.environ | {
         "METACLIP_DEPLOYMENT": "sample",
         "METACLIP_CRAWL": str(folder / "mini" / "crawl"),
@@ -86,19 +117,15 @@ def live_deployment(mini: Path, made: Deployment, folder: Path) -> Iterator[Live
         )
     where = mini_deployment(folder / "mini", home)
     live = Live(WebServer(f"http://127.0.0.1:{port}"), where, environment, process, log)
-    started: list[psutil.Process] = []
     try:
         live.until(lambda: _is_ready(live.web), "web server with a daemon", 120)
         yield live
+        live.end(signal.SIGTERM)
     finally:
-        started = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-        process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(60)
-        process.kill()
-        for left in started:
+        for left in live.processes():
             with contextlib.suppress(psutil.NoSuchProcess):
                 left.kill()
+        process.wait()
 
 
 def _is_ready(web: WebServer) -> bool:
@@ -107,12 +134,6 @@ def _is_ready(web: WebServer) -> bool:
         return bool(web.partitions("subsets")[0])
     except (ConnectionError, RuntimeError):
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
 
 
 def _run_daemon() -> int:

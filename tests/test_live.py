@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
@@ -15,6 +16,7 @@ import demo
 from assets.partitions import THRESHOLDS
 from resources.deployments import Deployment
 from resources.lake import Lake
+from tests.browser import Browser, open_browser
 from tests.lakes import digests
 from tests.live import Live, live_deployment
 from tests.mini import mini_deployment
@@ -73,7 +75,7 @@ class EventLog:
 @pytest.fixture(scope="module")
 def live(mini: Path, made: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """The mini sample, curated and served; its crawl lists two snapshots."""
-    with live_deployment(mini, made, tmp_path_factory.mktemp("live")) as served:
+    with live_deployment(mini, tmp_path_factory.mktemp("live"), made) as served:
         list_snapshots(served, SNAPSHOTS)
         yield served
 
@@ -91,14 +93,60 @@ def list_snapshots(live: Live, keys: list[str]) -> None:
     partial.replace(told)
 
 
-def sensors(live: Live) -> dict[str, dict[str, str]]:
-    """The selector of every sensor, by name."""
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with open_browser(tmp_path_factory.mktemp("browser")) as opened:
+        yield opened
+
+
+def repository(live: Live) -> dict[str, Any]:
+    """The graph as the web server has it, with the selector that its parts are asked for by."""
     told = live.web.ask(
         "{ repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } sensors { name } } } } }"
     )
-    [repository] = told["repositoriesOrError"]["nodes"]
-    place = {"repositoryName": repository["name"], "repositoryLocationName": repository["location"]["name"]}
-    return {sensor["name"]: {**place, "sensorName": sensor["name"]} for sensor in repository["sensors"]}
+    [node] = told["repositoriesOrError"]["nodes"]
+    place = {"repositoryName": node["name"], "repositoryLocationName": node["location"]["name"]}
+    return {"place": place, "sensors": [sensor["name"] for sensor in node["sensors"]]}
+
+
+def train_long(live: Live) -> str:
+    """Start a training of many minutes, alone, and wait until it trains; gives its run."""
+    before = {path: path.stat().st_size for path in live.where.checkpoints.rglob("metrics.jsonl")}
+    chosen = {
+        "selector": {
+            **repository(live)["place"],
+            "jobName": "__ASSET_JOB",
+            "assetSelection": [{"path": ["checkpoints"]}],
+        },
+        "runConfigData": {"ops": {"checkpoints": {"config": {"pairs_to_see": 20 * 32 * 10_000}}}},
+        "executionMetadata": {
+            "tags": [
+                {"key": "dagster/partition", "value": "tiny|20"},
+                {"key": "dagster/partition/model", "value": "tiny"},
+                {"key": "dagster/partition/training_set", "value": "20"},
+            ]
+        },
+    }
+    told = live.web.ask(
+        """mutation($chosen: ExecutionParams!) { launchRun(executionParams: $chosen)
+        { __typename ... on LaunchRunSuccess { run { runId } } ... on Error { message } } }""",
+        chosen=chosen,
+    )["launchRun"]
+    assert "run" in told, told
+
+    def trains() -> bool:
+        return any(
+            path.stat().st_size > before.get(path, 0) for path in live.where.checkpoints.rglob("metrics.jsonl")
+        ) and bool(live.processes("resources.rank"))
+
+    live.until(trains, f"training by {told}", 120)
+    return str(told["run"]["runId"])
+
+
+def sensors(live: Live) -> dict[str, dict[str, str]]:
+    """The selector of every sensor, by name."""
+    known = repository(live)
+    return {name: {**known["place"], "sensorName": name} for name in known["sensors"]}
 
 
 def switch_on(live: Live, sensor: str) -> None:
@@ -125,6 +173,12 @@ def report(live: Live) -> dict[str, Any]:
     return told
 
 
+def test_an_empty_home_is_served(mini: Path, tmp_path: Path) -> None:
+    with live_deployment(mini, tmp_path) as empty:
+        assert empty.web.partitions("pairs") == ([], [])
+    assert "Traceback" not in empty.tail()
+
+
 def test_a_failed_rung_loses_no_other_and_is_rerun_alone(live: Live, log: EventLog) -> None:
     obstacle = live.where.checkpoints / "20"  # a file where the folder of this rung's trainings should be
     obstacle.parent.mkdir(exist_ok=True)
@@ -146,6 +200,42 @@ def test_a_failed_rung_loses_no_other_and_is_rerun_alone(live: Live, log: EventL
     alone: list[Partition] = [("images", "20"), ("training_sets", "20"), ("checkpoints", "tiny|20")]
     assert log.news() == dict.fromkeys([*alone, ("scores", "tiny|20"), ("sweep", None)], 1)
     assert {cell["training_set"] for cell in report(live)["cells"]} == {"20", "inf"}
+
+
+def test_backfills_and_the_grid_of_a_sweep_render_without_console_errors(
+    live: Live, log: EventLog, browser: Browser
+) -> None:
+    backfills = log.instance.get_backfills()
+    assert backfills
+    for path, says in {
+        **{f"runs/b/{backfill.backfill_id}": "Partitions targeted" for backfill in backfills},
+        "assets/checkpoints?view=partitions&partition=tiny|20": "pairs_seen",
+        "asset-groups": "curation",
+    }.items():
+        browser.open(f"{live.web.url}/{path}")
+        browser.says(says)
+        browser.settle()
+        assert browser.console == [], path
+
+
+def test_a_training_that_is_cancelled_ends_within_seconds_with_all_its_processes(live: Live, log: EventLog) -> None:
+    run = train_long(live)
+    told = live.web.ask(
+        """mutation($run: String!) { terminateRun(runId: $run, terminatePolicy: SAFE_TERMINATE)
+        { __typename ... on TerminateRunSuccess { run { runId } } } }""",
+        run=run,
+    )
+    assert told["terminateRun"]["__typename"] == "TerminateRunSuccess", told
+
+    def is_over() -> bool:
+        found = log.instance.get_run_by_id(run)
+        return found is not None and found.is_finished and not live.processes("resources.rank")
+
+    live.until(is_over, "end of the training", 15)
+    ended = log.instance.get_run_by_id(run)
+    assert ended is not None
+    assert ended.status == dg.DagsterRunStatus.CANCELED
+    assert log.news() == {}
 
 
 def test_one_snapshot_is_rerun_all_the_way_downstream_and_no_other(live: Live, log: EventLog) -> None:
@@ -185,3 +275,11 @@ def test_a_snapshot_that_appears_refreshes_everything_once(
     demo.curate(alone, num_snapshots=3)
     keys = [*SNAPSHOTS, WAITING]
     assert digests(Lake(root=live.where.lake), keys) == digests(Lake(root=alone.lake), keys)
+
+
+def test_ctrl_c_cancels_a_training_and_leaves_nothing_behind(live: Live, log: EventLog) -> None:
+    run = train_long(live)
+    live.end(signal.SIGINT)
+    ended = log.instance.get_run_by_id(run)
+    assert ended is not None
+    assert ended.status == dg.DagsterRunStatus.CANCELED

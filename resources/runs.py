@@ -1,0 +1,66 @@
+"""Runs that no process executes any more, and runs that are to end with the code server that executes them."""
+
+import json
+import os
+import time
+
+import dagster as dg
+
+SECONDS_TO_CANCEL = 30.0
+IN_PROGRESS = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+
+
+def end_lost_runs(instance: dg.DagsterInstance) -> None:
+    """Report as failed each run whose process is gone, and as canceled where it was being canceled.
+
+    Dagster leaves a run that had started as it is when its process goes together with the code server; it would hold
+    its slot of the queue and of a pool for ever. One that has not named its process yet is left to run monitoring.
+    """
+    for run in _in_progress(instance):
+        process = _process(instance, run)
+        if process and not _lives(process):
+            why = f"Its process, {process}, is gone: it ended with whatever had started it."
+            if run.status == dg.DagsterRunStatus.CANCELING:
+                instance.report_run_canceled(run, why)
+            else:
+                instance.report_run_failed(run, why)
+
+
+def cancel_runs(instance: dg.DagsterInstance, socket: str) -> list[dg.DagsterRun]:
+    """Cancel what the code server at a socket executes and wait for it to end; gives the runs that did not in time."""
+    for run in _executed_at(instance, socket):
+        try:
+            instance.run_launcher.terminate(run.run_id)
+        except dg.DagsterError:  # the code server is dead already: whoever called ends what is left of it
+            break
+    deadline = time.monotonic() + SECONDS_TO_CANCEL
+    while (left := _executed_at(instance, socket)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return left
+
+
+def _executed_at(instance: dg.DagsterInstance, socket: str) -> list[dg.DagsterRun]:
+    tags = [(run, json.loads(run.tags.get(".dagster/grpc_info", "{}"))) for run in _in_progress(instance)]
+    return [run for run, told in tags if told.get("socket") == socket]
+
+
+def _in_progress(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    return list(instance.get_runs(filters=dg.RunsFilter(statuses=IN_PROGRESS)))
+
+
+def _process(instance: dg.DagsterInstance, run: dg.DagsterRun) -> int | None:
+    """The id of the process that executes a run, by the run's own events."""
+    told = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
+    events = [entry.dagster_event.engine_event_data.metadata for entry in told if entry.dagster_event]
+    found = [metadata["pid"].value for metadata in events if "pid" in metadata]
+    return int(str(found[-1])) if found else None
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # another user's
+    return True

@@ -1,0 +1,64 @@
+"""Runs whose process was killed are told apart from those that go on."""
+
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from resources.deployments import REPOSITORY
+from resources.runs import end_lost_runs
+
+ENDLESS = """
+import sys, time
+import dagster as dg
+
+@dg.asset
+def endless():
+    print("under way", flush=True)
+    time.sleep(600)
+
+with dg.DagsterInstance.from_config(sys.argv[1]) as instance:
+    dg.materialize([endless], instance=instance)
+"""
+CONFIG = REPOSITORY / "resources" / "dagster.yaml"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("canceling", [False, True])
+def test_a_run_is_lost_when_its_process_is_gone_and_not_before(tmp_path: Path, canceling: bool) -> None:
+    (tmp_path / "dagster.yaml").write_bytes(CONFIG.read_bytes())
+    command = [sys.executable, "-c", ENDLESS, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process, ExitStack() as stack:
+        stack.callback(process.kill)
+        assert process.stdout
+        assert process.stdout.readline() == b"under way\n"
+        with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+            [run] = instance.get_runs()
+            if canceling:
+                instance.report_run_canceling(run)
+            end_lost_runs(instance)
+            expected = dg.DagsterRunStatus.CANCELING if canceling else dg.DagsterRunStatus.STARTED
+            assert [run.status for run in instance.get_runs()] == [expected]
+            process.kill()
+            process.wait()
+            end_lost_runs(instance)
+            [ended] = instance.get_runs()
+            assert ended.status == (dg.DagsterRunStatus.CANCELED if canceling else dg.DagsterRunStatus.FAILURE)
+            assert ended.tags.get("dagster/will_retry") == (None if canceling else "true")
+            before = instance.get_run_stats(ended.run_id)
+            end_lost_runs(instance)
+            assert instance.get_run_stats(ended.run_id) == before
+
+
+def test_a_run_that_names_no_process_yet_is_left_to_run_monitoring(tmp_path: Path) -> None:
+    @dg.job
+    def nothing() -> None:
+        pass
+
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.STARTING)
+        end_lost_runs(instance)
+        assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.STARTING]
