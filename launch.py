@@ -9,11 +9,13 @@ import dagster as dg
 from tqdm import tqdm
 
 from assets.partitions import THRESHOLDS, TRAINING_SETS, Cell, register_snapshots, rings_up_to
-from resources.common_crawl import CommonCrawl
+from resources.common_crawl import open_crawl
 from resources.deployments import Deployment, deployment
 from resources.graphql import Progress, WebServer
 
 POLL_SECONDS = 2.0
+PATIENCE_SECONDS = 60.0
+"""How long a web server or daemon may be away before nobody waits for it any more."""
 
 Targets = Mapping[str, Sequence[str] | None]
 
@@ -35,7 +37,9 @@ def snapshot_targets(web: WebServer, snapshot: str) -> Targets:
     """The partitions that a snapshot's rerun moves: its own, and all of what is counted over the whole pool."""
     registered, made = web.partitions("matches")
     if snapshot not in registered:
-        raise ValueError(f"{snapshot} is not in the pool; `python launch.py register {snapshot}` puts it there")
+        raise ValueError(
+            f"{snapshot} is not in the pool; `.venv/bin/python launch.py register {snapshot}` puts it there"
+        )
     return {
         "pairs": [snapshot],
         "matches": [snapshot],
@@ -61,13 +65,16 @@ def launch(web: WebServer, targets: Targets, title: str, *, wait: bool) -> Progr
     """Launch a backfill and, told to wait, show it to its end and give how it ended."""
     web.check_daemon()
     backfill = web.launch(targets, title)
-    print(f"{title}: {web.url}/runs/b/{backfill}", flush=True)
+    print(f"{title}: {_link(web, backfill)}", flush=True)
     return follow(web, backfill, title) if wait else None
 
 
 def follow(web: WebServer, backfill: str, title: str) -> Progress:
-    """Show a backfill until it ends, and print what failed with the run to look at."""
-    told = web.progress(backfill)
+    """Show a backfill until it ends, and print what failed with the run to look at.
+
+    Raises ConnectionError when web server or daemon are away for longer than a minute.
+    """
+    told, heard = web.progress(backfill), time.monotonic()
     with tqdm(total=told.targeted, desc=title, unit="partition", disable=None) as bar:
         while True:
             bar.total, bar.n = told.targeted, told.targeted - sum(told.unmade.values())
@@ -75,7 +82,13 @@ def follow(web: WebServer, backfill: str, title: str) -> Progress:
             if told.ended:
                 break
             time.sleep(POLL_SECONDS)
-            told = web.progress(backfill)
+            try:
+                told = web.progress(backfill)
+                web.check_daemon()
+                heard = time.monotonic()
+            except ConnectionError as error:
+                if time.monotonic() - heard > PATIENCE_SECONDS:
+                    raise ConnectionError(f"{error}; then look at {_link(web, backfill)}") from None
     for name, run in told.failures.items():
         print(f"failed: {name}, {web.url}/runs/{run}", file=sys.stderr)
     left = sum(told.unmade.values())
@@ -86,9 +99,13 @@ def follow(web: WebServer, backfill: str, title: str) -> Progress:
     return told
 
 
+def _link(web: WebServer, backfill: str) -> str:
+    return f"{web.url}/runs/b/{backfill}"
+
+
 def register(where: Deployment, keys: Sequence[str]) -> list[str]:
     """Put snapshots, older ones too, into the pool; gives those that are new. Needs no web server."""
-    crawl = CommonCrawl(root=where.crawl, snapshot_pattern=where.snapshot_pattern)
+    crawl = open_crawl(where)
     with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
         return register_snapshots(instance, crawl, list(keys))
 

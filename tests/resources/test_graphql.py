@@ -3,8 +3,9 @@
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -63,14 +64,26 @@ def test_where_no_server_listens_the_error_says_how_to_start_one() -> None:
             WebServer(f"http://127.0.0.1:{bound.getsockname()[1]}").check_daemon()
 
 
-def test_a_daemon_whose_heart_does_not_beat_is_told() -> None:
-    statuses = [{"daemonType": "BACKFILL", "healthy": False}, {"daemonType": "QUEUED_RUN_COORDINATOR", "healthy": True}]
+@pytest.mark.parametrize(("silent_for", "alive"), [(30, True), (600, False), (None, False)])
+def test_a_daemon_whose_heart_did_not_beat_for_two_minutes_is_told(silent_for: float | None, alive: bool) -> None:
+    beats = {"BACKFILL": silent_for, "QUEUED_RUN_COORDINATOR": 1.0}
+    statuses = [
+        {"daemonType": name, "lastHeartbeatTime": None if silent is None else time.time() - silent}
+        for name, silent in beats.items()
+    ]
     health = {"daemonHealth": {"allDaemonStatuses": statuses}}
-    with (
-        answering({"data": {"instance": health}}) as (web, _),
-        pytest.raises(ConnectionError, match="no Dagster daemon"),
-    ):
+    told = nullcontext() if alive else pytest.raises(ConnectionError, match="no Dagster daemon")
+    with answering({"data": {"instance": health}}) as (web, _), told:
         web.check_daemon()
+
+
+def test_the_loopback_is_not_asked_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with answering({"data": {"version": "1"}}) as (web, _):
+        assert web.ask("{ version }") == {"version": "1"}
 
 
 def test_each_asset_of_a_backfill_has_partitions_of_its_own() -> None:
