@@ -3,7 +3,8 @@
 import dagster as dg
 
 from assets.answers import explain_entry, explain_pair
-from metaclip_dagster.explaining import QuestionError, Table, render_text
+from assets.shown import table
+from metaclip_dagster.explaining import QuestionError, render_text
 from resources.lake import Lake
 
 
@@ -34,7 +35,7 @@ def ask(context: dg.OpExecutionContext, config: Question, lake: Lake) -> None:
     except QuestionError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     context.log.info(f"the answer:\n{render_text(answer)}")
-    told = {table.title: _metadata(table) for table in answer if table.rows}
+    told = {part.title: table(part.headings, part.rows) for part in answer if part.rows}
     context.add_output_metadata({"answer": dg.MetadataValue.text(render_text(answer)), **told})
 
 
@@ -42,8 +43,3 @@ def ask(context: dg.OpExecutionContext, config: Question, lake: Lake) -> None:
 def explain() -> None:
     """One question, one answer."""
     ask()
-
-
-def _metadata(table: Table) -> dg.TableMetadataValue:
-    records = [dg.TableRecord(dict(zip(table.headings, row, strict=True))) for row in table.rows]
-    return dg.MetadataValue.table(records)

@@ -130,7 +130,7 @@ def _texts(rows: Iterable[Row], columns: Sequence[str], lake: Lake | None = None
     """The rows of the least pair_ids, which are hashes: a sample that any run draws alike."""
     least = sorted(rows, key=lambda row: row["pair_id"])[:NUM_SAMPLES]
     if lake:
-        words = lake.read("entries")["entry"]
+        words = lake.dataset("entries").to_table(columns=["entry"])["entry"]
         found = [", ".join(words[i].as_py() for i in row["entry_ids"][:NUM_TOP]) for row in least]
         least = [{**row, "entries": entries} for row, entries in zip(least, found, strict=True)]
     # Nothing breaks a URL, so that a long one would leave the texts beside it no room.

@@ -12,7 +12,7 @@ from assets.lookups import Reader, Shard, select_rows
 from assets.partitions import THRESHOLDS, TRAINING_SETS
 from metaclip_dagster.balancing import language_thresholds, parse_threshold
 from metaclip_dagster.deduplicating import DUPLICATE
-from metaclip_dagster.explaining import Drawing, explain_draw, find_entries, show_number
+from metaclip_dagster.explaining import Drawing, explain_draw, find_entries, holds_all, show_number
 from resources.deployments import deployment
 from resources.lake import WHOLE, Lake
 from resources.language_id import load_identifier
@@ -39,9 +39,11 @@ class Found:
     image_id: str
     url: str
     text: str
-    places: list[Place]
     num_places: int
+    places: list[Place] = field(default_factory=list)
     language: str = "not identified"
+    unmatched: str = ""
+    """Why matching leaves it out, once that was asked."""
     notes: list[tuple[str, str]] = field(default_factory=list)
     thresholds: dict[str, float] = field(default_factory=dict)
     drawing: Drawing | None = None
@@ -57,8 +59,8 @@ class Verdicts:
         self._read = Reader(lake)
 
     def describe(self, places: Mapping[int, Sequence[Shard]], limit: int) -> list[Found]:
-        """Each pair with its first `limit` places, in the order given."""
-        return [self._describe(pair_id, shards[:limit], len(shards)) for pair_id, shards in places.items()]
+        """Each pair with its first `limit` places and the one that the pool has it from, in the order given."""
+        return [self._describe(pair_id, shards, limit) for pair_id, shards in places.items()]
 
     def describe_image(self, image_id: str) -> str:
         """Where the image store has it, or why it has not."""
@@ -73,15 +75,19 @@ class Verdicts:
         size = f"{row['width']} x {row['height']}, {row['size']:,} bytes"
         return f"in the image store: {row['tar']}, {row['format']}, {size}"
 
-    def _describe(self, pair_id: int, shards: Sequence[Shard], num_places: int) -> Found:
-        rows = [self._read.row("pairs", snapshot, shard, pair_id) for snapshot, shard in shards]
-        kept = ("text_source", "page_url", "warc", "offset")
-        places = [Place(*at, **{name: row[name] for name in kept}) for at, row in zip(shards, rows, strict=True)]
-        first = rows[0]
-        pair = Found(pair_id, first["image_id"].hex(), first["url"], first["text"], places, num_places)
+    def _describe(self, pair_id: int, shards: Sequence[Shard], limit: int) -> Found:
+        first = self._read.row("pairs", *shards[0], pair_id)
+        pair = Found(pair_id, first["image_id"].hex(), first["url"], first["text"], len(shards))
         owner: Place | None = None
-        for place in places:
+        for number, (snapshot, shard) in enumerate(shards):
+            if number >= limit and (owner or pair.unmatched):
+                break
+            row = self._read.row("pairs", snapshot, shard, pair_id)
+            told = {name: row[name] for name in ("text_source", "page_url", "warc", "offset")}
+            place = Place(snapshot, shard, **told)
             owner = self._judge(pair, place, owner)
+            if number < limit or place is owner:
+                pair.places.append(place)
         if owner:
             self._draw(pair, owner)
             sets = self._read.made("training_sets", *TRAINING_SETS)
@@ -95,7 +101,8 @@ class Verdicts:
             return owner
         match = self._read.row("matches", place.snapshot, place.shard, pair.pair_id)
         if not match:
-            place.verdict = self._why_unmatched(pair, place.snapshot)
+            pair.unmatched = pair.unmatched or self._why_unmatched(pair)
+            place.verdict = pair.unmatched
             return owner
         pair.language = f"{match['language']} ({match['language_score']:.2f})"
         if place.snapshot not in self._pool:
@@ -124,6 +131,10 @@ class Verdicts:
         if counts.num_rows < len(match["entry_ids"]) or not all(counts["entry_count"].to_pylist()):
             pair.notes.append(("admitted_at", "not drawn: matches are newer than exclusions and what is below them"))
             return
+        if not holds_all(pair.text, counts["entry"].to_pylist(), match["language"]):
+            of = f"matches of {owner.snapshot} and entry_counts are of different lists of entries"
+            pair.notes.append(("admitted_at", f"not drawn: {of}; materialize what is below entries"))
+            return
         pair.thresholds = {t: own[match["language"]] for t, own in self._thresholds.items()}
         pair.drawing = explain_draw(pair.pair_id, counts, pair.thresholds, seed=int(admissions.inputs["seed"]))
         stored, drawn = self._read.row("admissions", *at).get("admitted_at"), pair.drawing.admitted_at
@@ -135,7 +146,7 @@ class Verdicts:
             held = t in made and self._read.row("subsets", t, f"{owner.snapshot}/{owner.shard}", pair.pair_id)
             pair.subsets[t] = "has it" if held else "has it not" if t in made else "not made"
 
-    def _why_unmatched(self, pair: Found, snapshot: str) -> str:
+    def _why_unmatched(self, pair: Found) -> str:
         """Judged now, for no table keeps the pairs that matching leaves out."""
         [language], [score] = self._identify([pair.text])
         pair.language = f"{language} ({score:.2f}), identified now"
@@ -145,7 +156,7 @@ class Verdicts:
         found = next((entry for of, entry in find_entries(pair.text, entries) if of == language), None)
         if found is None:
             return "not in the pool: it matches no entry"
-        return f"not in the pool, and now it matches {found!r}: matches of {snapshot} are old, materialize them again"
+        return f"not in the pool, and now it matches {found!r}: matches are old here, materialize them again"
 
     def _trains(self, pair: Found, key: str) -> bool:
         rows = self._read.rows_of_image("training_sets", key, pair.image_id)

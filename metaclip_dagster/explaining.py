@@ -1,19 +1,17 @@
 """Why is this pair kept, and at which t? What balancing drew, number by number, and the same as tables for people."""
 
-import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
 from metaclip_dagster.balancing import build_draw, keep_probability, uniform
 from metaclip_dagster.reporting.markup import visible
-from metaclip_dagster.spacing import spaced, why_unmatchable
-from metaclip_dagster.urls import normalise_url
+from metaclip_dagster.spacing import finder, why_unmatchable
+from metaclip_dagster.urls import image_id_of, normalise_url, pair_id_of
 
 Cell = str | int | float
 MAX_SHOWN = 500
@@ -103,10 +101,9 @@ def read_question(asked: str, text: str | None = None) -> tuple[str, int | bytes
                 f"{visible(asked)!r} is no pair_id (a number below 2**64), no image_id (24 hexadecimal digits) and no "
                 f"URL of an image ({reason}); give one of these, the URL with http:// or https://"
             )
-        address = url.encode()
         if text is not None:
-            return "pair_id", xxhash.xxh3_64_intdigest(b"%b\n%b" % (address, " ".join(text.split()).encode()))
-        return "image_id", hashlib.sha224(address).digest()[:12]
+            return "pair_id", pair_id_of(url, " ".join(text.split()))
+        return "image_id", image_id_of(url)
     if text is not None:
         raise QuestionError("a text goes with a URL; a pair_id names one text already: leave the text out")
     return found
@@ -114,14 +111,19 @@ def read_question(asked: str, text: str | None = None) -> tuple[str, int | bytes
 
 def find_entries(text: str, entries: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, str]]:
     """Language and entry of every row of ENTRIES that is in the text, by a look at each: for one text, not for many."""
-    searched = spaced(text)
-    words = set(searched.split(" "))
+    finders: dict[str, Callable[[str], bool]] = {}
     for batch in entries:
         possible = batch.filter(pc.is_null(batch["unmatchable"]))
         for language, entry in zip(possible["language"].to_pylist(), possible["entry"].to_pylist(), strict=True):
-            held = words.issuperset(entry.split(" ")) and f" {entry} " in searched
-            if held and why_unmatchable(entry) is None:
+            if language not in finders:
+                finders[language] = finder(text, language)
+            if finders[language](entry) and why_unmatchable(entry, language) is None:
                 yield language, entry
+
+
+def holds_all(text: str, entries: Iterable[str], language: str = "en") -> bool:
+    """Whether each of these entries of a language is in the text: of those it matches each is, of others rarely one."""
+    return all(map(finder(text, language), entries))
 
 
 def pairs_with(batch: pa.RecordBatch, entry_id: int) -> pa.UInt64Array:

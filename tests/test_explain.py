@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from definitions import bind
 from metaclip_dagster.explaining import QuestionError, Table, explain_draw, read_question, render_text
 from resources.deployments import Deployment
 from resources.lake import Lake
+from resources.language_id import load_identifier
 from tests.mini import mini_deployment
 
 SNAPSHOTS = ["SAMPLE-2026-01", "SAMPLE-2026-02"]
@@ -182,11 +184,49 @@ def test_tables_of_different_ages_are_named_and_the_rest_is_told(lake: Lake, tmp
         [pair] = found(mixed, [asked])
         assert ("stale" in dict(pair.notes)) == (factor == 2)
         assert (pair.drawing is None) == ("matches are newer" in dict(pair.notes)["admitted_at"]) == (factor == 0)
+    at, words = counts.schema.get_field_index("entry"), counts["entry"].to_pylist()
+    others = pa.array([*words[1:], words[0]], pa.string())
+    pq.write_table(counts.set_column(at, counts.schema.field(at), others), file)
+    [pair] = found(mixed, [asked])
+    assert pair.drawing is None
+    assert "are of different lists of entries" in dict(pair.notes)["admitted_at"]
     entry = counts["entry"][counts.num_rows - 1].as_py()
     pq.write_table(counts.slice(0, 1), file)
     assert "matches are newer" in dict(found(mixed, [asked])[0].notes)["admitted_at"]
     with pytest.raises(QuestionError, match="older list of entries: materialize matches"):
         explain_entry(mixed, entry)
+
+
+def test_the_place_that_the_pool_has_a_pair_from_is_told_whatever_the_limit(lake: Lake, tmp_path: Path) -> None:
+    shutil.copytree(lake.root, tmp_path / "lake")
+    later = Lake(root=str(tmp_path / "lake"))
+    shutil.rmtree(tmp_path / "lake" / "matches" / SNAPSHOTS[0])
+    [file] = [path for path in later.dataset("exclusions").files if SNAPSHOTS[1] in path]
+    excluded = pq.read_table(file)
+    pq.write_table(excluded.slice(0, 0), file)
+    asked = excluded["pair_id"][0].as_py()
+    [pair] = found(later, [asked], limit=1)
+    assert pair.num_places > 1
+    assert ["not searched yet" in pair.places[0].verdict, pair.places[-1].verdict] == [True, "in the pool"]
+    assert len(pair.places) == 2
+    assert pair.drawing is not None
+
+
+def test_why_a_pair_is_not_in_the_pool_is_found_out_once_however_many_places_it_has(lake: Lake) -> None:
+    pairs = lake.read("pairs", SNAPSHOTS)
+    unmatched = set(pairs["pair_id"].to_pylist()) - set(lake.read("matches", SNAPSHOTS)["pair_id"].to_pylist())
+    places = Counter(pairs["pair_id"].to_pylist())
+    asked = next(pair for pair in sorted(unmatched) if places[pair] > 1)
+    verdicts, identified = Verdicts(lake), list[str]()
+
+    def identify(texts: list[str]) -> Any:
+        identified.extend(texts)
+        return load_identifier()(texts)
+
+    verdicts.__dict__["_identify"] = identify
+    [pair] = verdicts.describe({asked: find_pairs(lake, SNAPSHOTS, "pair_id", asked)[asked]}, 20)
+    assert len(pair.places) > 1
+    assert identified == [pair.text]
 
 
 def test_a_pair_that_is_left_out_for_another_reason_is_told_that_reason(lake: Lake, tmp_path: Path) -> None:

@@ -18,11 +18,13 @@ from metaclip_dagster.explaining import (
     Table,
     explain_draw,
     find_entries,
+    holds_all,
     pairs_with,
     read_question,
     render_text,
 )
 from metaclip_dagster.matching import build_matcher
+from metaclip_dagster.spacing import why_unmatchable
 from tests.metaclip_dagster.tables import count_naively, counts_of, entries_of, matches_of, zipf_pool
 
 POOL = zipf_pool(300, 60)
@@ -59,6 +61,17 @@ def test_the_entries_found_in_one_text_are_those_that_matching_finds(entries: li
     _, ids = engine.match(pa.array([text], pa.string()))
     expected = [("en", table["entry"][int(i)].as_py()) for i in ids]
     assert list(find_entries(text, table.to_batches())) == expected
+
+
+@given(st.lists(words, max_size=6, unique=True), words)
+@settings(deadline=None)
+def test_a_text_holds_all_of_some_entries_when_each_is_found_in_it(entries: list[str], text: str) -> None:
+    table = entries_of(entries or ["a"])
+    found = {entry for _, entry in find_entries(text, table.to_batches())}
+    matchable = [entry for entry in table["entry"].to_pylist() if why_unmatchable(entry) is None]
+    for entry in matchable:
+        assert holds_all(text, [entry]) == (entry in found)
+    assert holds_all(text, matchable) == (found == set(matchable))
 
 
 @given(st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=4, unique=True), max_size=8), st.integers(0, 9))
