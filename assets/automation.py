@@ -15,6 +15,9 @@ CURATED = ("pairs", "matches", "exclusions", "entry_counts", "admissions", "subs
 RELEASES = dg.FreshnessPolicy.time_window(warn_window=timedelta(days=45), fail_window=timedelta(days=90))
 """Common Crawl releases a snapshot about once a month, now and then a month or two late."""
 
+MOST_AT_ONCE = 3
+"""More new snapshots than this are a long pause or a changed list, and days of work: somebody is to choose."""
+
 When = dg.AutomationCondition
 
 
@@ -53,7 +56,8 @@ def sensors(where: Deployment) -> Sequence[dg.SensorDefinition]:
         name="new_snapshots",
         minimum_interval_seconds=where.refresh_seconds,
         description="Puts each snapshot that the crawl lists from now on into the pool, once, when its list of WAT "
-        "files is there. The first tick notes the newest and registers nothing; older ones are registered by command.",
+        "files is there. The first tick notes the newest and registers nothing; older ones are registered by command, "
+        f"and so are more than {MOST_AT_ONCE} that come at once.",
     )
     curation = dg.AutomationConditionSensorDefinition(
         "curation",
@@ -84,6 +88,12 @@ def register_newer(context: dg.SensorEvaluationContext, common_crawl: CommonCraw
     except Exception as error:  # whatever a file system or web client raises: a crawl out of reach is to be told
         return dg.SkipReason(f"the crawl's list cannot be read, the next tick tries again: {error!r}")
     kept = json.dumps({"baseline": baseline, "seen": sorted(seen | known | set(ready))})
+    if len(ready) > MOST_AT_ONCE:
+        return dg.SkipReason(
+            f"{len(ready)} snapshots are new, more than {MOST_AT_ONCE}: {', '.join(ready)}. Register those that you "
+            "want (`.venv/bin/python launch.py register KEY ...`), then reset the cursor: the next tick goes on from "
+            "the newest"
+        )
     if ready:
         return dg.SensorResult(dynamic_partitions_requests=[snapshots.build_add_request(ready)], cursor=kept)
     waiting = f"listed without a list of WAT files yet: {', '.join(newer)}" if newer else "nothing new"

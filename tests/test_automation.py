@@ -1,6 +1,7 @@
 """What runs by itself, replayed tick by tick in one process: each partition once, in order, and never training."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -283,6 +284,21 @@ def test_the_first_look_at_the_crawl_takes_a_baseline_and_each_later_snapshot_is
     crawl.instance.delete_dynamic_partition("snapshot", NEW)
     assert "nothing new" in crawl.tick()
     assert crawl.registered == ["SAMPLE-2026-04"]
+
+
+def test_more_than_three_new_snapshots_at_once_wait_for_somebody_to_choose(crawl: Crawl) -> None:
+    crawl.show(LAST)
+    crawl.tick()
+    new = [f"SAMPLE-2026-0{month}" for month in (6, 5, 4, 3)]
+    crawl.show(*new, LAST)
+    for _ in range(2):
+        assert re.fullmatch(f"4 snapshots are new.*{NEW}.* launch.py register KEY .* reset the cursor.*", crawl.tick())
+        assert crawl.registered == []
+    crawl.instance.add_dynamic_partitions("snapshot", [NEW])
+    crawl.cursor = None
+    assert f"{new[0]} is the newest" in crawl.tick()
+    crawl.show("SAMPLE-2026-07", *new, LAST)
+    assert (crawl.tick(), crawl.registered) == ("", [NEW, "SAMPLE-2026-07"])
 
 
 def test_newer_means_above_the_baseline_in_the_crawls_own_order(crawl: Crawl) -> None:
