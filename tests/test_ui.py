@@ -1,10 +1,10 @@
 """What the UI shows of a pool that wants to be more than text: recorded metadata, reports, and pages in a browser."""
 
+import html
 import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +21,8 @@ import pytest
 import demo
 from definitions import bind
 from resources.deployments import REPOSITORY, Deployment
+from tests.browser import Browser, open_browser
+from tests.live import reserve_port
 from tests.metaclip_dagster.archives import content, members, wat_record
 from tests.mini import mini_deployment
 
@@ -35,29 +37,38 @@ HOSTILE = [
     f"\x1b[31m\x9b31mred\x1b[0m \u202egnp.exe\u2066 {SAYS}\u2028{SAYS}\U000e0041",
     f"{SAYS} " * 10_000,  # 1 MB
 ]
+ENTRY = "<img src=x onerror=alert(1)>"
+SOURCE = "<svg onload=alert(2)>.txt"
 JOINERS = set("\u200c\u200d")  # emoji are spelled with them
 PLOTS = re.compile(r"(!\[\w+\]\(data:image/png;base64,[A-Za-z0-9+/=]+\)\s*)+")
 PAGES = {
     "the asset graph": ("asset-groups", "curation"),
+    "an asset": ("assets/entry_counts?view=overview", "top_entries"),
     "pairs": (f"assets/pairs?view=partitions&partition={KEYS[0]}", "sample_kept"),
     "subsets and their partitions": ("assets/subsets?view=partitions&partition=20", "sample_balanced_away"),
+    "the partitions of two dimensions": ("assets/checkpoints?view=partitions", "online-20"),
     "checks": ("assets/entry_counts?view=checks", "counts_add_up"),
-    "a data card with its plots": ("assets/data_cards?view=partitions&partition=20", "[Show Markdown]"),
 }
 
 
 @pytest.fixture(scope="module")
 def hostile(mini: Path, made: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
-    """The curated mini sample, made again from a snapshot whose first archive holds nothing but hostile texts."""
+    """The curated mini sample, made again with a hostile archive, and a hostile list of entries that it matches."""
     folder = tmp_path_factory.mktemp("hostile")
     shutil.copytree(mini, folder / "mini", symlinks=True)
     shutil.copytree(made.home, folder / "data" / "sample")
     where = mini_deployment(folder / "mini", folder / "data" / "sample")
-    images = [{"url": f"/{number}<b>.png", "alt": text} for number, text in enumerate(HOSTILE)]
-    archive = min(Path(where.crawl, "crawl-data", KEYS[0]).rglob("*.wat.gz"))
-    archive.write_bytes(members(wat_record(content("http://pages.example/'\"<i>/", images))))
+    own = folder / SOURCE
+    own.write_text(ENTRY, encoding="utf-8")
+    for key, texts in zip(KEYS, [HOSTILE, [f"{ENTRY} {SAYS}"] * 100], strict=True):
+        images = [{"url": f"/{number}<b>.png", "alt": text} for number, text in enumerate(texts)]
+        archive = min(Path(where.crawl, "crawl-data", key).rglob("*.wat.gz"))
+        archive.write_bytes(members(wat_record(content("http://pages.example/'\"<i>/", images))))
+    lists = {"ops": {"entries": {"config": {"own_lists": [str(own)]}}}}
     with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
-        demo.materialize(bind(where), instance, ["pairs", "matches"], KEYS[0])
+        demo.materialize(bind(where), instance, ["entries"], None, lists)
+        for key in KEYS:
+            demo.materialize(bind(where), instance, ["pairs", "matches"], key)
         demo.materialize(bind(where), instance, ["exclusions", "entry_counts"])
         for key in KEYS:
             demo.materialize(bind(where), instance, ["admissions"], key)
@@ -121,16 +132,19 @@ def test_nothing_that_is_rendered_or_followed_holds_what_a_crawl_brought(
 
 def test_the_data_card_holds_hostile_texts_as_text_only(hostile: Deployment) -> None:
     page = (hostile.reports / "data_card_t_20.html").read_text(encoding="utf-8")
-    assert "dataset.hacked" not in re.sub(r"&lt;.*?&gt;", "", page)
+    for text in (ENTRY, f"own:{SOURCE}"):
+        assert html.escape(text) in page
     assert not re.search(r"<script|<svg onload|<img src=x|javascript:", page)
 
 
 @pytest.fixture(scope="module")
 def server(hostile: Deployment) -> Iterator[str]:
     """A web server over that deployment, without a daemon, on a free port of the loopback."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    with reserve_port() as port:
+        yield from _serve(hostile, port)
+
+
+def _serve(hostile: Deployment, port: int) -> Iterator[str]:
     environment = os.environ | {
         "DAGSTER_HOME": str(hostile.dagster_home),
         "METACLIP_DEPLOYMENT": "sample",
@@ -155,34 +169,42 @@ def server(hostile: Deployment) -> Iterator[str]:
         process.wait()
 
 
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with open_browser(tmp_path_factory.mktemp("browser")) as opened:
+        yield opened
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_renders_without_console_errors_and_runs_nothing_of_the_crawl(
-    page: str, server: str, tmp_path: Path
+    page: str, server: str, browser: Browser
 ) -> None:
     path, says = PAGES[page]
-    dom, console = browse(f"{server}/{path}", tmp_path)
-    assert says in dom
+    browser.open(f"{server}/{path}")
+    browser.says(says)
+    browser.settle()
+    dom = browser.run("document.documentElement.outerHTML")
     assert "data-hacked" not in dom[: dom.index("<head")]
     assert _Dangerous.found(dom) == []
-    assert console == []
+    assert browser.console == []
     if page == "pairs":
         assert f"&lt;script&gt;{MARK}&lt;/script&gt;" in dom
+    if page == "an asset":
+        assert html.escape(ENTRY) in dom
 
 
-def browse(url: str, profile: Path) -> tuple[str, list[str]]:
-    """The page as a browser has it after its scripts ran, and what it wrote on its console."""
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if browser is None:
-        pytest.skip("there is no browser on this machine: apt-get install chromium")
-    quiet = ["quic", "background-networking", "component-update", "sync", "gpu"]
-    options = ["--headless", "--no-sandbox", "--no-first-run", "--enable-logging=stderr", "--window-size=1600,2400"]
-    options += [*(f"--disable-{what}" for what in quiet), f"--user-data-dir={profile}", "--virtual-time-budget=20000"]
-    shown = subprocess.run(
-        [browser, *options, "--dump-dom", url], capture_output=True, text=True, check=True, timeout=120
-    )
-    lines = [line for line in shown.stderr.splitlines() if "CONSOLE" in line]
-    return shown.stdout, [line for line in lines if "Download the Apollo DevTools" not in line]
+@pytest.mark.slow
+def test_an_asset_page_shows_its_plots_and_draws_its_numbers_over_time(server: str, browser: Browser) -> None:
+    browser.open(f"{server}/assets/data_cards?view=partitions&partition=20")
+    browser.click("[Show Markdown]")
+    shown = "[...document.images].filter(it => it.src.startsWith('data:image/png') && it.naturalWidth > 500)"
+    browser.until(f"{shown}.length === 3")
+    browser.open(f"{server}/assets/entry_counts?view=overview")
+    browser.click("Plots")
+    browser.until("[...document.querySelectorAll('canvas')].filter(it => it.width > 100).length > 3")
+    browser.says("tail_share_of_matches/20")
+    assert browser.console == []
 
 
 class _Dangerous(HTMLParser):
