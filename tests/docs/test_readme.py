@@ -4,8 +4,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-import assets.metadata
+import assets.coverage
+import assets.entries
 import demo
 from resources.deployments import read_deployment
 from resources.lake import Lake
@@ -56,5 +58,10 @@ def test_what_the_demo_prints_has_the_rungs_and_rows_of_the_readme() -> None:
     assert all(f"\n{says} " in README for says in demo.STAGES.values())
 
 
-def test_the_config_of_own_entries_is_there() -> None:
-    assert {"own_lists", "budget"} <= set(assets.metadata.Budget.model_fields)
+def test_the_configs_that_the_readme_shows_are_there() -> None:
+    configs = {"entries": assets.entries.Budget, "coverage": assets.coverage.Sampling}
+    shown = [yaml.safe_load(line)["ops"] for line in re.findall(r"^ops: .*", README, re.MULTILINE)]
+    assert {name for ops in shown for name in ops} == set(configs)
+    for ops in shown:
+        for name, settings in ops.items():
+            assert configs[name](**settings["config"])

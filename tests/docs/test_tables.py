@@ -4,11 +4,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-import assets.crawl
-import assets.curation
-import assets.evaluation
-import assets.metadata
-import assets.training
+import definitions
 from metaclip_dagster import schemas
 
 PAGE = Path(__file__).parents[2].joinpath("docs", "tables.md").read_text(encoding="utf-8")
@@ -29,5 +25,4 @@ def test_every_stage_named_writes_the_table_beside_it() -> None:
 def test_every_table_and_asset_stands_in_the_page() -> None:
     tables = {name for name, schema in vars(schemas).items() if isinstance(schema, pa.Schema)}
     assert {table for table, _, _ in STAGES} == tables
-    modules = [assets.crawl, assets.curation, assets.metadata, assets.training, assets.evaluation]
-    assert all(any(hasattr(module, asset) for module in modules) for _, _, asset in STAGES)
+    assert all(any(hasattr(module, asset) for module in definitions.MODULES) for _, _, asset in STAGES)
