@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from metaclip_dagster.automaton import Automaton
+from metaclip_dagster.automaton import automaton_for
 from metaclip_dagster.schemas import MATCHES, writes
 from metaclip_dagster.spacing import why_unmatchable
 
@@ -52,10 +52,11 @@ def build_matcher(entries: pa.Table) -> Matcher:
             twice = f"ENTRIES rows {first} and {row} are both {entry!r} of language {language!r}"
             raise ValueError(f"{twice}; drop the later one and number the rest anew")
     reasons = entries["unmatchable"].to_pylist()
-    return Matcher({language: Automaton(_matchable(own, reasons)) for language, own in entry_ids.items()})
+    matchable = {language: _matchable(own, language, reasons) for language, own in entry_ids.items()}
+    return Matcher({language: automaton_for(own, language) for language, own in matchable.items()})
 
 
-@writes(MATCHES)
+@writes(MATCHES, version=2)
 def match_entries(
     pairs: Iterable[pa.RecordBatch],
     *,
@@ -85,9 +86,11 @@ def match_entries(
             yield pa.RecordBatch.from_arrays([found[name] for name in MATCHES.names], schema=MATCHES)
 
 
-def _matchable(entry_ids: Mapping[str, int], reasons: list[str | None]) -> dict[str, int]:
+def _matchable(entry_ids: Mapping[str, int], language: str, reasons: list[str | None]) -> dict[str, int]:
     # Asked again, for tables made by hand: in joined texts a newline would match where a text ends.
-    return {entry: i for entry, i in entry_ids.items() if reasons[i] is None and why_unmatchable(entry) is None}
+    return {
+        entry: i for entry, i in entry_ids.items() if reasons[i] is None and why_unmatchable(entry, language) is None
+    }
 
 
 def _lists(engine: Engine, texts: pa.Array) -> pa.Array:

@@ -2,10 +2,12 @@
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import mwparserfromhell
 from mwparserfromhell.nodes import Comment, ExternalLink, Heading, HTMLEntity, Tag, Text, Wikilink
+
+from metaclip_dagster.scripts import folded, segments
 
 # What no running text is in goes before the parser sees it: that takes three quarters off its time, and the parser,
 # which costs the square of what is opened and never closed, never meets such tags, templates and tables.
@@ -23,11 +25,14 @@ _LINE_TAG = re.compile(r"</?(?:br|p|div|li|tr|td|blockquote|center)\b[^<>]*>", r
 _TAG = re.compile(r"</?[a-z][^<>]*>", re.IGNORECASE)
 _STYLE = re.compile(r"'{2,5}|__[A-Z]+__")
 _LIST_MARKERS = re.compile(r"^[*#:;]+", re.MULTILINE)
-_LITERAL = str.maketrans({"<": "&lt;", "{": "&#123;"})  # those that are left open nothing
+_LINK = re.compile(r"\[\[([^\[\]|\n]+)(?:\|([^\[\]|]*))?\]\]")  # with no other link inside, and one label at most
+_HEADING = re.compile(r"^(={1,6})(.+?)\1[ \t]*$", re.MULTILINE)
+_GRAMMAR = ("[", "&", "----", "://", "mailto:")  # what is left for the parser to read
 _PARAGRAPHS = re.compile(r"\n{2,}")
 _MAX_PARAGRAPH = 10_000  # characters; longer ones go line by line, longer lines are cut
 _MAX_UNCLOSED = 8  # brackets that a paragraph opens and does not close; with more, all of them are text
-_NOT_SHOWN = re.compile(r"\s*(?:(?i:file|image|category)|[a-z]{2,3}(?:-[a-z]+)?)\s*:")
+_LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z]+)?")
+NOT_SHOWN = ("category", "file", "image")
 
 # Words are apart at white space and at what ends a clause, a quotation or a bracket. Matching parts texts at the seven
 # marks , . ; : ? ! ` (Xu et al. 2023, section 3.2), so no word may hold one.
@@ -35,10 +40,11 @@ _BREAK = re.compile(r"[,.;:?!`…—\"“”„«»()\[\]{}<>|*=•\x00-\x1f\x7f
 _EDGES = "'‘’‚-–−_~/\\^&#@·"
 
 
-def plain_text(wikitext: str) -> str:
+def plain_text(wikitext: str, not_shown: Collection[str] = NOT_SHOWN) -> str:
     """The running text of a page: link labels, headings and lists stay; templates, tables, notes, files and markup go.
 
-    A paragraph a block. A template leaves an ellipsis: the words around it are not neighbours.
+    A paragraph a block. A template leaves an ellipsis: the words around it are not neighbours. `not_shown` are the
+    names, in lower case, of the namespaces whose pages a link puts beside the text or under it.
 
     >>> plain_text("The '''[[dog]]''' is a [[wolf|tame wolf]].<ref>Darwin</ref>")
     'The dog is a tame wolf.'
@@ -48,25 +54,28 @@ def plain_text(wikitext: str) -> str:
         text, num_found = _TEMPLATE.subn("…", text)
         if not num_found:
             break
-    text = _LIST_MARKERS.sub("", _TABLE_LINE.sub("", text))
-    text = _TAG.sub("", _LINE_TAG.sub("\n", text)).translate(_LITERAL)
-    parsed = ("".join(_shown(mwparserfromhell.parse(part, skip_style_tags=True))) for part in _parts(text))
+    text = _HEADING.sub(r"\2", _LIST_MARKERS.sub("", _TABLE_LINE.sub("", text)))
+    # A brace or an angle that is left opens nothing.
+    text = _TAG.sub("", _LINE_TAG.sub("\n", text)).replace("<", "&lt;").replace("{", "&#123;")
+    text = _LINK.sub(lambda link: _label(link[1], link[2], not_shown), text)
+    parsed = ("".join(_read(part, not_shown)) for part in _parts(text))
     blocks = ("\n".join(filter(None, map(str.strip, _STYLE.sub("", block).split("\n")))) for block in parsed)
     return "\n\n".join(filter(None, blocks))
 
 
-def runs_of_words(text: str) -> Iterator[list[str]]:
+def runs_of_words(text: str, language: str = "en") -> Iterator[list[str]]:
     """The words of each stretch of text that no mark, bracket, quotation or line end interrupts.
 
     Words are as the text has them: their case, inner apostrophes, hyphens and slashes stay, quotes and hyphens at
-    their edges go; what has no letter or digit is no word, and interrupts.
+    their edges go; what has no letter or digit is no word, and interrupts. In languages written without spaces words
+    are `segments`, and a space interrupts too.
 
     >>> list(runs_of_words("The dog's 2 AC/DC songs (mostly); C++ & R&B"))
     [['The', "dog's", '2', 'AC/DC', 'songs'], ['mostly'], ['C++'], ['R&B']]
     """
-    for stretch in _BREAK.split(text):
+    for stretch in _BREAK.split(folded(text, language)):
         run: list[str] = []
-        for piece in stretch.split():
+        for piece in segments(stretch, language):
             word = piece.strip(_EDGES)
             if any(map(str.isalnum, word)):
                 run.append(word)
@@ -86,7 +95,20 @@ def _parts(text: str) -> Iterator[str]:
                 yield part if unclosed <= _MAX_UNCLOSED else part.replace("[", "&#91;")
 
 
-def _shown(code: mwparserfromhell.wikicode.Wikicode | None) -> Iterator[str]:
+def _label(title: str, text: str | None, not_shown: Collection[str]) -> str:
+    name, colon, _ = title.partition(":")
+    if colon and ((name := name.strip()).casefold() in not_shown or _LANGUAGE.fullmatch(name)):
+        return ""
+    return title if text is None else text
+
+
+def _read(part: str, not_shown: Collection[str]) -> Iterator[str]:
+    if any(sign in part for sign in _GRAMMAR):
+        return _shown(mwparserfromhell.parse(part, skip_style_tags=True), not_shown)
+    return iter((part,))
+
+
+def _shown(code: mwparserfromhell.wikicode.Wikicode | None, not_shown: Collection[str]) -> Iterator[str]:
     for node in code.nodes if code is not None else ():
         match node:
             case Text():
@@ -94,22 +116,17 @@ def _shown(code: mwparserfromhell.wikicode.Wikicode | None) -> Iterator[str]:
             case HTMLEntity():
                 yield html.unescape(str(node))
             case Wikilink():
-                yield from _label(node)
+                if _label(str(node.title), "x", not_shown):
+                    yield from _shown(node.title if node.text is None else node.text, not_shown)
             case ExternalLink():
-                yield from _shown(node.title)
+                yield from _shown(node.title, not_shown)
             case Heading():
                 yield "\n"
-                yield from _shown(node.title)
+                yield from _shown(node.title, not_shown)
                 yield "\n"
             case Tag():
-                yield from _shown(node.contents)
+                yield from _shown(node.contents, not_shown)
             case Comment():
                 pass
             case _:
                 yield "…"
-
-
-def _label(link: Wikilink) -> Iterator[str]:
-    if _NOT_SHOWN.match(str(link.title)) and not str(link.title).lstrip().startswith(":"):
-        return
-    yield from _shown(link.title if link.text is None else link.text)
