@@ -1,8 +1,10 @@
 """From pairs to balanced subsets."""
 
 import dagster as dg
+import pyarrow.compute as pc
 
 from assets.automation import RELEASES, when_changed
+from assets.changes import build_before, changed_counts, changed_subset
 from assets.checks import (
     check_specs,
     counts_add_up,
@@ -14,15 +16,18 @@ from assets.checks import (
 from assets.partitions import all_snapshots, snapshots, thresholds
 from assets.pool import aligned, drawing_setup, grouped, matching_setup, pool_of, pool_shards, strays, thresholds_of
 from assets.shown import describe_counts, kept_and_dropped, lineage, sample_matches, sample_subset, table
+from assets.takedowns import find_taken, left_over, read_takedowns, together
 from metaclip_dagster.balancing import admit, select_pairs
 from metaclip_dagster.counting import count_entries, merge_counts
-from metaclip_dagster.deduplicating import find_duplicates, gather_exclusions, scatter_pairs
+from metaclip_dagster.deduplicating import DUPLICATE, find_duplicates, gather_exclusions, scatter_pairs
 from metaclip_dagster.matching import match_entries
 from resources.compute import Compute
 from resources.deployments import deployment
 from resources.engines import Shard, defer
+from resources.images import Images
 from resources.lake import Lake
 from resources.tables import chain_batches
+from resources.takedowns import TakedownList
 
 Result = dg.MaterializeResult
 
@@ -86,11 +91,23 @@ def matches(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> 
     check_specs=check_specs("exclusions", no_pair_twice),
     automation_condition=when_changed("entry_counts", "admissions"),
 )
-def exclusions(context: dg.AssetExecutionContext, config: Exchange, lake: Lake, compute: Compute) -> Result:
-    """Pairs of the pool that a lower place holds already: the lowest snapshot, then the lowest shard, owns a pair."""
+def exclusions(
+    context: dg.AssetExecutionContext,
+    config: Exchange,
+    lake: Lake,
+    compute: Compute,
+    image_store: Images,
+    takedown_list: TakedownList,
+) -> Result:
+    """Pairs that are taken down, and pairs that a lower place holds already: the lowest snapshot, then the lowest shard.
+
+    An owner that is taken down owns nothing: the pair is then the next place's.
+    """
     pool = pool_of(context, lake, "matches", matching_setup(lake))
+    takedowns = read_takedowns(takedown_list, image_store.root)
+    taken = find_taken(context, lake, compute, takedowns, pool.snapshots)
     for snapshot in pool.snapshots:
-        groups = grouped(lake.shards("matches", snapshot), config.group_size)
+        groups = grouped(left_over(lake.shards("matches", snapshot), taken[snapshot]), config.group_size)
         scattered = {key: {"matches": group, "snapshot": snapshot} for key, group in groups.items()}
         options = {"num_buckets": config.num_buckets}
         compute.map_shards(context, scatter_pairs, scattered, table="places", partition=snapshot, options=options)
@@ -99,12 +116,15 @@ def exclusions(context: dg.AssetExecutionContext, config: Exchange, lake: Lake, 
         for bucket in range(config.num_buckets)
     }
     judged = compute.map_shards(context, find_duplicates, buckets, table="duplicates")
-    gathered = {s: {"exclusions": lake.where("duplicates", "snapshot", s), "snapshot": s} for s in pool.snapshots}
+    gathered = {
+        s: {"exclusions": together(lake.where("duplicates", "snapshot", s), taken[s]), "snapshot": s}
+        for s in pool.snapshots
+    }
     made = compute.map_shards(context, gather_exclusions, gathered)
-    check = no_pair_twice(judged, made)
+    duplicates = lake.dataset("exclusions").count_rows(filter=pc.field("reason") == DUPLICATE)
     excluded = table(["snapshot", "pairs excluded"], [(shard.key, shard.rows) for shard in made.shards])
-    told = {**config.model_dump(), **pool.metadata, "excluded": excluded}
-    return compute.result(made, metadata=told, checks=[check])
+    told = {**config.model_dump(), **pool.metadata, "excluded": excluded, "taken_down": made.rows - duplicates}
+    return compute.result(made, metadata=told, checks=[no_pair_twice(judged, duplicates)])
 
 
 @dg.asset(
@@ -135,9 +155,10 @@ def entry_counts(context: dg.AssetExecutionContext, config: Grouping, lake: Lake
         }
         compute.map_shards(context, count_entries, counted, table="snapshot_counts", partition=snapshot)
     counts = {"counts": lake.stream("snapshot_counts", pool.snapshots), "entries": lake.table("entries")}
+    before = build_before(lake, "entry_counts")
     made = compute.map_shards(context, merge_counts, {"00000": counts})
     check = counts_add_up(lake, pool.snapshots)
-    told = {**config.model_dump(), **pool.metadata, **describe_counts(lake)}
+    told = {**config.model_dump(), **pool.metadata, **describe_counts(lake), **changed_counts(lake, before)}
     return compute.result(made, metadata=told, checks=[check])
 
 
@@ -203,8 +224,9 @@ def subsets(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> 
         for key, inputs in aligned(lake, snapshot, "pairs", "matches", "admissions").items()
     ]
     held_to = thresholds_of(lake, context.partition_key)
+    before = build_before(lake, "subsets", context.partition_key)
     made = compute.map_shards(context, select_pairs, shards, options={"thresholds": held_to})
     told = {**pool.metadata, "t": {language: f"{t:g}" for language, t in held_to.items()}}
-    told |= sample_subset(lake, pool.snapshots[-1], held_to)
+    told |= sample_subset(lake, pool.snapshots[-1], held_to) | changed_subset(lake, context.partition_key, before)
     told |= {"pairs_of_pool": sum(lake.manifest("admissions", key).rows for key in pool.snapshots)}
     return compute.result(made, metadata=told, checks=[subsets_nested(strays(lake, context.partition_key))])

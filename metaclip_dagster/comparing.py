@@ -1,0 +1,93 @@
+"""What changed between two builds of a table: entries that came, went or moved, their counts, pairs of a subset."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+NUM_SAMPLES = 20
+MOST_PAIRS = 5_000_000
+"""Pairs of a subset that are compared one by one; of a larger one a sample is, drawn by the hash that pair_id is."""
+
+_JOINED = """
+    create table joined as
+    select coalesce(a.language, b.language) as language, coalesce(a.entry, b.entry) as entry,
+           coalesce(a.source, b.source) as source, b.source as source_before, b.rank as rank_before, a.rank as rank,
+           case when b.entry is null then 'added' when a.entry is null then 'removed' else 'moved' end as change
+    from after as a full join before as b on a.language = b.language and a.entry = b.entry
+    where (a.source, a.rank) is distinct from (b.source, b.rank)"""
+
+
+def compare_entries(before: pa.Table, after: pa.Table) -> dict[str, Any]:
+    """Entries added, removed, and moved (in another source or at another rank), by language and source, with samples.
+
+    An entry is its language and its words. What was removed counts for the source that had it.
+    """
+    with _connected(before, after) as query:
+        query.sql(_JOINED)
+        rows = query.sql(
+            """select language, source, count(*) filter (change = 'added') as added,
+                      count(*) filter (change = 'removed') as removed, count(*) filter (change = 'moved') as moved
+               from joined group by all order by all"""
+        )
+        samples = query.sql(
+            """select change, language, entry, source_before, rank_before, source, rank from joined
+               window of_change as (partition by change order by coalesce(rank, rank_before), language, entry)
+               qualify row_number() over of_change <= ?
+               order by change, coalesce(rank, rank_before), language, entry""",
+            params=[NUM_SAMPLES],
+        )
+        by_source, sampled = rows.to_arrow_table().to_pylist(), samples.to_arrow_table().to_pylist()
+    in_all = {change: sum(row[change] for row in by_source) for change in ("added", "removed", "moved")}
+    return {"before": before.num_rows, "after": after.num_rows, **in_all, "by_source": by_source, "samples": sampled}
+
+
+def compare_counts(before: pa.Table, after: pa.Table) -> dict[str, Any]:
+    """How many entries have another count than before, and those whose count moved most; one not listed counts 0."""
+    with _connected(before, after) as query:
+        query.sql(
+            """create table moved as
+               select coalesce(a.language, b.language) as language, coalesce(a.entry, b.entry) as entry,
+                      coalesce(b.entry_count, 0)::bigint as before, coalesce(a.entry_count, 0)::bigint as after
+               from after as a full join before as b on a.language = b.language and a.entry = b.entry
+               where a.entry_count is distinct from b.entry_count"""
+        )
+        [(changed,)] = query.sql("select count(*) from moved where before <> after").fetchall()
+        largest = query.sql(
+            "select * from moved where before <> after order by abs(after - before) desc, language, entry limit ?",
+            params=[NUM_SAMPLES],
+        ).to_arrow_table()
+    return {"changed": changed, "largest": largest.to_pylist()}
+
+
+def compare_subsets(
+    before: Iterable[pa.RecordBatch], after: Iterable[pa.RecordBatch], *, num_pairs: int
+) -> dict[str, Any]:
+    """How many pairs joined, left and stayed, by pair_id; `num_pairs` says how many the larger subset has.
+
+    Above MOST_PAIRS the three are estimates from the pairs whose id falls in a sample, whose `share` is told.
+    """
+    one_in = max(1, -(-num_pairs // MOST_PAIRS))
+    old, new = _sampled(before, one_in), _sampled(after, one_in)
+    stayed = len(np.intersect1d(old, new, assume_unique=True))
+    return {
+        "joined": (len(new) - stayed) * one_in,
+        "left": (len(old) - stayed) * one_in,
+        "stayed": stayed * one_in,
+        "share": 1 / one_in,
+    }
+
+
+def _connected(before: pa.Table, after: pa.Table) -> duckdb.DuckDBPyConnection:
+    query = duckdb.connect(config={"threads": 1})
+    query.register("before", before)
+    query.register("after", after)
+    return query
+
+
+def _sampled(batches: Iterable[pa.RecordBatch], one_in: int) -> npt.NDArray[np.uint64]:
+    ids = (batch["pair_id"].to_numpy() for batch in batches)
+    return np.concatenate([np.zeros(0, np.uint64), *(some[some % np.uint64(one_in) == 0] for some in ids)])
