@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets import cards, crawl, curation, evaluation, metadata, training
 from assets.partitions import THRESHOLDS
 from assets.pool import thresholds_of
 from assets.shown import (
@@ -21,10 +20,10 @@ from assets.shown import (
     sample_subset,
     table,
 )
+from definitions import MODULES
 from resources.lake import Lake
 
 KEY = "SAMPLE-2026-01"
-MODULES = [metadata, crawl, curation, cards, training, evaluation]
 
 
 def rows(shown: dg.TableMetadataValue) -> list[dict[str, object]]:

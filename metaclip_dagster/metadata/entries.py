@@ -1,81 +1,136 @@
-"""Fill the budget of entries from ranked candidates, source by source, and tell what became of each source."""
+"""Fill each language's budget of entries from ranked candidates, source by source, and tell what became of each."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from metaclip_dagster.schemas import ENTRIES, writes
+from metaclip_dagster.schemas import CANDIDATES, ENTRIES, writes
+
+Sources = Mapping[str, Iterable[pa.RecordBatch]]
+"""CANDIDATES of one language by the name of their source, in declared precedence."""
+
+NUM_NEXT = 20
+TAKEN, ALREADY_THERE, BEYOND_CAP, BEYOND_BUDGET = "taken", "already_there", "beyond_cap", "beyond_budget"
 
 _BATCH = 65_536
 
 
 @writes(ENTRIES)
 def build_entries(
-    sources: Mapping[str, pa.Table],
+    languages: Mapping[str, Sources],
     *,
     budget: int = 500_000,
-    why_unmatchable: Callable[[str], str | None],
+    caps: Mapping[str, int] | None = None,
+    why_unmatchable: Callable[[str, str], str | None],
     dropped: Counter[str],
 ) -> Iterator[pa.RecordBatch]:
-    """The first `budget` distinct candidates, by the sources' declared order and in each by rank.
+    """The first `budget` distinct candidates of each language, by the sources' declared order and in each by rank.
 
-    `sources` are CANDIDATES. In a source the higher score ranks first, and of equals the lower string, whatever the
-    order of its rows; a candidate that an earlier source has (same language and entry) belongs to that one. The
-    paper leaves precedence open (Xu et al. 2023, section 3.1). `why_unmatchable` says why no text can hold an entry:
-    such entries keep their place, so that the list does not depend on the matcher, and are told apart.
-    Raises ValueError for no source at all, or a negative budget.
+    In a source the higher score ranks first, and of equals the lower string, whatever the order of its rows; what an
+    earlier source has belongs to that one. The paper leaves precedence open (Xu et al. 2023, section 3.1); a budget
+    for each language is Meta CLIP 2's. `caps` are the most that a source may add to a language, 0 for none.
+    `why_unmatchable` says why no text can hold an entry: such entries keep their place, so that the list does not
+    depend on the matcher, and are told apart. One language is held at a time. Raises ValueError for no source at all,
+    a negative budget or cap, or a cap on a source that is not there.
     """
-    if budget < 0 or not sources:
-        raise ValueError(f"budget={budget}, sources={[*sources]}: name a source, and a budget of 0 or more entries")
-    taken: dict[tuple[str, str], tuple[str, int]] = {}
-    for source, candidates in sources.items():
-        for rank, candidate in enumerate(_ranked(candidates)):
-            if candidate in taken:
-                dropped["already_there"] += 1
-            elif len(taken) == budget:
-                dropped["beyond_budget"] += 1
-            else:
-                taken[candidate] = source, rank
-    yield from _numbered(taken, why_unmatchable).to_batches(max_chunksize=_BATCH)
+    caps = caps or {}
+    names = {source for sources in languages.values() for source in sources}
+    if not names or min(budget, *caps.values(), 0) < 0 or not caps.keys() <= names:
+        raise ValueError(
+            f"budget={budget}, caps={dict(caps)}, sources={sorted(names)}: name a source, numbers of 0 or more, and "
+            "caps on sources that are there"
+        )
+    next_id = 0
+    for language, sources in languages.items():
+        judged = _judge(language, sources, budget, caps)
+        while some := list(islice(judged, _BATCH)):
+            dropped.update(candidate.fate for candidate in some if candidate.fate != TAKEN)
+            taken = [candidate for candidate in some if candidate.fate == TAKEN]
+            columns = {
+                "entry_id": range(next_id, next_id := next_id + len(taken)),
+                "entry": [candidate.entry for candidate in taken],
+                "language": [language] * len(taken),
+                "source": [candidate.source for candidate in taken],
+                "rank": [candidate.rank for candidate in taken],
+                "unmatchable": [why_unmatchable(candidate.entry, language) for candidate in taken],
+            }
+            yield pa.RecordBatch.from_pydict(columns, schema=ENTRIES)
 
 
-def describe_entries(sources: Mapping[str, pa.Table], entries: pa.Table) -> dict[str, dict[str, Any]]:
-    """What became of each source's candidates: taken, already there, beyond the budget; and unmatchable, by reason."""
-    names = entries["source"].to_pylist()
-    held = set(zip(entries["language"].to_pylist(), entries["entry"].to_pylist(), strict=True))
-    taken, unmatchable = Counter(names), {source: Counter[str]() for source in sources}
-    for source, reason in zip(names, entries["unmatchable"].to_pylist(), strict=True):
-        if reason is not None:
-            unmatchable[source][reason] += 1
-    told: dict[str, dict[str, Any]] = {}
-    for source, candidates in sources.items():
-        beyond = sum(candidate not in held for candidate in _ranked(candidates))
-        told[source] = {
-            "candidates": candidates.num_rows,
-            "taken": taken[source],
-            "already_there": candidates.num_rows - taken[source] - beyond,
-            "beyond_budget": beyond,
-            "unmatchable": dict(sorted(unmatchable[source].items())),
-        }
+def describe_entries(
+    languages: Mapping[str, Sources], entries: pa.Table, *, budget: int, caps: Mapping[str, int] | None = None
+) -> list[dict[str, Any]]:
+    """What became of the candidates that `entries` were built from: a dictionary a language, in it one a source.
+
+    For a source: how many candidates, and how many of them were taken, already there, beyond its cap and beyond the
+    budget; taken ones that no text can hold, by reason; the first and the last taken and the next ones after the cut,
+    each with its score. For a language: its entries, and how many the budget still misses.
+    """
+    unmatchable = _unmatchable(entries)
+    told = []
+    for language, sources in languages.items():
+        described = {source: _blank(unmatchable.get((language, source), {})) for source in sources}
+        for candidate in _judge(language, sources, budget, caps or {}):
+            mine, ranked = described[candidate.source], {"entry": candidate.entry, "score": candidate.score}
+            mine["candidates"] += 1
+            mine[candidate.fate] += 1
+            if candidate.fate == TAKEN:
+                mine["first"] = mine["first"] or ranked
+                mine["last"] = ranked
+            elif candidate.fate != ALREADY_THERE and len(mine["next"]) < NUM_NEXT:
+                mine["next"].append(ranked)
+        taken = sum(source[TAKEN] for source in described.values())
+        rows = [{"source": name, **source} for name, source in described.items()]
+        told.append({"language": language, "entries": taken, "missing": budget - taken, "sources": rows})
     return told
 
 
-def _ranked(candidates: pa.Table) -> Iterator[tuple[str, str]]:
-    ranked = candidates.sort_by([("score", "descending"), ("entry", "ascending"), ("language", "ascending")])
-    return zip(ranked["language"].to_pylist(), ranked["entry"].to_pylist(), strict=True)
+class _Candidate(NamedTuple):
+    source: str
+    rank: int
+    entry: str
+    score: float
+    fate: str
 
 
-def _numbered(
-    taken: Mapping[tuple[str, str], tuple[str, int]], why_unmatchable: Callable[[str], str | None]
-) -> pa.Table:
-    columns = {
-        "entry_id": range(len(taken)),
-        "entry": [entry for _, entry in taken],
-        "language": [language for language, _ in taken],
-        "source": [source for source, _ in taken.values()],
-        "rank": [rank for _, rank in taken.values()],
-        "unmatchable": [why_unmatchable(entry) for _, entry in taken],
-    }
-    return pa.Table.from_pydict(columns, schema=ENTRIES)
+def _judge(language: str, sources: Sources, budget: int, caps: Mapping[str, int]) -> Iterator[_Candidate]:
+    taken: set[str] = set()
+    for source, batches in sources.items():
+        full = min(budget, len(taken) + caps.get(source, budget))
+        beyond = BEYOND_CAP if full < budget else BEYOND_BUDGET
+        for rank, (entry, score) in enumerate(_ranked(language, batches)):
+            if entry in taken:
+                fate = ALREADY_THERE
+            elif len(taken) == full:
+                fate = beyond
+            else:
+                taken.add(entry)
+                fate = TAKEN
+            yield _Candidate(source, rank, entry, score, fate)
+
+
+def _ranked(language: str, batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, float]]:
+    candidates = pa.Table.from_batches((batch.select(CANDIDATES.names) for batch in batches), CANDIDATES)
+    own = candidates.filter(pc.equal(candidates["language"], language)).select(["entry", "score"])
+    for batch in own.sort_by([("score", "descending"), ("entry", "ascending")]).to_batches(max_chunksize=_BATCH):
+        yield from zip(batch["entry"].to_pylist(), batch["score"].to_pylist(), strict=True)
+
+
+def _unmatchable(entries: pa.Table) -> dict[tuple[str, str], dict[str, int]]:
+    keys = ["language", "source", "unmatchable"]
+    found = entries.filter(pc.is_valid(entries["unmatchable"])).select(keys)
+    told: dict[tuple[str, str], dict[str, int]] = {}
+    for row in (
+        found.group_by(keys).aggregate([([], "count_all")]).sort_by([(key, "ascending") for key in keys]).to_pylist()
+    ):
+        told.setdefault((row["language"], row["source"]), {})[row["unmatchable"]] = row["count_all"]
+    return told
+
+
+def _blank(unmatchable: Mapping[str, int]) -> dict[str, Any]:
+    fates = dict.fromkeys(("candidates", TAKEN, ALREADY_THERE, BEYOND_CAP, BEYOND_BUDGET), 0)
+    return {**fates, "unmatchable": dict(unmatchable), "first": None, "last": None, "next": []}

@@ -1,0 +1,127 @@
+"""Lists and tables of entries, plain text, CSV, TSV, JSON or Parquet, as a stream of labels."""
+
+import codecs
+import csv
+import json
+import re
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any, BinaryIO, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from metaclip_dagster.languages import identified_as
+
+_MOST = 1 << 24  # bytes of one line, characters of one JSON value: no list has such an entry
+_CHUNK = 1 << 20
+_BETWEEN = re.compile(r"[\s,]*")
+
+
+class Label(NamedTuple):
+    """What may become an entry, with its language where the file says it."""
+
+    text: str
+    language: str | None = None
+    is_synonym: bool = False
+
+
+def language_of(tag: str | None) -> str | None:
+    """The language of a tag, as language identification names it; None where there is no tag.
+
+    >>> language_of("en-GB"), language_of("zh_Hant"), language_of("nb"), language_of("")
+    ('en', 'zh', 'no', None)
+    """
+    return (identified_as(tag.strip()) or tag) if tag else None
+
+
+def read_lines(file: BinaryIO) -> Iterator[Label]:
+    """One entry a line, in UTF-8."""
+    yield from (Label(line.removesuffix("\n")) for line in _lines(file))
+
+
+def read_csv(file: BinaryIO) -> Iterator[Label]:
+    """The column `entry`, and `language` where there is one, of a table whose first line names its columns."""
+    yield from _read_rows(file, ",")
+
+
+def read_tsv(file: BinaryIO) -> Iterator[Label]:
+    """The same with tabs between the columns."""
+    yield from _read_rows(file, "\t")
+
+
+def read_json(file: BinaryIO) -> Iterator[Label]:
+    """A list of strings or of objects with an `entry` and maybe a `language`, as one JSON array or as JSON lines."""
+    for value in _json_values(file):
+        if isinstance(value, str):
+            yield Label(value)
+        elif isinstance(value, dict) and isinstance(value.get("entry"), str):
+            yield Label(value["entry"], language_of(value.get("language")))
+        else:
+            raise ValueError(f"{json.dumps(value)[:60]} is neither a string nor an object with an 'entry'")
+
+
+def read_parquet(file: BinaryIO) -> Iterator[Label]:
+    """The column `entry`, and `language` where there is one."""
+    with pq.ParquetFile(file, pre_buffer=False) as parquet:
+        wanted = _wanted(parquet.schema_arrow.names)
+        for batch in parquet.iter_batches(columns=wanted, use_threads=False):
+            columns = [batch[name].cast(pa.string()).to_pylist() for name in wanted]
+            for text, *tags in zip(*columns, strict=True):
+                yield Label(text or "", language_of(tags[0]) if tags else None)
+
+
+def _read_rows(file: BinaryIO, delimiter: str) -> Iterator[Label]:
+    rows = csv.reader(_lines(file), delimiter=delimiter, strict=True)
+    try:
+        columns = next(rows, [])
+        indices = [columns.index(name) for name in _wanted(columns)]
+        for row in rows:
+            text, *tags = [row[i] if i < len(row) else "" for i in indices]
+            yield Label(text, language_of(tags[0]) if tags else None)
+    except csv.Error as error:
+        raise ValueError(f"{error}, line {rows.line_num}; quote fields that hold {delimiter!r} or quotes") from error
+
+
+def _wanted(columns: list[str]) -> list[str]:
+    if "entry" not in columns:
+        raise ValueError(
+            f"no column is named 'entry', only {', '.join(columns)[:200] or 'none'}; rename the one with the entries"
+        )
+    return ["entry", "language"] if "language" in columns else ["entry"]
+
+
+def _lines(file: BinaryIO) -> Iterator[str]:
+    # Undecodable bytes become lone surrogates, as they would come from elsewhere, and fall with their line alone.
+    number = 0
+    while line := file.readline(_MOST):
+        number += 1
+        if len(line) == _MOST:
+            raise ValueError(f"line {number} is longer than {_MOST:,} bytes; is this a text file?")
+        yield (line if number > 1 else line.removeprefix(codecs.BOM_UTF8)).decode("utf-8", "surrogateescape")
+
+
+def _json_values(file: BinaryIO) -> Iterator[Any]:
+    """The values of an array or of lines, one at a time: the file may be larger than memory."""
+    decode, held, num, in_array, closed = json.JSONDecoder().raw_decode, "", 0, False, False
+    for more in chain(codecs.iterdecode(iter(lambda: file.read(_CHUNK), b""), "utf-8-sig"), [""]):
+        held, position = held + more, 0
+        while (position := _BETWEEN.match(held, position).end()) < len(held):  # type: ignore[union-attr]  # matches nothing too
+            if held[position] == "[" and not in_array and not num:
+                in_array, position = True, position + 1
+            elif held[position] == "]" and in_array and not closed:
+                closed, position = True, position + 1
+            elif closed:
+                raise ValueError(f"the list ends after {num:,} values, and more follows")
+            else:
+                try:
+                    value, position = decode(held, position)
+                except json.JSONDecodeError as error:
+                    if more and len(held) < _MOST:
+                        break  # its end may be still to come
+                    raise ValueError(f"no JSON after {num:,} values ({error.msg})") from error
+                num += 1
+                yield value
+        held = held[position:]
+    if in_array and not closed:
+        raise ValueError(f"the list of {num:,} values has no ] at its end; was the file cut?")

@@ -1,0 +1,224 @@
+"""Entries are the same list for everyone: by declared precedence, then rank, within each language's budget."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metaclip_dagster.metadata import build_entries, describe_entries
+from metaclip_dagster.reporting import render_entries
+from metaclip_dagster.schemas import CANDIDATES, ENTRIES
+
+Rows = Mapping[str, list[tuple[str, int, str]]]
+
+FATES = ("taken", "already_there", "beyond_cap", "beyond_budget")
+MARKS = set(",.;:?!`")
+words = st.sampled_from(["a", "b", "The", "the", "dog", "é", "犬"])
+sources = st.dictionaries(
+    st.sampled_from(["synsets", "unigrams", "titles"]),
+    st.lists(st.tuples(words, st.integers(0, 3), st.sampled_from(["en", "de"])), max_size=8),
+    min_size=1,
+)
+
+
+def candidates(rows: Iterable[tuple[str, float, str]]) -> pa.Table:
+    rows = list(rows)
+    columns = {
+        "entry": [entry for entry, _, _ in rows],
+        "language": [language for _, _, language in rows],
+        "score": [float(score) for _, score, _ in rows],
+        "num_occurrences": [1] * len(rows),
+    }
+    return pa.Table.from_pydict(columns, schema=CANDIDATES)
+
+
+def ranked(*entries: str) -> pa.Table:
+    return candidates((entry, -position, "en") for position, entry in enumerate(entries))
+
+
+def by_language(tables: Mapping[str, pa.Table], languages: Iterable[str]) -> dict[str, dict[str, list[pa.RecordBatch]]]:
+    return {language: {source: table.to_batches() for source, table in tables.items()} for language in languages}
+
+
+def build(tables: Mapping[str, pa.Table], languages: Iterable[str] = ("en",), **options: Any) -> pa.Table:
+    options = {"why_unmatchable": lambda entry, language: None, "dropped": Counter(), **options}
+    return pa.Table.from_batches(build_entries(by_language(tables, languages), **options), ENTRIES)
+
+
+def expected(rows: Rows, language: str, budget: int, caps: Mapping[str, int]) -> list[tuple[str, str]]:
+    """The list as a person would write it: walk down the sources, take what is new until cap or budget is full."""
+    taken: list[tuple[str, str]] = []
+    for source, own in rows.items():
+        added = 0
+        for entry, _, its in sorted(own, key=lambda row: (-row[1], row[0])):
+            new = its == language and entry not in [entry for entry, _ in taken]
+            if new and added < caps.get(source, budget) and len(taken) < budget:
+                taken.append((entry, source))
+                added += 1
+    return taken
+
+
+@settings(deadline=None, max_examples=150)
+@given(sources, st.integers(0, 12), st.integers(0, 3))
+def test_each_language_fills_its_budget_by_precedence_then_rank_up_to_each_cap(
+    rows: Rows, budget: int, cap: int
+) -> None:
+    caps = {min(rows): cap}
+    tables = {source: candidates(own) for source, own in rows.items()}
+    entries = build(tables, ["de", "en"], budget=budget, caps=caps)
+    wanted = [(*row, language) for language in ("de", "en") for row in expected(rows, language, budget, caps)]
+    got = zip(*(entries[name].to_pylist() for name in ("entry", "source", "language")), strict=True)
+    assert list(got) == wanted
+    assert entries["entry_id"].to_pylist() == list(range(len(wanted)))
+
+
+@settings(deadline=None, max_examples=50)
+@given(sources, st.randoms())
+def test_the_order_of_rows_changes_nothing(rows: Rows, random: Any) -> None:
+    shuffled = {source: random.sample(own, len(own)) for source, own in rows.items()}
+    first, second = (build({s: candidates(r) for s, r in some.items()}, ["en", "de"]) for some in (rows, shuffled))
+    assert first.equals(second)
+
+
+@settings(deadline=None, max_examples=100)
+@given(sources, st.integers(0, 12), st.integers(0, 3))
+def test_every_candidate_is_taken_or_accounted_for(rows: Rows, budget: int, cap: int) -> None:
+    tables, dropped = {source: candidates(own) for source, own in rows.items()}, Counter[str]()
+    limits: dict[str, Any] = {"budget": budget, "caps": {max(rows): cap}}
+    entries = build(tables, ["en", "de"], dropped=dropped, **limits)
+    told = describe_entries(by_language(tables, ["en", "de"]), entries, **limits)
+    for language in told:
+        for source in language["sources"]:
+            own = sum(its == language["language"] for _, _, its in rows[source["source"]])
+            assert sum(source[fate] for fate in FATES) == source["candidates"] == own
+            cut = source["beyond_cap"] + source["beyond_budget"]
+            assert len(source["next"]) == min(cut, 20)
+        assert language["missing"] == budget - language["entries"]
+    assert sum(language["entries"] for language in told) == entries.num_rows
+    in_all = Counter({fate: sum(s[fate] for language in told for s in language["sources"]) for fate in FATES[1:]})
+    assert in_all == dropped
+
+
+def test_a_repeated_entry_belongs_to_the_first_source_declared() -> None:
+    entries = build({"titles": ranked("York", "dog"), "synsets": ranked("dog", "cat")})
+    assert entries["source"].to_pylist() == ["titles", "titles", "synsets"]
+    assert entries["rank"].to_pylist() == [0, 1, 1]
+
+
+def test_one_word_in_two_languages_is_two_entries() -> None:
+    entries = build({"own": candidates([("Gift", 1, "en"), ("Gift", 1, "de")])}, ["de", "en"], budget=1)
+    assert entries["language"].to_pylist() == ["de", "en"]
+    assert entries["rank"].to_pylist() == [0, 0]
+
+
+def test_what_a_cap_leaves_out_a_later_source_may_add() -> None:
+    tables = {"a": ranked("dog", "cat", "cow"), "b": ranked("cow")}
+    entries = build(tables, caps={"a": 1})
+    assert list(zip(entries["entry"].to_pylist(), entries["source"].to_pylist(), strict=True)) == [
+        ("dog", "a"),
+        ("cow", "b"),
+    ]
+    assert build(tables, caps={"a": 0})["entry"].to_pylist() == ["cow"]
+
+
+def test_the_budget_is_reached_exactly_or_what_is_missing_is_told() -> None:
+    tables = {"a": ranked(*map(str, range(60))), "b": ranked(*map(str, range(50, 150)))}
+    for budget, missing in ((60, 0), (99, 0), (150, 0), (151, 1)):
+        entries = build(tables, budget=budget)
+        assert entries.num_rows == budget - missing
+        [told] = describe_entries(by_language(tables, ["en"]), entries, budget=budget)
+        assert told["missing"] == missing
+
+
+def test_a_source_tells_its_first_and_last_taken_and_the_next_twenty() -> None:
+    tables = {"a": candidates((f"word {n:02d}", 100 - n, "en") for n in range(40))}
+    [told] = describe_entries(by_language(tables, ["en"]), build(tables, budget=10), budget=10)
+    [source] = told["sources"]
+    assert source["first"] == {"entry": "word 00", "score": 100.0}
+    assert source["last"] == {"entry": "word 09", "score": 91.0}
+    assert [row["entry"] for row in source["next"]] == [f"word {n}" for n in range(10, 30)]
+
+
+def test_a_budget_of_zero_adds_none() -> None:
+    assert build({"synsets": ranked("dog")}, budget=0).equals(ENTRIES.empty_table())
+
+
+def test_what_makes_no_sense_is_refused() -> None:
+    with pytest.raises(ValueError, match="budget=-1"):
+        build({"synsets": ranked("dog")}, budget=-1)
+    with pytest.raises(ValueError, match="numbers of 0 or more"):
+        build({"synsets": ranked("dog")}, caps={"synsets": -1})
+    with pytest.raises(ValueError, match="caps on sources that are there"):
+        build({"synsets": ranked("dog")}, caps={"synset": 1})
+    with pytest.raises(ValueError, match="name a source"):
+        build({})
+
+
+def test_unmatchable_entries_keep_their_place_and_say_why() -> None:
+    tables = {"titles": ranked("dog", "U.S.", "Yahoo!")}
+    entries = build(tables, why_unmatchable=lambda entry, language: "a mark" if MARKS & set(entry) else None)
+    assert entries["unmatchable"].to_pylist() == [None, "a mark", "a mark"]
+    [told] = describe_entries(by_language(tables, ["en"]), entries, budget=3)
+    assert told["sources"][0]["unmatchable"] == {"a mark": 2}
+
+
+def test_one_language_is_read_after_the_other_and_one_source_after_the_other() -> None:
+    read: list[tuple[str, str]] = []
+
+    def rows(language: str, source: str) -> Iterable[pa.RecordBatch]:
+        read.append((language, source))
+        yield from candidates((f"{language} {n}", n, language) for n in range(70_000)).to_batches()
+
+    languages = {language: {source: rows(language, source) for source in "ab"} for language in ("en", "de")}
+    made = build_entries(languages, budget=70_000, why_unmatchable=lambda entry, language: None, dropped=Counter())
+    assert next(made)["language"][0].as_py() == "en"
+    assert read == [("en", "a")]
+
+
+def test_ids_are_the_same_across_processes_and_hash_seeds() -> None:
+    program = (
+        "from collections import Counter; import pyarrow as pa; from metaclip_dagster.metadata import *\n"
+        "from metaclip_dagster.schemas import CANDIDATES\n"
+        "names = {f'word {n * 7919 % 1000} of {n % 13}' for n in range(2000)}\n"
+        "columns = [[*names], ['en'] * len(names), [len(n) * 1.0 for n in names], [1] * len(names)]\n"
+        "made = {'own': read_own_entries('\\n'.join(sorted(names)).encode(), name='a.txt', dropped=Counter()),\n"
+        " 's': [pa.record_batch(columns, schema=CANDIDATES)]}\n".replace(
+            "read_own_entries(", "read_own_entries(io.BytesIO("
+        ).replace(".encode(),", ".encode()),")
+        + "for b in build_entries({'en': made}, caps={'own': 900},"
+        " why_unmatchable=lambda e, l: None, dropped=Counter()): print(b.to_pydict())"
+    )
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", f"import io; {program}"],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert told[0] == told[1]
+    assert len(told[0]) > 10_000
+
+
+def test_the_page_of_entries_escapes_what_lists_brought_and_stands_beside_the_paper() -> None:
+    hostile = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "evil\u202egnp.exe"]
+    tables = {"own:<b>.txt": ranked(*hostile, "dog"), "wikipedia_titles": ranked("cat")}
+    entries = build(tables, budget=2, why_unmatchable=lambda entry, language: "<i>" if "<" in entry else None)
+    told = describe_entries(by_language(tables, ["en"]), entries, budget=2)
+    page = render_entries({"budget": 2, "caps": {}, "languages": told, "changes": {}})
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "<i>" not in page
+    assert "\u202e" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    for number in ("86,654", "251,465", "100,646", "61,235", "500,000"):
+        assert number in page
