@@ -11,7 +11,7 @@ import dagster as dg
 from assets.partitions import THRESHOLDS, TRAINING_SETS, Cell, register_snapshots
 from definitions import bind
 from metaclip_dagster.reporting import sweep_table
-from resources.common_crawl import CommonCrawl
+from resources.common_crawl import open_crawl
 from resources.deployments import Deployment, deployment
 from resources.lake import Lake
 
@@ -26,13 +26,16 @@ def run(where: Deployment) -> None:
 
 def curate(where: Deployment, num_snapshots: int = 2) -> None:
     """Put the crawl's oldest snapshots into the pool and make everything up to the data cards."""
-    lake, common_crawl = Lake(root=where.lake), CommonCrawl(root=where.crawl, snapshot_pattern=where.snapshot_pattern)
+    lake, common_crawl = Lake(root=where.lake), open_crawl(where)
     keys = list(reversed(common_crawl.snapshots()))[:num_snapshots]
     with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
         register_snapshots(instance, common_crawl, keys)
         _take(where, instance, steps(keys))
     _print_summary(lake, keys)
-    print(f"\nData cards: {', '.join(str(where.reports / f'data_card_t_{t}.html') for t in THRESHOLDS)}\n")
+    print(
+        f"\nEntries, and how they cover the pool: {where.reports / 'entries.html'}, {where.reports / 'coverage.html'}"
+    )
+    print(f"Data cards: {', '.join(str(where.reports / f'data_card_t_{t}.html') for t in THRESHOLDS)}\n")
 
 
 def train(where: Deployment) -> None:
@@ -50,8 +53,10 @@ def train(where: Deployment) -> None:
 def steps(keys: Sequence[str]) -> list[tuple[list[str], Sequence[str | None]]]:
     """Which assets are made together and for which partitions, in order."""
     return [
-        (["wordnet_synsets", "wikipedia_unigrams", "wikipedia_bigrams", "wikipedia_titles", "entries"], [None]),
+        (["wordnet_synsets", "wikipedia_ngrams", "wikipedia_unigrams", "wikipedia_bigrams"], [None]),
+        (["wikipedia_titles", "entries"], [None]),
         (["pairs", "matches"], keys),
+        (["coverage"], [None]),
         (["exclusions", "entry_counts"], [None]),
         (["admissions"], keys),
         (["subsets", "data_cards"], THRESHOLDS),

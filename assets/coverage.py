@@ -1,0 +1,113 @@
+"""What a pool holds of the entries, before anything is matched, counted or fetched."""
+
+from collections import Counter
+from typing import Any
+
+import dagster as dg
+import xxhash
+
+from assets.partitions import all_snapshots
+from assets.pool import matching_setup, pool_of
+from assets.shown import table
+from metaclip_dagster.covering import (
+    REASONS,
+    cover_pairs,
+    describe_coverage,
+    merge_coverage,
+    rank_words,
+)
+from metaclip_dagster.folding import build_searches
+from metaclip_dagster.matching import build_matcher
+from metaclip_dagster.reporting import render_coverage
+from metaclip_dagster.reporting.markup import percent
+from resources.compute import Compute
+from resources.engines import Deferred, defer
+from resources.lake import Lake
+from resources.reports import Reports
+
+NUM_SHOWN = 20
+
+
+class Sampling(dg.Config):
+    """How much of the pool is read."""
+
+    share: float = 1.0
+    """Share of each snapshot's shards, at least one."""
+    seed: int = 0
+    """Which shards: those of a smaller share are among those of a larger."""
+    top: int = 1000
+    """Words in no entry that are listed, of each language."""
+
+
+@dg.asset(
+    deps=[dg.AssetDep("pairs", partition_mapping=all_snapshots), "entries"],
+    group_name="curation",
+    kinds={"duckdb", "html"},
+    owners=["team:data"],
+)
+def coverage(
+    context: dg.AssetExecutionContext, config: Sampling, lake: Lake, compute: Compute, reports: Reports
+) -> dg.MaterializeResult:
+    """Which entries the texts hold, why the others match nothing, and which words of the texts are in no entry.
+
+    Made of pairs and entries alone, for a look at a list before a pool is built with it. Pairs that stand in several
+    shards count in each.
+    """
+    pool = pool_of(context, lake, "pairs", {})
+    setup = {
+        "searches": defer(build_searches, lake.table("entries"), build_matcher),
+        "identify": matching_setup(lake)["identify"],
+    }
+    seen, num_shards = Counter[str](), {}
+    for snapshot in pool.snapshots:
+        shards = lake.shards("pairs", snapshot)
+        chosen = {key: {"pairs": shards[key]} for key in _choose(list(shards), snapshot, config)}
+        made = compute.map_shards(context, cover_pairs, chosen, table="coverage_parts", partition=snapshot, setup=setup)
+        seen += made.total("seen")
+        num_shards[snapshot] = [len(chosen), len(shards)]
+    parts: dict[str, Deferred] = {"parts": lake.stream("coverage_parts", pool.snapshots)}
+    compute.map_shards(
+        context, rank_words, {"00000": parts}, table="uncovered_words", options={"top": config.top}, inline=True
+    )
+    with_entries = {"00000": {**parts, "entries": lake.table("entries")}}
+    made = compute.map_shards(context, merge_coverage, with_entries, inline=True)
+    told = describe_coverage(lake.read("coverage"), lake.read("uncovered_words"), seen)
+    report = {**told, "shards": num_shards, **config.model_dump()}
+    page, data = reports.write("coverage", render_coverage(report), report)
+    paths = {"page": dg.MetadataValue.path(str(page)), "json": dg.MetadataValue.path(str(data))}
+    return compute.result(made, metadata={**config.model_dump(), **pool.metadata, **_shown(told), **paths})
+
+
+def _choose(keys: list[str], snapshot: str, config: Sampling) -> list[str]:
+    drawn = sorted(keys, key=lambda key: xxhash.xxh3_64_intdigest(f"{config.seed} {snapshot} {key}".encode()))
+    return sorted(drawn[: max(1, round(config.share * len(keys)))])
+
+
+def _shown(told: dict[str, Any]) -> dict[str, Any]:
+    """The same for the UI."""
+    columns = ["language", "pairs", "match", "entries", "found", *REASONS]
+    rows = [
+        [
+            its["language"], its["pairs"], percent(its["matched"] / its["pairs"] if its["pairs"] else None),
+            its["entries"], its["found"], *(its["why"][why] for why in REASONS),
+        ]
+        for its in told["languages"]
+    ]  # fmt: skip
+    near = [
+        [its["language"], why, example["entry"], example["source"], example["num_near"]]
+        for its in told["languages"]
+        for why, examples in its["examples"].items()
+        for example in examples[:NUM_SHOWN]
+    ]
+    words = [
+        [its["language"], found["word"], found["num_pairs"]]
+        for its in told["languages"]
+        for found in its["words"][:NUM_SHOWN]
+    ]
+    return {
+        "pairs": told["pairs"],
+        "pairs_matched": told["matched"],
+        "by_language": table(columns, rows),
+        "entries_without_match": table(["language", "why", "entry", "source", "pairs that are near"], near),
+        "words_in_no_entry": table(["language", "word", "pairs"], words),
+    }
