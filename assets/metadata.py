@@ -1,26 +1,26 @@
-"""The entries that texts are searched for (Xu et al. 2023, section 3.1)."""
+"""Where entries come from: WordNet and Wikipedia as ranked candidates (Xu et al. 2023, section 3.1)."""
 
 import dagster as dg
 
 from assets.checks import check_specs, no_empty_list
-from assets.shown import table, top_candidates
-from metaclip_dagster.matching import why_unmatchable
+from assets.shown import top_candidates
 from metaclip_dagster.metadata import (
-    build_entries,
-    count_bigrams,
-    count_unigrams,
-    describe_entries,
+    count_ngrams,
+    count_views,
+    list_pages,
+    rank_bigrams,
     rank_synsets,
     rank_titles,
-    read_own_entries,
+    rank_unigrams,
+    sum_counts,
 )
 from resources.compute import Compute
 from resources.deployments import deployment
+from resources.engines import Deferred
 from resources.lake import Lake
 from resources.sources import Sources
-
-SOURCES = ["wordnet_synsets", "wikipedia_unigrams", "wikipedia_bigrams", "wikipedia_titles"]
-"""Declared precedence: an entry that several sources name belongs to the first."""
+from resources.tables import PartitionManifest
+from resources.wikipedia import not_shown
 
 Result = dg.MaterializeResult
 
@@ -31,11 +31,19 @@ class WordNet(dg.Config):
     language: str = "en"
 
 
+class NGrams(dg.Config):
+    """How the counting is parted."""
+
+    num_buckets: int = deployment().num_buckets
+    """Parts of the sums, by the n-gram's checksum; more of them need less memory and disk at a time."""
+
+
 class Unigrams(dg.Config):
     """Which words; the paper's threshold is 100 on the whole English Wikipedia."""
 
     min_count: int = deployment().min_count
-    language: str = "en"
+    top: int = 0
+    """The most of each language; 0 takes all that reach the threshold."""
 
 
 class Bigrams(dg.Config):
@@ -43,22 +51,18 @@ class Bigrams(dg.Config):
 
     min_pmi: float = deployment().min_pmi
     min_count: int = 3
-    language: str = "en"
+    top: int = 0
+    """The most of each language; 0 takes all that reach the threshold."""
 
 
 class Titles(dg.Config):
     """Which titles; the paper's threshold is 70 views."""
 
     min_views: int = deployment().min_views
-    language: str = "en"
-
-
-class Budget(dg.Config):
-    """How many entries, and whose come first."""
-
-    budget: int = deployment().budget
-    own_lists: list[str] = []
-    """Files of your own entries, one a line or a CSV with a column `entry`: they go before all other sources."""
+    top: int = 0
+    """The most of each language; 0 takes all that reach the threshold."""
+    in_dump_only: bool = deployment().titles_in_dump_only
+    num_buckets: int = deployment().num_buckets
 
 
 @dg.asset(
@@ -81,20 +85,42 @@ def wordnet_synsets(
     group_name="metadata",
     kinds={"parquet", "duckdb"},
     owners=["team:data"],
+    check_specs=check_specs("wikipedia_ngrams", no_empty_list),
+)
+def wikipedia_ngrams(
+    context: dg.AssetExecutionContext, config: NGrams, lake: Lake, compute: Compute, sources: Sources
+) -> Result:
+    """How often each word and each pair of neighbours stands in Wikipedia's running text: no threshold recounts."""
+    counted = {
+        piece: {"pages": pages, "language": language, "not_shown": not_shown(site)}
+        for language, site in sources.sites().items()
+        for piece, pages in sources.pages(language).items()
+    }
+    parts = compute.map_shards(context, count_ngrams, counted, table="ngram_parts", options=config.model_dump())
+    made = compute.map_shards(context, sum_counts, _buckets(lake, parts, config.num_buckets))
+    told = {**config.model_dump(), **parts.total("seen"), **parts.total("dropped")}
+    return compute.result(made, metadata=told, checks=[no_empty_list(made)])
+
+
+@dg.asset(
+    deps=[wikipedia_ngrams],
+    group_name="metadata",
+    kinds={"parquet", "duckdb"},
+    owners=["team:data"],
     check_specs=check_specs("wikipedia_unigrams", no_empty_list),
 )
 def wikipedia_unigrams(
     context: dg.AssetExecutionContext, config: Unigrams, lake: Lake, compute: Compute, sources: Sources
 ) -> Result:
     """Words of Wikipedia's running text that stand there often enough, by count."""
-    made = compute.map_shards(
-        context, count_unigrams, {"00000": {"pages": sources.pages()}}, options=config.model_dump()
-    )
-    told = {**config.model_dump(), **top_candidates(lake, "wikipedia_unigrams")}
+    ngrams = {language: {"ngrams": ngrams, "language": language} for language, ngrams in _ngrams(lake, sources)}
+    made = compute.map_shards(context, rank_unigrams, ngrams, options=config.model_dump())
+    told = {**config.model_dump(), **_by_language(made), **top_candidates(lake, "wikipedia_unigrams")}
     return compute.result(made, metadata=told, checks=[no_empty_list(made)])
 
 
 @dg.asset(
+    deps=[wikipedia_ngrams],
     group_name="metadata",
     kinds={"parquet", "duckdb"},
     owners=["team:data"],
@@ -104,10 +130,9 @@ def wikipedia_bigrams(
     context: dg.AssetExecutionContext, config: Bigrams, lake: Lake, compute: Compute, sources: Sources
 ) -> Result:
     """Neighbouring words of Wikipedia's running text that stand together more than chance has it, by that (PMI)."""
-    made = compute.map_shards(
-        context, count_bigrams, {"00000": {"pages": sources.pages()}}, options=config.model_dump()
-    )
-    told = {**config.model_dump(), **top_candidates(lake, "wikipedia_bigrams")}
+    ngrams = {language: {"ngrams": ngrams, "language": language} for language, ngrams in _ngrams(lake, sources)}
+    made = compute.map_shards(context, rank_bigrams, ngrams, options=config.model_dump())
+    told = {**config.model_dump(), **_by_language(made), **top_candidates(lake, "wikipedia_bigrams")}
     return compute.result(made, metadata=told, checks=[no_empty_list(made)])
 
 
@@ -121,42 +146,54 @@ def wikipedia_titles(
     context: dg.AssetExecutionContext, config: Titles, lake: Lake, compute: Compute, sources: Sources
 ) -> Result:
     """Titles of Wikipedia's articles that are read often enough, by views."""
-    views = {"00000": {"pageviews": sources.views(), "redirects": sources.redirects()}}
-    made = compute.map_shards(context, rank_titles, views, options=config.model_dump())
-    told = {**config.model_dump(), **top_candidates(lake, "wikipedia_titles")}
+    views = {file: {"pageviews": views} for file, views in sources.views().items()}
+    options = {"num_buckets": config.num_buckets}
+    parts = compute.map_shards(context, count_views, views, table="view_parts", options=options)
+    compute.map_shards(context, sum_counts, _buckets(lake, parts, config.num_buckets), table="title_views")
+    listed = {
+        piece: {"titles": titles, "language": language}
+        for language in sources.languages
+        for piece, titles in sources.titles(language).items()
+    }
+    whole(compute.map_shards(context, list_pages, listed, table="wikipedia_pages"))
+    ranked = {
+        language: {
+            "views": lake.where("title_views", "language", language),
+            "pages": lake.where("wikipedia_pages", "language", language),
+            "language": language,
+        }
+        for language in sources.languages
+    }
+    thresholds = config.model_dump(exclude={"num_buckets"})
+    made = compute.map_shards(context, rank_titles, ranked, options=thresholds)
+    told = {
+        **config.model_dump(),
+        **parts.total("seen"),
+        **parts.total("dropped"),
+        **_by_language(made),
+        **top_candidates(lake, "wikipedia_titles"),
+    }
     return compute.result(made, metadata=told, checks=[no_empty_list(made)])
 
 
-@dg.asset(
-    deps=SOURCES,
-    group_name="metadata",
-    kinds={"python", "parquet"},
-    owners=["team:data"],
-    check_specs=check_specs("entries", no_empty_list),
-)
-def entries(
-    context: dg.AssetExecutionContext, config: Budget, lake: Lake, compute: Compute, sources: Sources
-) -> Result:
-    """The list that texts are searched for: sources in declared precedence, each by rank, up to the budget.
+def whole(made: PartitionManifest) -> PartitionManifest:
+    """The partition, if no piece of its source is missing; raises dg.Failure naming the first that is.
 
-    The paper calls it the metadata. Another list makes all matches, and so the whole pool, anew.
+    A share of a crawl's files may fail, for there are others like them; of a dump none may.
     """
-    own = [f"own:{url.rsplit('/', 1)[-1]}" for url in config.own_lists]
-    for name, url in zip(own, config.own_lists, strict=True):
-        shard = {"00000": {"file": sources.own_list(url)}}
-        compute.map_shards(context, read_own_entries, shard, table="own_entries", partition=name)
-    candidates = {name: lake.table("own_entries", [name]) for name in own} | {
-        name: lake.table(name) for name in SOURCES
-    }
-    options = {"budget": config.budget, "why_unmatchable": why_unmatchable}
-    made = compute.map_shards(context, build_entries, {"00000": {"sources": candidates}}, options=options)
-    told = describe_entries({name: call() for name, call in candidates.items()}, lake.read("entries"))
-    unmatchable = sum(sum(source["unmatchable"].values()) for source in told.values())
-    columns = ["candidates", "taken", "already_there", "beyond_budget"]
-    by_source = [
-        [name, *(source[column] for column in columns), sum(source["unmatchable"].values())]
-        for name, source in told.items()
-    ]
-    shown = {"by_source": table(["source", *columns, "unmatchable"], by_source)}
-    metadata = {**config.model_dump(), "sources": told, "unmatchable": unmatchable, **shown}
-    return compute.result(made, metadata=metadata, checks=[no_empty_list(made)])
+    for piece, error in made.failed.items():
+        raise dg.Failure(f"{made.table}: {len(made.failed)} pieces failed; {piece}: {error}", allow_retries=False)
+    return made
+
+
+def _buckets(lake: Lake, parts: PartitionManifest, num_buckets: int) -> dict[str, dict[str, Deferred]]:
+    found = lake.where_each(whole(parts).table, "bucket", range(num_buckets))
+    return {f"{bucket:05d}": {"parts": deferred} for bucket, deferred in found.items()}
+
+
+def _ngrams(lake: Lake, sources: Sources) -> list[tuple[str, Deferred]]:
+    return [(language, lake.where("wikipedia_ngrams", "language", language)) for language in sources.languages]
+
+
+def _by_language(made: PartitionManifest) -> dict[str, int]:
+    return {f"candidates/{shard.key}": shard.rows for shard in made.shards}

@@ -1,4 +1,4 @@
-"""Where the metadata comes from: WordNet, a Wikipedia dump, pageviews, and lists of one's own."""
+"""Where the metadata comes from: WordNet, Wikipedia dumps, pageviews, and lists of one's own."""
 
 from collections.abc import Callable, Iterator
 from pathlib import PurePath
@@ -6,9 +6,18 @@ from typing import Any
 
 import dagster as dg
 
-from resources.archives import archive_version, open_archive
+from resources.archives import archive_version, is_web, open_archive
 from resources.engines import Deferred
-from resources.wikipedia import open_dump, open_pageviews, open_redirects
+from resources.mediawiki import Site
+from resources.wikipedia import (
+    find_dump,
+    find_pageviews,
+    open_pages,
+    open_pageviews,
+    open_site,
+    open_titles,
+    pieces,
+)
 from resources.wordnet import PARTS_OF_SPEECH, synset_names
 
 
@@ -17,35 +26,56 @@ class Sources(dg.ConfigurableResource):
 
     nltk_data: str
     parts_of_speech: str = PARTS_OF_SPEECH
-    wikipedia_dump: str
-    pageviews: list[str]
+    wikipedia: str
+    languages: list[str] = ["en"]
+    """Languages whose Wikipedias are read."""
+    piece_bytes: int = 16 << 20
+    """Of a dump, read by one worker at a time."""
 
     def synsets(self) -> Deferred:
         """Names of WordNet's synsets."""
         version = f"wordnet {self.parts_of_speech} {_version(f'{self.nltk_data}/corpora/wordnet.zip')}"
         return Deferred(synset_names, (self.nltk_data, self.parts_of_speech), declared=version)
 
-    def pages(self) -> Deferred:
-        """Titles and wikitexts of the dump's articles."""
-        return _versioned(open_dump, self.wikipedia_dump)
+    def sites(self) -> dict[str, Site]:
+        """What each language's dump tells of its site; raises ValueError if a file is of another."""
+        return {language: open_site(find_dump(self.wikipedia, language), language) for language in self.languages}
 
-    def redirects(self) -> Deferred:
-        """Titles and targets of the dump's redirects."""
-        return _versioned(open_redirects, self.wikipedia_dump)
+    def pages(self, language: str) -> dict[str, Deferred]:
+        """Titles and wikitexts of the articles of each piece of the language's dump."""
+        return self._pieces(open_pages, language)
 
-    def views(self) -> Deferred:
-        """Titles and views of all pageview files."""
-        versions = [_version(url) for url in self.pageviews]
-        return Deferred(open_pageviews, (self.pageviews,), declared=" ".join(["pageviews", *versions]))
+    def titles(self, language: str) -> dict[str, Deferred]:
+        """Titles of each piece's articles, and of redirects to them."""
+        return self._pieces(open_titles, language)
+
+    def views(self) -> dict[str, Deferred]:
+        """Languages, titles and views of each pageview file."""
+        sites = self.sites()
+        return {
+            PurePath(url).name: Deferred(open_pageviews, (url, sites), declared=f"pageviews {_version(url)} {sites}")
+            for url in find_pageviews(self.wikipedia)
+        }
 
     def own_list(self, url: str) -> Deferred:
-        """A file of one's own entries."""
-        return Deferred(open_archive, (url, {}), declared=f"own {_version(url)}")
+        """A file of one's own entries; raises FileNotFoundError if it is not there, ValueError if it is on the web."""
+        if is_web(url):
+            raise ValueError(
+                f"{url}: lists of entries change, and the web does not tell when; download it, name the file"
+            )
+        if archive_version(url) == "absent":
+            raise FileNotFoundError(f"{url}: no such list of entries; name a path or URL that can be read here")
+        return Deferred(open_archive, (url,), declared=f"own {_version(url)}")
 
-
-def _versioned(function: Callable[[str], Iterator[Any]], url: str) -> Deferred:
-    return Deferred(function, (url,), declared=f"{function.__name__} {_version(url)}")
+    def _pieces(self, read: Callable[..., Iterator[Any]], language: str) -> dict[str, Deferred]:
+        return {
+            f"{language}/{number:03d}-{piece:05d}": Deferred(
+                read, (url, start, end), declared=f"{read.__name__} {_version(url)} {start} {end}"
+            )
+            for number, url in enumerate(find_dump(self.wikipedia, language))
+            for piece, (start, end) in enumerate(pieces(url, self.piece_bytes))
+        }
 
 
 def _version(url: str) -> str:
-    return f"{PurePath(url).name} {archive_version(url, {})}"
+    return f"{PurePath(url).name} {archive_version(url)}"

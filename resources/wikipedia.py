@@ -1,210 +1,167 @@
-"""Read Wikipedia's dumps and pageview files as streams of titles, texts and views."""
+"""Where Wikipedia's dumps and pageview files lie, and their readers. Imports no Dagster: workers do this."""
 
-import bz2
-import gzip
-import io
+import hashlib
 import re
-import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
-from typing import BinaryIO, cast
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from typing import BinaryIO
 from urllib.parse import unquote_to_bytes
-from xml.parsers import expat
 
 import fsspec
 
-_PIECE = 1 << 18  # bytes of XML at a time
-_FIELDS = {"title", "ns", "text"}
-# What stands before a title's first colon where the page is no article, on the English Wikipedia.
+from resources.mediawiki import Site, read_pages, read_site
+from resources.packing import opened, unzipped
+
+_DUMP = r"-(?P<date>[^-]+)-pages-articles(?P<kind>-multistream)?(?P<part>\d*)\.xml(-p\d+p\d+)?[-\w]*(\.bz2|\.gz)?"
+_WIKIS = {"cbk": "cbk_zam", "yue": "zh_yue"}  # where it is not the language's code
+# Every site knows these beside its own names.
 _SUBJECTS = (
     *("user", "wikipedia", "wp", "project", "file", "image", "mediawiki", "template", "help", "category", "portal"),
     *("draft", "mos", "book", "education program", "timedtext", "module", "gadget", "gadget definition", "event"),
 )
 _NO_ARTICLE = {*_SUBJECTS, *(f"{subject} talk" for subject in _SUBJECTS), "talk", "wt", "media", "special", "topic", ""}
 _NEVER_IN_A_TITLE = re.compile(r"[\x00-\x1f\x7f#<>\[\]|{}]")
+_FILE, _CATEGORY = 6, 14
+
+Views = tuple[str, str, int]  # language, title, how often it was viewed
 
 
-def open_dump(url: str) -> Iterator[tuple[str, str]]:
-    """Read the articles of the dump at a path or fsspec URL; see `read_pages`."""
-    with _opened(url) as dump:
-        yield from read_pages(dump)
+def wiki_of(language: str) -> str:
+    """What Wikimedia calls the Wikipedia of a language, as language identification names it: `enwiki`."""
+    return f"{_WIKIS.get(language, language.replace('-', '_'))}wiki"
 
 
-def open_redirects(url: str) -> Iterator[tuple[str, str]]:
-    """Read the redirects of the dump at a path or fsspec URL; see `read_redirects`."""
-    with _opened(url) as dump:
-        yield from read_redirects(dump)
+def find_dump(folder: str, language: str) -> list[str]:
+    """The files of the language's one dump in a folder or under an fsspec URL: whole, or the parts that are there.
 
-
-def open_pageviews(urls: Iterable[str]) -> Iterator[tuple[str, int] | None]:
-    """Read the pageview files at these paths or fsspec URLs, one after the other; see `read_pageviews`."""
-    for url in urls:
-        with _opened(url) as file:
-            yield from read_pageviews(file)
-
-
-def read_pages(dump: BinaryIO) -> Iterator[tuple[str, str]]:
-    """Title and wikitext of every article of a MediaWiki XML export, plain, gz or bz2 (several streams too).
-
-    Articles are the pages of namespace 0 that redirect nowhere. Memory holds one piece of XML and the pages in it.
-    Raises EOFError for a compressed file that ends early, ValueError for one that is damaged, for broken or foreign
-    XML, and for any that declares a document type: exports do not, and entities declared there expand without bound.
+    Raises FileNotFoundError where there is none, ValueError where there are several: words would count twice.
     """
-    for page in _read_export(dump):
-        if "redirect" not in page:
-            yield page["title"], page.get("text", "")
+    wiki, found = wiki_of(language), defaultdict(list)
+    for url in _ls(folder):
+        if match := re.fullmatch(wiki + _DUMP, url.rsplit("/", 1)[-1]):
+            found[match["date"], match["kind"], bool(match["part"])].append(url)
+    if not found:
+        raise FileNotFoundError(f"{folder}: no {wiki}-*-pages-articles*.xml.bz2; put the dump for {language!r} there")
+    if len(found) > 1:
+        names = ", ".join(urls[0].rsplit("/", 1)[-1] for urls in found.values())
+        raise ValueError(f"{folder}: several dumps of {wiki} ({names}); keep one, whole or in parts")
+    return found.popitem()[1]
 
 
-def read_redirects(dump: BinaryIO) -> Iterator[tuple[str, str]]:
-    """Title and target of every redirect among a dump's articles; raises as `read_pages` does."""
-    for page in _read_export(dump):
-        if page.get("redirect"):
-            yield page["title"], page["redirect"]
+def find_pageviews(folder: str) -> list[str]:
+    """The hourly pageview files in a folder or under an fsspec URL; raises FileNotFoundError where there is none."""
+    found = [url for url in _ls(folder) if re.fullmatch(r"pageviews-\d{8}-\d{6}(\.gz)?", url.rsplit("/", 1)[-1])]
+    if not found:
+        raise FileNotFoundError(f"{folder}: no pageviews-YYYYMMDD-HHMMSS.gz; put hourly pageview files there")
+    return found
 
 
-def read_pageviews(file: BinaryIO, projects: Collection[str] = ("en", "en.m")) -> Iterator[tuple[str, int] | None]:
-    """Title and views of every line of these projects in an hourly file (`en Main_Page 42 0`), plain, gz or bz2.
+def pageview_days(num_days: int = 25, *, first: date, last: date, seed: int = 0) -> list[date]:
+    """Days drawn from `first` to `last`, both included, ascending; with more days, those of fewer stay.
 
-    Sister projects (`en.b`, `en.d`, `en.v` ...), the main page, `-` (title unknown) and pages outside the articles are
+    The paper's titles are of 25 random days in five years (Xu et al. 2023). Raises ValueError for more than there are.
+    """
+    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    if not 0 < num_days <= len(days):
+        raise ValueError(f"num_days={num_days}: there are {len(days)} days from {first} to {last}")
+    drawn = sorted(days, key=lambda day: hashlib.sha256(f"{seed} {day}".encode()).digest())
+    return sorted(drawn[:num_days])
+
+
+def pieces(url: str, size: int) -> list[tuple[int, int | None]]:
+    """First byte and the one after the last of pieces of `size` bytes; a gz file is one, whole."""
+    filesystem, path = fsspec.core.url_to_fs(url)
+    if path.endswith(".gz"):
+        return [(0, None)]
+    return [(start, start + size) for start in range(0, int(filesystem.size(path)), size)]
+
+
+def open_site(urls: Sequence[str], language: str) -> Site:
+    """What the heads of a dump's files tell; raises ValueError if one is of another wiki than the language's."""
+    for url in urls:
+        with opened(url) as dump:
+            site = read_site(dump)
+        if site.wiki != wiki_of(language):
+            raise ValueError(f"{url}: a dump of {site.wiki}, not of {wiki_of(language)}; give the file its own name")
+    return site
+
+
+def not_shown(site: Site) -> tuple[str, ...]:
+    """The namespaces, in lower case, of files and categories: a link to them shows nothing in its place."""
+    local = {name.casefold() for number, name in site.namespaces if number in {_FILE, _CATEGORY}}
+    return tuple(sorted(local | {"file", "image", "category"}))
+
+
+def open_pages(url: str, start: int, end: int | None) -> Iterator[tuple[str, str | None]]:
+    """Title and wikitext of the articles that begin in a piece of a dump and redirect nowhere; see `read_pages`."""
+    with opened(url) as dump:
+        for page in read_pages(dump, start, end):
+            if "redirect" not in page:
+                yield str(page["title"]), page.get("text", "")
+
+
+def open_titles(url: str, start: int, end: int | None) -> Iterator[tuple[str, str | None]]:
+    """Title of the same pages and of those that redirect, with their target; see `read_pages`."""
+    with opened(url) as dump:
+        for page in read_pages(dump, start, end):
+            yield str(page["title"]), page.get("redirect")
+
+
+def open_pageviews(url: str, sites: Mapping[str, Site]) -> Iterator[Views | None]:
+    """Language, title and views of the lines of an hourly file; see `read_pageviews`."""
+    with opened(url) as file:
+        yield from read_pageviews(file, sites)
+
+
+def read_pageviews(file: BinaryIO, sites: Mapping[str, Site]) -> Iterator[Views | None]:
+    """Language, title and views of every line (`en.m Main_Page 42 0`) that is of these languages' articles.
+
+    Sister projects (`en.b`, `en.d`, `en.v` ...), main pages, `-` (title unknown) and pages outside the articles are
     passed over; "2001: A Space Odyssey" is an article. A line that cannot be read gives None, for the stage to count.
     Raises EOFError for a compressed file that ends early, ValueError for one that is damaged.
     """
-    wanted = {project.encode() for project in projects}
+    articles = {
+        f"{wiki_of(language).removesuffix('wiki')}{mobile}".replace("_", "-").encode(): _Articles(language, site)
+        for language, site in sites.items()
+        for mobile in ("", ".m")
+    }
     num_lines = 0
-    with _unpacked(file, lambda: f"line {num_lines}") as lines:
+    with unzipped(file, lambda: f"line {num_lines}") as lines:
         for line in lines:
             num_lines += 1
             match line.rstrip(b"\r\n").split(b" "):
                 case [domain, title, views, _] if title and views.isdigit():
-                    article = _article(title) if domain in wanted else ""
+                    if of := articles.get(domain):
+                        yield from of.read(title, int(views))
                 case _:
-                    article = None
-            if article is None:
-                yield None
-            elif article:
-                yield article, int(views)
+                    yield None
 
 
-@contextmanager
-def _opened(url: str) -> Iterator[BinaryIO]:
-    try:
-        opened = fsspec.open(url, "rb").open()
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{url}: no such file; name a dump or pageviews file that is there") from None
-    with opened as file:
-        yield cast(BinaryIO, file)
+class _Articles:
+    """What is an article of one language."""
 
+    def __init__(self, language: str, site: Site) -> None:
+        self._language = language
+        self._not_articles = _NO_ARTICLE | {name.casefold() for number, name in site.namespaces if number}
+        self._no_titles = {site.main_page, "-", ""}
 
-def _article(encoded: bytes) -> str | None:
-    """The article's title; empty if the page is none, None if this cannot be a title."""
-    try:
-        title = unquote_to_bytes(encoded).decode("utf-8").replace("_", " ").strip()
-    except UnicodeDecodeError:
-        return None
-    if _NEVER_IN_A_TITLE.search(title):
-        return None
-    namespace, colon, _ = title.partition(":")
-    outside = colon and namespace.strip().lower() in _NO_ARTICLE
-    return "" if outside or title in {"Main Page", "-"} else title
-
-
-def _read_export(dump: BinaryIO) -> Iterator[dict[str, str]]:
-    export = _Export(_name(dump))
-    with _unpacked(dump, export.position) as stream:
-        while piece := stream.read(_PIECE):
-            yield from export.feed(piece)
-        yield from export.feed(b"", last=True)
-
-
-class _Export:
-    """An export that is being parsed: which page is open, and the pages since the last piece."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._pages: list[dict[str, str]] = []
-        self._page: dict[str, str] = {}
-        self._title: str | None = None
-        self._text: list[str] | None = None
-        self._is_open = False
-        # Expat with no handler for external entities fetches none; buffered, a text comes in few pieces.
-        self._parser = expat.ParserCreate()
-        self._parser.buffer_text = True
-        self._parser.buffer_size = _PIECE
-        self._parser.StartDoctypeDeclHandler = self._refuse
-        self._parser.StartElementHandler = self._start
-        self._parser.EndElementHandler = self._end
-        self._parser.CharacterDataHandler = self._collect
-
-    def feed(self, piece: bytes, *, last: bool = False) -> list[dict[str, str]]:
-        """Parse on; give the articles, redirects among them, that this piece completed."""
-        self._pages = []
+    def read(self, encoded: bytes, views: int) -> Iterator[Views | None]:
+        """The line's views; nothing if its page is no article, None if this cannot be a title."""
         try:
-            self._parser.Parse(piece, last)
-        except expat.ExpatError as error:
-            raise ValueError(
-                f"{self._name}: no well-formed XML at line {error.lineno}, column {error.offset} "
-                f"({expat.ErrorString(error.code)}), {self.position()}; is the dump whole? Download it again"
-            ) from error
-        return self._pages
-
-    def position(self) -> str:
-        """Where in the dump this is, for people."""
-        return "before the first page" if self._title is None else f"after the start of page {self._title!r}"
-
-    def _refuse(self, *_: object) -> None:
-        raise ValueError(
-            f"{self._name}: declares a document type in line {self._parser.CurrentLineNumber}, as no MediaWiki export "
-            "does, and entities declared there could expand without bound; download the dump from a source you trust"
-        )
-
-    def _start(self, tag: str, attributes: dict[str, str]) -> None:
-        local = tag.rpartition(":")[2]
-        if not self._is_open and local != "mediawiki":
-            raise ValueError(f"{self._name}: its root is <{tag}>, not <mediawiki>; name a pages-articles XML dump")
-        self._is_open = True
-        if local == "page":
-            self._page = {}
-        elif local == "redirect":
-            self._page["redirect"] = attributes.get("title", "")
-        elif local in _FIELDS:
-            self._text = []
-
-    def _collect(self, text: str) -> None:
-        if self._text is not None:
-            self._text.append(text)
-
-    def _end(self, tag: str) -> None:
-        local = tag.rpartition(":")[2]
-        if local in _FIELDS and self._text is not None:
-            self._page[local], self._text = "".join(self._text), None
-            self._title = self._page.get("title", self._title)
-        elif local == "page" and self._page.get("ns") == "0" and "title" in self._page:
-            self._pages.append(self._page)
+            title = unquote_to_bytes(encoded).decode("utf-8").replace("_", " ").strip()
+        except UnicodeDecodeError:
+            title = "#"
+        if _NEVER_IN_A_TITLE.search(title):
+            yield None
+            return
+        namespace, colon, _ = title.partition(":")
+        if title not in self._no_titles and not (colon and namespace.strip().casefold() in self._not_articles):
+            yield self._language, title, views
 
 
-def _name(file: BinaryIO) -> str:
-    return str(getattr(file, "name", None) or getattr(file, "path", "the file"))  # path: fsspec's remote files
-
-
-@contextmanager
-def _unpacked(file: BinaryIO, position: Callable[[], str]) -> Iterator[BinaryIO]:
-    """The file's own bytes, whether they come plain, as gz or as bz2; the errors of both in the caller's words."""
-    packed = io.BufferedReader(cast(io.RawIOBase, file))
-    try:
-        magic = packed.peek(3)[:3]
-        if magic == b"BZh":
-            yield cast(BinaryIO, bz2.BZ2File(packed))
-        elif magic[:2] == b"\x1f\x8b":
-            yield cast(BinaryIO, gzip.GzipFile(fileobj=packed))
-        else:
-            yield cast(BinaryIO, packed)
-    except EOFError as error:
-        raise EOFError(f"{_name(file)}: the compressed file ends early, {position()}; download it again") from error
-    except (OSError, zlib.error) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk's or the network's own
-        raise ValueError(
-            f"{_name(file)}: the compressed file is damaged, {position()} ({error}); download it again"
-        ) from error
-    finally:
-        packed.detach()  # the file stays its opener's to close
+def _ls(folder: str) -> list[str]:
+    filesystem, root = fsspec.core.url_to_fs(folder)
+    paths = filesystem.ls(root, detail=False) if filesystem.isdir(root) else []
+    is_local = "file" in filesystem.protocol
+    return [path if is_local else str(filesystem.unstrip_protocol(path)) for path in sorted(paths)]

@@ -19,6 +19,7 @@ from resources.deployments import SAMPLE, Deployment, read_deployment
 
 PAIRS_OF_A_FILE = 300
 CRAWL = SAMPLE / "crawl"
+DUMP = "enwiki-sample-pages-articles.xml.bz2"
 
 
 def build_mini(folder: Path, num_files: int = 1) -> Path:
@@ -47,7 +48,8 @@ def build_mini(folder: Path, num_files: int = 1) -> Path:
             gzip.compress("\n".join(images).encode())
         )
         (folder / "crawl/crawl-data" / snapshot / "wat.paths.gz").write_bytes(gzip.compress("\n".join(paths).encode()))
-    (folder / "dump.xml.bz2").write_bytes(bz2.compress(_short_dump()))
+    shutil.copytree(SAMPLE / "wikipedia", folder / "wikipedia")
+    (folder / "wikipedia" / DUMP).write_bytes(bz2.compress(_short_dump()))
     return folder
 
 
@@ -57,7 +59,7 @@ def mini_deployment(folder: Path, home: Path) -> Deployment:
         read_deployment({}),
         home=home,
         crawl=str(folder / "crawl"),
-        wikipedia_dump=str(folder / "dump.xml.bz2"),
+        wikipedia=str(folder / "wikipedia"),
         parts_of_speech="r",
         workers=2,
         image_buckets=4,
@@ -98,7 +100,7 @@ def _take(members: list[bytes]) -> Iterator[bytes]:
 
 
 def _short_dump() -> bytes:
-    whole = bz2.decompress(Path(read_deployment({}).wikipedia_dump).read_bytes())
+    whole = bz2.decompress((SAMPLE / "wikipedia" / DUMP).read_bytes())
     return whole[: [page.end() for page in re.finditer(rb"</page>\s*", whole)][20]] + b"</mediawiki>\n"
 
 

@@ -1,18 +1,23 @@
 """WordNet, Wikipedia and lists of one's own -> CANDIDATES -> ENTRIES, the metadata that texts are searched for."""
 
-from metaclip_dagster.metadata.candidates import count_bigrams, count_unigrams, rank_synsets, rank_titles
+from metaclip_dagster.metadata.candidates import rank_bigrams, rank_synsets, rank_titles, rank_unigrams
 from metaclip_dagster.metadata.entries import build_entries, describe_entries
+from metaclip_dagster.metadata.ngrams import count_ngrams, count_views, list_pages, sum_counts
 from metaclip_dagster.metadata.own_lists import read_own_entries
 from metaclip_dagster.metadata.wikitext import plain_text, runs_of_words
 
 __all__ = [
     "build_entries",
-    "count_bigrams",
-    "count_unigrams",
+    "count_ngrams",
+    "count_views",
     "describe_entries",
+    "list_pages",
     "plain_text",
+    "rank_bigrams",
     "rank_synsets",
     "rank_titles",
+    "rank_unigrams",
     "read_own_entries",
     "runs_of_words",
+    "sum_counts",
 ]

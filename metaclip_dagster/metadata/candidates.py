@@ -1,63 +1,64 @@
-"""Count and rank what WordNet and Wikipedia offer as entries: four sources, each with its own score."""
+"""Rank what WordNet and Wikipedia offer as entries: four sources, each with its own score."""
 
 import math
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from itertools import islice, pairwise
 
 import duckdb
-import mwparserfromhell.parser
 import pyarrow as pa
 
-from metaclip_dagster.metadata.wikitext import plain_text, runs_of_words
+from metaclip_dagster.metadata.spilling import ROWS, insert, spilling
 from metaclip_dagster.schemas import CANDIDATES, writes
+from metaclip_dagster.scripts import joined_words
 
-_HELD = 1_000_000  # distinct strings counted in Python, some 100 MB, before they move on to DuckDB and its disk
-_ROWS = 65_536
+_DOUBLINGS = 4  # 16 redirects in a row; MediaWiki itself follows one
 
 
 @writes(CANDIDATES)
 def rank_synsets(names: Iterable[str], *, language: str = "en", dropped: Counter[str]) -> Iterator[pa.RecordBatch]:
     """Every name of WordNet's synsets once, scored by the number of synsets that bear it (Xu et al. 2023, Table 1)."""
-    with _counted(_present(((name, 1) for name in names), dropped)) as query:
-        yield from _candidates(query, "select entry, n::double as score, n from counts", language)
+    counts = Counter(names)
+    if empty := counts.pop("", 0):
+        dropped["empty_name"] += empty
+    columns = [[*counts], [language] * len(counts), [*map(float, counts.values())], [*counts.values()]]
+    candidates = pa.table([pa.array(c, f.type) for c, f in zip(columns, CANDIDATES, strict=True)], schema=CANDIDATES)
+    yield from candidates.sort_by([("score", "descending"), ("entry", "ascending")]).to_batches(max_chunksize=ROWS)
 
 
 @writes(CANDIDATES)
-def count_unigrams(
-    pages: Iterable[tuple[str, str]], *, language: str = "en", min_count: int = 100, dropped: Counter[str]
+def rank_unigrams(
+    ngrams: Iterable[pa.RecordBatch], *, language: str = "en", min_count: int = 100, top: int = 0
 ) -> Iterator[pa.RecordBatch]:
-    """Words of the pages' running text seen at least `min_count` times (Xu et al. 2023, section 3.1).
+    """Words seen at least `min_count` times, the first `top` of them or, with 0, all (Xu et al. 2023, section 3.1).
 
-    `pages` are titles and wikitexts. A page that cannot be parsed is dropped; raises ValueError if no word is left.
+    `ngrams` are all NAME_COUNTS of the language's running text. Raises ValueError if there is no word among them.
     """
-    words = ((word, 1) for text in _texts(pages, dropped) for run in runs_of_words(text) for word in run)
-    with _counted(words) as query:
-        _num_words(query)
-        ranked = "select entry, n::double as score, n from counts where n >= ?"
-        yield from _candidates(query, ranked, language, min_count)
+    with spilling() as query:
+        _num_words(query, ngrams, "not contains(name, ' ')", language)
+        ranked = "select name, n::double as score, n from counts where n >= ?"
+        yield from _ranked(query, ranked, language, top, min_count)
 
 
 @writes(CANDIDATES)
-def count_bigrams(
-    pages: Iterable[tuple[str, str]],
+def rank_bigrams(
+    ngrams: Iterable[pa.RecordBatch],
     *,
     language: str = "en",
     min_pmi: float = 30.0,
     min_count: int = 3,
-    dropped: Counter[str],
+    top: int = 0,
 ) -> Iterator[pa.RecordBatch]:
-    """Neighbouring words of the running text whose pointwise mutual information is at least `min_pmi`.
+    """Neighbours whose pointwise mutual information is at least `min_pmi`, the first `top` of them or, with 0, all.
 
-    PMI(xy) = log2(p(xy) / (p(x) p(y))), with p a count over the number of words; neighbours stand in one run of words.
-    It is largest for what is seen least, log2(words / count) at most, so pairs seen fewer than `min_count` times are
-    left out. The paper's 30 is an estimate that fits its budget (Xu et al. 2023, Table 1); it takes 3.2e9 words to
-    let a pair seen three times pass. Raises ValueError where no pair could pass.
+    PMI(xy) = log2(p(xy) / (p(x) p(y))), with p a count over the number of words. It is largest for what is seen least,
+    log2(words / count) at most, so pairs seen fewer than `min_count` times are left out. The paper's 30 is an estimate
+    that fits its budget (Xu et al. 2023, Table 1); it takes 3.2e9 words to let a pair seen three times pass. `ngrams`
+    as for unigrams; entries are written as the language writes neighbours. Raises ValueError where no pair could pass.
     """
-    with _counted(_words_and_neighbours(_texts(pages, dropped))) as query:
-        num_words = _num_words(query)
+    with spilling() as query:
+        num_words = _num_words(
+            query, ngrams, f"not contains(name, ' ') or num_occurrences >= {int(min_count)}", language
+        )
         reachable = math.log2(num_words / max(min_count, 1))
         if min_pmi > reachable:
             raise ValueError(
@@ -65,106 +66,94 @@ def count_bigrams(
                 f"{reachable:.1f} at most; lower one of the two, or count a larger dump"
             )
         ranked = """
-            select pair.entry, log2(pair.n::double * ?) - log2(first.n::double * second.n::double) as score, pair.n
+            select pair.name, log2(pair.n::double * ?) - log2(first.n::double * second.n::double) as score,
+                   pair.n
             from counts as pair
-            join counts as first on first.entry = split_part(pair.entry, ' ', 1)
-            join counts as second on second.entry = split_part(pair.entry, ' ', 2)
-            where contains(pair.entry, ' ') and pair.n >= ? and score >= ?"""
-        yield from _candidates(query, ranked, language, num_words, min_count, min_pmi)
+            join counts as first on first.name = split_part(pair.name, ' ', 1)
+            join counts as second on second.name = split_part(pair.name, ' ', 2)
+            where contains(pair.name, ' ') and score >= ?"""
+        for batch in _ranked(query, ranked, language, top, num_words, min_pmi):
+            pairs = (name.split(" ") for name in batch["entry"].to_pylist())
+            entries = [joined_words(first, second, language) for first, second in pairs]
+            yield batch.set_column(0, CANDIDATES.field(0), pa.array(entries, pa.string()))
 
 
 @writes(CANDIDATES)
 def rank_titles(
-    pageviews: Iterable[tuple[str, int] | None],
+    views: Iterable[pa.RecordBatch],
     *,
-    redirects: Iterable[tuple[str, str]] = (),
+    pages: Iterable[pa.RecordBatch],
     language: str = "en",
     min_views: int = 70,
+    top: int = 0,
+    in_dump_only: bool = True,
     dropped: Counter[str],
 ) -> Iterator[pa.RecordBatch]:
-    """Titles viewed at least `min_views` times in all the files given (Xu et al. 2023, section 3.1).
+    """Titles viewed at least `min_views` times, the first `top` of them or, with 0, all (Xu et al. 2023, section 3.1).
 
-    Views of a redirect (title and target) count for its target. None stands for a line that could not be read.
+    `views` are all NAME_COUNTS of the language's titles, `pages` its WIKIPEDIA_PAGES. Views of a redirect count for the
+    article at its end; redirects in a circle are dropped. With `in_dump_only` a title that is no article of the dump is
+    dropped too: it is for dumps that are whole. The first letter of a title is a capital, however it was asked for.
     """
-    with _counted(_present(pageviews, dropped)) as query:
-        query.sql("create table redirects (title varchar, target varchar)")
-        _fill(query, "redirects", iter(redirects))
+    with spilling() as query:
+        query.sql("create table views (title varchar, n ubigint)")
+        insert(query, "views", views, "name, num_occurrences")
+        query.sql("create table pages (title varchar, redirect varchar)")
+        insert(query, "pages", pages, "title, redirect")
+        query.sql(
+            """create table redirects as
+               select title, min(redirect) as target from pages where redirect is not null group by title"""
+        )
+        for _ in range(_DOUBLINGS):
+            query.sql(
+                """create or replace table redirects as
+                   select one.title, coalesce(next.target, one.target) as target
+                   from redirects as one left join redirects as next on next.title = one.target"""
+            )
+        query.sql(
+            """create table found as
+               select n, coalesce(target, if(?, asked, views.title)) as name,
+                      name in (select title from redirects) as in_circle,
+                      name in (select title from pages where redirect is null) as in_dump
+               from (select *, upper(left(title, 1)) || substring(title, 2) as asked from views) as views
+               left join redirects on redirects.title = asked""",
+            params=[in_dump_only],
+        )
+        _count(query, dropped, "circular_redirect", "in_circle")
+        if in_dump_only:
+            _count(query, dropped, "not_in_dump", "not in_circle and not in_dump")
         ranked = """
-            select coalesce(target, entry) as entry, sum(counts.n)::double as score, sum(counts.n)::ubigint as n
-            from counts left join (select title, min(target) as target from redirects group by title) on title = entry
-            group by all having score >= ?"""
-        yield from _candidates(query, ranked, language, min_views)
+            select name, sum(n)::double as score, sum(n)::ubigint as n
+            from found where not in_circle and (in_dump or not ?) group by name having score >= ?"""
+        yield from _ranked(query, ranked, language, top, in_dump_only, min_views)
 
 
-def _present(counts: Iterable[tuple[str, int] | None], dropped: Counter[str]) -> Iterator[tuple[str, int]]:
-    for counted in counts:
-        if counted is None:
-            dropped["unreadable_line"] += 1
-        elif not counted[0]:
-            dropped["empty_name"] += 1
-        else:
-            yield counted
-
-
-def _texts(pages: Iterable[tuple[str, str]], dropped: Counter[str]) -> Iterator[str]:
-    for _, wikitext in pages:
-        try:
-            yield plain_text(wikitext)
-        except mwparserfromhell.parser.ParserError:
-            dropped["unparsable_page"] += 1
-
-
-def _words_and_neighbours(texts: Iterable[str]) -> Iterator[tuple[str, int]]:
-    for text in texts:
-        for run in runs_of_words(text):
-            yield from ((word, 1) for word in run)
-            yield from ((f"{first} {second}", 1) for first, second in pairwise(run))
-
-
-@contextmanager
-def _counted(counts: Iterable[tuple[str, int]]) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database of one table, counts(entry, n), with the sum for each string; on disk, so it may outgrow memory."""
-    with (
-        tempfile.TemporaryDirectory(prefix="metaclip_dagster_") as folder,
-        duckdb.connect(f"{folder}/counts.duckdb", config={"threads": 1, "temp_directory": folder}) as query,
-    ):
-        query.sql("create table partial (entry varchar, n ubigint)")
-        _fill(query, "partial", _partial_sums(counts))
-        query.sql("create table counts as select entry, sum(n)::ubigint as n from partial group by entry")
-        yield query
-
-
-def _partial_sums(counts: Iterable[tuple[str, int]]) -> Iterator[tuple[str, int]]:
-    held: Counter[str] = Counter()
-    for entry, n in counts:
-        held[entry] += n
-        if len(held) >= _HELD:
-            yield from held.items()
-            held.clear()
-    yield from held.items()
-
-
-def _fill(
-    query: duckdb.DuckDBPyConnection, table: str, rows: Iterator[tuple[str, int]] | Iterator[tuple[str, str]]
-) -> None:
-    # Not a reader that DuckDB pulls from: it would hide which error a broken dump raised.
-    while some := list(islice(rows, _ROWS)):
-        query.from_arrow(pa.table([*zip(*some, strict=True)], names=["first", "second"])).insert_into(table)
-
-
-def _num_words(query: duckdb.DuckDBPyConnection) -> int:
-    num_words = query.sql("select coalesce(sum(n), 0)::ubigint from counts where not contains(entry, ' ')").fetchall()[
-        0
-    ][0]
+def _num_words(query: duckdb.DuckDBPyConnection, ngrams: Iterable[pa.RecordBatch], where: str, language: str) -> int:
+    """Fill the table `counts` with the n-grams that hold `where`, all words among them; give the sum over the words."""
+    query.sql("create table counts (name varchar, n ubigint)")
+    insert(query, "counts", ngrams, "name, num_occurrences", where)
+    [[num_words]] = query.sql(
+        "select coalesce(sum(n), 0)::ubigint from counts where not contains(name, ' ')"
+    ).fetchall()
     if not num_words:
-        raise ValueError("no page has a word of running text; is the dump empty, or of another namespace?")
+        raise ValueError(
+            f"no page has a word of running text in {language!r}; is the dump empty, or of other namespaces?"
+        )
     return int(num_words)
 
 
-def _candidates(
-    query: duckdb.DuckDBPyConnection, ranked: str, language: str, *params: float
+def _count(query: duckdb.DuckDBPyConnection, dropped: Counter[str], reason: str, where: str) -> None:
+    [[number]] = query.sql(f"select count(*) from found where {where}").fetchall()  # noqa: S608  # ours
+    if number:
+        dropped[reason] += number
+
+
+def _ranked(
+    query: duckdb.DuckDBPyConnection, ranked: str, language: str, top: int, *params: float
 ) -> Iterator[pa.RecordBatch]:
-    relation = query.sql(f"select * from ({ranked}) as ranked order by score desc, entry", params=[*params])  # noqa: S608  # ours
-    for batch in relation.to_arrow_reader(_ROWS):
-        entry, score, n = batch.columns
-        yield pa.RecordBatch.from_arrays([entry, pa.repeat(language, len(entry)), score, n], schema=CANDIDATES)
+    limit = f" limit {int(top)}" if top else ""
+    sql = f"select * from ({ranked}) as ranked order by score desc, name{limit}"  # noqa: S608  # ours
+    relation = query.sql(sql, params=[*params])
+    for batch in relation.to_arrow_reader(ROWS):
+        name, score, n = batch.columns
+        yield pa.RecordBatch.from_arrays([name, pa.repeat(language, len(name)), score, n], schema=CANDIDATES)

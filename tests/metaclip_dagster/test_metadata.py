@@ -1,224 +1,165 @@
-"""Entries are the same list for everyone: by declared precedence, then rank, within the budget."""
+"""Candidates are counted as a reader would count them: words, neighbours, titles and synsets."""
 
-import io
 import math
-import os
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaclip_dagster.metadata import (
-    build_entries,
-    count_bigrams,
-    count_unigrams,
-    describe_entries,
+    count_ngrams,
+    count_views,
+    list_pages,
     plain_text,
+    rank_bigrams,
     rank_synsets,
     rank_titles,
-    read_own_entries,
+    rank_unigrams,
     runs_of_words,
+    sum_counts,
 )
-from metaclip_dagster.schemas import CANDIDATES, ENTRIES
+from metaclip_dagster.schemas import NAME_COUNTS
 
 TEXT = """The quick brown fox jumps over the lazy dog. New York is not new; New York is in New York State!
 A quick brown dog: the lazy fox, the brown dog and "the quick brown fox" of New York (New York City) — old York?"""
 WIKITEXT = [*"[]{}|'<>=*#:;&!-/ \n", "ref", "<ref>", "[[", "]]", "{{", "}}", "File:", "x"]
 MARKS = set(",.;:?!`")
 words = st.sampled_from(["a", "b", "The", "the", "dog", "é", "犬"])
-sources = st.dictionaries(
-    st.sampled_from(["synsets", "unigrams", "titles"]),
-    st.lists(st.tuples(words, st.integers(0, 3), st.sampled_from(["en", "de"])), max_size=8),
-    min_size=1,
-)
-
-
-def candidates(rows: Iterable[tuple[str, float, str]]) -> pa.Table:
-    rows = list(rows)
-    columns = {
-        "entry": [entry for entry, _, _ in rows],
-        "language": [language for _, _, language in rows],
-        "score": [float(score) for _, score, _ in rows],
-        "num_occurrences": [1] * len(rows),
-    }
-    return pa.Table.from_pydict(columns, schema=CANDIDATES)
-
-
-def ranked(*entries: str) -> pa.Table:
-    return candidates((entry, -position, "en") for position, entry in enumerate(entries))
 
 
 def collect(stage: Callable[..., Iterator[pa.RecordBatch]], *args: object, **options: Any) -> pa.Table:
-    options.setdefault("dropped", Counter())
     return pa.Table.from_batches(stage(*args, **options), schema=stage.writes)  # type: ignore[attr-defined]  # by @writes
-
-
-def build(tables: dict[str, pa.Table], **options: Any) -> pa.Table:
-    return collect(build_entries, tables, **{"why_unmatchable": lambda entry: None, **options})
 
 
 def scores(table: pa.Table) -> dict[str, float]:
     return dict(zip(table["entry"].to_pylist(), table["score"].to_pylist(), strict=True))
 
 
-def own(content: bytes, dropped: Counter[str] | None = None) -> list[str]:
-    read = collect(read_own_entries, io.BytesIO(content), dropped=Counter() if dropped is None else dropped)
-    return list(read["entry"].to_pylist())
+def ngrams(pages: Sequence[tuple[str, str | None]], **options: Any) -> list[pa.RecordBatch]:
+    """All n-grams of the pages, as a part alone would have them."""
+    options = {"dropped": Counter(), "seen": Counter(), **options}
+    return list(sum_counts(count_ngrams(pages, **options)))
 
 
-class TestEntries:
-    @settings(deadline=None, max_examples=100)
-    @given(sources, st.integers(0, 12))
-    def test_the_budget_is_filled_by_precedence_then_rank(
-        self, rows: dict[str, list[tuple[str, int, str]]], budget: int
-    ) -> None:
-        entries = build({source: candidates(own_rows) for source, own_rows in rows.items()}, budget=budget)
-        expected: list[tuple[str, str]] = []
-        for own_rows in rows.values():
-            for entry, _, language in sorted(own_rows, key=lambda row: (-row[1], row[0], row[2])):
-                if (entry, language) not in expected:
-                    expected.append((entry, language))
-        got = list(zip(entries["entry"].to_pylist(), entries["language"].to_pylist(), strict=True))
-        assert got == expected[:budget]
-        assert entries["entry_id"].to_pylist() == list(range(len(got)))
-
-    @settings(deadline=None, max_examples=50)
-    @given(sources, st.randoms())
-    def test_the_order_of_rows_changes_nothing(self, rows: dict[str, list[tuple[str, int, str]]], random: Any) -> None:
-        shuffled = {source: random.sample(own_rows, len(own_rows)) for source, own_rows in rows.items()}
-        first, second = (build({s: candidates(r) for s, r in some.items()}) for some in (rows, shuffled))
-        assert first.equals(second)
-
-    @settings(deadline=None, max_examples=50)
-    @given(sources, st.integers(0, 12))
-    def test_every_candidate_is_taken_or_accounted_for(
-        self, rows: dict[str, list[tuple[str, int, str]]], budget: int
-    ) -> None:
-        tables, dropped = {source: candidates(own_rows) for source, own_rows in rows.items()}, Counter[str]()
-        entries = build(tables, budget=budget, dropped=dropped)
-        told = describe_entries(tables, entries)
-        for source, table in tables.items():
-            assert sum(told[source][fate] for fate in ("taken", "already_there", "beyond_budget")) == table.num_rows
-        assert sum(source["taken"] for source in told.values()) == entries.num_rows
-        for fate in ("already_there", "beyond_budget"):
-            assert sum(source[fate] for source in told.values()) == dropped[fate]
-
-    def test_a_repeated_entry_belongs_to_the_first_source_declared(self) -> None:
-        entries = build({"titles": ranked("York", "dog"), "synsets": ranked("dog", "cat")})
-        assert entries["source"].to_pylist() == ["titles", "titles", "synsets"]
-        assert entries["rank"].to_pylist() == [0, 1, 1]
-
-    def test_one_word_in_two_languages_is_two_entries(self) -> None:
-        entries = build({"own": candidates([("Gift", 1, "en"), ("Gift", 1, "de")])})
-        assert entries["language"].to_pylist() == ["de", "en"]
-
-    def test_the_budget_is_reached_exactly(self) -> None:
-        tables = {"a": ranked(*map(str, range(60))), "b": ranked(*map(str, range(50, 150)))}
-        assert [build(tables, budget=budget).num_rows for budget in (60, 99, 150, 151)] == [60, 99, 150, 150]
-
-    def test_a_budget_of_zero_adds_none(self) -> None:
-        assert build({"synsets": ranked("dog")}, budget=0).equals(ENTRIES.empty_table())
-
-    def test_a_negative_budget_or_no_source_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="budget=-1"):
-            build({"synsets": ranked("dog")}, budget=-1)
-        with pytest.raises(ValueError, match="name a source"):
-            build({})
-
-    def test_unmatchable_entries_keep_their_place_and_say_why(self) -> None:
-        tables = {"titles": ranked("dog", "U.S.", "Yahoo!")}
-        entries = build(tables, why_unmatchable=lambda entry: "a mark" if MARKS & set(entry) else None)
-        assert entries["unmatchable"].to_pylist() == [None, "a mark", "a mark"]
-        assert describe_entries(tables, entries)["titles"]["unmatchable"] == {"a mark": 2}
-
-    def test_two_lists_in_one_process_do_not_meet(self) -> None:
-        first, second = build({"a": ranked("dog", "cat")}), build({"a": ranked("cat")})
-        assert first["entry"].to_pylist() == ["dog", "cat"]
-        assert second["entry"].to_pylist() == ["cat"]
-
-    def test_ids_are_the_same_across_processes_and_hash_seeds(self) -> None:
-        program = (
-            "from collections import Counter; import pyarrow as pa; from metaclip_dagster.metadata import *\n"
-            "names = [f'word {n * 7919 % 1000} of {n % 13}' for n in range(2000)]\n"
-            "pages = [('t', ' '.join(names)), ('u', 'The dog sees the cat')]\n"
-            "made = {'s': rank_synsets(names, dropped=Counter()),\n"
-            " 'u': count_unigrams(pages, min_count=1, dropped=Counter()),\n"
-            " 'b': count_bigrams(pages, min_count=1, min_pmi=1, dropped=Counter())}\n"
-            "tables = {s: pa.Table.from_batches(b) for s, b in made.items()}\n"
-            "for b in build_entries(tables, why_unmatchable=lambda e: None, dropped=Counter()): print(b.to_pydict())"
-        )
-        told = [
-            subprocess.run(
-                [sys.executable, "-c", program],
-                env={**os.environ, "PYTHONHASHSEED": seed},
-                capture_output=True,
-                check=True,
-                text=True,
-            ).stdout
-            for seed in ("1", "2")
-        ]
-        assert told[0] == told[1]
-        assert len(told[0]) > 10_000
+def unigrams(pages: Sequence[tuple[str, str | None]], **options: Any) -> pa.Table:
+    return collect(rank_unigrams, ngrams(pages), **options)
 
 
-class TestCounts:
+def bigrams(pages: Sequence[tuple[str, str | None]], **options: Any) -> pa.Table:
+    return collect(rank_bigrams, ngrams(pages), **options)
+
+
+def titles(
+    views: Sequence[tuple[str, int] | None], pages: Mapping[str, str | None] | None = None, **options: Any
+) -> pa.Table:
+    dropped = options.setdefault("dropped", Counter())
+    viewed = (view and ("en", *view) for view in views)
+    counts = sum_counts(count_views(viewed, dropped=dropped, seen=Counter()))
+    listed = list_pages((pages or {}).items())
+    return collect(rank_titles, counts, pages=listed, **{"min_views": 1, "in_dump_only": pages is not None, **options})
+
+
+class TestNGrams:
     def test_a_bigram_counts_and_scores_as_nltk_says(self) -> None:
         from nltk.collocations import BigramAssocMeasures, BigramCollocationFinder
 
         runs = list(runs_of_words(TEXT))
         finder = BigramCollocationFinder.from_documents(runs)
         theirs = {" ".join(pair): score for pair, score in finder.score_ngrams(BigramAssocMeasures.pmi)}
-        ours = collect(count_bigrams, [("t", TEXT)], min_pmi=-99.0, min_count=1)
+        ours = bigrams([("t", TEXT)], min_pmi=-99.0, min_count=1)
         assert scores(ours) == pytest.approx(theirs, abs=1e-12)
         counted = dict(zip(ours["entry"].to_pylist(), ours["num_occurrences"].to_pylist(), strict=True))
         assert counted == {" ".join(pair): n for pair, n in finder.ngram_fd.items()}
-        assert scores(collect(count_unigrams, [("t", TEXT)], min_count=1)) == dict(finder.word_fd)
+        assert scores(unigrams([("t", TEXT)], min_count=1)) == dict(finder.word_fd)
 
-    @settings(deadline=None, max_examples=25)
-    @given(st.lists(st.lists(words, max_size=12), min_size=1, max_size=5), st.randoms())
-    def test_pages_may_come_in_any_order(self, pages: list[list[str]], random: Any) -> None:
+    @settings(deadline=None, max_examples=15)
+    @given(st.lists(st.lists(words, max_size=12), max_size=6), st.integers(1, 6), st.integers(1, 4), st.integers(1, 9))
+    def test_parts_buckets_and_memory_change_nothing(
+        self, pages: list[list[str]], num_parts: int, num_buckets: int, held: int
+    ) -> None:
         texts = [("t", " ".join(page)) for page in [*pages, ["dog"]]]
-        shuffled = random.sample(texts, len(texts))
-        for stage, options in ((count_unigrams, {}), (count_bigrams, {"min_pmi": -99.0})):
-            first, second = (collect(stage, some, min_count=1, **options) for some in (texts, shuffled))
-            assert first.equals(second)
+        options: dict[str, Any] = {"num_buckets": num_buckets, "dropped": Counter(), "seen": Counter()}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("metaclip_dagster.metadata.ngrams._HELD", held)
+            parts = [batch for at in range(num_parts) for batch in count_ngrams(texts[at::num_parts], **options)]
+        found = []
+        for bucket in range(num_buckets):
+            mine = [batch.filter(pc.equal(batch["bucket"], bucket)) for batch in parts]
+            found += pa.Table.from_batches(sum_counts(mine), NAME_COUNTS).to_pylist()
+        whole = pa.Table.from_batches(ngrams(texts), NAME_COUNTS).to_pylist()
+        assert sorted(found, key=lambda row: row["name"]) == sorted(whole, key=lambda row: row["name"])
+        assert options["seen"]["words"] == sum(row["num_occurrences"] for row in whole if " " not in row["name"])
+
+    def test_rows_of_a_bucket_lie_side_by_side(self) -> None:
+        [part] = count_ngrams([("t", TEXT)], num_buckets=5, dropped=Counter(), seen=Counter())
+        buckets = part["bucket"].to_pylist()
+        assert buckets == sorted(buckets)
+        assert set(buckets) == set(range(5))
+
+    def test_languages_are_counted_apart(self) -> None:
+        parts = [
+            batch
+            for language in ("de", "en")
+            for batch in count_ngrams([("t", "Gift")], language=language, dropped=Counter(), seen=Counter())
+        ]
+        summed = pa.Table.from_batches(sum_counts(parts), NAME_COUNTS)
+        assert summed.select(["language", "num_occurrences"]).to_pylist() == [
+            {"language": "de", "num_occurrences": 1},
+            {"language": "en", "num_occurrences": 1},
+        ]
 
     def test_the_best_come_first_and_equals_by_their_letters(self) -> None:
-        counted = collect(count_unigrams, [("t", "b a c C c é z")], min_count=1)
+        counted = unigrams([("t", "b a c C c é z")], min_count=1)
         assert counted["entry"].to_pylist() == ["c", "C", "a", "b", "z", "é"]
 
     def test_thresholds_take_what_reaches_them(self) -> None:
-        pages = [("t", "dog " * 100 + "cat " * 99)]
-        assert scores(collect(count_unigrams, pages)) == {"dog": 100.0}
-        assert scores(collect(rank_titles, [("Dog", 40), ("Cat", 69), ("Dog", 30)])) == {"Dog": 70.0}
+        assert scores(unigrams([("t", "dog " * 100 + "cat " * 99)])) == {"dog": 100.0}
+        assert scores(titles([("Dog", 40), ("Cat", 69), ("Dog", 30)], min_views=70)) == {"Dog": 70.0}
         pmi = math.log2(2 * 4 / (2 * 2))
         page = [("t", "New York. New York")]
-        assert scores(collect(count_bigrams, page, min_pmi=pmi, min_count=2)) == {"New York": pmi}
-        assert scores(collect(count_bigrams, page, min_pmi=-99.0, min_count=3)) == {}
+        assert scores(bigrams(page, min_pmi=pmi, min_count=2)) == {"New York": pmi}
+        assert scores(bigrams(page, min_pmi=-99.0, min_count=3)) == {}
+
+    def test_top_takes_the_first_n_of_what_reaches_the_threshold(self) -> None:
+        pages = [("t", "b b b. a a. c c. d")]
+        assert list(scores(unigrams(pages, min_count=2, top=2))) == ["b", "a"]
+        assert list(scores(unigrams(pages, min_count=3, top=2))) == ["b"]
+        assert len(bigrams(pages, min_pmi=-99.0, min_count=1, top=1)) == 1
+        assert list(scores(titles([("A", 2), ("B", 3), ("C", 1)], top=2))) == ["B", "A"]
 
     def test_case_is_kept(self) -> None:
-        assert set(scores(collect(count_unigrams, [("t", "The cat the dog")], min_count=1))) >= {"The", "the"}
+        assert set(scores(unigrams([("t", "The cat the dog")], min_count=1))) >= {"The", "the"}
 
     def test_a_bigram_never_spans_a_mark_a_note_of_absence_or_a_page(self) -> None:
         pages = [("t", "old. York (new) {{x}} town\n\nhall"), ("u", "gate")]
-        assert scores(collect(count_bigrams, pages, min_pmi=-99.0, min_count=1)) == {}
+        assert scores(bigrams(pages, min_pmi=-99.0, min_count=1)) == {}
+
+    def test_a_bigram_is_written_as_its_language_writes_neighbours(self) -> None:
+        parts = count_ngrams([("t", "แมวกินปลา")], language="th", dropped=Counter(), seen=Counter())
+        made = collect(rank_bigrams, sum_counts(parts), language="th", min_pmi=-99.0, min_count=1)
+        assert made["entry"].to_pylist() == ["กินปลา", "แมวกิน"]
+        assert made["language"].to_pylist() == ["th", "th"]
 
     def test_a_pmi_out_of_reach_is_an_error_not_an_empty_list(self) -> None:
         with pytest.raises(ValueError, match=r"min_pmi=30: of 4 words, a pair seen min_count=3 times"):
-            collect(count_bigrams, [("t", "New York New York")])
+            bigrams([("t", "New York New York")])
 
-    @pytest.mark.parametrize("stage", [count_unigrams, count_bigrams])
-    def test_a_dump_without_words_is_an_error(self, stage: Callable[..., Iterator[pa.RecordBatch]]) -> None:
+    @pytest.mark.parametrize("rank", [unigrams, bigrams])
+    def test_a_dump_without_words_is_an_error(self, rank: Callable[..., pa.Table]) -> None:
         for pages in ([], [("t", "{{x}} --")]):
-            with pytest.raises(ValueError, match="no page has a word"):
-                collect(stage, pages)
+            with pytest.raises(ValueError, match="no page has a word of running text in 'en'"):
+                rank(pages)
+
+    def test_a_page_that_is_too_large_is_dropped_and_counted(self) -> None:
+        dropped, seen = Counter[str](), Counter[str]()
+        assert ngrams([("A", None), ("B", "b")], dropped=dropped, seen=seen)
+        assert (dropped, seen) == ({"oversized_page": 1}, {"pages": 1, "words": 1})
 
     def test_the_readers_own_error_comes_through(self) -> None:
         def broken() -> Iterator[tuple[str, str]]:
@@ -226,14 +167,7 @@ class TestCounts:
             raise EOFError("the compressed file ends early")
 
         with pytest.raises(EOFError, match="ends early"):
-            collect(count_unigrams, broken())
-
-    def test_counts_that_outgrow_python_are_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        pages = [("t", TEXT), ("u", TEXT)]
-        whole = collect(count_bigrams, pages, min_pmi=-99.0, min_count=1)
-        monkeypatch.setattr("metaclip_dagster.metadata.candidates._HELD", 2)
-        monkeypatch.setattr("metaclip_dagster.metadata.candidates._ROWS", 3)
-        assert collect(count_bigrams, pages, min_pmi=-99.0, min_count=1).equals(whole)
+            list(count_ngrams(broken(), dropped=Counter(), seen=Counter()))
 
     def test_synsets_are_ranked_by_how_many_bear_the_name(self) -> None:
         dropped = Counter[str]()
@@ -241,14 +175,43 @@ class TestCounts:
         assert scores(names) == {"run": 2.0, "dog": 1.0, "st. louis": 1.0}
         assert dropped == {"empty_name": 1}
 
+
+class TestTitles:
     def test_views_of_a_redirect_are_its_targets(self) -> None:
-        views = [("USA", 50), ("United States", 30), None]
+        pages = {"USA": "United States", "United States": None}
+        ranked = titles([("USA", 50), ("United States", 30)], pages)
+        assert scores(ranked) == {"United States": 80.0}
+        assert ranked["num_occurrences"].to_pylist() == [80]
+
+    def test_redirects_are_followed_to_their_end_and_in_a_circle_dropped(self) -> None:
+        chain: dict[str, str | None] = {f"T{number}": f"T{number + 1}" for number in range(16)}
         dropped = Counter[str]()
-        redirects = [("USA", "United States"), ("USA", "United States")]
-        ranked_titles = collect(rank_titles, views, redirects=redirects, dropped=dropped)
-        assert scores(ranked_titles) == {"United States": 80.0}
-        assert ranked_titles["num_occurrences"].to_pylist() == [80]
-        assert dropped == {"unreadable_line": 1}
+        pages = {**chain, "T16": None, "A": "B", "B": "A", "C": "A", "D": "D"}
+        views = [(name, 1) for name in [*pages, "E"]]
+        assert scores(titles(views, pages, dropped=dropped)) == {"T16": 17.0}
+        assert dropped == {"circular_redirect": 4, "not_in_dump": 1}
+
+    def test_a_title_that_the_dump_lacks_is_dropped_only_if_the_dump_is_whole(self) -> None:
+        views, pages, dropped = [("Cat", 2), ("Dgo", 5), ("Kitty", 1)], {"Cat": None, "Kitty": "Cat"}, Counter[str]()
+        assert scores(titles(views, pages, dropped=dropped)) == {"Cat": 3.0}
+        assert dropped == {"not_in_dump": 1}
+        assert scores(titles(views, pages, in_dump_only=False)) == {"Dgo": 5.0, "Cat": 3.0}
+
+    def test_a_title_begins_with_a_capital_however_it_was_asked_for(self) -> None:
+        pages = {"IPhone": None, "Éclair": None, "Usa": "IPhone"}
+        views = [("iPhone", 1), ("IPhone", 2), ("éclair", 4), ("usa", 8), ("iphone", 16)]
+        assert scores(titles(views, pages)) == {"IPhone": 11.0, "Éclair": 4.0}
+
+    def test_an_unreadable_line_is_counted(self) -> None:
+        dropped = Counter[str]()
+        titles([("Cat", 1), None, None], dropped=dropped)
+        assert dropped == {"unreadable_line": 2}
+
+    def test_views_that_outgrow_memory_are_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        views = [(f"T{number % 7}", number) for number in range(50)]
+        whole = titles(views)
+        monkeypatch.setattr("metaclip_dagster.metadata.ngrams._HELD", 3)
+        assert titles(views).equals(whole)
 
 
 class TestText:
@@ -269,10 +232,13 @@ class TestText:
             ("1 < 2 and {x}", "1 < 2 and {x}"),
             ("__NOTOC__x", "x"),
             ("&#xD800; &#0; &#x110000;", "\ufffd &#0; &#x110000;"),
+            ("[[Datei:A.jpg|mini|Ein Hund]][[ Kategorie:Hunde]] Hund", "Hund"),
+            ("== [[dog|Dogs]] ==\n[[AT&amp;T|[http://a.example one]]] mailto:a@b.example", "Dogs\none"),
+            ("a [[b|c\nd]] [[e|f|g]] [[|h]]", "a c\nd f|g h"),
         ],
     )
     def test_running_text_is_what_a_reader_sees(self, wikitext: str, text: str) -> None:
-        assert plain_text(wikitext) == text
+        assert plain_text(wikitext, {"file", "image", "category", "datei", "kategorie"}) == text
 
     @settings(deadline=None, max_examples=200)
     @given(st.lists(st.sampled_from(WIKITEXT), max_size=60).map("".join))
@@ -293,7 +259,7 @@ class TestText:
     def test_a_page_of_five_megabytes_takes_seconds(self) -> None:
         page = ("The '''quick''' [[fox|foxes]] {{jump|over}} the dog.<ref>x</ref>\n\n" * 80_000)[:5_000_000]
         begun = time.process_time()
-        counted = collect(count_unigrams, [("t", page)])
+        counted = unigrams([("t", page)])
         assert counted["num_occurrences"].to_pylist()[0] > 70_000
         assert time.process_time() - begun < 60
 
@@ -304,38 +270,3 @@ class TestText:
         begun = time.process_time()
         plain_text(piece * (200_000 // len(piece)))
         assert time.process_time() - begun < 20
-
-
-class TestOwnLists:
-    def test_a_text_file_ranks_as_it_stands(self) -> None:
-        assert own(b"zebra\nNew York\r\n  ant  \n") == ["zebra", "New York", "ant"]
-        assert build({"own": collect(read_own_entries, io.BytesIO(b"b\na\nc"))})["entry"].to_pylist() == ["b", "a", "c"]
-
-    def test_a_csv_gives_its_column_entry(self) -> None:
-        assert own(b'\xef\xbb\xbfid,entry\n1,"Austin, Texas"\n2,dog\n3\n') == ["Austin, Texas", "dog"]
-
-    def test_commas_are_text_where_no_column_is_named(self) -> None:
-        assert own(b"Austin, Texas\n") == ["Austin, Texas"]
-
-    def test_what_cannot_be_an_entry_is_counted_by_reason(self) -> None:
-        dropped = Counter[str]()
-        content = b"dog\n\ndog\nca\tt\nb\x07\n\xff\xfe\n\xed\xa0\x80\n   \n" + "a\u2028b\n".encode()
-        assert own(content, dropped) == ["dog", "a\u2028b"]
-        assert dropped == {"empty": 2, "repeated": 1, "control_character": 2, "not_unicode": 2}
-
-    @settings(deadline=None, max_examples=50)
-    @given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs"]), min_size=1), min_size=1, unique=True))
-    def test_a_list_comes_back_whole(self, entries: Sequence[str]) -> None:
-        content = "\n".join(entries).encode()
-        if entries[0].startswith("\ufeff") or "entry" in entries[0]:
-            return
-        assert own(content) == list(entries)
-
-    @pytest.mark.parametrize("content", [b"", b"\n\n", "dog\ncat".encode("utf-16"), b"entry\n"])
-    def test_a_list_without_any_entry_is_an_error(self, content: bytes) -> None:
-        with pytest.raises(ValueError, match="holds no entry; write one a line in UTF-8"):
-            own(content)
-
-    def test_broken_csv_is_an_error(self) -> None:
-        with pytest.raises(ValueError, match="no readable CSV after 1 entries"):
-            own(b'entry\ndog\n"cat"s\n')

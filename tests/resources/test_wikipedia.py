@@ -1,162 +1,124 @@
-"""Dumps and pageview files stream, in bounded memory, and what is broken or hostile is said so."""
+"""Dumps and pageview files are found by their names, checked, and read as streams of titles, texts and views."""
 
 import bz2
 import gzip
 import io
-import tracemalloc
-from collections.abc import Callable
-from html import escape
+import shutil
+from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from resources.wikipedia import open_dump, open_pageviews, open_redirects, read_pages, read_pageviews, read_redirects
+from resources.mediawiki import Site
+from resources.wikipedia import (
+    find_dump,
+    find_pageviews,
+    not_shown,
+    open_pages,
+    open_pageviews,
+    open_site,
+    open_titles,
+    pageview_days,
+    pieces,
+    read_pageviews,
+)
+from tests.resources.exports import export, page
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "wiki"
 SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "wikipedia"
-xml_texts = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="￾￿"), max_size=60)
+ENGLISH = Site("enwiki", "Main Page", ((0, ""), (1, "Talk"), (6, "File"), (100, "Portal")))
+GERMAN = Site("dewiki", "Wikipedia:Hauptseite", ((0, ""), (6, "Datei"), (14, "Kategorie")))
 
 
-def page(title: str, text: str = "", *, ns: int = 0, redirect: str | None = None) -> str:
-    moved = "" if redirect is None else f'<redirect title="{escape(redirect)}" />'
-    return (
-        f"<page><title>{escape(title)}</title><ns>{ns}</ns><id>1</id>{moved}<revision><id>2</id><contributor>"
-        f'<username>A</username></contributor><comment>c</comment><text xml:space="preserve">{escape(text)}</text>'
-        "</revision></page>\n"
-    )
+def views_of(lines: str, **sites: Site) -> list[tuple[str, str, int] | None]:
+    return list(read_pageviews(io.BytesIO(lines.encode()), sites or {"en": ENGLISH}))
 
 
-def export(*pages: str, version: str = "0.11") -> bytes:
-    root = f'<mediawiki xmlns="http://www.mediawiki.org/xml/export-{version}/" xml:lang="en">'
-    return f"{root}\n<siteinfo><sitename>W</sitename></siteinfo>\n{''.join(pages)}</mediawiki>\n".encode()
+def titles_of(lines: str) -> list[tuple[str, int] | None]:
+    return [viewed and viewed[1:] for viewed in views_of(lines)]
 
 
-def pages_of(dump: bytes) -> list[tuple[str, str]]:
-    return list(read_pages(io.BytesIO(dump)))
+def names_in(folder: Path, *names: str, language: str = "en") -> list[str]:
+    for name in names:
+        (folder / name).touch()
+    return [Path(url).name for url in find_dump(str(folder), language)]
 
 
-def views_of(lines: str) -> list[tuple[str, int] | None]:
-    return list(read_pageviews(io.BytesIO(lines.encode())))
+def test_all_parts_of_a_dump_are_found_and_its_index_is_not(tmp_path: Path) -> None:
+    parts = ["enwiki-20260101-pages-articles1.xml-p1p41242.bz2", "enwiki-20260101-pages-articles2.xml-p41243p9.bz2"]
+    others = ["dewiki-20260101-pages-articles.xml.bz2", "enwiki-20260101-pages-articles-multistream-index.txt.bz2"]
+    others += ["enwiki-20260101-stub-articles.xml.gz", "simpleenwiki-20260101-pages-articles.xml.bz2", "README.md"]
+    assert names_in(tmp_path, *parts, *others) == parts
 
 
-@settings(deadline=None, max_examples=50)
-@given(st.lists(st.tuples(xml_texts.filter(bool), xml_texts), max_size=5), st.sampled_from(["0.10", "0.11"]))
-def test_every_article_comes_back_as_it_was_written(articles: list[tuple[str, str]], version: str) -> None:
-    assert pages_of(export(*(page(*article) for article in articles), version=version)) == articles
+@pytest.mark.parametrize(
+    ("language", "name"),
+    [
+        ("de", "dewiki-latest-pages-articles.xml"),
+        ("no", "nowiki-20260101-pages-articles-multistream.xml.bz2"),
+        ("yue", "zh_yuewiki-20260101-pages-articles.xml.gz"),
+        ("cbk", "cbk_zamwiki-20260101-pages-articles.xml.bz2"),
+    ],
+)
+def test_another_language_is_another_code_and_nothing_else(tmp_path: Path, language: str, name: str) -> None:
+    assert names_in(tmp_path, name, language=language) == [name]
 
 
-def test_only_articles_are_read() -> None:
-    dump = export(page("A", "a"), page("Talk:A", "b", ns=1), page("B", "#REDIRECT [[A]]", redirect="A"), page("C"))
-    assert pages_of(dump) == [("A", "a"), ("C", "")]
+@pytest.mark.parametrize(
+    "second",
+    ["enwiki-20260101-pages-articles-multistream.xml.bz2", "enwiki-20260201-pages-articles.xml.bz2",
+     "enwiki-20260101-pages-articles1.xml-p1p2.bz2"],
+)  # fmt: skip
+def test_several_dumps_of_one_wiki_are_refused_by_name(tmp_path: Path, second: str) -> None:
+    first = "enwiki-20260101-pages-articles.xml.bz2"
+    with pytest.raises(ValueError, match=rf"several dumps of enwiki \(.*{second}.*keep one"):
+        names_in(tmp_path, first, second)
 
 
-def test_redirects_are_read_apart_with_their_targets() -> None:
-    dump = export(page("A", "a"), page("USA", redirect="United States"), page("WP:X", ns=4, redirect="Y"))
-    assert list(read_redirects(io.BytesIO(dump))) == [("USA", "United States")]
+def test_a_folder_without_a_dump_or_pageviews_says_what_to_put_there(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(FileNotFoundError, match=r"no dewiki-\*-pages-articles\*\.xml\.bz2; put"):
+            find_dump(str(folder), "de")
+        with pytest.raises(FileNotFoundError, match=r"no pageviews-YYYYMMDD-HHMMSS\.gz"):
+            find_pageviews(str(folder))
 
 
-def test_names_with_a_namespace_prefix_are_read() -> None:
-    dump = (
-        export(page("A", "a"))
-        .replace(b"</", b"</mw:")
-        .replace(b"<page", b"<mw:page")
-        .replace(b"<mediawiki", b"<mw:mediawiki")
-    )
-    dump = dump.replace(b"xmlns=", b"xmlns:mw=")
-    for tag in (b"title", b"ns", b"id", b"revision", b"contributor", b"username", b"comment", b"text", b"site"):
-        dump = dump.replace(b"<" + tag, b"<mw:" + tag)
-    assert pages_of(dump) == [("A", "a")]
+def test_a_dump_of_another_wiki_is_refused_by_both_names(tmp_path: Path) -> None:
+    path = tmp_path / "dewiki-1-pages-articles.xml.bz2"
+    path.write_bytes(bz2.compress(export(page("A"), wiki="frwiki")))
+    with pytest.raises(ValueError, match=r"dewiki-1-.*: a dump of frwiki, not of dewiki"):
+        open_site([str(path)], "de")
 
 
-@pytest.mark.parametrize("packing", [bytes, bz2.compress, gzip.compress])
-def test_packing_changes_nothing(packing: Callable[[bytes], bytes]) -> None:
-    assert pages_of(packing(export(page("A", "é" * 300_000)))) == [("A", "é" * 300_000)]
+def test_pieces_cover_a_file_and_a_gz_file_is_one(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_bytes(b"x" * 25)
+    (tmp_path / "a.xml.gz").write_bytes(b"x" * 25)
+    assert pieces(str(tmp_path / "a.xml"), 10) == [(0, 10), (10, 20), (20, 30)]
+    assert pieces(str(tmp_path / "a.xml.gz"), 10) == [(0, None)]
 
 
-def test_a_multistream_dump_is_read_to_its_end() -> None:
-    whole = export(page("A", "a"), page("B", "b"))
-    assert pages_of(bz2.compress(whole[:200]) + bz2.compress(whole[200:])) == [("A", "a"), ("B", "b")]
+def test_articles_are_read_without_redirects_and_titles_with_them(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_bytes(export(page("A", "a"), page("B", "#R [[A]]", redirect="A"), page("C")))
+    assert list(open_pages(str(tmp_path / "a.xml"), 0, None)) == [("A", "a"), ("C", "")]
+    assert list(open_titles(str(tmp_path / "a.xml"), 0, None)) == [("A", None), ("B", "A"), ("C", None)]
 
 
-def test_the_file_stays_its_openers_to_close() -> None:
-    dump = io.BytesIO(export(page("A", "a")))
-    list(read_pages(dump))
-    assert not dump.closed
-
-
-def test_a_page_of_five_megabytes_is_a_page() -> None:
-    text = "word & word\n" * 440_000
-    assert pages_of(export(page("A", text))) == [("A", text)]
-
-
-def test_memory_holds_a_page_not_the_dump() -> None:
-    packed = gzip.compress(export(*(page(str(number), "word " * 20_000) for number in range(100))), 1)
-    tracemalloc.start()
-    size = sum(len(text) for _, text in read_pages(io.BytesIO(packed)))
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert size == 10_000_000
-    assert peak < 4_000_000
-
-
-def test_a_truncated_bz2_says_after_which_page(tmp_path: Path) -> None:
-    packed = bz2.compress(export(*(page(f"Page {number}", str(number) * 3_000) for number in range(100))), 1)
-    (tmp_path / "dump.xml.bz2").write_bytes(packed[:-20])
-    read = open_dump(str(tmp_path / "dump.xml.bz2"))
-    with pytest.raises(
-        EOFError, match=r"dump\.xml\.bz2: the compressed file ends early, after the start of page 'Page "
-    ):
-        list(read)
-
-
-def test_a_damaged_bz2_is_said_so() -> None:
-    packed = bytearray(bz2.compress(export(page("A", "a" * 9_000))))
-    packed[20:40] = b"x" * 20
-    with pytest.raises(ValueError, match="damaged, before the first page"):
-        pages_of(bytes(packed))
-
-
-@pytest.mark.parametrize("broken", ["<page><id>A</page>", "<page>&nbsp;</page>", "<page>\x01</page>", "<page>"])
-def test_malformed_xml_says_line_and_column(broken: str) -> None:
-    with pytest.raises(ValueError, match=r"no well-formed XML at line 3, column \d+ .*after the start of page 'Whole'"):
-        pages_of(export(page("Whole").strip() + broken))
-
-
-def test_a_dump_cut_at_the_end_of_a_stream_is_no_whole_dump() -> None:
-    with pytest.raises(ValueError, match="is the dump whole"):
-        pages_of(bz2.compress(export(page("A", "a"))[:-20]))
-
-
-@pytest.mark.parametrize("other", [b"<html></html>", b"<rss version='2.0'/>"])
-def test_xml_that_is_no_export_is_refused(other: bytes) -> None:
-    with pytest.raises(ValueError, match="not <mediawiki>"):
-        pages_of(other)
-
-
-def test_a_billion_laughs_are_refused_before_they_are_told() -> None:
-    laughs = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
-    hostile = f'<!DOCTYPE mediawiki [<!ENTITY l0 "lol">{laughs}]><mediawiki>&l9;</mediawiki>'
-    with pytest.raises(ValueError, match="declares a document type in line 1"):
-        pages_of(hostile.encode())
-
-
-def test_external_entities_are_not_fetched(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("secret", encoding="utf-8")
-    hostile = f'<!DOCTYPE m [<!ENTITY x SYSTEM "{(tmp_path / "secret").as_uri()}">]><mediawiki>&x;</mediawiki>'
-    with pytest.raises(ValueError, match="document type"):
-        pages_of(hostile.encode())
+def test_links_to_files_and_categories_have_the_sites_own_names_and_english_ones() -> None:
+    assert not_shown(GERMAN) == ("category", "datei", "file", "image", "kategorie")
 
 
 def test_a_missing_dump_is_named() -> None:
     with pytest.raises(FileNotFoundError, match="/no/dump"):
-        next(open_dump("/no/dump"))
+        next(open_pages("/no/dump", 0, None))
 
 
-def test_views_are_of_the_english_wikipedia_alone() -> None:
+def test_views_are_of_the_wikipedias_asked_for_alone() -> None:
     sisters = "".join(f"en.{project} Dog 9 0\n" for project in ("b", "d", "m.b", "n", "q", "s", "v", "voy", "zero"))
-    assert views_of(f"de Dog 3 0\nen Dog 1 0\nen.m Dog 2 0\n{sisters}") == [("Dog", 1), ("Dog", 2)]
+    lines = f"de Hund 3 0\nde.m Hund 4 0\nen Dog 1 0\nen.m Dog 2 0\nfr Chien 8 0\n{sisters}"
+    assert views_of(lines) == [("en", "Dog", 1), ("en", "Dog", 2)]
+    both = views_of(lines, en=ENGLISH, de=GERMAN)
+    assert both == [("de", "Hund", 3), ("de", "Hund", 4), ("en", "Dog", 1), ("en", "Dog", 2)]
+    assert views_of("zh-yue 狗 2 0\nzh 狗 3 0\n", yue=ENGLISH) == [("yue", "狗", 2)]
 
 
 def test_titles_with_a_colon_are_articles_unless_a_namespace_stands_before_it() -> None:
@@ -176,12 +138,18 @@ def test_titles_with_a_colon_are_articles_unless_a_namespace_stands_before_it() 
         "Category:Dogs",
         "Terminator_2:_Judgment_Day",
     ]
-    titles = [viewed[0] for viewed in views_of("".join(f"en {line} 1 0\n" for line in lines)) if viewed]
+    titles = [viewed[0] for viewed in titles_of("".join(f"en {line} 1 0\n" for line in lines)) if viewed]
     assert titles == ["2001: A Space Odyssey", "Star Trek: Picard", "Terminator 2: Judgment Day"]
 
 
+def test_namespaces_have_the_sites_own_names_too() -> None:
+    lines = "de Datei:A.jpg 1 0\nde Image:A.jpg 1 0\nde KATEGORIE:B 1 0\nde Spezial:X 1 0\nde Portal_2:_C 2 0\n"
+    site = Site("dewiki", "Wikipedia:Hauptseite", (*GERMAN.namespaces, (-1, "Spezial")))
+    assert views_of(lines, de=site) == [("de", "Portal 2: C", 2)]
+
+
 def test_titles_are_decoded() -> None:
-    assert views_of("en AC%2FDC 1 0\nen %C3%89dith_Piaf 2 0\nen 100%_Pure 3 0\n") == [
+    assert titles_of("en AC%2FDC 1 0\nen %C3%89dith_Piaf 2 0\nen 100%_Pure 3 0\n") == [
         ("AC/DC", 1),
         ("Édith Piaf", 2),
         ("100% Pure", 3),
@@ -189,43 +157,66 @@ def test_titles_are_decoded() -> None:
 
 
 def test_the_main_page_and_the_unknown_title_are_no_candidates() -> None:
-    assert views_of("en Main_Page 42 0\nen.m Main_Page 30 0\nen - 7 0\n") == []
+    assert titles_of("en Main_Page 42 0\nen.m Main_Page 30 0\nen - 7 0\n") == []
 
 
 @pytest.mark.parametrize(
     "line", ["en Dog", "en Dog x 0", "en Dog -1 0", "en  1 0", "", "en A B 1 0", "en %FF 1 0", "en A|B 1 0"]
 )
 def test_a_line_that_cannot_be_read_is_none(line: str) -> None:
-    assert views_of(f"en Cat 1 0\n{line}\nen Dog 1 0\n") == [("Cat", 1), None, ("Dog", 1)]
+    assert titles_of(f"en Cat 1 0\n{line}\nen Dog 1 0\n") == [("Cat", 1), None, ("Dog", 1)]
 
 
-def test_pageview_files_follow_each_other_packed_or_not(tmp_path: Path) -> None:
-    (tmp_path / "a.gz").write_bytes(gzip.compress(b"en Dog 1 0\n"))
-    (tmp_path / "b").write_bytes(b"en Cat 2 0\n")
-    assert list(open_pageviews([str(tmp_path / "a.gz"), str(tmp_path / "b")])) == [("Dog", 1), ("Cat", 2)]
+def test_the_main_page_is_the_one_that_the_dump_names() -> None:
+    site = Site("frwiki", "Accueil principal", ((0, ""),))
+    assert views_of("fr Accueil_principal 9 0\nfr Main_Page 1 0\n", fr=site) == [("fr", "Main Page", 1)]
+
+
+def test_pageview_files_are_found_in_order_and_read_packed_or_not(tmp_path: Path) -> None:
+    (tmp_path / "pageviews-20260102-000000.gz").write_bytes(gzip.compress(b"en Dog 1 0\n"))
+    (tmp_path / "pageviews-20260101-230000").write_bytes(b"en Cat 2 0\n")
+    (tmp_path / "projectviews-20260101-230000").write_bytes(b"en - 2 0\n")
+    read = [list(open_pageviews(url, {"en": ENGLISH})) for url in find_pageviews(str(tmp_path))]
+    assert read == [[("en", "Cat", 2)], [("en", "Dog", 1)]]
 
 
 def test_a_truncated_pageview_file_says_where(tmp_path: Path) -> None:
     (tmp_path / "views.gz").write_bytes(gzip.compress(b"".join(b"en T%d 1 0\n" % n for n in range(50_000)))[:-4000])
     with pytest.raises(EOFError, match=r"views\.gz: the compressed file ends early, line \d\d+"):
-        list(open_pageviews([str(tmp_path / "views.gz")]))
+        list(open_pageviews(str(tmp_path / "views.gz"), {"en": ENGLISH}))
 
 
-def test_real_dumps_are_read() -> None:
+def test_days_are_drawn_by_their_seed_and_more_of_them_keep_the_fewer() -> None:
+    first, last = date(2021, 1, 1), date(2025, 12, 31)
+    drawn = pageview_days(first=first, last=last)
+    assert len(set(drawn)) == 25
+    assert drawn == sorted(drawn)
+    assert first <= drawn[0] < drawn[-1] <= last
+    assert set(drawn) < set(pageview_days(40, first=first, last=last))
+    assert drawn != pageview_days(first=first, last=last, seed=1)
+    assert pageview_days(3, first=first, last=date(2021, 1, 3)) == [date(2021, 1, day) for day in (1, 2, 3)]
+    with pytest.raises(ValueError, match="there are 3 days"):
+        pageview_days(4, first=first, last=date(2021, 1, 3))
+
+
+def test_real_dumps_are_read(tmp_path: Path) -> None:
     if not REAL.is_dir():
         pytest.skip("the real dump extracts are not beside this checkout")
-    dump = str(next(REAL.glob("enwiki-latest-pages-articles1*.bz2")))
-    titles = [title for title, _ in open_dump(dump)]
-    assert (len(titles), titles[0]) == (106, "Anarchism")
+    for path in REAL.glob("enwiki-*.bz2"):
+        shutil.copy(path, tmp_path)
+    [url] = find_dump(str(tmp_path), "en")
+    whole = list(open_pages(url, 0, None))
+    assert (len(whole), whole[0][0]) == (106, "Anarchism")
     # 100 of its 206 pages redirect, one of them outside the articles
-    assert dict(open_redirects(dump))["AccessibleComputing"] == "Computer accessibility"
-    assert len(list(open_dump(str(REAL / "enwiki-table-markup.xml.bz2")))) == 5
+    assert dict(open_titles(url, 0, None))["AccessibleComputing"] == "Computer accessibility"
+    assert [page for start, end in pieces(url, 400_000) for page in open_pages(url, start, end)] == whole
+    site = open_site([url], "en")
+    assert (site.main_page, dict(site.namespaces)[447]) == ("Main Page", "Education Program talk")
+    assert len(list(open_pages(str(REAL / "enwiki-table-markup.xml.bz2"), 0, None))) == 5
 
 
 def test_the_samples_pageviews_are_read_whole() -> None:
-    files = sorted(map(str, SAMPLE.glob("pageviews-*.gz")))
-    if not files:
-        pytest.skip("data/sample/wikipedia is not there: build the sample")
-    views = list(open_pageviews(files))
+    files = find_pageviews(str(SAMPLE))
+    views = [viewed for file in files for viewed in open_pageviews(file, {"en": ENGLISH})]
     assert len(views) > 1_000
-    assert {"Main Page", "-"}.isdisjoint(viewed[0] for viewed in views if viewed)
+    assert {"Main Page", "-"}.isdisjoint(viewed[1] for viewed in views if viewed)

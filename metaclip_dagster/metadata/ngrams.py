@@ -1,0 +1,99 @@
+"""Wikipedia -> NAME_COUNTS: words, neighbours and titles, counted in parts, summed in buckets, all of them kept."""
+
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from itertools import chain, pairwise
+
+import mwparserfromhell.parser
+import numpy as np
+import pyarrow as pa
+
+from metaclip_dagster.metadata.spilling import ROWS, insert, spilling
+from metaclip_dagster.metadata.wikitext import NOT_SHOWN, plain_text, runs_of_words
+from metaclip_dagster.schemas import NAME_COUNT_PARTS, NAME_COUNTS, WIKIPEDIA_PAGES, writes
+
+_HELD = 1_000_000  # distinct strings counted in memory, some 150 MB, before they are written
+
+
+@writes(NAME_COUNT_PARTS, rows_together=8192)
+def count_ngrams(
+    pages: Iterable[tuple[str, str | None]],
+    *,
+    language: str = "en",
+    not_shown: Collection[str] = NOT_SHOWN,
+    num_buckets: int = 1,
+    dropped: Counter[str],
+    seen: Counter[str],
+) -> Iterator[pa.RecordBatch]:
+    """Words of the pages' running text and pairs of neighbours, with one blank between, and how often each stands.
+
+    `pages` are titles and wikitexts. A page whose text is None, for it is too large, or that cannot be parsed is
+    dropped. Neighbours stand in one run of words: no mark, note or line end is between them.
+    """
+    held: Counter[str] = Counter()
+    for _, wikitext in pages:
+        if wikitext is None:
+            dropped["oversized_page"] += 1
+            continue
+        try:
+            runs = [*runs_of_words(plain_text(wikitext, not_shown), language)]
+        except mwparserfromhell.parser.ParserError:
+            dropped["unparsable_page"] += 1
+            continue
+        held.update(chain.from_iterable(runs))
+        held.update(f"{first} {second}" for run in runs for first, second in pairwise(run))
+        seen["pages"] += 1
+        seen["words"] += sum(map(len, runs))
+        if len(held) >= _HELD:
+            yield from _by_bucket(held, language, num_buckets)
+            held.clear()
+    yield from _by_bucket(held, language, num_buckets)
+
+
+@writes(NAME_COUNT_PARTS, rows_together=8192)
+def count_views(
+    pageviews: Iterable[tuple[str, str, int] | None], *, num_buckets: int = 1, dropped: Counter[str], seen: Counter[str]
+) -> Iterator[pa.RecordBatch]:
+    """Views of each title in each language; None stands for a line that could not be read."""
+    held: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for viewed in pageviews:
+        if viewed is None:
+            dropped["unreadable_line"] += 1
+            continue
+        language, title, views = viewed
+        held[language][title] += views
+        seen["lines"] += 1
+        if len(held[language]) >= _HELD:
+            yield from _by_bucket(held.pop(language), language, num_buckets)
+    for language, views_of in held.items():
+        yield from _by_bucket(views_of, language, num_buckets)
+
+
+@writes(NAME_COUNTS)
+def sum_counts(parts: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The sum of each name of a bucket, by language and name; `parts` must hold the bucket whole."""
+    with spilling() as query:
+        query.sql("create table parts (language varchar, name varchar, n ubigint)")
+        insert(query, "parts", parts, "language, name, num_occurrences")
+        summed = "select language, name, sum(n)::ubigint as n from parts group by all order by language, name"
+        for batch in query.sql(summed).to_arrow_reader(ROWS):
+            yield pa.RecordBatch.from_arrays(batch.columns, schema=NAME_COUNTS)
+
+
+@writes(WIKIPEDIA_PAGES)
+def list_pages(titles: Iterable[tuple[str, str | None]], *, language: str = "en") -> Iterator[pa.RecordBatch]:
+    """Titles and, where they redirect, their targets, as they come."""
+    rows = ({"language": language, "title": title, "redirect": redirect} for title, redirect in titles)
+    while some := [row for row, _ in zip(rows, range(ROWS), strict=False)]:
+        yield pa.RecordBatch.from_pylist(some, schema=WIKIPEDIA_PAGES)
+
+
+def _by_bucket(counts: Counter[str], language: str, num_buckets: int) -> Iterator[pa.RecordBatch]:
+    # Side by side, so that whoever sums a bucket reads few row groups.
+    bucket = np.fromiter((zlib.crc32(name.encode()) % num_buckets for name in counts), np.uint32, len(counts))
+    order = np.argsort(bucket, kind="stable")
+    columns = [bucket[order], pa.repeat(language, len(order)), pa.array(counts, pa.string()).take(pa.array(order))]
+    num_occurrences = np.fromiter(counts.values(), np.uint64, len(counts))[order]
+    whole = pa.Table.from_arrays([*map(pa.array, columns), pa.array(num_occurrences)], schema=NAME_COUNT_PARTS)
+    yield from whole.to_batches(max_chunksize=ROWS)

@@ -1,0 +1,143 @@
+"""Wikipedia's candidates do not depend on workers, pieces and kills, and need a whole dump of the right wiki."""
+
+import bz2
+import gzip
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from assets.metadata import wikipedia_bigrams, wikipedia_ngrams, wikipedia_titles, wikipedia_unigrams
+from resources.compute import Compute
+from resources.deployments import SAMPLE
+from resources.lake import Lake
+from resources.sources import Sources
+from tests.resources.exports import export, page
+
+ROOT = Path(__file__).parents[2]
+ASSETS = [wikipedia_ngrams, wikipedia_unigrams, wikipedia_bigrams, wikipedia_titles]
+TABLES = ["wikipedia_ngrams", "title_views", *(asset.key.to_user_string() for asset in ASSETS[1:])]
+GERMAN = "[[Datei:Hund.jpg|mini|Bild]]Der '''Hund''' bellt. Der Hund [[Schlaf|schläft]]. [[Kategorie:Hunde]]"
+COUNT = """
+import sys; from pathlib import Path; from tests.assets.test_metadata import make
+make(Path(sys.argv[1]), Path(sys.argv[2]), workers=2)
+"""
+
+
+def make(
+    wikipedia: Path, lake: Path, *, workers: int = 1, languages: tuple[str, ...] = ("en", "de"), **sources: Any
+) -> Lake:
+    """The candidates of a folder of dumps and pageviews, as the graph makes them."""
+    kept = Lake(root=str(lake))
+    reader = Sources(
+        nltk_data="", wikipedia=str(wikipedia), languages=[*languages], **{"piece_bytes": 9_000, **sources}
+    )
+    config = {
+        "wikipedia_ngrams": {"num_buckets": 3},
+        "wikipedia_titles": {"num_buckets": 2, "min_views": 1, "in_dump_only": True},
+    }
+    config |= {"wikipedia_bigrams": {"min_pmi": -9, "min_count": 2}, "wikipedia_unigrams": {"min_count": 2}}
+    resources = {"lake": kept, "compute": Compute(lake=kept, workers=workers), "sources": reader}
+    with dg.DagsterInstance.ephemeral() as instance:
+        run_config = {"ops": {name: {"config": options} for name, options in config.items()}}
+        dg.materialize(ASSETS, resources=resources, instance=instance, run_config=run_config)
+    return kept
+
+
+def versions(lake: Lake) -> dict[str, str]:
+    return {table: lake.manifest(table).version for table in TABLES}
+
+
+@pytest.fixture(scope="module")
+def wikipedia(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve real articles, a German one, and two hours of views."""
+    folder = tmp_path_factory.mktemp("wikipedia")
+    real = bz2.decompress((SAMPLE / "wikipedia" / "enwiki-sample-pages-articles.xml.bz2").read_bytes())
+    ends = [found.end() for found in re.finditer(rb"</page>\s*", real)][:12]
+    pieces = [real[begin:end] for begin, end in zip([0, *ends], ends, strict=False)] + [b"</mediawiki>\n"]
+    (folder / "enwiki-1-pages-articles-multistream.xml.bz2").write_bytes(b"".join(map(bz2.compress, pieces)))
+    german = export(page("Hund", GERMAN * 9), page("Köter", redirect="Hund"), wiki="dewiki")
+    (folder / "dewiki-1-pages-articles.xml").write_bytes(german)
+    for hour, title in enumerate(["Anarchism", "K%C3%B6ter"]):
+        lines = f"en Anarchism {hour + 1} 0\nde.m {title} 5 0\nde Datei:Hund.jpg 7 0\nen.b Anarchism 9 0\n"
+        (folder / f"pageviews-20260101-0{hour}0000.gz").write_bytes(gzip.compress(lines.encode()))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(wikipedia: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    return make(wikipedia, tmp_path_factory.mktemp("lake"))
+
+
+def test_each_language_has_its_own_words_neighbours_and_titles(made: Lake) -> None:
+    rows = {
+        table: {
+            (row["entry"], row["num_occurrences"]) for row in made.read(table).to_pylist() if row["language"] == "de"
+        }
+        for table in TABLES[2:]
+    }
+    assert rows["wikipedia_unigrams"] == {("Der", 18), ("Hund", 18), ("bellt", 9), ("schläft", 9)}
+    assert rows["wikipedia_bigrams"] == {("Der Hund", 18), ("Hund bellt", 9), ("Hund schläft", 9)}
+    assert rows["wikipedia_titles"] == {("Hund", 5)}
+    assert [shard.key for shard in made.manifest("wikipedia_bigrams").shards] == ["en", "de"]
+    english = {
+        row["entry"]: row["score"] for row in made.read("wikipedia_titles").to_pylist() if row["language"] == "en"
+    }
+    assert english == {"Anarchism": 3.0}
+
+
+@pytest.mark.slow
+def test_workers_and_pieces_change_nothing(wikipedia: Path, made: Lake, tmp_path: Path) -> None:
+    assert versions(make(wikipedia, tmp_path, workers=4, piece_bytes=1_000)) == versions(made)
+
+
+def test_another_language_changes_no_candidate_of_the_first(wikipedia: Path, made: Lake, tmp_path: Path) -> None:
+    alone = make(wikipedia, tmp_path, languages=("en",))
+    for table in TABLES[2:]:
+        digests = [{shard.key: shard.digest for shard in lake.manifest(table).shards}["en"] for lake in (alone, made)]
+        assert digests[0] == digests[1]
+
+
+@pytest.mark.slow
+def test_after_a_kill_the_counts_are_the_same_and_what_was_committed_stays(
+    wikipedia: Path, made: Lake, tmp_path: Path
+) -> None:
+    counting = subprocess.Popen(
+        [sys.executable, "-c", COUNT, wikipedia, tmp_path], cwd=ROOT, start_new_session=True, stderr=subprocess.DEVNULL
+    )
+    shards = tmp_path / "ngram_parts" / "all" / "shards"
+    while counting.poll() is None and len([*shards.glob("*.json")] if shards.is_dir() else []) < 3:
+        time.sleep(0.01)
+    os.killpg(counting.pid, signal.SIGKILL)
+    counting.wait()
+    committed = {path.name for path in shards.glob("*.json")}
+    again = make(wikipedia, tmp_path, workers=2)
+    assert versions(again) == versions(made)
+    assert committed
+    assert committed < {path.name for path in shards.glob("*.json")} or len(committed) == len([*shards.glob("*.json")])
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda dump: dump[: len(dump) // 2], "EOFError.*enwiki-1-.*ends early, after the start of page"),
+        (lambda dump: bz2.compress(export(page("A"), wiki="frwiki")), "a dump of frwiki, not of enwiki"),
+        (lambda dump: bz2.compress(export(page("A") + "<page><b></page>")), "no well-formed XML, after the start of"),
+        (lambda dump: bz2.compress(export(page("Talk:A", "a", ns=1))), "wikipedia_ngrams: no_empty_list"),
+    ],
+)
+def test_a_dump_that_is_cut_foreign_broken_or_without_articles_fails_by_name(
+    wikipedia: Path, tmp_path: Path, damage: Any, says: str
+) -> None:
+    for source in wikipedia.glob("*"):
+        content = source.read_bytes()
+        (tmp_path / source.name).write_bytes(damage(content) if source.name.startswith("en") else content)
+    with pytest.raises((dg.Failure, dg.DagsterError, ValueError), match=re.compile(says, re.DOTALL)):
+        make(tmp_path, tmp_path / "lake", languages=("en",))
