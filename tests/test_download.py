@@ -1,0 +1,111 @@
+"""A Wikipedia's dump and pageviews from a loopback host laid out like Wikimedia's downloads."""
+
+import hashlib
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from resources.deployments import REPOSITORY
+from resources.wikipedia import find_dump, find_pageviews
+from tests.hosts import Host, cut_after, refusing, serving
+
+DAY = "20261101"
+PARTS = {
+    f"dewiki-{DAY}-pages-articles{number}.xml-p{number}p{number + 9}.bz2": random.Random(number).randbytes(300_000)
+    for number in (1, 2)
+}
+
+
+def status(state: str = "done", **changed: bytes) -> bytes:
+    files = {
+        name: {"size": len(data), "sha1": hashlib.sha1(data, usedforsecurity=False).hexdigest(), "url": f"/x/{name}"}
+        for name, data in (PARTS | changed).items()
+    }
+    return json.dumps({"jobs": {"articlesdump": {"status": state, "files": files}}}).encode()
+
+
+class Wikimedia:
+    def __init__(self) -> None:
+        self.status = status()
+
+    def read(self, path: str) -> bytes | None:
+        name = path.rpartition("/")[2]
+        if path == f"/dewiki/{DAY}/dumpstatus.json":
+            return self.status
+        if path.startswith("/other/pageviews/2026/2026-10/"):
+            return name.encode()
+        return PARTS.get(name) if path == f"/dewiki/{DAY}/{name}" else None
+
+
+@pytest.fixture
+def wikimedia() -> Wikimedia:
+    return Wikimedia()
+
+
+@pytest.fixture
+def host(wikimedia: Wikimedia) -> Iterator[Host]:
+    with serving(wikimedia.read) as running:
+        yield running
+
+
+def download(host: Host, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    settings = {"METACLIP_DATA": str(home), "METACLIP_WIKIPEDIA": str(home / "wikipedia"), "METACLIP_LANGUAGES": "de"}
+    command = [sys.executable, "download.py", *arguments, "--root", host.url]
+    return subprocess.run(
+        command, cwd=REPOSITORY, env=os.environ | settings, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_dump_in_parts_arrives_whole_whatever_breaks_in_between(host: Host, tmp_path: Path) -> None:
+    host.plan = [refusing(503), *[cut_after(200_000)] * 3]
+    made = download(host, tmp_path, "dump", DAY)
+    assert made.returncode == 0, made.stderr
+    found = find_dump(str(tmp_path / "wikipedia"), "de")
+    assert [Path(path).read_bytes() for path in found] == [*PARTS.values()]
+    asked = len(host.asked)
+    assert download(host, tmp_path, "dump", DAY).returncode == 0
+    assert [path for path, _, _ in host.asked[asked:]] == [f"/dewiki/{DAY}/dumpstatus.json"], "what is there stays"
+
+
+def test_pageviews_of_drawn_days_are_brought_hour_by_hour(host: Host, tmp_path: Path) -> None:
+    days = ["--days", "2", "--first", "2026-10-01", "--last", "2026-10-31"]
+    made = download(host, tmp_path, "pageviews", *days)
+    assert made.returncode == 0, made.stderr
+    found = [Path(path) for path in find_pageviews(str(tmp_path / "wikipedia"))]
+    assert (len(found), len({path.name[:18] for path in found})) == (48, 2)
+    assert all(path.read_bytes() == path.name.encode() for path in found)
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        (status("in-progress"), "is in-progress; take an earlier one"),
+        (b"{}", "tells of no articlesdump"),
+        (status(**{"../../etc/passwd": b"x"}), "is none of its articles' files"),
+    ],
+)
+def test_a_dump_that_is_not_ready_or_not_one_is_refused(
+    told: bytes, message: str, wikimedia: Wikimedia, host: Host, tmp_path: Path
+) -> None:
+    wikimedia.status = told
+    made = download(host, tmp_path, "dump", DAY)
+    assert (made.returncode, message in made.stderr) == (1, True), made.stderr
+    assert "Traceback" not in made.stderr
+
+
+def test_a_file_with_another_checksum_is_thrown_away(wikimedia: Wikimedia, host: Host, tmp_path: Path) -> None:
+    wikimedia.status = status(**{next(iter(PARTS)): b"other bytes"})
+    made = download(host, tmp_path, "dump", DAY)
+    assert "SHA-1" in made.stderr
+    assert not list((tmp_path / "wikipedia").glob("dewiki*"))
+
+
+def test_a_day_without_a_dump_is_told(host: Host, tmp_path: Path) -> None:
+    made = download(host, tmp_path, "dump", "20260101")
+    assert (made.returncode, "404" in made.stderr) == (1, True)
