@@ -17,7 +17,18 @@ from pathlib import Path
 
 from benchmarks.measure import Row, print_rows
 
-BENCHMARKS = ("parsing", "matching", "language_id", "counting", "balancing", "graph", "training", "sweep")
+BENCHMARKS = (
+    "parsing",
+    "wikipedia",
+    "entries",
+    "matching",
+    "language_id",
+    "counting",
+    "balancing",
+    "graph",
+    "training",
+    "sweep",
+)
 RESULTS = Path(__file__).with_name("RESULTS.md")
 HEAD = """# Results
 

@@ -1,8 +1,10 @@
 """Every benchmark runs, its assertions of equal results hold, and its rows can be kept."""
 
+import gzip
 import json
 import subprocess
 import sys
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -34,6 +36,16 @@ def options(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
         (tmp_path / "a.wat.gz").write_bytes(member(wat))
         (tmp_path / "a.warc.gz").write_bytes(member(response(page_source([image]), page=page)))
         return ["--wat", str(tmp_path / "a.wat.gz"), "--warc", str(tmp_path / "a.warc.gz"), "--rounds", "2"]
+    if request.param == "entries":
+        words = {"wordsegment/unigrams.txt": "new\t9\nyork\t8\n", "wordsegment/bigrams.txt": "new york\t5\n"}
+        counted = {"pywordfreq/word_frequencies.gz": gzip.compress(b"dog;200\ncat;100\nrare;99\n")}
+        for name, members in (("wordsegment-0-none.whl", words), ("pywordfreq-0-none.whl", counted)):
+            with zipfile.ZipFile(tmp_path / name, "w") as wheel:
+                for member_name, told in members.items():
+                    wheel.writestr(member_name, told)
+        return ["--packages", str(tmp_path), "--budget", "1000", "--lines", "100"]
+    if request.param == "wikipedia":
+        return ["--mb", "0.5", "--large-mb", "2", "--rounds", "1"]
     return {"counting": POOL, "balancing": POOL, "language_id": ["--texts", "200"], "training": SMALL}[request.param]
 
 
