@@ -58,7 +58,7 @@ class Web:
         with self.open(url) as body:
             found = body.read(at_most + 1)
         if len(found) > at_most:
-            raise ValueError(f"{url}: more than {at_most:,} bytes; is this the right file?")
+            raise ValueError(f"{_without_secrets(url)}: more than {at_most:,} bytes; is this the right file?")
         return found
 
     def exists(self, url: str) -> bool:
@@ -96,7 +96,7 @@ class Web:
             if sha1 and (found := _sha1(part)) != sha1:
                 part.unlink()
                 raise ValueError(
-                    f"{url}: SHA-1 is {found}, not {sha1} as announced; what came is thrown away, try again"
+                    f"{_without_secrets(url)}: SHA-1 is {found}, not {sha1} as announced; thrown away, try again"
                 )
             part.rename(path)
             tag.unlink()
@@ -110,6 +110,7 @@ class _Body(io.RawIOBase):
     def __init__(self, web: Web, url: str, *, start: int = 0, tag: str | None = None) -> None:
         self.tag = tag
         self._web, self._url, self._host = web, url, _host(url)
+        self._name = _without_secrets(url)
         self._at, self._size = start if tag else 0, -1
         self._response: Any = None
         self._is_read = False
@@ -154,7 +155,7 @@ class _Body(io.RawIOBase):
                 self._drop()
                 if failed == self._web.attempts:
                     raise OSError(
-                        f"{self._url}: {failed} tries in a row brought nothing at byte {self._at:,} "
+                        f"{self._name}: {failed} tries in a row brought nothing at byte {self._at:,} "
                         f"({type(error).__name__}: {error}); try again later"
                     ) from error
                 self._pause(failed, error.seconds if isinstance(error, _LaterError) else 0.0)
@@ -198,13 +199,13 @@ class _Body(io.RawIOBase):
 
     def _failure(self, status: int) -> OSError:
         if status in {404, 410}:
-            return FileNotFoundError(f"{self._url}: status {status}; it is not there")
+            return FileNotFoundError(f"{self._name}: status {status}; it is not there")
         if status in {401, 403, 451}:
-            _block(self._web, self._host, f"status {status} for {self._url}")
-            return _refused(self._host, f"status {status} for {self._url}")
+            _block(self._web, self._host, f"status {status} for {self._name}")
+            return _refused(self._host, f"status {status} for {self._name}")
         if status in {200, 206, 416}:
-            return OSError(f"{self._url}: changed, or cannot be resumed, after {self._at:,} bytes; fetch it again")
-        return OSError(f"{self._url}: status {status}; is this the address of a file?")
+            return OSError(f"{self._name}: changed, or cannot be resumed, after {self._at:,} bytes; fetch it again")
+        return OSError(f"{self._name}: status {status}; is this the address of a file?")
 
     def _pause(self, failed: int, asked_for: float) -> None:
         own = min(self._web.wait_seconds * 2 ** (failed - 1), self._web.max_wait_seconds)
@@ -265,10 +266,21 @@ def _refused(host: str, why: str) -> PermissionError:
     )
 
 
+def _without_secrets(url: str) -> str:
+    """The URL as messages have it.
+
+    >>> _without_secrets("https://me:word@example.org/a?token=1")
+    'https://example.org/a'
+    """
+    scheme, _, rest = url.partition("?")[0].partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+
+
 def _host(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"{url}: not an http or https URL")
+        raise ValueError(f"{_without_secrets(url)}: not an http or https URL")
     return f"{parts.hostname}_{parts.port}" if parts.port else parts.hostname
 
 

@@ -193,3 +193,12 @@ def test_a_whole_part_that_was_never_renamed_is_no_obstacle(server: Host, web: W
     (tmp_path / ".file.gz.part").write_bytes(BODY)
     (tmp_path / ".file.gz.tag").write_text('"one"')
     assert web.download(f"{server.url}/file.gz", tmp_path / "file.gz").read_bytes() == BODY
+
+
+@pytest.mark.parametrize("status", [403, 404, 500, 302])
+def test_no_error_tells_a_token(server: Host, web: Web, status: int) -> None:
+    server.plan = [refusing(status)] * 9
+    with pytest.raises(OSError, match=str(status)) as told:
+        web.read(f"{server.url}/file.gz?token=secret")
+    assert "secret" not in str(told.value)
+    assert "secret" not in "".join(path.read_text() for path in Path(web.folder).rglob("*") if path.is_file())
