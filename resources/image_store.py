@@ -84,10 +84,10 @@ class ImageStore:
         Of an image stay its id, its digest and the reason, so that nobody fetches it again. The index is first to say
         so; what is then left to blank, after a kill too, is found in it. Every other image stays where it lies.
         """
-        gone = Counter[str]()
+        gone = Counter(images=0, bytes=0)
         for folder in sorted(self.root.glob("[0-9]*")):
             with self.bucket(int(folder.name), pa.schema([])) as bucket:
-                gone += bucket.forget(judge, reason, dry_run=dry_run)
+                gone.update(bucket.forget(judge, reason, dry_run=dry_run))
         return gone
 
     def tars(self) -> list[str]:
@@ -169,10 +169,6 @@ class Bucket:
     def forget(self, judge: Callable[[pa.RecordBatch], pa.Array], reason: str, *, dry_run: bool) -> Counter[str]:
         """One bucket's share of `ImageStore.forget`."""
         gone = Counter[str]()
-        named = {path.stem for path in self._indices()}
-        for path in self._folder.iterdir():  # what killed writers left may hold any image
-            if path.suffix == ".tmp" or (path.suffix == ".tar" and path.stem not in named):
-                path.unlink()
         for path in self._indices():
             rows = pq.read_table(path).combine_chunks()
             [batch] = rows.to_batches() or [pa.RecordBatch.from_pylist([], rows.schema)]
@@ -190,7 +186,16 @@ class Bucket:
                 with _create(path) as file:
                     pq.write_table(rows, file, compression="zstd")
             _blank(path.with_suffix(".tar"), rows.filter(pc.and_(pc.is_null(rows["tar"]), pc.is_valid(rows["offset"]))))
+        if not dry_run:
+            self._delete_unread()
         return gone
+
+    def _delete_unread(self) -> None:
+        """Delete what killed writers left: it may hold any image."""
+        named = {path.stem for path in self._indices()}
+        for path in self._folder.iterdir():
+            if path.suffix == ".tmp" or (path.suffix == ".tar" and path.stem not in named):
+                path.unlink()
 
     def _next_number(self) -> int:
         """Above all that there are and that there were: tables may still name a tar that was deleted."""
