@@ -15,8 +15,8 @@ from resources.images import Images
 from resources.lake import Lake
 from resources.open_clip import Trainer
 from resources.reports import Reports
-from resources.takedowns import TakedownList
 from resources.sources import Sources
+from resources.takedowns import TakedownList
 from resources.zero_shot import ZeroShot
 
 Resource = TypeVar("Resource", bound=dg.ConfigurableResource)

@@ -99,9 +99,9 @@ def exclusions(
     image_store: Images,
     takedown_list: TakedownList,
 ) -> Result:
-    """Pairs that are taken down, and pairs that a lower place holds already: the lowest snapshot, then the lowest shard.
+    """Pairs that a lower place holds already, and pairs that are taken down.
 
-    An owner that is taken down owns nothing: the pair is then the next place's.
+    The lowest snapshot, then the lowest shard, owns a pair; where that is taken down, the next does.
     """
     pool = pool_of(context, lake, "matches", matching_setup(lake))
     takedowns = read_takedowns(takedown_list, image_store.root)

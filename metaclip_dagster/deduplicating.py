@@ -1,7 +1,8 @@
 """Keep each pair once: the lowest place, (snapshot, shard, row), owns it, whatever order snapshots were added in.
 
-Repeats inside a shard are gone since it was parsed. Across shards the pairs are exchanged through storage in buckets
-by pair_id: scatter every group of shards into buckets, judge a bucket at a time, gather the verdicts by snapshot.
+Places that are taken down go first: what is left is what would be there had they never been crawled. Repeats inside a
+shard are gone since it was parsed. Across shards the pairs are exchanged through storage in buckets by pair_id: scatter
+every group of shards into buckets, judge a bucket at a time, gather the verdicts by snapshot.
 """
 
 from collections import Counter
@@ -14,8 +15,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaclip_dagster.schemas import EXCLUSIONS, PLACES, writes
+from metaclip_dagster.takedowns import TAKEN_DOWN, Takedowns, are_taken_down
 
 DUPLICATE = "duplicate"
+
+
+@writes(EXCLUSIONS)
+def find_takedowns(
+    pairs: Iterable[pa.RecordBatch],
+    matches: Iterable[pa.RecordBatch],
+    *,
+    takedowns: Takedowns,
+    snapshot: str,
+    shard: str,
+) -> Iterator[pa.RecordBatch]:
+    """The shard's matches that are taken down, judged by their pairs. Holds 8 bytes a match of the shard."""
+    matched = pa.array(pair_ids(matches))
+    for batch in pairs:
+        ids = batch["pair_id"].filter(pc.and_(are_taken_down(batch, takedowns), pc.is_in(batch["pair_id"], matched)))
+        place = [pa.repeat(pa.scalar(name), len(ids)) for name in (snapshot, shard)]
+        yield pa.RecordBatch.from_arrays([*place, ids, pa.repeat(pa.scalar(TAKEN_DOWN), len(ids))], schema=EXCLUSIONS)
 
 
 @writes(PLACES)

@@ -64,6 +64,11 @@ class Deployment:
     """Folders of zero-shot tasks."""
     takedown_list: str = ""
     """The list of takedowns, from METACLIP_TAKEDOWNS; by default `takedowns.csv` at home, if there is one."""
+    filters: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """What training sets leave out: scorers by name, as in metaclip_dagster.filters, and limits to their scores."""
+    near_duplicate_distance: int | None = None
+    leakage_distance: int | None = None
+    """Bits of 64 in which perceptual hashes may differ for images to be near; None does not look."""
     workers: int = 0
     max_failed_fraction: float = 0.0
     refresh_seconds: int = 86_400

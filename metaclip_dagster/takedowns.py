@@ -1,0 +1,147 @@
+"""Which pairs are to be taken down: by URL, domain, page, image or pair, as somebody listed them."""
+
+import re
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from metaclip_dagster.urls import image_id_of, normalise_url
+
+TAKEN_DOWN = "taken_down"
+"""The reason in EXCLUSIONS, and that of an image which is never to be fetched again."""
+
+Line = tuple[str, str, str]
+"""Where it stands, for messages; what kind of value; the value."""
+
+
+@dataclass(frozen=True)
+class ImageIds:
+    """Images by id: as 12 bytes, and as hexadecimal digits, since tables have either."""
+
+    raw: pa.Array
+    text: pa.Array
+
+    @classmethod
+    def of(cls, image_ids: Iterable[str]) -> "ImageIds":
+        """From hexadecimal digits."""
+        texts = sorted(set(image_ids))
+        return cls(pa.array([bytes.fromhex(text) for text in texts], pa.binary(12)), pa.array(texts, pa.string()))
+
+    def hold(self, column: pa.Array) -> pa.Array:
+        """Which of a column's images are among these."""
+        return pc.is_in(column, self.text if pa.types.is_string(column.type) else self.raw)
+
+
+@dataclass(frozen=True)
+class Takedowns:
+    """The list, ready for comparing. Domains are in lower case and ASCII; what lies below one is meant too."""
+
+    pair_ids: pa.Array
+    images: ImageIds
+    domains: frozenset[str]
+    page_domains: frozenset[str]
+
+    @property
+    def of_whole_images(self) -> bool:
+        """Whether all pairs of an image go where one does."""
+        return not (len(self.pair_ids) or self.page_domains)
+
+
+def build_takedowns(listed: Iterable[Line], image_ids: Collection[str] = ()) -> Takedowns:
+    """Read every line's value; `image_ids` are those, as the image store knows them, that an image_sha256 is of.
+
+    Raises ValueError, naming the line, for a value that is not of its kind.
+    """
+    found: dict[str, set[str]] = {kind: set() for kind in _READ}
+    for where, kind, value in listed:
+        if kind not in _READ:
+            raise ValueError(f"{where}: there is no kind {kind!r}; there are {', '.join(_READ)}")
+        try:
+            found[kind].add(_READ[kind](value))
+        except ValueError as error:
+            raise ValueError(f"{where}: {kind} {value!r}: {error}") from None
+    return Takedowns(
+        pair_ids=pa.array(sorted(map(int, found["pair_id"])), pa.uint64()),
+        images=ImageIds.of(found["url"] | found["image_id"] | set(image_ids)),
+        domains=frozenset(found["domain"]),
+        page_domains=frozenset(found["page_domain"]),
+    )
+
+
+def are_taken_down(rows: pa.RecordBatch, takedowns: Takedowns) -> pa.Array:
+    """Which of the rows are listed, judged by those of pair_id, image_id, url and page_url that they have."""
+    listed = pa.repeat(pa.scalar(False), rows.num_rows)
+    judges: dict[str, Callable[[pa.Array], pa.Array]] = {
+        "pair_id": lambda ids: pc.is_in(ids, takedowns.pair_ids),
+        "image_id": takedowns.images.hold,
+        "url": partial(_lie_below, domains=takedowns.domains),
+        "page_url": partial(_lie_below, domains=takedowns.page_domains),
+    }
+    for name, judge in judges.items():
+        if name in rows.schema.names:
+            listed = pc.or_(listed, judge(rows[name]))
+    return listed
+
+
+def _read_url(value: str) -> str:
+    url, reason = normalise_url(value, "")
+    if url is None:
+        raise ValueError(f"not an image's URL ({reason}): give it whole, with http:// or https://")
+    return image_id_of(url).hex()
+
+
+def _read_domain(value: str) -> str:
+    domain = _in_ascii(value)
+    if not _DOMAIN.fullmatch(domain):
+        raise ValueError("a host's name with a dot, without scheme, port, path and *: all below it is meant anyway")
+    return domain
+
+
+def _read_digits(value: str, *, digits: int) -> str:
+    if not re.fullmatch(rf"[0-9a-fA-F]{{{digits}}}", value):
+        raise ValueError(f"not {digits} hexadecimal digits")
+    return value.lower()
+
+
+def _read_pair_id(value: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,20}", value) or int(value) >= 2**64:
+        raise ValueError("not a number below 2**64")
+    return value
+
+
+_READ: dict[str, Callable[[str], str]] = {
+    "url": _read_url,
+    "domain": _read_domain,
+    "page_domain": _read_domain,
+    "image_id": partial(_read_digits, digits=24),
+    "image_sha256": partial(_read_digits, digits=64),
+    "pair_id": _read_pair_id,
+}
+_DOMAIN = re.compile(r"\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)+")
+_HOST = r"(?i)^https?://(?:[^/?#]*@)?(?P<host>\[[^\]]*\]|[^/?#:\\]+)"
+
+
+def _lie_below(urls: pa.Array, *, domains: frozenset[str]) -> pa.Array:
+    """Whether each URL's host is one of the domains, or below one; every distinct host is looked at once."""
+    if not domains:
+        return pa.repeat(pa.scalar(False), len(urls))
+    hosts = pc.struct_field(pc.extract_regex(urls, _HOST), "host").dictionary_encode()
+    below = [_is_below(host or "", domains) for host in hosts.dictionary.to_pylist()]
+    return pc.fill_null(pa.array(below, pa.bool_()).take(hosts.indices), False)
+
+
+def _is_below(host: str, domains: frozenset[str]) -> bool:
+    labels = _in_ascii(host).split(".")
+    return any(".".join(labels[start:]) in domains for start in range(len(labels)))
+
+
+def _in_ascii(host: str) -> str:
+    """One spelling for a host: PAIRS have it in whichever script the page wrote it."""
+    host = host.lower().rstrip(".")
+    try:
+        return host.encode("idna").decode("ascii")
+    except UnicodeError:
+        return host
