@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from assets.partitions import THRESHOLDS, TRAINING_SETS, Cell, cells, rings_up_to
@@ -10,6 +11,7 @@ from metaclip_dagster.reporting import Cost, Distribution, SetFacts, TrainedCell
 from resources.lake import WHOLE, Lake
 from resources.open_clip import Trainer
 from resources.tables import PartitionManifest
+from resources.takedowns import read_flag
 
 
 def make_sweep(
@@ -26,7 +28,7 @@ def make_sweep(
     missing = [f"{cell.model} on {cell.training_set}" for cell in map(Cell.of, keys) if cell.key not in trained]
     return describe_sweep(
         cells=[
-            _cell(lake, row, results.get(key, {}), sets.get(row["training_set"]), scores.get(key))
+            _cell(lake, trainer, row, results.get(key, {}), sets.get(row["training_set"]), scores.get(key))
             for key, row in trained.items()
         ],
         missing=[*missing, *(f"baseline {key}" for key in sorted(baselines) if key not in scored)],
@@ -61,6 +63,7 @@ def _result(trainer: Trainer, path: str) -> dict[str, Any] | None:
 
 def _cell(
     lake: Lake,
+    trainer: Trainer,
     row: Mapping[str, Any],
     result: Mapping[str, Any],
     training_set: PartitionManifest | None,
@@ -68,11 +71,19 @@ def _cell(
 ) -> TrainedCell:
     losses, outdated = result.get("losses", ()), None
     if training_set and training_set.version != row["set_version"]:
-        outdated = "was trained on another version of its set: train it again"
+        outdated = f"{_trained_on(read_flag(Path(trainer.root, row['path']).parent))}: train it again"
     elif scores and not scores.inputs["model"].endswith(row["sha256"]):
         outdated = "has scores of other weights: score it again"
     found = {table: lake.read(table, [scores.partition]) for table in ("scores", "class_scores") if scores}
     return TrainedCell(row, found.get("scores"), found.get("class_scores"), losses, outdated)
+
+
+def _trained_on(flag: Mapping[str, Any] | None) -> str:
+    if flag is None:
+        return "was trained on another version of its set"
+    if flag["pairs"] is None:
+        return "was trained on a set that is gone, which may have held pairs taken down since"
+    return f"was trained on {flag['pairs']:,} pairs that were taken down since"
 
 
 def _facts(lake: Lake, sets: Mapping[str, PartitionManifest]) -> Iterator[tuple[str, SetFacts]]:

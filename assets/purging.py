@@ -1,0 +1,159 @@
+"""Delete from the disk what is taken down: rows of every table, images, what older runs left; say what went."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.compute as pc
+from tqdm import tqdm
+
+from metaclip_dagster.takedowns import TAKEN_DOWN, ImageIds, Takedowns, are_taken_down
+from resources.history import SHOWN
+from resources.image_store import open_image_store
+from resources.lake import Lake
+from resources.open_clip import JOB
+from resources.takedowns import flag_training, leave_out
+
+Place = tuple[str, str]
+"""A snapshot and a shard of it."""
+
+
+@dataclass(frozen=True)
+class Gone:
+    """What of PAIRS is taken down: pairs a place, and those pairs and images that no other place holds."""
+
+    takedowns: Takedowns
+    places: Mapping[Place, pa.Array]
+    pairs: pa.Array
+    images: ImageIds
+    shown: frozenset[str]
+    """Of the beginnings of URLs that were asked about, those of what goes."""
+
+    def keep(self, table: str, partition: str, shard: str, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows that stay of any table, judged by its columns, and the texts that stay of TRAINING_SETS.
+
+        What loses nothing is handed back itself.
+        """
+        names = set(rows.schema.names)
+        gone = are_taken_down(rows, self.takedowns)
+        if {"snapshot", "shard", "pair_id"} <= names:
+            gone = pc.or_(gone, self._are_placed(rows))
+        elif table in ("matches", "admissions"):
+            gone = pc.or_(gone, pc.is_in(rows["pair_id"], self.places.get((partition, shard), self.pairs[:0])))
+        elif "pair_id" in names:
+            gone = pc.or_(gone, pc.is_in(rows["pair_id"], self.pairs))
+        elif "image_id" in names:
+            gone = pc.or_(gone, self.images.hold(rows["image_id"]))
+        left = rows.filter(pc.invert(gone)) if pc.any(gone).as_py() else rows
+        return self._keep_texts(left) if "texts" in names else left
+
+    def are_images(self, rows: pa.RecordBatch) -> pa.Array:
+        """Which rows of an index of the image store are of images that go."""
+        return pc.or_(are_taken_down(rows, self.takedowns), self.images.hold(rows["image_id"]))
+
+    def count_texts(self, rows: pa.RecordBatch) -> int:
+        """How many pairs of some rows of TRAINING_SETS go."""
+        left = self.keep("training_sets", "", "", rows)
+        return len(rows["texts"].flatten()) - len(left["texts"].flatten())
+
+    def _are_placed(self, rows: pa.RecordBatch) -> pa.Array:
+        """Which rows name a pair with a place where it is taken down."""
+        placed = pa.repeat(pa.scalar(False), rows.num_rows)
+        named = (
+            pa.Table.from_batches([rows]).select(["snapshot", "shard"]).group_by(["snapshot", "shard"]).aggregate([])
+        )
+        for snapshot, shard in zip(*(named[name].to_pylist() for name in ("snapshot", "shard")), strict=True):
+            if (snapshot, shard) in self.places:
+                here = pc.and_(pc.equal(rows["snapshot"], snapshot), pc.equal(rows["shard"], shard))
+                placed = pc.or_(placed, pc.and_(here, pc.is_in(rows["pair_id"], self.places[snapshot, shard])))
+        return placed
+
+    def _keep_texts(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        texts = rows["texts"].flatten()
+        ids = pc.struct_field(texts, "pair_id")
+        if not pc.any(pc.or_(pc.is_in(ids, self.pairs), pc.is_in(ids, self.takedowns.pair_ids))).as_py():
+            return rows
+        gone = {*self.pairs.to_pylist(), *self.takedowns.pair_ids.to_pylist()}
+        told = [{**row, "texts": [t for t in row["texts"] if t["pair_id"] not in gone]} for row in rows.to_pylist()]
+        return pa.RecordBatch.from_pylist([row for row in told if row["texts"]], rows.schema)
+
+
+def find_gone(lake: Lake, takedowns: Takedowns, shown: Collection[str] = ()) -> Gone:
+    """Read PAIRS of all snapshots, registered or not; twice, where one place of a pair may go and another stay.
+
+    `shown` are beginnings of URLs, no longer than SHOWN, of which those that go are wanted.
+    """
+    places: dict[Place, pa.Array] = {}
+    starts, wanted = pa.array(sorted(shown), pa.string()), set(shown)
+    named = are_taken_down(pa.RecordBatch.from_arrays([starts, starts], names=["url", "page_url"]), takedowns)
+    found = set(starts.filter(named).to_pylist())
+    pairs, images = [pa.array([], pa.uint64())], [pa.array([], pa.binary(12))]
+    for place, rows in _scan(lake):
+        listed = rows.filter(are_taken_down(rows, takedowns))
+        if listed.num_rows:
+            pairs.append(listed["pair_id"])
+            images.append(listed["image_id"])
+            places[place] = pa.concat_arrays([*([places[place]] if place in places else []), listed["pair_id"]])
+            found.update({url[:SHOWN] for url in listed["url"].to_pylist()} & wanted)
+    gone_pairs, gone_images = pc.unique(pa.concat_arrays(pairs)), pc.unique(pa.concat_arrays(images))
+    if len(gone_pairs) and not takedowns.of_whole_images:
+        for _, rows in _scan(lake):
+            others = rows.filter(pc.invert(are_taken_down(rows, takedowns)))
+            gone_pairs = gone_pairs.filter(pc.invert(pc.is_in(gone_pairs, others["pair_id"])))
+            gone_images = gone_images.filter(pc.invert(pc.is_in(gone_images, others["image_id"])))
+    images_gone = ImageIds.of(image.hex() for image in gone_images.to_pylist())
+    return Gone(takedowns, places, gone_pairs, images_gone, frozenset(found))
+
+
+def purge(lake: Lake, images: Path, checkpoints: Path, gone: Gone, *, dry_run: bool = False) -> dict[str, Any]:
+    """Delete it all, and tell what went where; let no run be in progress. A purge that was killed is run again.
+
+    PAIRS say what goes, so theirs go last: until then the next purge finds the same. Trainings are looked at first,
+    for the files of their sets may be superseded.
+    """
+    told: dict[str, Any] = {
+        "pairs": sum(map(len, gone.places.values())),
+        "trainings": _flag_trainings(lake, checkpoints, gone, dry_run=dry_run),
+        "images": dict(open_image_store(str(images)).forget(gone.are_images, TAKEN_DOWN, dry_run=dry_run)),
+    }
+    names = sorted(lake.partitions(), key=lambda name: name[0] == "pairs")
+    tables = {}
+    for table, partition in tqdm(names, unit="partition", disable=None, leave=False):
+        went = leave_out(lake.store(table, partition), partial(gone.keep, table, partition), dry_run=dry_run)
+        if went["shards"]:
+            tables[f"{table} {partition}"] = dict(went)
+    return {**told, "tables": tables, "superseded": {} if dry_run else _sweep(lake)}
+
+
+_JUDGED = ["pair_id", "image_id", "url", "page_url"]
+
+
+def _scan(lake: Lake) -> Iterator[tuple[Place, pa.RecordBatch]]:
+    """What of PAIRS a takedown is judged by, place by place."""
+    snapshots = lake.finished("pairs", (partition for table, partition in lake.partitions() if table == "pairs"))
+    for snapshot in tqdm(snapshots, unit="snapshot", disable=None, leave=False):
+        for key, batches in lake.shards("pairs", snapshot, _JUDGED).items():
+            yield from (((snapshot, key), rows) for rows in batches())
+
+
+def _flag_trainings(lake: Lake, root: Path, gone: Gone, *, dry_run: bool) -> dict[str, int | None]:
+    """How many pairs of each training's set are taken down, where any are, or where nobody knows."""
+    if not gone.places:
+        return {}
+    folders = sorted(job.parent for job in root.glob(f"*/*/*/{JOB}"))
+    found = {
+        str(folder.relative_to(root)): flag_training(folder, gone.count_texts, lake.storage_options, dry_run=dry_run)
+        for folder in folders
+    }
+    return {name: pairs for name, pairs in found.items() if pairs != 0}
+
+
+def _sweep(lake: Lake) -> dict[str, int]:
+    """Delete whatever no manifest names, however new."""
+    filesystem, root = fsspec.core.url_to_fs(lake.root, **lake.storage_options)
+    before = filesystem.du(root)
+    return {"files": len(lake.sweep(older_than_hours=0)), "bytes": before - filesystem.du(root)}

@@ -1,0 +1,129 @@
+"""What is taken down goes from every table where it is meant, and stays where another place has it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from assets.purging import Gone, find_gone, purge
+from metaclip_dagster.schemas import EXCLUSIONS, IMAGE_TEXTS, IMAGES, MATCHES, PAIRS, SUBSETS, TRAINING_SETS
+from metaclip_dagster.takedowns import build_takedowns
+from resources.lake import Lake
+from resources.tables import PartitionManifest, ShardManifest
+
+X, Y, Z = (name * 12 for name in (b"x", b"y", b"z"))
+# Pair 1 stands on two pages, 2 shares its image with 3, 4 is alone.
+CRAWLED = {
+    "A": [(1, X, "http://i.example/x", "http://p.example/"), (2, Y, "http://i.example/y", "http://p.example/2")],
+    "B": [
+        (1, X, "http://i.example/x", "http://q.example/"),
+        (3, Y, "http://i.example/y", "http://q.example/"),
+        (4, Z, "http://i.example/z", "http://www.p.example/"),
+    ],
+}
+PLACES = [(1, "A"), (2, "A"), (1, "B"), (3, "B"), (4, "B")]
+
+
+def batch(schema: pa.Schema, *rows: Mapping[str, object]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist(list(rows), schema)
+
+
+def commit(lake: Lake, table: str, partition: str, rows: pa.RecordBatch) -> None:
+    store = lake.store(table, partition)
+    file, num_rows, size, digest = store.commit("0", "f" * 32, rows.schema, [rows])
+    shard = ShardManifest("0", "f" * 32, file, num_rows, size, digest)
+    store.finish(PartitionManifest(table, partition, digest, 0, (shard,)))
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    lake = Lake(root=str(tmp_path / "lake"))
+    for snapshot, rows in CRAWLED.items():
+        named = [dict(zip(("pair_id", "image_id", "url", "page_url"), row, strict=True)) for row in rows]
+        commit(lake, "pairs", snapshot, batch(PAIRS, *named))
+        commit(lake, "matches", snapshot, batch(MATCHES, *({"pair_id": row[0], "image_id": row[1]} for row in rows)))
+    excluded = ({"snapshot": snapshot, "shard": "0", "pair_id": pair} for pair, snapshot in PLACES)
+    commit(lake, "exclusions", "all", batch(EXCLUSIONS, *excluded))
+    of_image = {1: X, 2: Y, 3: Y, 4: Z}
+    texts = ({"pair_id": pair, "image_id": image.hex()} for pair, image in of_image.items())
+    commit(lake, "image_texts", "20", batch(IMAGE_TEXTS, *texts))
+    commit(lake, "images", "20", batch(IMAGES, *({"image_id": image.hex()} for image in (X, Y, Z))))
+    sets = {X: (1,), Y: (2, 3), Z: (4,)}
+    trained = ({"image_id": i.hex(), "texts": [{"pair_id": pair} for pair in pairs]} for i, pairs in sets.items())
+    commit(lake, "training_sets", "20", batch(TRAINING_SETS, *trained))
+    owners = ({"snapshot": "A", "pair_id": pair, "page_url": page} for pair, _, _, page in CRAWLED["A"])
+    commit(lake, "subsets", "20", batch(SUBSETS, *owners))
+    return lake
+
+
+def gone_of(lake: Lake, kind: str, value: str) -> Gone:
+    return find_gone(lake, build_takedowns([("list.csv:2", kind, value)]))
+
+
+def left(lake: Lake) -> dict[str, list[object]]:
+    """Pairs or images that each table still has."""
+    found: dict[str, list[object]] = {
+        f"{table} {key}": lake.read(table, [key])["pair_id"].to_pylist()
+        for table, key in lake.partitions()
+        if table in ("pairs", "matches", "image_texts", "subsets")
+    }
+    found["exclusions"] = [(row["pair_id"], row["snapshot"]) for row in lake.read("exclusions").to_pylist()]
+    found["images"] = lake.read("images", ["20"])["image_id"].to_pylist()
+    rows = lake.read("training_sets", ["20"]).to_pylist()
+    found["training_sets"] = [[text["pair_id"] for text in row["texts"]] for row in rows]
+    return found
+
+
+def test_a_page_takes_its_own_places_and_what_no_other_has(lake: Lake, tmp_path: Path) -> None:
+    purge(lake, tmp_path / "images", tmp_path / "checkpoints", gone_of(lake, "page_domain", "p.example"))
+    assert left(lake) == {
+        "pairs A": [],
+        "pairs B": [1, 3],
+        "matches A": [],
+        "matches B": [1, 3],
+        "subsets 20": [],
+        "image_texts 20": [1, 3],
+        "exclusions": [(1, "B"), (3, "B")],
+        "images": [X.hex(), Y.hex()],
+        "training_sets": [[1], [3]],
+    }
+
+
+def test_a_pair_takes_its_text_and_leaves_the_image_to_others(lake: Lake, tmp_path: Path) -> None:
+    before = {name: lake.manifest(*name).version for name in (("matches", "B"), ("pairs", "B"), ("images", "20"))}
+    told = purge(lake, tmp_path / "images", tmp_path / "checkpoints", gone_of(lake, "pair_id", "2"))
+    assert left(lake)["training_sets"] == [[1], [3], [4]]
+    assert left(lake)["images"] == [X.hex(), Y.hex(), Z.hex()]
+    assert told["tables"]["training_sets 20"] == told["tables"]["training_sets 20"] | {"shards": 1, "rows": 0}
+    assert {name: lake.manifest(*name).version for name in before} == before
+    purge(lake, tmp_path / "images", tmp_path / "checkpoints", gone_of(lake, "pair_id", "4"))
+    assert left(lake)["images"] == [X.hex(), Y.hex()]
+
+
+def test_an_image_takes_all_its_texts(lake: Lake, tmp_path: Path) -> None:
+    purge(lake, tmp_path / "images", tmp_path / "checkpoints", gone_of(lake, "image_id", Y.hex()))
+    assert left(lake) == {
+        "pairs A": [1],
+        "pairs B": [1, 4],
+        "matches A": [1],
+        "matches B": [1, 4],
+        "subsets 20": [1],
+        "image_texts 20": [1, 4],
+        "exclusions": [(1, "A"), (1, "B"), (4, "B")],
+        "images": [X.hex(), Z.hex()],
+        "training_sets": [[1], [4]],
+    }
+
+
+def test_what_nothing_is_taken_from_is_not_written_again(lake: Lake, tmp_path: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in Path(lake.root).rglob("*") if path.is_file()}
+    told = purge(lake, tmp_path / "images", tmp_path / "checkpoints", gone_of(lake, "domain", "other.example"))
+    assert (told["pairs"], told["tables"]) == (0, {})
+    assert {path: path.stat().st_mtime_ns for path in Path(lake.root).rglob("*") if path.is_file()} == before
+
+
+def test_beginnings_of_urls_that_people_were_shown_are_found(lake: Lake) -> None:
+    takedowns = build_takedowns([("list.csv:2", "pair_id", "4"), ("list.csv:3", "domain", "gone.example")])
+    shown = {"http://i.example/z", "http://i.example/y", "http://gone.example/of-an-older-crawl"}
+    assert find_gone(lake, takedowns, shown).shown == {"http://i.example/z", "http://gone.example/of-an-older-crawl"}
