@@ -14,6 +14,7 @@ from assets.checks import (
     some_images,
 )
 from assets.curation import Grouping
+from assets.filters import Filtering, verdicts
 from assets.jobs import Training, prepare_job
 from assets.partitions import (
     Cell,
@@ -37,6 +38,7 @@ from resources.images import Images
 from resources.lake import Lake
 from resources.open_clip import Trainer
 from resources.tables import PartitionManifest, chain_batches
+from resources.zero_shot import ZeroShot
 
 Result = dg.MaterializeResult
 
@@ -99,21 +101,28 @@ def images(
     check_specs=check_specs("training_sets", every_pair_accounted_for),
 )
 def training_sets(
-    context: dg.AssetExecutionContext, config: Grouping, lake: Lake, compute: Compute, image_store: Images
+    context: dg.AssetExecutionContext,
+    config: Filtering,
+    lake: Lake,
+    compute: Compute,
+    image_store: Images,
+    zero_shot: ZeroShot,
 ) -> Result:
     """Which images of which tars are in D(t), with which texts; online-<t> holds the pool, and training redraws it.
 
-    No image is copied: trainers read the image store's tars with this table beside them.
+    No image is copied: trainers read the image store's tars with this table beside them. Nor is one that a filter
+    leaves out deleted: the filter may be switched off again.
     """
     t = "inf" if context.partition_key.startswith("online-") else context.partition_key
     rings, buckets = rings_up_to(t), image_store.buckets()
     held = _images_of(lake, rings, buckets)
     scatter(context, config, lake, compute, t=t, num_buckets=len(buckets))
     texts = lake.where_each("image_texts", "bucket", buckets.values(), partitions=[t])
-    shards = {key: {"texts": texts[bucket], "images": held[key]} for key, bucket in buckets.items()}
+    judged, found = verdicts(context, config, lake, compute, image_store, zero_shot, rings=rings, buckets=buckets)
+    shards = {k: {"texts": texts[b], "images": held[k], **judged.get(k, {})} for k, b in buckets.items()}
     made = compute.map_shards(context, build_training_set, shards)
     pairs, pairs_of_subset = made.total("seen")["pairs"], lake.manifest("subsets", t).rows
-    told = {"pairs": pairs, "pairs_of_subset": pairs_of_subset, "rings": list(rings)}
+    told = {"pairs": pairs, "pairs_of_subset": pairs_of_subset, "rings": list(rings), **found}
     told["pairs_kept_and_dropped"] = kept_and_dropped(pairs, made.total("dropped"))
     return compute.result(made, metadata=told, checks=[every_pair_accounted_for(made, pairs_of_subset)])
 

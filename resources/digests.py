@@ -48,7 +48,8 @@ class RowDigest:
             if len(values) and values.buffers()[2] is not None:
                 self._buffers[name].update(memoryview(values.buffers()[2])[offsets[0] : offsets[-1]])
         else:
-            self._buffers[name].update(array.fill_null(0).to_numpy(zero_copy_only=False).tobytes())
+            nothing = False if pa.types.is_boolean(kind) else 0
+            self._buffers[name].update(array.fill_null(nothing).to_numpy(zero_copy_only=False).tobytes())
 
 
 def table_digest(tables: Iterable[pa.Table], *keys: str) -> str:

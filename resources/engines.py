@@ -144,6 +144,8 @@ def run_shard(job: Job, shard: Shard) -> ShardReport:
             batches = made.to_batches() if isinstance(made, pa.Table) else made
             together = getattr(job.stage, "rows_together", ROW_GROUP)
             file, rows, size, digest = job.store.commit(shard.key, fingerprint, job.schema, batches, row_group=together)
+            if read := _bytes_read(inputs):
+                seen["bytes_read"] = read
         spent = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
         mine = ShardManifest(shard.key, fingerprint, file, rows, size, digest, dict(dropped), dict(seen), **spent)
         return ShardReport(shard.key, "done", job.store.publish(mine))
@@ -251,6 +253,14 @@ def drive(engine: Engine, job: Job, shards: Sequence[Shard], *, retries: int = 2
                     todo.clear()
     finally:
         engine.close([handle for handle, _, _ in flying.values()])
+
+
+def _bytes_read(inputs: Mapping[str, Any]) -> int:
+    """How much of a shard's archive was read; 0 where it has none, or one that does not tell."""
+    try:
+        return int(inputs["archive"].tell())
+    except (KeyError, AttributeError, OSError, ValueError):  # no stream, or one without a position
+        return 0
 
 
 @lru_cache(maxsize=4)

@@ -1,0 +1,119 @@
+"""What is left out of training sets by its looks, where the deployment or a run says so; nothing by default."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from assets.curation import Grouping
+from assets.shown import table
+from metaclip_dagster.evaluation import read_task, task_version
+from metaclip_dagster.evaluation.images import decode_image, read_samples
+from metaclip_dagster.filtering import hash_samples, judge_images, score_images
+from metaclip_dagster.filters import load_scorers
+from resources.compute import Compute
+from resources.deployments import deployment
+from resources.engines import Deferred, defer
+from resources.images import Images
+from resources.lake import WHOLE, Lake
+from resources.tables import PartitionManifest, chain_batches
+from resources.zero_shot import ZeroShot
+
+NUM_LEAKED_SHOWN = 20
+
+
+class Filtering(Grouping):
+    """What a training set leaves out. Distances are bits of 64 in which perceptual hashes may differ."""
+
+    filters: dict[str, dict[str, float]] = {name: dict(limits) for name, limits in deployment().filters.items()}
+    """Scorers by name, as in `metaclip_dagster.filters:Nsfw`, and their limits, at_least and at_most."""
+    near_duplicate_distance: int | None = deployment().near_duplicate_distance
+    """Of images as near as this to each other only the first stays."""
+    leakage_distance: int | None = deployment().leakage_distance
+    """Images as near as this to a zero-shot task's are told."""
+    remove_leakage: bool = False
+    """And go."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether images are looked at at all."""
+        distances = (self.near_duplicate_distance, self.leakage_distance)
+        return bool(self.filters) or any(distance is not None for distance in distances)
+
+
+def verdicts(
+    context: dg.AssetExecutionContext,
+    config: Filtering,
+    lake: Lake,
+    compute: Compute,
+    image_store: Images,
+    zero_shot: ZeroShot,
+    *,
+    rings: Sequence[str],
+    buckets: Mapping[str, int],
+) -> tuple[dict[str, dict[str, Deferred]], dict[str, Any]]:
+    """For each bucket the input that the set is built with, and what is told of it; neither where nothing is asked."""
+    if not config.is_on:
+        return {}, {}
+    scored = {ring: _score(context, config, lake, compute, image_store, ring=ring, rings=rings) for ring in rings}
+    samples = [] if config.leakage_distance is None else [_hash_tasks(context, lake, compute, zero_shot)]
+    options = config.model_dump(exclude={"group_size"}) | {"num_buckets": len(buckets)}
+    inputs = {
+        "rings": {ring: defer(chain_batches, *lake.shards("image_scores", ring).values()) for ring in scored},
+        "samples": defer(chain_batches, *samples),
+    }
+    made = compute.map_shards(
+        context, judge_images, {"00000": inputs}, table="image_verdicts", partition=rings[-1], options=options
+    )
+    of = lake.where_each("image_verdicts", "bucket", buckets.values(), partitions=[rings[-1]])
+    return {key: {"verdicts": of[bucket]} for key, bucket in buckets.items()}, _told(lake, config, made)
+
+
+def _score(
+    context: dg.AssetExecutionContext,
+    config: Filtering,
+    lake: Lake,
+    compute: Compute,
+    image_store: Images,
+    *,
+    ring: str,
+    rings: Sequence[str],
+) -> PartitionManifest:
+    """Scores of one ring, taken over from earlier runs where the bytes are the same."""
+    # They stand outside fingerprints, as the store does: a score is what its function gives, whenever it was asked.
+    earlier = [lake.shards("image_scores", made) for made in lake.finished("image_scores", rings)]
+    shards = {
+        key: {
+            "images": images,
+            "known": Deferred(chain_batches, tuple(of[key] for of in earlier if key in of), declared="known scores"),
+        }
+        for key, images in lake.shards("images", ring).items()
+    }
+    setup = {"store": image_store.store(), "scorers": defer(load_scorers, tuple(sorted(config.filters)))}
+    return _whole(compute.map_shards(context, score_images, shards, table="image_scores", partition=ring, setup=setup))
+
+
+def _hash_tasks(context: dg.AssetExecutionContext, lake: Lake, compute: Compute, zero_shot: ZeroShot) -> Deferred:
+    tasks = zero_shot.tasks(read_task, task_version)
+    shards = {name: {"samples": defer(read_samples, task), "task": name} for name, task in tasks.items()}
+    options = {"decode": decode_image}
+    _whole(compute.map_shards(context, hash_samples, shards, table="sample_hashes", partition=WHOLE, options=options))
+    return lake.stream("sample_hashes")
+
+
+def _whole(made: PartitionManifest) -> PartitionManifest:
+    """The partition, if no shard failed, however many may elsewhere: what nobody looked at would pass every filter."""
+    for key, error in made.failed.items():
+        raise dg.Failure(f"{made.table}/{made.partition}: shard {key} failed: {error}", allow_retries=False)
+    return made
+
+
+def _told(lake: Lake, config: Filtering, made: PartitionManifest) -> dict[str, Any]:
+    """How many images each filter found, and the first that are a task's own."""
+    told: dict[str, Any] = {f"images/{what}": num for what, num in sorted(made.total("seen").items())}
+    told |= config.model_dump(exclude={"group_size"})
+    if config.leakage_distance is not None:
+        rows = [row for row in lake.read(made.table, [made.partition]).to_pylist() if row["reason"] == "benchmark"]
+        leaked = [(row["image_id"], row["near"], int(row["measured"])) for row in rows[:NUM_LEAKED_SHOWN]]
+        told |= {"images/benchmark": len(rows), "leaked": table(["image", "task/sample", "bits that differ"], leaked)}
+    return told

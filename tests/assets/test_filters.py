@@ -1,0 +1,104 @@
+"""Filters on the mini graph: what they leave out is counted, comes back without a fetch, and tasks' images are told."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+import demo
+from definitions import bind
+from resources.deployments import Deployment
+from resources.image_store import open_image_store
+from resources.lake import Lake
+from tests.mini import mini_deployment
+
+SIDE = "metaclip_dagster.filters:shorter_side"
+
+
+class Graph:
+    """The mini sample's graph up to the images of t = 20 and 100."""
+
+    def __init__(self, where: Deployment, instance: dg.DagsterInstance) -> None:
+        self.where, self.instance, self.lake = where, instance, Lake(root=where.lake)
+
+    def make(self, t: str, **config: Any) -> dict[str, Any]:
+        """The training set at t; what is told of it."""
+        settings = {"ops": {"training_sets": {"config": config}}}
+        made = demo.materialize(bind(self.where), self.instance, ["training_sets"], t, settings)
+        [event] = made.get_asset_materialization_events()
+        return {name: getattr(told, "value", told) for name, told in event.materialization.metadata.items()}
+
+    def ids(self, t: str) -> set[str]:
+        return set(self.lake.read("training_sets", [t])["image_id"].to_pylist())
+
+
+@pytest.fixture(scope="module")
+def graph(mini: Path, made: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
+    home = tmp_path_factory.mktemp("filtered")
+    shutil.copytree(made.lake, home / "lake")
+    with dg.DagsterInstance.ephemeral() as instance:
+        where = mini_deployment(mini, home)
+        for t in ("20", "100"):
+            demo.materialize(bind(where), instance, ["images"], t)
+        yield Graph(where, instance)
+
+
+def test_what_a_filter_leaves_out_is_counted_as_pairs_and_comes_back_without_a_fetch(graph: Graph) -> None:
+    plain, everything = graph.make("100"), graph.ids("100")
+    store = {path: path.stat().st_mtime_ns for path in graph.where.images.rglob("*") if path.is_file()}
+    told = graph.make("100", filters={SIDE: {"at_least": 1000}}, near_duplicate_distance=0)
+    assert (told["rows"], told["dropped/filtered_shorter_side"]) == (0, plain["pairs"])
+    assert told["images/filtered_shorter_side"] == len(everything) == told["seen/filtered_images"]
+    graph.make("100")
+    assert graph.ids("100") == everything
+    assert {path: path.stat().st_mtime_ns for path in graph.where.images.rglob("*") if path.is_file()} == store
+
+
+def test_no_image_is_kept_twice_and_filtered_sets_are_nested(graph: Graph) -> None:
+    graph.make("100")
+    everything = graph.ids("100")
+    for t in ("100", "20"):
+        graph.make(t, near_duplicate_distance=0)
+    assert graph.ids("20") < graph.ids("100") < everything
+    hashes = {row["image_id"]: row["phash"] for row in graph.lake.read("image_scores", ["20", "100"]).to_pylist()}
+    kept = [hashes[image] for image in graph.ids("100")]
+    assert len(kept) == len(set(kept)) == len({hashes[image] for image in everything})
+
+
+def test_a_changed_limit_scores_nothing_again(graph: Graph) -> None:
+    graph.make("20", filters={SIDE: {"at_least": 10}})
+    before = graph.lake.manifest("image_scores", "20")
+    assert before.total("seen")["scored"] > 0
+    graph.make("20", filters={SIDE: {"at_least": 20}})
+    assert graph.lake.manifest("image_scores", "20") == before
+
+
+def test_images_that_nobody_could_score_do_not_pass(graph: Graph, tmp_path: Path) -> None:
+    shutil.copytree(graph.where.lake, tmp_path / "lake")
+    shutil.copytree(graph.where.images, tmp_path / "images")
+    shutil.rmtree(tmp_path / "lake" / "image_scores", ignore_errors=True)
+    tar = tmp_path / "images" / next(filter(None, graph.lake.read("images", ["20"])["tar"].to_pylist()))
+    tar.write_bytes(tar.read_bytes()[:512])
+    again = Graph(replace(graph.where, home=tmp_path, max_failed_fraction=0.5), graph.instance)
+    with pytest.raises(dg.Failure, match=rf"image_scores/20: shard {tar.parent.name} failed: ValueError: .*cut short"):
+        again.make("20", near_duplicate_distance=0)
+
+
+def test_a_pools_image_that_a_task_has_too_is_told_and_goes_only_when_asked(graph: Graph, tmp_path: Path) -> None:
+    graph.make("20")
+    before = graph.ids("20")
+    row = next(row for row in graph.lake.read("images", ["20"]).to_pylist() if row["tar"])
+    (tmp_path / "leaking" / "a drawing").mkdir(parents=True)
+    drawing = tmp_path / "leaking" / "a drawing" / f"1.{row['format']}"
+    drawing.write_bytes(open_image_store(str(graph.where.images)).read(row["tar"], row["offset"], row["size"]))
+    again = Graph(replace(graph.where, tasks=(str(tmp_path / "leaking"),)), graph.instance)
+    told = again.make("20", leakage_distance=0)
+    assert again.ids("20") == before
+    assert told["images/benchmark"] >= 1
+    assert row["image_id"] in {record.data["image"] for record in told["leaked"].records}
+    again.make("20", leakage_distance=0, remove_leakage=True)
+    assert len(again.ids("20")) == len(before) - told["images/benchmark"]
