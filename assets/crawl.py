@@ -7,6 +7,7 @@ import dagster as dg
 
 from assets.automation import when_registered
 from assets.checks import check_specs, few_broken_records, no_empty_snapshot
+from assets.costs import expected_cost
 from assets.partitions import snapshots
 from assets.shown import kept_and_dropped, sample_pairs
 from metaclip_dagster.parsing import BROKEN_RECORDS, parse_rows, parse_warc, parse_wat
@@ -58,5 +59,6 @@ def pairs(
     shown = {
         "kept_and_dropped": kept_and_dropped(made.rows, made.total("dropped")),
         **sample_pairs(lake, key),
+        **expected_cost(lake, made),
     }
     return compute.result(made, metadata={**config.model_dump(), **read, **shown}, checks=checks)

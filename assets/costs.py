@@ -1,0 +1,196 @@
+"""What a snapshot, or a t, will cost, stage by stage, beside what it took where it is made already."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from assets.partitions import THRESHOLDS, Cell
+from assets.pool import thresholds_of
+from metaclip_dagster.balancing import parse_threshold
+from metaclip_dagster.training import recipe_of
+from resources.costs import Cost, cost_of, predict_by_shard, predict_by_size
+from resources.deployments import Deployment
+from resources.lake import WHOLE, Lake
+from resources.open_clip import Trainer
+from resources.tables import PartitionManifest
+
+NUM_OTHERS = 3
+"""Snapshots that a run of `pairs` is compared with: a manifest of 90,000 shards is some 40 MB to read."""
+
+Sized = Sequence[tuple[float, PartitionManifest]]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a stage will cost, predicted from other partitions alone, and what it took."""
+
+    stage: str
+    expected: Cost | None
+    """None where no other is made to predict from."""
+    took: Cost | None
+    """None where it is not made yet."""
+    off: float | None = None
+    """By which share the CPU seconds may well be off: twice the standard error. None where it is not known."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much there is at a t."""
+
+    pairs: int
+    """|D(t)|."""
+    ring: int
+    """Images that the rung below does not have."""
+    to_fetch: int
+    """Of those, what the store lacks."""
+    bytes_an_image: float
+    """The mean of what it has."""
+
+
+def expected_cost(lake: Lake, made: PartitionManifest) -> dict[str, Any]:
+    """For the metadata of a snapshot's table: the CPU seconds that other snapshots let expect of as many shards."""
+    others = sorted(_alike(lake, made.table, made.partition))[-NUM_OTHERS:]
+    told = _by_shard(lake, made.table, made.partition, others, len(made.shards))
+    if told.expected is None:
+        return {}
+    off = {} if told.off is None else {"expected_within": f"± {told.off:.0%}"}
+    return {"expected_cpu_seconds": round(told.expected.cpu_seconds, 3), **off}
+
+
+def predict_snapshot(where: Deployment, lake: Lake, key: str, num_files: int) -> list[Prediction]:
+    """Every stage of curation that a snapshot of so many files adds to, from the snapshots that are made."""
+    others = _alike(lake, "pairs", key)
+    told = [_by_shard(lake, stage, key, others, num_files) for stage in ("pairs", "matches", "admissions")]
+    matches = (told[1].took or told[1].expected or Cost()).rows
+    rows = {k: lake.manifest("matches", k).rows for k in lake.finished("matches", others)}
+    for stage in ("places", "snapshot_counts"):
+        made = [(rows[k], lake.manifest(stage, k)) for k in lake.finished(stage, rows)]
+        told.append(_by_size(lake, stage, key, made, matches, -(-num_files // where.group_size)))
+    pool = lake.store("exclusions", WHOLE).manifest()
+    is_in = pool is not None and key in {shard.key for shard in pool.shards}
+    for stage in ("duplicates", "exclusions", "entry_counts"):
+        whole = lake.store(stage, WHOLE).manifest()
+        made = [] if is_in or whole is None else [(sum(rows.values()), whole)]
+        prediction = _by_size(lake, stage, WHOLE, made, sum(rows.values()) + matches, len(whole.shards) if whole else 0)
+        told.append(replace(prediction, took=prediction.took if is_in else None))
+        if stage == "entry_counts" and whole:
+            told[-1] = _exactly(told[-1], rows=whole.rows)  # one an entry, however large the pool
+    return told
+
+
+def predict_t(where: Deployment, lake: Lake, t: str) -> list[Prediction]:
+    """Every stage from the subset to scores at a t, a rung or not: rows exactly, costs from the rungs that are made.
+
+    Raises ValueError for a t that is no positive number, FileNotFoundError where the pool has no admissions.
+    """
+    size = measure(where, lake, t)
+    subsets = {rung: lake.manifest("subsets", rung) for rung in lake.finished("subsets", THRESHOLDS) if rung != t}
+    files = len(next(iter(subsets.values())).shards) if subsets else 0
+    shards = {"subsets": files, "image_texts": -(-files // where.group_size), "training_sets": where.image_buckets}
+    told = {}
+    for stage, num_shards in shards.items():
+        made = [(subsets[rung].rows, lake.manifest(stage, rung)) for rung in lake.finished(stage, subsets)]
+        told[stage] = _by_size(lake, stage, t, made, size.pairs, num_shards)
+    for stage in ("subsets", "image_texts"):
+        told[stage] = _exactly(told[stage], rows=size.pairs)
+    rings = [lake.manifest("images", rung) for rung in lake.finished("images", THRESHOLDS) if rung != t]
+    own = lake.store("images", t).manifest()
+    fetched = _fetched(own) if own else size.to_fetch
+    images = _by_size(lake, "images", t, [(_fetched(ring), ring) for ring in rings], fetched, where.image_buckets)
+    told["images"] = _exactly(images, rows=size.ring, bytes_read=fetched * size.bytes_an_image)
+    if own and images.took:
+        brought = pc.sum(lake.dataset("images", [t]).to_table(columns=["size"])["size"]).as_py() or 0
+        told["images"] = replace(told["images"], took=replace(images.took, bytes_read=brought))
+    ordered = [told[stage] for stage in ("subsets", "image_texts", "images", "training_sets")]
+    return ordered + list(_predict_cells(where, lake, t))
+
+
+def measure(where: Deployment, lake: Lake, t: str) -> Size:
+    """Count what D(t) has, over the whole pool; `t` may be a rung or not. Raises as `predict_t` does."""
+    value = parse_threshold(t)
+    below = [rung for rung in THRESHOLDS if parse_threshold(rung) < value]
+    held_to, held_below = thresholds_of(lake, t), thresholds_of(lake, below[-1]) if below else {}
+    rungs = [{"language": of, "t": at, "below": held_below.get(of, 0.0)} for of, at in held_to.items()]
+    indices = [str(path) for path in where.images.glob("*/*.parquet")]
+    with duckdb.connect() as query:
+        query.register("pool", lake.dataset("admissions", [shard.key for shard in lake.manifest("exclusions").shards]))
+        query.register("rungs", pa.Table.from_pylist(rungs))
+        query.sql("create table stored (image_id varchar, size ubigint)")
+        if indices:
+            query.execute("insert into stored select image_id, size from read_parquet(?)", [indices])
+        [told] = query.sql("""
+            with drawn as (
+                select lower(hex(image_id)) as image_id, count_if(admitted_at < t) as pairs,
+                    count_if(admitted_at < t) > 0 and count_if(admitted_at < below) = 0 as in_ring
+                from pool join rungs using (language) group by image_id
+            )
+            select coalesce(sum(pairs), 0)::bigint, count_if(in_ring), count_if(in_ring and stored.image_id is null),
+                coalesce((select avg(size) from stored), 0)
+            from drawn left join (select distinct image_id from stored) as stored using (image_id)
+        """).fetchall()
+    return Size(*told)
+
+
+def _alike(lake: Lake, table: str, key: str) -> list[str]:
+    """The other snapshots that have the table; of another pool, none."""
+    made = [k for name, k in lake.partitions() if name == table and k != key and not k.startswith("pool-")]
+    return [] if key.startswith("pool-") else lake.finished(table, made)
+
+
+def _by_shard(lake: Lake, stage: str, key: str, others: Sequence[str], num_shards: int) -> Prediction:
+    made = [lake.manifest(stage, k) for k in lake.finished(stage, others)]
+    expected, off = predict_by_shard(made, num_shards) if made else (None, None)
+    return Prediction(stage, expected, _took(lake, stage, key), off)
+
+
+def _by_size(lake: Lake, stage: str, key: str, made: Sized, size: float, num_shards: int) -> Prediction:
+    expected = predict_by_size(made, size, num_shards) if made else None
+    return Prediction(stage, expected, _took(lake, stage, key))
+
+
+def _took(lake: Lake, stage: str, key: str) -> Cost | None:
+    made = lake.store(stage, key).manifest()
+    return cost_of(made) if made else None
+
+
+def _exactly(prediction: Prediction, **known: float) -> Prediction:
+    return replace(prediction, expected=prediction.expected and replace(prediction.expected, **known))
+
+
+def _fetched(ring: PartitionManifest) -> int:
+    return ring.total("seen")["fetched"]
+
+
+def _predict_cells(where: Deployment, lake: Lake, t: str) -> Iterator[Prediction]:
+    """Training and scores of each model on D(t), from those of its architecture on other sets."""
+    spent = dict(_seconds_per_pair(where, lake))
+    for model in where.models:
+        architecture = recipe_of(model)[0].architecture
+        others = [s for (cell, of), s in spent.items() if of == architecture and cell.training_set != t]
+        own = spent.get((Cell(t, model), architecture))
+        expected, took = (
+            None if seconds is None else Cost(cpu_seconds=seconds * where.pairs_to_see, rows=where.pairs_to_see)
+            for seconds in (sum(others) / len(others) if others else None, own)
+        )
+        yield Prediction(f"checkpoints {model}", expected, took)
+        scored = [k for table, k in lake.partitions() if table == "scores" and Cell.of(k).training_set != t]
+        alike = [k for k in scored if recipe_of(Cell.of(k).model)[0].architecture == architecture]
+        made = [(1.0, lake.manifest("scores", k)) for k in lake.finished("scores", alike)]
+        told = _by_size(lake, "scores", Cell(t, model).key, made, 1, len(where.tasks))
+        yield replace(told, stage=f"scores {model}")
+
+
+def _seconds_per_pair(where: Deployment, lake: Lake) -> Iterator[tuple[tuple[Cell, str], float]]:
+    """CPU seconds for a seen pair of every training that is finished and still there."""
+    trainer = Trainer(root=str(where.checkpoints))
+    for key in lake.finished("checkpoints", [k for table, k in lake.partitions() if table == "checkpoints"]):
+        [row] = lake.read("checkpoints", [key]).to_pylist()
+        try:
+            result = trainer.result(row["path"])
+        except FileNotFoundError:
+            continue  # its folder was removed
+        yield (Cell.of(key), row["architecture"]), result["cpu_seconds"] / result["pairs_seen"]

@@ -1,0 +1,81 @@
+"""The front door for budgets: what a snapshot, or a t, will cost, beside what it took where it is made already."""
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+
+from assets.costs import Prediction, predict_snapshot, predict_t
+from resources.common_crawl import draw_archives, open_crawl
+from resources.costs import Cost
+from resources.deployments import Deployment, deployment
+from resources.lake import Lake
+
+
+def snapshot_table(where: Deployment, key: str, *, share: float = 1.0) -> str:
+    """The stages of curation for a snapshot, or a share of its files; where it is made, for what it was made of."""
+    lake = Lake(root=where.lake)
+    made = lake.store("pairs", key).manifest()
+    files = len(made.shards) if made else len(draw_archives(open_crawl(where).files(key, "wat")[1], share=share))
+    told = f"{key}: {files:,} files{', as it was made' if made else ''}"
+    return f"{told}\n{_table(predict_snapshot(where, lake, key, files))}"
+
+
+def t_table(where: Deployment, t: str) -> str:
+    """The stages from subset to scores for a t."""
+    return f"t = {t}\n{_table(predict_t(where, Lake(root=where.lake), t))}"
+
+
+def _table(predictions: Sequence[Prediction]) -> str:
+    head = ["stage", "", "CPU seconds", "", "read", "written", "rows"]
+    rows = [head]
+    for told in predictions:
+        off = "" if told.off is None or math.isinf(told.off) else f"± {told.off:.0%}"
+        rows.append([told.stage, "expected", *_numbers(told.expected, off)])
+        if told.took:
+            rows.append(["", "took", *_numbers(told.took, "")])
+    rows.append(
+        ["in all", "expected", *_numbers(sum((told.expected for told in predictions if told.expected), Cost()), "")]
+    )
+    rows[-1][-1] = ""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column < 2 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+
+
+def _numbers(cost: Cost | None, off: str) -> list[str]:
+    if cost is None:
+        return ["-", "", "", "", ""]
+    return [f"{cost.cpu_seconds:,.1f}", off, _bytes(cost.bytes_read), _bytes(cost.bytes_written), f"{cost.rows:,.0f}"]
+
+
+def _bytes(number: float) -> str:
+    return f"{number / 1e6:,.1f} MB" if number else ""
+
+
+def main() -> None:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="what", required=True)
+    snapshot = commands.add_parser("snapshot", help=snapshot_table.__doc__, description=snapshot_table.__doc__)
+    snapshot.add_argument("key", help="a snapshot that the crawl lists, made or not")
+    snapshot.add_argument("--share", type=float, default=1.0, help="of its files; all by default")
+    rung = commands.add_parser("t", help=t_table.__doc__, description=t_table.__doc__)
+    rung.add_argument("t", help="a rung or any other number, or inf")
+    asked = parser.parse_args()
+    try:
+        if asked.what == "t":
+            print(t_table(deployment(), asked.t))
+        else:
+            print(snapshot_table(deployment(), asked.key, share=asked.share))
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f"predict: {error}")
+
+
+if __name__ == "__main__":
+    main()
