@@ -25,6 +25,7 @@ BENCHMARKS = (
     "language_id",
     "counting",
     "balancing",
+    "filtering",
     "graph",
     "training",
     "sweep",

@@ -46,7 +46,8 @@ def options(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
         return ["--packages", str(tmp_path), "--budget", "1000", "--lines", "100"]
     if request.param == "wikipedia":
         return ["--mb", "0.5", "--large-mb", "2", "--rounds", "1"]
-    return {"counting": POOL, "balancing": POOL, "language_id": ["--texts", "200"], "training": SMALL}[request.param]
+    plain = {"counting": POOL, "balancing": POOL, "language_id": ["--texts", "200"], "training": SMALL}
+    return {**plain, "filtering": ["--images", "3", "--hashes", "1000"]}[request.param]
 
 
 @pytest.mark.slow
