@@ -22,10 +22,10 @@ PARTS = {
 }
 
 
-def status(state: str = "done", **changed: bytes) -> bytes:
+def status(state: str = "done", changed: dict[str, bytes] | None = None) -> bytes:
     files = {
         name: {"size": len(data), "sha1": hashlib.sha1(data, usedforsecurity=False).hexdigest(), "url": f"/x/{name}"}
-        for name, data in (PARTS | changed).items()
+        for name, data in (PARTS | (changed or {})).items()
     }
     return json.dumps({"jobs": {"articlesdump": {"status": state, "files": files}}}).encode()
 
@@ -87,7 +87,7 @@ def test_pageviews_of_drawn_days_are_brought_hour_by_hour(host: Host, tmp_path: 
     [
         (status("in-progress"), "is in-progress; take an earlier one"),
         (b"{}", "tells of no articlesdump"),
-        (status(**{"../../etc/passwd": b"x"}), "is none of its articles' files"),
+        (status(changed={"../../etc/passwd": b"x"}), "is none of its articles' files"),
     ],
 )
 def test_a_dump_that_is_not_ready_or_not_one_is_refused(
@@ -100,7 +100,7 @@ def test_a_dump_that_is_not_ready_or_not_one_is_refused(
 
 
 def test_a_file_with_another_checksum_is_thrown_away(wikimedia: Wikimedia, host: Host, tmp_path: Path) -> None:
-    wikimedia.status = status(**{next(iter(PARTS)): b"other bytes"})
+    wikimedia.status = status(changed={next(iter(PARTS)): b"other bytes"})
     made = download(host, tmp_path, "dump", DAY)
     assert "SHA-1" in made.stderr
     assert not list((tmp_path / "wikipedia").glob("dewiki*"))
