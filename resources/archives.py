@@ -64,9 +64,14 @@ def is_web(url: str) -> bool:
 
 
 def _open_kept(url: str, web: Web, cache: Path, cache_bytes: int) -> BinaryIO:
-    path = web.download(url, cache / f"{sha256(url.encode()).hexdigest()[:16]}-{url.rsplit('/', 1)[-1]}")
-    opened = path.open("rb")  # from here on it may be deleted: an open file stays readable
-    os.utime(path)
+    name = f"{sha256(url.encode()).hexdigest()[:16]}-{url.rsplit('/', 1)[-1]}"
+    while True:
+        path = web.download(url, cache / name)
+        with suppress(FileNotFoundError):  # another process has trimmed it already
+            opened = path.open("rb")  # from here on it may be deleted: an open file stays readable
+            break
+    with suppress(FileNotFoundError):
+        os.utime(path)
     _trim(cache, cache_bytes)
     return opened
 

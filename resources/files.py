@@ -27,7 +27,7 @@ def create(path: Path, *, once: bool = False, partial: Path | None = None) -> It
             path.hardlink_to(partial)
         else:
             partial.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -53,7 +53,8 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Wait until the folder's names are on the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

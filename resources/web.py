@@ -21,6 +21,8 @@ from urllib.parse import urlsplit
 
 import urllib3
 
+from resources.files import sync_folder
+
 PROJECT = "metaclip_dagster/0.1"
 _PIECE = 1 << 20
 _BLOCKED_SECONDS = 3600.0
@@ -75,33 +77,35 @@ class Web:
 
         A file that is there is left as it is. Raises as `open` does, and ValueError for another `sha1`.
         """
-        if path.exists():
-            return path
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
-        with part.open("a+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # another process that fetches the same: wait, and find it there
-            if path.exists():
-                return path
-            tag = part.with_suffix(".tag")
-            body = _Body(self, url, start=file.tell(), tag=tag.read_text("utf-8") if tag.exists() else None)
-            with body:
-                if body.start != file.tell():
-                    file.truncate(body.start)
-                tag.write_text(body.tag or "", encoding="utf-8")
-                while piece := body.read(_PIECE):
-                    file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-            if sha1 and (found := _sha1(part)) != sha1:
-                part.unlink()
-                raise ValueError(
-                    f"{_without_secrets(url)}: SHA-1 is {found}, not {sha1} as announced; thrown away, try again"
-                )
-            part.rename(path)
-            tag.unlink()
-        _sync_folder(path.parent)
+        while not path.exists():
+            with part.open("a+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                if _is_at(file, part):  # else another process, which was waited for here, has brought it
+                    self._fill(url, file, part.with_suffix(".tag"), sha1)
+                    part.rename(path)
+                    part.with_suffix(".tag").unlink()
+        sync_folder(path.parent)
         return path
+
+    def _fill(self, url: str, file: io.BufferedRandom, tag: Path, sha1: str | None) -> None:
+        start = file.seek(0, os.SEEK_END)  # now: whoever had the lock before may have written and died
+        body = _Body(self, url, start=start, tag=tag.read_text("utf-8") if tag.exists() else None)
+        with body:
+            if body.start != start:
+                file.truncate(body.start)
+            tag.write_text(body.tag or "", encoding="utf-8")
+            while piece := body.read(_PIECE):
+                file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+        file.seek(0)
+        if sha1 and (found := hashlib.file_digest(file, "sha1").hexdigest()) != sha1:
+            file.truncate(0)
+            raise ValueError(
+                f"{_without_secrets(url)}: SHA-1 is {found}, not {sha1} as announced; thrown away, try again"
+            )
 
 
 class _Body(io.RawIOBase):
@@ -305,14 +309,6 @@ def retry_after_seconds(retry_after: str | None) -> float:
         return 0.0
 
 
-def _sha1(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha1").hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _is_at(file: io.BufferedRandom, path: Path) -> bool:
+    """Whether the open file is the one of that name, and has not been renamed or deleted."""
+    return path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())

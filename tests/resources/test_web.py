@@ -1,5 +1,6 @@
 """Transfers that are cut, slowed, refused or changed, from a real server on the loopback."""
 
+import fcntl
 import hashlib
 import multiprocessing
 import os
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from resources.archives import Access, open_archive
 from resources.web import Web
 from tests.hosts import Handler, Host, announcing, cut_after, refusing, serving, stalling, whole
 
@@ -202,3 +204,54 @@ def test_no_error_tells_a_token(server: Host, web: Web, status: int) -> None:
         web.read(f"{server.url}/file.gz?token=secret")
     assert "secret" not in str(told.value)
     assert "secret" not in "".join(path.read_text() for path in Path(web.folder).rglob("*") if path.is_file())
+
+
+def test_whoever_waits_for_a_file_never_publishes_half_of_it(server: Host, web: Web, tmp_path: Path) -> None:
+    """Of three that fetch the same, the first is given another checksum: the others' files are whole all the same."""
+    path, found = tmp_path / "file.gz", []
+
+    def fetch(sha1: str | None) -> None:
+        try:
+            found.append(web.download(f"{server.url}/file.gz", path, sha1=sha1).read_bytes())
+        except ValueError as refused:
+            found.append(str(refused).encode())
+
+    for _ in range(5):
+        threads = [threading.Thread(target=fetch, args=(sha1,)) for sha1 in ("0" * 40, None, None)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        path.unlink()
+    assert all(body == BODY or b"thrown away" in body for body in found)
+    assert found.count(BODY) >= 10
+
+
+def test_a_cached_file_that_goes_while_others_wait_is_fetched_again(server: Host, web: Web, tmp_path: Path) -> None:
+    access = Access(web=web, cache=str(tmp_path / "cache"), cache_bytes=1)  # nothing stays
+    read: list[bytes] = []
+
+    def fetch() -> None:
+        with open_archive(f"{server.url}/file.gz", access) as archive:
+            read.append(archive.read())
+
+    threads = [threading.Thread(target=fetch) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [body == BODY for body in read] == [True] * 6
+
+
+def test_what_a_writer_left_while_another_waited_is_built_on(server: Host, web: Web, tmp_path: Path) -> None:
+    path, part = tmp_path / "file.gz", tmp_path / ".file.gz.part"
+    with part.open("a+b") as dying:
+        fcntl.flock(dying, fcntl.LOCK_EX)
+        waiting = threading.Thread(target=web.download, args=(f"{server.url}/file.gz", path))
+        waiting.start()
+        time.sleep(0.3)
+        dying.write(BODY[:1_000_000])
+        (tmp_path / ".file.gz.tag").write_text('"one"')
+    waiting.join()
+    assert path.read_bytes() == BODY
+    assert [asked for _, asked, _ in server.asked] == ["bytes=1000000-"]
