@@ -6,6 +6,7 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -46,7 +47,7 @@ class CommonCrawl(dg.ConfigurableResource):
 
     def snapshots(self) -> list[str]:
         """Ids of all snapshots, the newest first, as the crawl lists them, where they fit the pattern."""
-        listed = json.loads(self._read(self._collinfo))
+        listed = json.loads(self._read(self._collinfo, hasty=True))
         if not isinstance(listed, list):
             raise ValueError(f"{self._collinfo}: expected a list of snapshots, found {type(listed).__name__}")
         ids = [item.get("id") for item in listed if isinstance(item, dict)]
@@ -79,7 +80,7 @@ class CommonCrawl(dg.ConfigurableResource):
         """Whether the snapshot's path list is there: it may be listed earlier, and not all have every kind."""
         url = f"{self.root}/crawl-data/{snapshot}/{kind}.paths.gz"
         if is_web(url):
-            return self._web.exists(url)
+            return self._hasty.exists(url)
         filesystem, path = fsspec.core.url_to_fs(url, **self.storage_options)
         return bool(filesystem.exists(path))
 
@@ -112,6 +113,11 @@ class CommonCrawl(dg.ConfigurableResource):
         return Web(self.folder, contact=self.contact, connections=self.connections)
 
     @property
+    def _hasty(self) -> Web:
+        """For what a sensor asks: a tick has a minute, and the next one asks again."""
+        return replace(self._web, attempts=3, timeout_seconds=10.0)
+
+    @property
     def _access(self) -> Access:
         if not is_web(self.root):
             return Access(self.storage_options)
@@ -123,10 +129,10 @@ class CommonCrawl(dg.ConfigurableResource):
         opened = Deferred(open_archive, (url, self._access), declared=version)
         return {"archive": opened, "name": path.rsplit("/", 1)[-1]}
 
-    def _read(self, url: str) -> bytes:
+    def _read(self, url: str, *, hasty: bool = False) -> bytes:
         try:
             if is_web(url):
-                return self._web.read(url)
+                return (self._hasty if hasty else self._web).read(url)
             filesystem, path = fsspec.core.url_to_fs(url, **self.storage_options)
             return bytes(filesystem.cat_file(path))
         except FileNotFoundError:

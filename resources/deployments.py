@@ -152,7 +152,7 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
             port=port,
             crawl_options=crawl_options,
             contact=contact,
-            crawl=environment.get("METACLIP_CRAWL", str(SAMPLE / "crawl")),
+            crawl=environment.get("METACLIP_CRAWL", str(SAMPLE / "crawl")).rstrip("/"),
             snapshot_pattern=r"SAMPLE-\d{4}-\d{2}",
             thresholds=("20", "100", "inf"),
             languages=languages,
@@ -174,7 +174,7 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
             port=port,
             crawl_options=crawl_options,
             contact=contact,
-            crawl=environment.get("METACLIP_CRAWL", COMMON_CRAWL),
+            crawl=environment.get("METACLIP_CRAWL", COMMON_CRAWL).rstrip("/"),
             collinfo="" if "METACLIP_CRAWL" in environment else COLLINFO,
             images_from_web=True,
             # The three oldest crawls have ids of their own.

@@ -27,3 +27,9 @@ def test_languages_are_named_once_each_by_their_codes() -> None:
     for listed in ("en,en", "en,", "English", ""):
         with pytest.raises(ValueError, match=f"METACLIP_LANGUAGES='{listed}': name each language once"):
             read_deployment({"METACLIP_LANGUAGES": listed})
+
+
+def test_a_slash_at_the_end_of_a_crawl_changes_no_address() -> None:
+    for name in ("sample", "commoncrawl"):
+        told = {"METACLIP_DEPLOYMENT": name, "METACLIP_CRAWL": "s3://crawl/"}
+        assert read_deployment(told).crawl == "s3://crawl"
