@@ -152,6 +152,13 @@ def test_settings_that_mean_nothing_are_refused_by_name(told: Any, message: str,
         read_pools(str(tmp_path / "pools.json"))
 
 
+def test_a_row_group_that_claims_more_than_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parquet(tmp_path / "a.parquet", "url", "text")
+    monkeypatch.setattr("resources.pools._MAX_ROW_GROUP", 10)
+    with pytest.raises(ValueError, match=r"a\.parquet: row group 0 claims more than 10 bytes"):
+        pairs_of(pool_of(tmp_path, files="a.parquet"))
+
+
 def test_files_that_are_missing_or_broken_are_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no file is .*none\.tsv"):
         pairs_of(pool_of(tmp_path, files="none.tsv"))
