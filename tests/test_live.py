@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import psutil
 import pytest
 
 import demo
@@ -176,6 +177,9 @@ def report(live: Live) -> dict[str, Any]:
 def test_an_empty_home_is_served(mini: Path, tmp_path: Path) -> None:
     with live_deployment(mini, tmp_path) as empty:
         assert empty.web.partitions("pairs") == ([], [])
+        port = int(empty.web.url.rpartition(":")[2])
+        listening = [told.laddr for told in psutil.net_connections("tcp") if told.laddr and told.status == "LISTEN"]
+        assert {address.ip for address in listening if address.port == port} == {"127.0.0.1"}, "it has no login"
     assert "Traceback" not in empty.tail()
 
 
