@@ -10,7 +10,7 @@ import io
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -181,13 +181,15 @@ class _Body(io.RawIOBase):
         )
         told, status = self._response.headers, self._response.status
         tag, length = told.get("ETag") or told.get("Last-Modified"), told.get("Content-Length", "")
-        num_bytes = int(length) if length.isdigit() else None
+        num_bytes = int(length) if length.isdecimal() else None
         if status in _AGAIN:
             raise _LaterError(f"status {status}", retry_after_seconds(told.get("Retry-After")))
         if status == 206 and tag == self.tag and _first_byte(told.get("Content-Range", "")) == self._at:
             self._size = -1 if num_bytes is None else self._at + num_bytes
         elif status == 200 and not self._is_read:
             self._at, self._size, self.tag = 0, -1 if num_bytes is None else num_bytes, tag
+        elif status == 416 and not self._is_read and tag == self.tag and _all_bytes(told) == self._at:
+            self._size = self._at  # whoever was killed had all of it
         elif status == 416 and not self._is_read:
             self._at = 0
             raise _LaterError("nothing left to resume")
@@ -290,7 +292,12 @@ def _host(url: str) -> str:
 
 def _first_byte(content_range: str) -> int | None:
     first = content_range.removeprefix("bytes ").partition("-")[0]
-    return int(first) if first.isdigit() else None
+    return int(first) if first.isdecimal() else None
+
+
+def _all_bytes(headers: Mapping[str, str]) -> int | None:
+    total = headers.get("Content-Range", "").removeprefix("bytes */")
+    return int(total) if total.isdecimal() else None
 
 
 def retry_after_seconds(retry_after: str | None) -> float:
@@ -301,11 +308,11 @@ def retry_after_seconds(retry_after: str | None) -> float:
     """
     if not retry_after:
         return 0.0
-    if retry_after.isdigit():
-        return float(retry_after)
     try:
+        if retry_after.isdecimal():
+            return float(retry_after)
         return max(0.0, email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):  # whatever a host may write
         return 0.0
 
 

@@ -43,7 +43,7 @@ class Handler(BaseHTTPRequestHandler):
         body, asked = self.body, self.headers.get("Range")
         first = int(asked.split("=")[1].rstrip("-")) if asked and self.headers.get("If-Range") == tag else 0
         if first and first >= len(body):
-            self.refuse(416)
+            self.refuse(416, Content_Range=f"bytes */{len(body)}", ETag=tag)
             return b""
         self.send_response(206 if first else 200)
         if first:

@@ -84,6 +84,10 @@ class ImageHosts:
                 if self.asked[request.path] <= 2:
                     return web.Response(status=503, headers={"Retry-After": "0"})
                 return web.Response(body=picture(7))
+            case "moody":
+                return web.Response(
+                    status=404, headers={"Retry-After": "Mon, 01 Jan 2024 00:00:00 +99999999999999999999"}
+                )
             case "html":
                 return web.Response(text="<html>no image</html>", content_type="image/jpeg")
             case "bomb":

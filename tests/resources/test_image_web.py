@@ -45,6 +45,7 @@ def answers(asking: ImageWeb, *urls: str) -> dict[str, bytes | str]:
     [
         ("/status/404", "http_404"),
         ("/status/410", "http_410"),
+        ("/moody/1", "http_404"),
         ("/status/500", "http_500"),
         ("/status/429", "http_429"),
         ("/large/1", "too_large"),

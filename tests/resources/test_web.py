@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resources.archives import Access, open_archive
-from resources.web import Web
+from resources.web import Web, retry_after_seconds
 from tests.hosts import Handler, Host, announcing, cut_after, refusing, serving, stalling, whole
 
 BODY = random.Random(5).randbytes(3_000_000)
@@ -195,6 +195,21 @@ def test_a_whole_part_that_was_never_renamed_is_no_obstacle(server: Host, web: W
     (tmp_path / ".file.gz.part").write_bytes(BODY)
     (tmp_path / ".file.gz.tag").write_text('"one"')
     assert web.download(f"{server.url}/file.gz", tmp_path / "file.gz").read_bytes() == BODY
+    assert [asked for _, asked, _ in server.asked] == [f"bytes={len(BODY)}-"], "none of it is fetched again"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "Mon, 01 Jan 2024 00:00:00 +99999999999999999999",
+        "Mon, 01 Jan 99999999999 00:00:00 GMT",
+        "\u00b2",
+        "-1",
+        "9" * 400,
+    ],
+)
+def test_no_retry_after_is_more_than_a_wait(told: str) -> None:
+    assert retry_after_seconds(told) >= 0
 
 
 @pytest.mark.parametrize("status", [403, 404, 500, 302])
