@@ -131,7 +131,8 @@ def test_lineage_is_of_columns_that_there_are(lake: Lake) -> None:
 def test_every_asset_has_a_group_an_owner_a_description_and_at_most_three_kinds() -> None:
     from definitions import defs
 
-    assets = [spec for spec in defs.resolve_all_asset_specs() if spec.group_name != "default"]
+    with dg.DagsterInstance.ephemeral():  # the one that an earlier test entered may be gone
+        assets = [spec for spec in defs.resolve_all_asset_specs() if spec.group_name != "default"]
     assert len(assets) >= 17
     for spec in assets:
         assert spec.description
