@@ -72,7 +72,7 @@ def launch(web: WebServer, targets: Targets, title: str, *, wait: bool) -> Progr
 def follow(web: WebServer, backfill: str, title: str) -> Progress:
     """Show a backfill until it ends, and print what failed with the run to look at.
 
-    Raises ConnectionError when web server or daemon are away for longer than a minute.
+    Raises what was heard last, with the link, when web server or daemon give no answer for longer than a minute.
     """
     told, heard = web.progress(backfill), time.monotonic()
     with tqdm(total=told.targeted, desc=title, unit="partition", disable=None) as bar:
@@ -86,9 +86,9 @@ def follow(web: WebServer, backfill: str, title: str) -> Progress:
                 told = web.progress(backfill)
                 web.check_daemon()
                 heard = time.monotonic()
-            except ConnectionError as error:
+            except (ConnectionError, RuntimeError) as error:  # away, or its database is for a moment
                 if time.monotonic() - heard > PATIENCE_SECONDS:
-                    raise ConnectionError(f"{error}; then look at {_link(web, backfill)}") from None
+                    raise type(error)(f"{error}; then look at {_link(web, backfill)}") from None
     for name, run in told.failures.items():
         print(f"failed: {name}, {web.url}/runs/{run}", file=sys.stderr)
     left = sum(told.unmade.values())
