@@ -1,6 +1,6 @@
 """From the crawl to pairs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import dagster as dg
@@ -19,15 +19,18 @@ PARSERS: dict[str, Callable[..., Any]] = {"wat": parse_wat, "warc": parse_warc, 
 
 
 class Crawl(dg.Config):
-    """What of a snapshot is read."""
+    """What of a snapshot is read. Whatever is not given is as when the partition was last made, at first all its WATs.
 
-    archive: Literal["wat", "warc"] = "wat"
+    So a rerun that somebody else starts, or a schedule, does not read the whole of what was looked at in part.
+    """
+
+    archive: Literal["as_before", "wat", "warc"] = "as_before"
     """WAT costs a third of the bytes; only WARC carries data-image-title."""
-    first: int = 0
+    first: int | None = None
     """How many archives are read, from the first of the list; 0 reads all."""
-    share: float = 1.0
+    share: float | None = None
     """Which share of the archives is read, drawn with `seed`: for a look at a snapshot before all of it is read."""
-    seed: int = 0
+    seed: int | None = None
     max_broken_share: float = 0.01
     """Share of records that may be unreadable before nothing flows on."""
 
@@ -50,10 +53,12 @@ def pairs(
     file; no image is fetched here.
     """
     key = context.partition_key
-    kind, archives = common_crawl.files(key, config.archive)
-    drawn = draw_archives(archives, first=config.first, share=config.share, seed=config.seed)
-    read = {"archives_read": len(drawn), "archives_listed": len(archives)}
-    told = {name: str(value) for name, value in (config.model_dump() | read).items()}
+    before = lake.store("pairs", key).manifest()
+    archive, draw = _asked(config, before.inputs if before else {})
+    kind, archives = common_crawl.files(key, archive)
+    drawn = draw_archives(archives, **draw)
+    read = {"archive": archive, **draw, "archives_read": len(drawn), "archives_listed": len(archives)}
+    told = {name: str(value) for name, value in read.items()}
     made = compute.map_shards(context, PARSERS[kind], drawn, told=told)
     checks = [no_empty_snapshot(made), few_broken_records(made, BROKEN_RECORDS, config.max_broken_share)]
     shown = {
@@ -61,4 +66,16 @@ def pairs(
         **sample_pairs(lake, key),
         **expected_cost(lake, made),
     }
-    return compute.result(made, metadata={**config.model_dump(), **read, **shown}, checks=checks)
+    return compute.result(made, metadata={**read, "max_broken_share": config.max_broken_share, **shown}, checks=checks)
+
+
+def _asked(config: Crawl, told: Mapping[str, str]) -> tuple[Literal["wat", "warc"], dict[str, Any]]:
+    """Which archives are read, and how they are drawn: as the config says, else as the partition's manifest does."""
+    asked = told.get("archive") if config.archive == "as_before" else config.archive
+    archive: Literal["wat", "warc"] = "warc" if asked == "warc" else "wat"
+    before = {
+        "first": int(told.get("first", 0)),
+        "share": float(told.get("share", 1)),
+        "seed": int(told.get("seed", 0)),
+    }
+    return archive, before | config.model_dump(include={"first", "share", "seed"}, exclude_none=True)

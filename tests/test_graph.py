@@ -113,6 +113,21 @@ def test_a_second_run_makes_nothing_anew_and_a_forced_one_everything(
         assert digests(again.lake, SNAPSHOTS) == versions
 
 
+def test_a_rerun_reads_what_was_read_until_it_is_told_otherwise(mini: Path, tmp_path: Path) -> None:
+    with graph(mini, tmp_path) as looked:
+        looked.register(SNAPSHOTS[0])
+
+        def make(**config: Any) -> dict[str, str]:
+            looked.make(["pairs"], SNAPSHOTS[0], ops={"pairs": {"config": config}})
+            told = looked.lake.manifest("pairs", SNAPSHOTS[0]).inputs
+            return {name: told[name] for name in ("archive", "first", "share", "seed", "archives_read")}
+
+        some = make(share=0.5, seed=3)
+        assert some == {"archive": "wat", "first": "0", "share": "0.5", "seed": "3", "archives_read": "1"}
+        assert make() == make(max_broken_share=0.5) == some
+        assert make(share=1.0) == some | {"share": "1.0", "archives_read": "2"}
+
+
 def test_shards_workers_buckets_and_order_of_registration_change_nothing(
     mini: Path, made: Deployment, tmp_path: Path
 ) -> None:
