@@ -109,7 +109,7 @@ def _train_on_random(where: Deployment, cell: Cell) -> pa.Table:
     content: dict[str, Any] = {**asdict(job), "train": "metaclip_dagster.training:train"}
     (folder / "job.json").write_text(json.dumps(content), "utf-8")
     if not (folder / "result.json").exists():
-        launch = [sys.executable, "-m", "resources.rank", "--launch", "1", str(folder / "job.json")]
+        launch = [sys.executable, "-m", "resources.rank", "--launch", str(folder / "job.json")]
         subprocess.run(launch, check=True)
     model = load_model(f"local-dir:{folder / 'model'}")
     return pa.concat_tables(

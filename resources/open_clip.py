@@ -23,7 +23,7 @@ REPOSITORY = Path(__file__).parent.parent
 JOB, ATTEMPTS = "job.json", "attempts.jsonl"
 CURVE = "metrics.jsonl"
 """What a training adds a line of numbers to, `pairs_seen` among them."""
-PLACE = ("images", "shards", "online", "device", "ranks", "loader_workers", "out")
+PLACE = ("images", "shards", "online", "device", "ranks", "nodes", "rendezvous", "launcher", "loader_workers", "out")
 """Of a job, where things lie and run: it may change while the training stays the same."""
 
 
@@ -36,7 +36,13 @@ class Trainer(dg.ConfigurableResource):
     precision: str = ""
     """As open_clip names it; fp32 on the CPU and amp_bf16 on GPUs by default."""
     ranks: int = 0
-    """Trainer processes, one a GPU; 0 takes all GPUs that this process sees, or one process on the CPU."""
+    """Trainer processes of a node, one a GPU; 0 takes all GPUs that this process sees, or one process on the CPU."""
+    nodes: int = 1
+    """Machines that train together. All see the lake, the images and the trainings under the same paths."""
+    rendezvous: str = ""
+    """HOST:PORT of one of several nodes, where they meet."""
+    launcher: list[str] = []
+    """A command before the command that starts a node's ranks, as `srun` is; with several nodes it runs it on each."""
     loader_workers: int = 1
     """Processes that read and decode, for each rank."""
     threads: int = 1
@@ -60,17 +66,22 @@ class Trainer(dg.ConfigurableResource):
             "train": qualified_name(entry),
             "device": self.device,
             "precision": self.precision_used,
-            "ranks": self.ranks or self._count_devices(),
+            "ranks": self.nodes * (self.ranks or self._count_devices()),
+            "nodes": self.nodes,
+            "rendezvous": self.rendezvous,
+            "launcher": self.launcher,
             "loader_workers": self.loader_workers,
             "out": str(folder),
         }
+        if self.nodes > 1 and not self.rendezvous:
+            raise dg.Failure("several nodes need a `rendezvous`, HOST:PORT of one of them", allow_retries=False)
         folder.mkdir(parents=True, exist_ok=True)
         with only_trainer(folder / "run.lock"):
             self._claim(folder, json.loads(json.dumps(placed, allow_nan=False)))
             if (folder / RESULT).exists():
                 context.log.info(f"{folder} holds this training's result: reused")
             else:
-                self._launch(context, placed["ranks"], folder)
+                self._launch(context, folder)
             return _read_result(folder)
 
     @property
@@ -89,7 +100,9 @@ class Trainer(dg.ConfigurableResource):
 
         if not torch.cuda.device_count():
             raise dg.Failure(
-                "there is no GPU here that torch can use; set the trainer's device to cpu", allow_retries=False
+                "there is no GPU here that torch can use; set the trainer's device to cpu, or say how many `ranks` "
+                "its launcher finds elsewhere",
+                allow_retries=False,
             )
         return torch.cuda.device_count()
 
@@ -106,14 +119,14 @@ class Trainer(dg.ConfigurableResource):
             )
         write_text(folder / JOB, json.dumps(job, indent=1))
 
-    def _launch(self, context: dg.AssetExecutionContext, ranks: int, folder: Path) -> None:
+    def _launch(self, context: dg.AssetExecutionContext, folder: Path) -> None:
         (folder / FAILURE).unlink(missing_ok=True)
         client = dg.PipesSubprocessClient(
             cwd=str(REPOSITORY),
             env={"OMP_NUM_THREADS": str(self.threads)},
             termination_timeout_seconds=self.termination_timeout_seconds,
         )
-        command = [sys.executable, "-m", "resources.rank", "--launch", str(ranks), str(folder / JOB)]
+        command = [sys.executable, "-m", "resources.rank", "--launch", str(folder / JOB)]
         try:
             with _told_in(folder / ATTEMPTS), _shown(folder), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Dagster's own Pipes calls what Dagster has deprecated

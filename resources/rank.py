@@ -1,7 +1,8 @@
 """One process of a training: takes its job from a file, keeps others out of the folder, and reports to Dagster.
 
-`python -m resources.rank --launch RANKS FOLDER/job.json` becomes torchrun with so many ranks, or the one rank itself.
-Leaves FOLDER/result.json, or FOLDER/failure.txt with the reason. Knows no method: the job names its function.
+`python -m resources.rank --launch FOLDER/job.json` becomes the one rank that the job is for, or torchrun with those of
+this node; on several nodes each runs it, by the job's launcher or by hand. Leaves FOLDER/result.json, or
+FOLDER/failure.txt with the reason. Knows no method: the job names its function.
 """
 
 import ctypes
@@ -26,21 +27,25 @@ PATIENCE_SECONDS = 3.0
 Report = Callable[[Mapping[str, float]], None]
 
 
-def launch(ranks: int, job: str) -> None:
+def launch(job: str) -> None:
     """Become the training; every process of it ends with the one that started it, however that one ended.
 
     What any of them prints goes to FOLDER/output.log, which outlives the run that started it.
     """
+    content = json.loads(Path(job).read_text("utf-8"))
+    ranks, nodes, launcher = content.get("ranks", 1), content.get("nodes", 1), content.get("launcher", [])
     with Path(job).with_name(OUTPUT).open("ab") as output:
         for stream in (1, 2):
             os.dup2(output.fileno(), stream)
-    if ranks == 1:
+    if ranks == 1 and not launcher:
         os.environ.update(RANK="0", WORLD_SIZE="1")  # else open_clip takes a SLURM task for one rank of many, and waits
         run(Path(job))
         return
     _die_with_parent(signal.SIGTERM)  # survives exec; torchrun passes it on to its ranks
-    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}"]
-    os.execv(sys.executable, [sys.executable, *torchrun, "--module", "resources.rank", job])  # noqa: S606  # no shell
+    meet = ["--rdzv-backend=c10d", f"--rdzv-endpoint={content.get('rendezvous')}", f"--rdzv-id={content['out']}"]
+    torchrun = [*(["--standalone"] if nodes == 1 else meet), f"--nnodes={nodes}", f"--nproc_per_node={ranks // nodes}"]
+    command = [*launcher, sys.executable, "-m", "torch.distributed.run", *torchrun, "--module", "resources.rank", job]
+    os.execvp(command[0], command)  # noqa: S606  # no shell
 
 
 def run(job: Path) -> None:
@@ -111,6 +116,6 @@ def _method(name: str) -> Callable[..., Any]:
 
 if __name__ == "__main__":
     if sys.argv[1] == "--launch":
-        launch(int(sys.argv[2]), sys.argv[3])
+        launch(sys.argv[2])
     else:
         run(Path(sys.argv[1]))

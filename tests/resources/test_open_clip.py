@@ -21,6 +21,7 @@ from metaclip_dagster.training import Job
 from metaclip_dagster.training.running import read_curve
 from resources.open_clip import Trainer
 from resources.rank import FAILURE, OUTPUT, RESULT
+from tests.live import reserve_port
 from tests.metaclip_dagster.training_sets import BATCH, RECIPE, build_set, job_of
 from tests.resources.trainers import materialize
 
@@ -177,9 +178,7 @@ def test_a_run_says_why_its_training_was_refused(folder: Path, tmp_path: Path) -
     assert f"{tmp_path} holds another training: budget was 300, now 288." in said
 
 
-PARENT = (
-    "import subprocess, sys; subprocess.run([sys.executable, '-m', 'resources.rank', '--launch', '2', sys.argv[1]])"
-)
+PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-m', 'resources.rank', '--launch', sys.argv[1]])"
 
 
 def test_ranks_do_not_outlive_what_launched_them(folder: Path, tmp_path: Path) -> None:
@@ -190,6 +189,23 @@ def test_ranks_do_not_outlive_what_launched_them(folder: Path, tmp_path: Path) -
     parent.kill()
     wait_for(lambda: gone(processes), 15)
     parent.wait()
+
+
+BOTH = "import subprocess, sys; nodes = [subprocess.Popen(sys.argv[1:]) for _ in range(2)]; [n.wait() for n in nodes]"
+
+
+def test_two_nodes_train_as_one_that_a_launcher_starts(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PET_LOCAL_ADDR", "127.0.0.1")  # torchrun's, which else asks for the machine's name
+    whole = job_of(folder, tmp_path / "out")
+    out, job = Path(whole.out), unplaced(whole)
+    assert "several nodes need a `rendezvous`" in failure(materialize(out, job, ranks=1, nodes=2))
+    with reserve_port() as port:
+        meet: dict[str, Any] = {"nodes": 2, "rendezvous": f"127.0.0.1:{port}", "launcher": [sys.executable, "-c", BOTH]}
+        assert materialize(out, job, ranks=1, **meet).success
+    assert result_of(out)["pairs_seen"] == whole.budget
+    assert "Process (global: 0, local 0), total 2." in (out / "run" / "out.log").read_text("utf-8")
 
 
 def test_two_ranks_take_up_what_one_left_and_a_cancelled_run_ends_whole(

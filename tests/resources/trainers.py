@@ -42,7 +42,7 @@ def serve() -> None:
         if pid == 0:
             os.setsid()
             try:
-                launch(1, line.strip())
+                launch(line.strip())
             except BaseException:
                 traceback.print_exc()
                 raise
