@@ -158,15 +158,26 @@ def _read_parquet(pool: Pool, file: BinaryIO, path: str) -> Iterator[Row]:
             row += 1
 
 
-def _read_lines(delimiter: str, pool: Pool, file: BinaryIO, path: str) -> Iterator[Row]:
+def _read_tsv(pool: Pool, file: BinaryIO, path: str) -> Iterator[Row]:
+    return _choose_fields(pool, (line.split("\t") for line in _lines(file)), path)  # a quote is a character of a text
+
+
+def _read_csv(pool: Pool, file: BinaryIO, path: str) -> Iterator[Row]:
     csv.field_size_limit(_MAX_TEXT)  # of the process; its own limit would fail a file for one long text
-    pieces = iter(lambda: file.readline(_MAX_TEXT), b"")
-    lines = (piece.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace") for piece in pieces)
-    rows = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL)
-    names = list(pool.columns) or next(rows, [])
+    return _choose_fields(pool, csv.reader(f"{line}\n" for line in _lines(file)), path)
+
+
+def _lines(file: BinaryIO) -> Iterator[str]:
+    """A file's lines without their ends. A carriage return within is white space of a text, as no csv module has it."""
+    for line in iter(lambda: file.readline(_MAX_TEXT), b""):
+        yield line.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace").rstrip("\r\n").replace("\r", " ")
+
+
+def _choose_fields(pool: Pool, records: Iterator[list[str]], path: str) -> Iterator[Row]:
+    names = list(pool.columns) or next(records, [])
     chosen = [names.index(column) if column else None for column in _choose(pool, names, path)]
-    for number, row in enumerate(rows):
-        url, words, page = (row[at] if at is not None and at < len(row) else None for at in chosen)
+    for number, fields in enumerate(records):
+        url, words, page = (fields[at] if at is not None and at < len(fields) else None for at in chosen)
         yield url, words, page, number
 
 
@@ -189,8 +200,8 @@ def _read_tar(pool: Pool, file: BinaryIO, path: str) -> Iterator[Row]:
 
 _READERS: Mapping[str, Callable[[Pool, BinaryIO, str], Iterator[Row]]] = {
     "parquet": _read_parquet,
-    "tsv": partial(_read_lines, "\t"),
-    "csv": partial(_read_lines, ","),
+    "tsv": _read_tsv,
+    "csv": _read_csv,
     "tar": _read_tar,
 }
 

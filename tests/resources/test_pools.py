@@ -29,6 +29,7 @@ ROWS = [
     ("https://example.org/e.jpg", ""),
     ("data:image/png;base64,AAAA", "inline"),
     ("ftp://example.org/f.jpg", "elsewhere"),
+    ("https://example.org/g.jpg", "typed on\ran old machine"),
 ]
 
 
@@ -42,6 +43,19 @@ def write_lines(path: Path, delimiter: str, header: str = "") -> None:
     mark = '"' if delimiter == "," else ""
     lines = header + "".join(delimiter.join(f"{mark}{field}{mark}" for field in row) + "\n" for row in quoted)
     path.write_bytes(gzip.compress(lines.encode()) if path.suffix == ".gz" else lines.encode())
+
+
+def bare(path: Path, header: str) -> None:
+    """Quotes only where a comma or a quote needs them."""
+    rows = [
+        [f'"{word.replace(chr(34), 2 * chr(34))}"' if {",", '"'} & {*word} else word for word in row] for row in ROWS
+    ]
+    path.write_bytes((header + "".join(",".join(row) + "\n" for row in rows)).encode())
+
+
+def dos(path: Path, delimiter: str, header: str) -> None:
+    write_lines(path, delimiter, header)
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
 
 
 def tar_of(path: Path, members: list[tuple[str, bytes]]) -> None:
@@ -72,7 +86,9 @@ LAYOUTS: dict[str, tuple[Callable[[Path], None], dict[str, Any]]] = {
     "LAION": (lambda path: parquet(path, "URL", "TEXT"), {"files": "part*.parquet"}),
     "named": (lambda path: parquet(path, "u", "t"), {"files": "part.parquet", "url": "u", "text": "t"}),
     "CC12M": (lambda path: write_lines(path, "\t"), {"files": "part.tsv", "columns": ["url", "caption"]}),
+    "LAION-COCO, ends of DOS": (lambda path: dos(path, "\t", "URL\tTEXT\n"), {"files": "part.tsv"}),
     "CSV": (lambda path: write_lines(path, ",", "url,text\n"), {"files": "part.csv"}),
+    "CSV, bare": (lambda path: bare(path, "url,text\n"), {"files": "part.csv"}),
     "CSV, gzipped": (lambda path: write_lines(path, ",", "url,caption\n"), {"files": "part.csv.gz"}),
 }
 
@@ -86,6 +102,7 @@ def test_every_layout_gives_the_same_pairs(layout: str, tmp_path: Path) -> None:
         {"url": "https://example.org/a.jpg", "text": "A black dog", "offset": 0},
         {"url": "https://example.org/b.jpg", "text": 'An "odd", text with blanks', "offset": 1},
         {"url": "https://example.org/c%20d.jpg", "text": "Umlaute äöü, 猫", "offset": 2},
+        {"url": "https://example.org/g.jpg", "text": "typed on an old machine", "offset": 7},
     ]
     assert dropped == {"repeat": 1, "no_text": 1, "data_url": 1, "other_scheme": 1}
 
