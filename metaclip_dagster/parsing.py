@@ -82,9 +82,9 @@ def parse_warc(
     yield from _pair_texts(pages, dropped=dropped, seen=seen)
 
 
-@writes(PAIRS)
+@writes(PAIRS, version=2)
 def parse_rows(
-    rows: Iterable[tuple[object, object, object, int]],
+    rows: Iterable[tuple[object, object, object, int] | str],
     *,
     name: str,
     dropped: Counter[str],
@@ -92,13 +92,18 @@ def parse_rows(
 ) -> Iterator[pa.RecordBatch]:
     """Every distinct pair of a file of another pool, each row of which is an image's URL, text, page and row number.
 
-    What a crawl's images go through, these do: texts are cleaned, URLs normalised, repeats dropped, with the same
-    reasons. `warc` is `name`, the file's, and `offset` the row.
+    A row that could not be read is one of BROKEN_RECORDS instead. What a crawl's images go through, these do: texts
+    are cleaned, URLs normalised, repeats dropped, with the same reasons. `warc` is `name`, the file's, and `offset`
+    the row.
     """
     seen = Counter() if seen is None else seen
 
     def read() -> Iterator[Page]:
-        for url, text, page, row in rows:
+        for told in rows:
+            if isinstance(told, str):
+                dropped[told] += 1
+                continue
+            url, text, page, row = told
             seen["records"] += 1
             yield Page(page if isinstance(page, str) else "", None, [(url, [text])], name, row)
 

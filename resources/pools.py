@@ -5,6 +5,7 @@ A pool is a name and files: tables of URL and text (Parquet, TSV, CSV), or WebDa
 
 import codecs
 import csv
+import io
 import json
 import re
 import tarfile
@@ -88,13 +89,16 @@ def read_pools(path: str) -> dict[str, Pool]:
         raise ValueError(f"{path}: {error}; see docs/operations.md, Other pools") from None
 
 
-def read_rows(pool: Pool, path: str) -> Iterator[Row]:
-    """Every row of one of the pool's files; raises ValueError naming the file where it cannot be read."""
+def read_rows(pool: Pool, path: str) -> Iterator[Row | str]:
+    """Every row of one of the pool's files, or why it is none: `too_large` for a line, `corrupt`.
+
+    Raises ValueError naming the file where it cannot be read.
+    """
     kind = path.removesuffix(".gz").rsplit(".", 1)[-1]
     try:
         with fsspec.open(path, "rb", compression="gzip" if path.endswith(".gz") else None).open() as file:
             yield from _READERS[kind](pool, cast(BinaryIO, file), path)
-    except (csv.Error, OSError, EOFError, zlib.error, tarfile.TarError, pa.ArrowException) as error:
+    except (OSError, EOFError, zlib.error, tarfile.TarError, pa.ArrowException) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise ValueError(f"{path}: unreadable ({type(error).__name__}: {error}); fetch it again") from error
@@ -158,27 +162,73 @@ def _read_parquet(pool: Pool, file: BinaryIO, path: str) -> Iterator[Row]:
             row += 1
 
 
-def _read_tsv(pool: Pool, file: BinaryIO, path: str) -> Iterator[Row]:
-    return _choose_fields(pool, (line.split("\t") for line in _lines(file)), path)  # a quote is a character of a text
+def _read_tsv(pool: Pool, file: BinaryIO, path: str) -> Iterator[Row | str]:
+    lines = ("too_large" if line is None else line.split("\t") for line in _lines(file))  # a quote is a character
+    return _choose_fields(pool, lines, path)
 
 
-def _read_csv(pool: Pool, file: BinaryIO, path: str) -> Iterator[Row]:
-    csv.field_size_limit(_MAX_TEXT)  # of the process; its own limit would fail a file for one long text
-    return _choose_fields(pool, csv.reader(f"{line}\n" for line in _lines(file)), path)
+def _read_csv(pool: Pool, file: BinaryIO, path: str) -> Iterator[Row | str]:
+    return _choose_fields(pool, _split_csv(_lines(file)), path)
 
 
-def _lines(file: BinaryIO) -> Iterator[str]:
-    """A file's lines without their ends. A carriage return within is white space of a text, as no csv module has it."""
-    for line in iter(lambda: file.readline(_MAX_TEXT), b""):
-        yield line.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace").rstrip("\r\n").replace("\r", " ")
+def _lines(file: BinaryIO) -> Iterator[str | None]:
+    """A file's lines without their ends, None for one that is longer than a text may be.
+
+    A carriage return within is white space of a text: not all who write TSV and CSV quote it.
+    """
+    with io.BufferedReader(cast(io.RawIOBase, file)) as buffered:  # s3fs's own `readline` knows no bound
+        while line := buffered.readline(_MAX_TEXT):
+            if line.endswith(b"\n") or len(line) < _MAX_TEXT:
+                yield line.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace").rstrip("\r\n").replace("\r", " ")
+                continue
+            while line and not line.endswith(b"\n"):
+                line = buffered.readline(_MAX_TEXT)
+            yield None
 
 
-def _choose_fields(pool: Pool, records: Iterator[list[str]], path: str) -> Iterator[Row]:
-    names = list(pool.columns) or next(records, [])
+def _split_csv(lines: Iterator[str | None]) -> Iterator[list[str] | str]:
+    """The fields of every record, or why it has none; what an unclosed quote would swallow is read line by line."""
+    csv.field_size_limit(_MAX_TEXT)  # of the process; its own limit would refuse a long text
+    held: list[str | None] = []  # lines of the record at hand
+
+    def feed() -> Iterator[str]:
+        size = 0
+        for line in lines:
+            size = (size if held else 0) + len(line or "")
+            held.append(line)
+            if line is None or size > _MAX_TEXT:
+                raise csv.Error
+            yield f"{line}\n"
+        if held:
+            raise csv.Error
+
+    while True:
+        try:
+            for fields in csv.reader(feed()):
+                held.clear()
+                yield fields
+            return
+        except csv.Error:
+            yield from map(_split_line, held)
+            held.clear()
+
+
+def _split_line(line: str | None) -> list[str] | str:
+    try:
+        return "too_large" if line is None else next(csv.reader([line], strict=True))
+    except csv.Error:
+        return "corrupt"
+
+
+def _choose_fields(pool: Pool, records: Iterator[list[str] | str], path: str) -> Iterator[Row | str]:
+    names = list(pool.columns) or next((fields for fields in records if not isinstance(fields, str)), [])
     chosen = [names.index(column) if column else None for column in _choose(pool, names, path)]
     for number, fields in enumerate(records):
-        url, words, page = (fields[at] if at is not None and at < len(fields) else None for at in chosen)
-        yield url, words, page, number
+        if isinstance(fields, str):
+            yield fields
+        else:
+            url, words, page = (fields[at] if at is not None and at < len(fields) else None for at in chosen)
+            yield url, words, page, number
 
 
 def _read_tar(pool: Pool, file: BinaryIO, path: str) -> Iterator[Row]:
@@ -198,7 +248,7 @@ def _read_tar(pool: Pool, file: BinaryIO, path: str) -> Iterator[Row]:
             yield f"https://{pool.name}.invalid/{name}/{place}" if place else None, text, page, number
 
 
-_READERS: Mapping[str, Callable[[Pool, BinaryIO, str], Iterator[Row]]] = {
+_READERS: Mapping[str, Callable[[Pool, BinaryIO, str], Iterator[Row | str]]] = {
     "parquet": _read_parquet,
     "tsv": _read_tsv,
     "csv": _read_csv,

@@ -107,6 +107,30 @@ def test_every_layout_gives_the_same_pairs(layout: str, tmp_path: Path) -> None:
     assert dropped == {"repeat": 1, "no_text": 1, "data_url": 1, "other_scheme": 1}
 
 
+def test_a_line_longer_than_a_text_may_be_is_dropped_and_counted(tmp_path: Path) -> None:
+    endless = b"https://example.org/0.jpg\t" + b"x\thttps://example.org/1.jpg\t" * (3 << 15)
+    good = b"https://example.org/2.jpg\tA black dog\n"
+    (tmp_path / "a.tsv").write_bytes(endless + b"\n" + good + endless)
+    (tmp_path / "b.csv").write_bytes((endless + b"\n" + good + endless).replace(b"\t", b","))
+    for name in ("a.tsv", "b.csv"):
+        pairs, dropped = pairs_of(pool_of(tmp_path, files=name, columns=["url", "text"]))
+        assert pairs.select(["url", "offset"]).to_pylist() == [{"url": "https://example.org/2.jpg", "offset": 1}]
+        assert dropped == {"too_large": 2}
+
+
+@pytest.mark.parametrize("num_rows", [20, 30_000])
+def test_an_unclosed_quote_costs_its_own_record(num_rows: int, tmp_path: Path) -> None:
+    lines = [f'https://example.org/{number}.jpg,"Two\nlines, {number}"\n' for number in range(10)]
+    lines += ['https://example.org/none.jpg,"A quote\n']
+    lines += [f"https://example.org/{number}.jpg,A black dog\n" for number in range(10, num_rows)]
+    (tmp_path / "a.csv").write_text("url,text\n" + "".join(lines), encoding="utf-8")
+    pairs, dropped = pairs_of(pool_of(tmp_path, files="a.csv"))
+    assert pairs["url"].to_pylist() == [f"https://example.org/{number}.jpg" for number in range(num_rows)]
+    assert pairs["text"].to_pylist()[9] == "Two lines, 9"
+    assert pairs["offset"].to_pylist() == [*range(10), *range(11, num_rows + 1)]
+    assert dropped == {"corrupt": 1}
+
+
 def test_a_webdataset_brings_its_images_along(tmp_path: Path) -> None:
     members = [
         ("000/0.jpg", picture(0)), ("000/0.txt", b"A black dog"),
