@@ -55,8 +55,8 @@ class Pool:
         }
 
     def tars(self) -> dict[str, str]:
-        """The tars among the pool's files, by name."""
-        return {path.rsplit("/", 1)[-1]: path for path in self._paths() if path.endswith(".tar")}
+        """The tars among the pool's files, by their names as the addresses of images have them."""
+        return {_quoted_name(path): path for path in self._paths() if path.endswith(".tar")}
 
     def _paths(self) -> list[str]:
         found = []
@@ -232,7 +232,7 @@ def _choose_fields(pool: Pool, records: Iterator[list[str] | str], path: str) ->
 
 
 def _read_tar(pool: Pool, file: BinaryIO, path: str) -> Iterator[Row]:
-    name = quote(path.rsplit("/", 1)[-1])
+    name = _quoted_name(path)
     with tarfile.open(fileobj=file, mode="r:") as tar:
         members = (member for member in tar if member.isfile())
         for number, (_, group) in enumerate(groupby(members, key=lambda member: _split(member.name)[0])):
@@ -264,6 +264,10 @@ def _choose(pool: Pool, names: Sequence[str], path: str) -> tuple[str, str, str 
             raise ValueError(f"{path}: no column for {what} among {', '.join(names)[:200]}; name it in pools.json")
         found.append(column)
     return cast(tuple[str, str, str | None], tuple(found))
+
+
+def _quoted_name(path: str) -> str:
+    return quote(path.rsplit("/", 1)[-1])
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -48,8 +48,8 @@ def lake(mini: Path, made: Deployment, hosts: ImageHosts, tmp_path_factory: pyte
             ("txt", f"This is the drawing of a cat, number {number}".encode()),
         )
     ]
-    tar_of(home / "tars-0.tar", members)
-    told = {"web": {"files": "web.tsv", "columns": ["url", "text"]}, "tars": {"files": "tars-*.tar"}}
+    tar_of(home / "tars 0.tar", members)
+    told = {"web": {"files": "web.tsv", "columns": ["url", "text"]}, "tars": {"files": "tars *.tar"}}
     where = mini_deployment(mini, home)
     Path(where.pools).write_text(json.dumps(told), encoding="utf-8")
     asked = {"from_web": True, "allowed": [f"127.0.0.1:{hosts.port}"]}

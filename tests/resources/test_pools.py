@@ -150,6 +150,14 @@ def test_a_webdataset_brings_its_images_along(tmp_path: Path) -> None:
     assert [found[url] for url in pairs["url"].to_pylist()] == [picture(0), picture(1, kind="PNG"), picture(3)] * 2
 
 
+@pytest.mark.parametrize("name", ["part 1.tar", "a=1.tar", "50%.tar", "a+b,c.tar", "ä#1?.tar"])
+def test_a_tar_may_have_any_name(name: str, tmp_path: Path) -> None:
+    tar_of(tmp_path / name, [("0.jpg", picture(0)), ("0.txt", b"text")])
+    crawl = pool_of(tmp_path, files="*.tar")
+    [url] = pairs_of(crawl)[0]["url"].to_pylist()
+    assert dict(open_pool_images({"theirs": crawl.pool("pool-theirs").tars()}, None)([url])) == {url: picture(0)}
+
+
 def test_only_members_of_the_pool_are_read(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"secret" * 1000)
     tar_of(tmp_path / "0.tar", [("0.jpg", picture(0)), ("0.txt", b"text")])
