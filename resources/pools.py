@@ -5,6 +5,7 @@ A pool is a name and files: tables of URL and text (Parquet, TSV, CSV), or WebDa
 
 import codecs
 import csv
+import errno
 import io
 import json
 import re
@@ -305,25 +306,27 @@ def _fetch(
         else:
             yield url, "not_found"
     for path, places in here.items():
-        with fsspec.open(path, "rb").open() as file:
-            for offset, size, url in sorted(places):
-                yield url, _read_member(file, offset, size, max_bytes)
+        filesystem, inside = fsspec.core.url_to_fs(path)
+        for offset, size, url in sorted(places):
+            yield url, "too_large" if size > max_bytes else _read_member(filesystem, inside, offset, size)
     if elsewhere is None:
         yield from ((url, "not_found") for url in others)
     elif others:
         yield from elsewhere(others)
 
 
-def _read_member(file: BinaryIO, offset: int, size: int, max_bytes: int) -> bytes | str:
-    """The bytes of a tar's member, if one begins there and is as long."""
-    if size > max_bytes:
-        return "too_large"
-    if offset < tarfile.BLOCKSIZE:
+def _read_member(filesystem: Any, path: str, offset: int, size: int) -> bytes | str:
+    """The bytes of a tar's member, if one begins there and is as long: one request, for no more than its header too."""
+    if offset < tarfile.BLOCKSIZE or not size:
         return "not_found"
-    file.seek(offset - tarfile.BLOCKSIZE)
     try:
-        header = tarfile.TarInfo.frombuf(file.read(tarfile.BLOCKSIZE), "utf-8", "replace")
+        found = filesystem.cat_file(path, start=offset - tarfile.BLOCKSIZE, end=offset + size)
+        header = tarfile.TarInfo.frombuf(found[: tarfile.BLOCKSIZE], "utf-8", "replace")
     except tarfile.HeaderError:
         return "not_found"
-    data = file.read(size) if header.isfile() and header.size == size else b""
-    return data if size and len(data) == size else "not_found"
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # what s3fs makes of a place beyond the end
+            raise
+        return "not_found"
+    data = bytes(found[tarfile.BLOCKSIZE :])
+    return data if header.isfile() and header.size == size == len(data) else "not_found"

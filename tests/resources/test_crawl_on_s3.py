@@ -1,18 +1,24 @@
-"""A crawl in a bucket: an S3 server on the loopback gives what the same files in a folder give."""
+"""A crawl and pools in a bucket: an S3 server on the loopback gives what the same files in a folder give."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
+import fsspec
 import pytest
 from moto.server import ThreadedMotoServer
 
 from resources.common_crawl import open_crawl
 from resources.deployments import Deployment, read_deployment
+from resources.pools import open_pool_images
+from tests.image_hosts import picture
 from tests.mini import CRAWL
+from tests.resources.test_pools import pairs_of, pool_of, tar_of, write_lines
 
 SNAPSHOT = "SAMPLE-2026-01"
+S3: Any = fsspec.get_filesystem_class("s3")
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +59,52 @@ def test_a_crawl_in_a_bucket_equals_the_one_in_a_folder(
     for key, archive in found.items():
         with archive["archive"]() as ours, expected[key]["archive"]() as theirs:
             assert ours.read() == theirs.read()
+
+
+Asked = list[tuple[str, dict[str, Any]]]
+
+
+@pytest.fixture
+def asked(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
+    """What is asked of the server, which the environment names."""
+    calls, call = [], S3._call_s3
+
+    async def noting(self: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+        calls.append((method, kwargs))
+        return await call(self, method, *args, **kwargs)
+
+    monkeypatch.setattr(S3, "_call_s3", noting)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "from the environment")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    S3.clear_instance_cache()
+    yield calls
+    S3.clear_instance_cache()
+
+
+def test_an_image_of_a_pool_in_a_bucket_costs_one_request_of_its_size(asked: Asked, tmp_path: Path) -> None:
+    tar_of(tmp_path / "part 0.tar", [(f"{number}.jpg", picture(number)) for number in range(20)])
+    S3().put(str(tmp_path / "part 0.tar"), "s3://crawl/pool/part 0.tar")
+    crawl = pool_of(tmp_path, files="s3://crawl/pool/*.tar")
+    fetch = open_pool_images({"theirs": crawl.pool("pool-theirs").tars()}, None)
+    [file] = crawl.files("pool-theirs", "wat")[1].values()
+    urls = [row[0] for row in file["rows"]()]
+    asked.clear()
+    found = dict(fetch([*urls[::2], urls[0].replace("/512-", "/999999-")]))
+    assert [found[url] for url in urls[::2]] == [picture(number) for number in range(0, 20, 2)]
+    assert list(found.values())[-1] == "not_found"
+    assert [method for method, _ in asked] == ["get_object"] * 11
+    ranges = [kwargs["Range"].removeprefix("bytes=").split("-") for _, kwargs in asked]
+    sizes = sorted(int(last) + 1 - int(first) for first, last in ranges)
+    assert sizes == sorted(512 + len(picture(number)) for number in [0, *range(0, 20, 2)])
+
+
+def test_a_pool_of_lines_in_a_bucket_equals_the_one_in_a_folder(asked: Asked, tmp_path: Path) -> None:
+    write_lines(tmp_path / "a.csv", ",", "url,text\n" + "x" * (3 << 20) + "\n")
+    S3().put(str(tmp_path / "a.csv"), "s3://crawl/pool/a.csv")
+    there, dropped = pairs_of(pool_of(tmp_path, files="s3://crawl/pool/a.csv"))
+    assert (there, dropped) == pairs_of(pool_of(tmp_path, files="a.csv"))
+    assert dropped["too_large"] == 1
 
 
 def test_options_that_are_no_json_are_refused() -> None:
