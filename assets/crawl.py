@@ -55,11 +55,11 @@ def pairs(
     key = context.partition_key
     before = lake.store("pairs", key).manifest()
     archive, draw = _asked(config, before.inputs if before else {})
-    kind, archives = common_crawl.files(key, archive)
-    drawn = draw_archives(archives, **draw)
-    read = {"archive": archive, **draw, "archives_read": len(drawn), "archives_listed": len(archives)}
+    kind, listed = common_crawl.files(key, archive)
+    drawn = draw_archives(listed, **draw)
+    read = {"archive": archive, **draw, "archives_read": len(drawn), "archives_listed": len(listed)}
     told = {name: str(value) for name, value in read.items()}
-    made = compute.map_shards(context, PARSERS[kind], drawn, told=told)
+    made = compute.map_shards(context, PARSERS[kind], common_crawl.shards(key, drawn), told=told)
     checks = [no_empty_snapshot(made), few_broken_records(made, BROKEN_RECORDS, config.max_broken_share)]
     shown = {
         "kept_and_dropped": kept_and_dropped(made.rows, made.total("dropped")),

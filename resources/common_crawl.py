@@ -6,6 +6,7 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Literal
@@ -21,6 +22,7 @@ from resources.web import Web
 
 Kind = Literal["wat", "warc", "images"]
 
+_ASKED_AT_ONCE = 16  # a snapshot has 90,000 archives, and an object store takes its time for each
 _MAX_LIST = 64 << 20  # bytes; 90,000 paths take 12 MB
 _PATH = re.compile(r"(?!/)(?!.*(?:^|/)\.\.?(?:/|$))[\w./+=-]+", re.ASCII)
 
@@ -84,14 +86,22 @@ class CommonCrawl(dg.ConfigurableResource):
         filesystem, path = fsspec.core.url_to_fs(url, **self.storage_options)
         return bool(filesystem.exists(path))
 
-    def files(self, key: str, kind: Kind) -> tuple[str, dict[str, dict[str, Any]]]:
+    def files(self, key: str, kind: Kind) -> tuple[str, dict[str, str]]:
         """What a partition's pairs are read from, by number, and what kind of files they are: `pool` for a pool's."""
-        if key.startswith("pool-"):
-            return "pool", self.pool(key).shards()
-        return kind, self.archives(key, kind)
+        return ("pool", self.pool(key).paths()) if key.startswith("pool-") else (kind, self.archives(key, kind))
 
-    def archives(self, snapshot: str, kind: Kind) -> dict[str, dict[str, Any]]:
-        """Each archive of the snapshot by its number in the path list, the shard's key: its opening and its name."""
+    def shards(self, key: str, files: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+        """How each of these files is read, and its name; no other one is asked for its version."""
+        shard = self.pool(key).shard if key.startswith("pool-") else self._shard
+        with ThreadPoolExecutor(_ASKED_AT_ONCE) as asking:
+            return dict(zip(files, asking.map(shard, files.values()), strict=True))
+
+    def opening(self, path: str) -> Deferred:
+        """The opening of an archive that the crawl lists."""
+        return Deferred(open_archive, (f"{self.root}/{path}", self._access))
+
+    def archives(self, snapshot: str, kind: Kind) -> dict[str, str]:
+        """The path below `root` of each archive of the snapshot, by its number in the list, the shard's key."""
         self.check(snapshot)
         url = f"{self.root}/crawl-data/{snapshot}/{kind}.paths.gz"
         try:
@@ -102,7 +112,7 @@ class CommonCrawl(dg.ConfigurableResource):
             raise ValueError(f"{url}: not a gzipped list of paths ({error}); fetch it again") from None
         if not paths or len(listed) > _MAX_LIST or any(not _PATH.fullmatch(path) for path in paths):
             raise ValueError(f"{url}: not a list of paths below {self.root}, or an empty one; fetch it again")
-        return {f"{index:05d}": self._archive(path) for index, path in enumerate(paths)}
+        return {f"{index:05d}": path for index, path in enumerate(paths)}
 
     @property
     def _collinfo(self) -> str:
@@ -123,11 +133,9 @@ class CommonCrawl(dg.ConfigurableResource):
             return Access(self.storage_options)
         return Access(web=self._web, cache=f"{self.folder}/cache", cache_bytes=int(self.cache_gb * 1e9))
 
-    def _archive(self, path: str) -> dict[str, Any]:
-        url = f"{self.root}/{path}"
-        version = f"{path} {archive_version(url, self._access)}"
-        opened = Deferred(open_archive, (url, self._access), declared=version)
-        return {"archive": opened, "name": path.rsplit("/", 1)[-1]}
+    def _shard(self, path: str) -> dict[str, Any]:
+        version = f"{path} {archive_version(f'{self.root}/{path}', self._access)}"
+        return {"archive": replace(self.opening(path), declared=version), "name": path.rsplit("/", 1)[-1]}
 
     def _read(self, url: str, *, hasty: bool = False) -> bytes:
         try:

@@ -71,10 +71,10 @@ class Images(dg.ConfigurableResource):
 
     def _archives(self, snapshots: Sequence[str]) -> list[Deferred]:
         try:
-            archives = [self.common_crawl.archives(snapshot, "images") for snapshot in snapshots]
+            paths = [self.common_crawl.archives(snapshot, "images") for snapshot in snapshots]
         except FileNotFoundError as error:
             raise dg.Failure(
                 f"{error} Images come from WARC files that images.paths.gz lists, or `from_web: true`",
                 allow_retries=False,
             ) from None
-        return [archive["archive"] for found in archives for archive in found.values()]
+        return [self.common_crawl.opening(path) for found in paths for path in found.values()]

@@ -45,15 +45,14 @@ class Pool:
     """A column, or in a WebDataset `txt` or a key of `json`; found by the field's usual names if not given."""
     page: str = ""
 
-    def shards(self) -> dict[str, dict[str, Any]]:
-        """The pool's files by number, as they are read."""
-        return {
-            f"{number:05d}": {
-                "rows": Deferred(read_rows, (self, path), declared=f"{path} {self} {archive_version(path)}"),
-                "name": path.rsplit("/", 1)[-1],
-            }
-            for number, path in enumerate(self._paths())
-        }
+    def paths(self) -> dict[str, str]:
+        """The pool's files by number."""
+        return {f"{number:05d}": path for number, path in enumerate(self._paths())}
+
+    def shard(self, path: str) -> dict[str, Any]:
+        """How one of the files is read, and its name."""
+        rows = Deferred(read_rows, (self, path), declared=f"{path} {self} {archive_version(path)}")
+        return {"rows": rows, "name": path.rsplit("/", 1)[-1]}
 
     def tars(self) -> dict[str, str]:
         """The tars among the pool's files, by their names as the addresses of images have them."""

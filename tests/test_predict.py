@@ -23,8 +23,8 @@ WAITING = "SAMPLE-2026-03"
 def test_the_bytes_read_of_an_archive_are_its_own(made: Deployment, lake: Lake) -> None:
     for key in (FIRST, SECOND):
         sizes = {
-            number: Path(archive["archive"].args[0]).stat().st_size
-            for number, archive in open_crawl(made).archives(key, "wat").items()
+            number: Path(made.crawl, path).stat().st_size
+            for number, path in open_crawl(made).archives(key, "wat").items()
         }
         assert {shard.key: shard.seen["bytes_read"] for shard in lake.manifest("pairs", key).shards} == sizes
         assert all("bytes_read" not in shard.seen for shard in lake.manifest("matches", key).shards)

@@ -10,7 +10,7 @@ import fsspec
 import pytest
 from moto.server import ThreadedMotoServer
 
-from resources.common_crawl import open_crawl
+from resources.common_crawl import draw_archives, open_crawl
 from resources.deployments import Deployment, read_deployment
 from resources.pools import open_pool_images
 from tests.image_hosts import picture
@@ -54,10 +54,10 @@ def test_a_crawl_in_a_bucket_equals_the_one_in_a_folder(
     assert bucket.snapshots() == folder.snapshots()
     assert bucket.has_paths(SNAPSHOT, "wat")
     assert not bucket.has_paths("SAMPLE-2026-09", "wat")
-    found, expected = bucket.archives(SNAPSHOT, "wat"), folder.archives(SNAPSHOT, "wat")
-    assert list(found) == list(expected)
-    for key, archive in found.items():
-        with archive["archive"]() as ours, expected[key]["archive"]() as theirs:
+    found = bucket.archives(SNAPSHOT, "wat")
+    assert found == folder.archives(SNAPSHOT, "wat")
+    for path in found.values():
+        with bucket.opening(path)() as ours, folder.opening(path)() as theirs:
             assert ours.read() == theirs.read()
 
 
@@ -82,12 +82,24 @@ def asked(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
     S3.clear_instance_cache()
 
 
+def test_only_archives_that_are_drawn_are_asked_about(asked: Asked, tmp_path: Path) -> None:
+    crawl = open_crawl(_deployment("s3://crawl", tmp_path))
+    listed = crawl.files(SNAPSHOT, "wat")[1]
+    assert len(listed) > 1
+    assert {kwargs["Key"] for _, kwargs in asked} == {"collinfo.json", f"crawl-data/{SNAPSHOT}/wat.paths.gz"}
+    asked.clear()
+    drawn = draw_archives(listed, first=1)
+    [shard] = crawl.shards(SNAPSHOT, drawn).values()
+    assert [(method, kwargs["Key"]) for method, kwargs in asked] == [("head_object", path) for path in drawn.values()]
+    assert str((CRAWL / drawn["00000"]).stat().st_size) in shard["archive"].version
+
+
 def test_an_image_of_a_pool_in_a_bucket_costs_one_request_of_its_size(asked: Asked, tmp_path: Path) -> None:
     tar_of(tmp_path / "part 0.tar", [(f"{number}.jpg", picture(number)) for number in range(20)])
     S3().put(str(tmp_path / "part 0.tar"), "s3://crawl/pool/part 0.tar")
     crawl = pool_of(tmp_path, files="s3://crawl/pool/*.tar")
     fetch = open_pool_images({"theirs": crawl.pool("pool-theirs").tars()}, None)
-    [file] = crawl.files("pool-theirs", "wat")[1].values()
+    [file] = crawl.shards("pool-theirs", crawl.files("pool-theirs", "wat")[1]).values()
     urls = [row[0] for row in file["rows"]()]
     asked.clear()
     found = dict(fetch([*urls[::2], urls[0].replace("/512-", "/999999-")]))

@@ -159,7 +159,7 @@ def test_a_revisit_gives_the_response_in_another_archive() -> None:
 
 def test_the_samples_images_are_all_there_and_a_shared_record_is_read_once() -> None:
     crawl = CommonCrawl(root=str(SAMPLE), snapshot_pattern=r"SAMPLE-\d{4}-\d{2}")
-    archives = [archive["archive"] for archive in crawl.archives("SAMPLE-2026-03", "images").values()]
+    archives = [crawl.opening(path) for path in crawl.archives("SAMPLE-2026-03", "images").values()]
     fetch = open_warc_images(pickle.loads(pickle.dumps(archives)))
     responses, revisits = fetch.args[1:3]  # type: ignore[attr-defined]  # a partial
     assert (len(responses), len(revisits)) == (892, 595)

@@ -76,7 +76,9 @@ def pairs_of(crawl: CommonCrawl) -> tuple[pa.Table, Counter[str]]:
     kind, files = crawl.files("pool-theirs", "wat")
     assert kind == "pool"
     batches = [
-        batch for file in files.values() for batch in parse_rows(file["rows"](), name=file["name"], dropped=dropped)
+        batch
+        for file in crawl.shards("pool-theirs", files).values()
+        for batch in parse_rows(file["rows"](), name=file["name"], dropped=dropped)
     ]
     return pa.Table.from_batches(batches, parse_rows.writes), dropped  # type: ignore[attr-defined]  # set by @writes
 
