@@ -49,11 +49,7 @@ class CommonCrawl(dg.ConfigurableResource):
 
     def snapshots(self) -> list[str]:
         """Ids of all snapshots, the newest first, as the crawl lists them, where they fit the pattern."""
-        listed = json.loads(self._read(self._collinfo, hasty=True))
-        if not isinstance(listed, list):
-            raise ValueError(f"{self._collinfo}: expected a list of snapshots, found {type(listed).__name__}")
-        ids = [item.get("id") for item in listed if isinstance(item, dict)]
-        return [key for key in ids if isinstance(key, str) and re.fullmatch(self.snapshot_pattern, key)]
+        return self._snapshots(hasty=True)
 
     def check(self, snapshot: str) -> str:
         """The snapshot's id, if it is one: Dagster takes any text for a dynamic partition key, `|` and `,` too.
@@ -64,7 +60,7 @@ class CommonCrawl(dg.ConfigurableResource):
             return f"pool-{self.pool(snapshot).name}"
         if not re.fullmatch(self.snapshot_pattern, snapshot):
             raise ValueError(f"{snapshot!r} is no snapshot id of this deployment (expected {self.snapshot_pattern})")
-        known = self.snapshots()
+        known = self._snapshots(hasty=False)
         if snapshot not in known:
             newest = ", ".join(known[:5])
             raise ValueError(f"{snapshot}: {self._collinfo} does not list it; the newest are {newest}")
@@ -125,13 +121,22 @@ class CommonCrawl(dg.ConfigurableResource):
     @property
     def _hasty(self) -> Web:
         """For what a sensor asks: a tick has a minute, and the next one asks again."""
-        return replace(self._web, attempts=3, timeout_seconds=10.0)
+        return replace(
+            self._web, attempts=3, max_wait_seconds=5.0, timeout_seconds=10.0, slot_seconds=5.0, total_seconds=20.0
+        )
 
     @property
     def _access(self) -> Access:
         if not is_web(self.root):
             return Access(self.storage_options)
         return Access(web=self._web, cache=f"{self.folder}/cache", cache_bytes=int(self.cache_gb * 1e9))
+
+    def _snapshots(self, *, hasty: bool) -> list[str]:
+        listed = json.loads(self._read(self._collinfo, hasty=hasty))
+        if not isinstance(listed, list):
+            raise ValueError(f"{self._collinfo}: expected a list of snapshots, found {type(listed).__name__}")
+        ids = [item.get("id") for item in listed if isinstance(item, dict)]
+        return [key for key in ids if isinstance(key, str) and re.fullmatch(self.snapshot_pattern, key)]
 
     def _shard(self, path: str) -> dict[str, Any]:
         version = f"{path} {archive_version(f'{self.root}/{path}', self._access)}"

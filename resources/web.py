@@ -7,6 +7,7 @@ import email.utils
 import fcntl
 import hashlib
 import io
+import math
 import os
 import random
 import time
@@ -46,12 +47,17 @@ class Web:
     max_wait_seconds: float = 120.0
     timeout_seconds: float = 60.0
     """To connect, and between two pieces of a body."""
+    slot_seconds: float = 6 * 3600.0
+    """To wait for one of the connections, all of which others may be using."""
+    total_seconds: float = math.inf
+    """From the connection to the end of a body."""
 
     def open(self, url: str) -> BinaryIO:
         """The body at an http(s) URL as a stream that resumes by itself; close it to give its connection back.
 
         Raises FileNotFoundError for 404 and 410, PermissionError for 401, 403 and 451, after which this machine asks
-        the host for nothing for an hour, and OSError for what stays broken or changes midway.
+        the host for nothing for an hour, TimeoutError where `slot_seconds` or `total_seconds` are over, and OSError for
+        what stays broken or changes midway.
         """
         return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, _Body(self, url)), _PIECE))
 
@@ -120,7 +126,8 @@ class _Body(io.RawIOBase):
         self._is_read = False
         self._held = ExitStack()
         _refuse_blocked(web, self._host)
-        self._held.enter_context(_connection(web, self._host))
+        self._held.enter_context(_connection(web, self._host, self._name))
+        self._until = time.monotonic() + web.total_seconds
         try:
             self._try(lambda: None)
         except BaseException:
@@ -151,6 +158,8 @@ class _Body(io.RawIOBase):
     def _try(self, action: Callable[[], Any]) -> Any:
         """Act on a response, and on another one as long as that brings nothing."""
         for failed in count(1):
+            if time.monotonic() > self._until:
+                raise TimeoutError(f"{self._name}: at byte {self._at:,} after {self._web.total_seconds:g} s; too slow")
             try:
                 if self._response is None:
                     self._ask()
@@ -237,19 +246,29 @@ def _pool() -> urllib3.PoolManager:
 
 
 @contextmanager
-def _connection(web: Web, host: str) -> Iterator[None]:
+def _connection(web: Web, host: str, name: str) -> Iterator[None]:
     """Hold one of the host's connections; the system gives back those of a process that died."""
     folder = Path(web.folder, "connections", host)
     folder.mkdir(parents=True, exist_ok=True)
+    slots = [folder / str(number) for number in range(web.connections)]
+    until = time.monotonic() + web.slot_seconds
     while True:
-        for number in range(web.connections):
-            with (folder / str(number)).open("w") as slot:
+        for path in slots:
+            with path.open("a", encoding="utf-8") as slot:
                 try:
                     fcntl.flock(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     continue
+                slot.truncate(0)
+                slot.write(f"process {os.getpid()}: {name}")
+                slot.flush()
                 yield
                 return
+        if time.monotonic() > until:
+            held = "; ".join(path.read_text("utf-8", "replace") for path in slots)
+            raise TimeoutError(
+                f"{name}: no connection to {host} was free for {web.slot_seconds:g} s ({held}); try again later"
+            )
         time.sleep(random.uniform(0.05, 0.2))  # noqa: S311
 
 

@@ -2,7 +2,10 @@
 
 import gzip
 import json
+import threading
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from itertools import cycle
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from assets.partitions import register_snapshots
 from resources.common_crawl import CommonCrawl, draw_archives
 from resources.compute import Compute
 from resources.lake import Lake
+from resources.web import Web
 from tests.hosts import Act, Host, announcing, cut_after, refusing, serving, stalling, whole
 from tests.lakes import digests
 from tests.mini import CRAWL, split_members
@@ -108,6 +112,33 @@ def test_a_refusal_ends_the_snapshot_and_what_was_read_is_kept(host: Host, crawl
     again = parse(common_crawl, tmp_path)
     assert again.manifest("pairs", SNAPSHOT).failed == {}
     assert len(host.asked) - asked < NUM_FILES, "archives that were read before the refusal are not read again"
+
+
+def test_a_sensor_does_not_wait_for_connections_and_a_run_does(host: Host, tmp_path: Path) -> None:
+    common_crawl = client(host, tmp_path / "web")
+    web = Web(common_crawl.folder)
+    begun = time.monotonic()
+    with ExitStack() as held:
+        for _ in range(common_crawl.connections):
+            held.enter_context(web.open(f"{host.url}/collinfo.json"))
+        run = threading.Thread(target=lambda: found.append(common_crawl.check(SNAPSHOT)))
+        found: list[str] = []
+        run.start()
+        for ask in (common_crawl.snapshots, lambda: common_crawl.has_paths(SNAPSHOT, "wat")):
+            with pytest.raises(TimeoutError, match="no connection to"):
+                ask()
+        assert time.monotonic() - begun < 30
+        assert found == []
+    run.join()
+    assert found == [SNAPSHOT]
+
+
+def test_a_sensor_does_not_wait_as_long_as_a_host_asks(host: Host, tmp_path: Path) -> None:
+    host.plan = [refusing(503, Retry_After="3600")] * 3
+    begun = time.monotonic()
+    with pytest.raises(OSError, match="3 tries in a row"):
+        client(host, tmp_path / "web").snapshots()
+    assert time.monotonic() - begun < 30
 
 
 def test_a_share_of_a_snapshot_is_drawn_once_and_told(host: Host, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,31 @@ def test_never_more_connections_than_allowed(server: Host, web: Web) -> None:
     for thread in threads:
         thread.join()
     assert server.most_open == 2
+
+
+def test_who_waits_for_a_connection_in_vain_is_told_who_has_them(server: Host, web: Web) -> None:
+    one = replace(web, connections=1)
+    hasty = replace(one, slot_seconds=0.3)
+    with one.open(f"{server.url}/first.gz?token=secret"):
+        with pytest.raises(TimeoutError, match=rf"process {os.getpid()}: {server.url}/first.gz\)") as told:
+            read(hasty, server)
+        assert "secret" not in str(told.value)
+    assert read(hasty, server) == BODY
+
+
+def test_a_host_that_trickles_is_given_up(web: Web) -> None:
+    def trickle(handler: Handler) -> None:
+        body = handler.begin()
+        for byte in body[:40]:
+            handler.wfile.write(bytes([byte]))
+            time.sleep(0.05)
+
+    with serving(lambda _: BODY) as server:
+        server.plan = [trickle]
+        begun = time.monotonic()
+        with pytest.raises(TimeoutError, match="too slow"):
+            read(replace(web, total_seconds=0.5), server)
+        assert time.monotonic() - begun < 1.5
 
 
 def test_the_user_agent_names_the_project_and_a_contact(server: Host, web: Web) -> None:
