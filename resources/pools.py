@@ -119,6 +119,7 @@ _URLS = ("url", "URL", "image_url")
 _TEXTS = ("text", "TEXT", "caption", "CAPTION", "txt")
 _PAGES = ("page_url", "PAGE_URL", "original_url")
 _IMAGES = {"jpg", "jpeg", "png", "webp"}
+_KINDS = _IMAGES | {"txt", "json"}
 _MAX_TEXT = 1 << 20
 _MAX_ROW_GROUP = 4 << 30
 # `.invalid` is reserved: no resolver will ever answer for it, so such an address is read here or nowhere.
@@ -234,18 +235,27 @@ def _choose_fields(pool: Pool, records: Iterator[list[str] | str], path: str) ->
 def _read_tar(pool: Pool, file: BinaryIO, path: str) -> Iterator[Row]:
     name = _quoted_name(path)
     with tarfile.open(fileobj=file, mode="r:") as tar:
-        members = (member for member in tar if member.isfile())
-        for number, (_, group) in enumerate(groupby(members, key=lambda member: _split(member.name)[0])):
-            parts = {_split(member.name)[1]: member for member in group}
+        for number, (_, group) in enumerate(groupby(_members(tar), key=lambda member: _split(member.name)[0])):
+            parts = {kind: member for member in group if (kind := _split(member.name)[1]) in _KINDS}
             image = next((part for kind, part in parts.items() if kind in _IMAGES), None)
             told: dict[str, bytes] = {kind: _small(tar, parts[kind]) for kind in ("txt", "json") if kind in parts}
-            tar.members = []  # type: ignore[attr-defined]  # it would keep all of them
             fields = _fields(told)
             wanted = [pool.text] if pool.text else _TEXTS
             text = next((fields[key] for key in wanted if fields.get(key)), None)
             page = next((fields[key] for key in [pool.page or pool.url, *_URLS] if fields.get(key)), None)
             place = f"{image.offset_data}-{image.size}.{_split(image.name)[1]}" if image else None
             yield f"https://{pool.name}.invalid/{name}/{place}" if place else None, text, page, number
+
+
+def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The files in a tar; raises tarfile.ReadError where the module would take a broken or cut header for the end."""
+    for member in tar:
+        tar.members = []  # type: ignore[attr-defined]  # it would keep all of them
+        if member.isfile():
+            yield member
+    tar.fileobj.seek(tar.offset)
+    if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError(f"neither a member nor the end of a tar at byte {tar.offset:,}")
 
 
 _READERS: Mapping[str, Callable[[Pool, BinaryIO, str], Iterator[Row | str]]] = {

@@ -152,6 +152,18 @@ def test_a_webdataset_brings_its_images_along(tmp_path: Path) -> None:
     assert [found[url] for url in pairs["url"].to_pylist()] == [picture(0), picture(1, kind="PNG"), picture(3)] * 2
 
 
+def test_a_tar_that_breaks_off_or_is_broken_inside_is_refused_wherever_that_is(tmp_path: Path) -> None:
+    """As a killed writer leaves it: even at the end of a member, where what is there looks whole."""
+    tar_of(tmp_path / "a.tar", [(f"{number}.{kind}", b"x" * 100) for number in range(3) for kind in ("jpg", "txt")])
+    whole = (tmp_path / "a.tar").read_bytes()
+    for begin in range(0, 6144, 1024):
+        broken = whole[:begin] + b"\x99" * 512 + whole[begin + 512 :]
+        for left in (broken, *(whole[: begin + kept] for kept in (0, 300, 512))):
+            (tmp_path / "a.tar").write_bytes(left)
+            with pytest.raises(ValueError, match=r"a\.tar: unreadable"):
+                pairs_of(pool_of(tmp_path, files="a.tar"))
+
+
 @pytest.mark.parametrize("name", ["part 1.tar", "a=1.tar", "50%.tar", "a+b,c.tar", "ä#1?.tar"])
 def test_a_tar_may_have_any_name(name: str, tmp_path: Path) -> None:
     tar_of(tmp_path / name, [("0.jpg", picture(0)), ("0.txt", b"text")])
