@@ -11,7 +11,7 @@ import json
 import re
 import tarfile
 import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -66,8 +66,8 @@ class Pool:
             if not listed:
                 raise FileNotFoundError(f"pool {self.name}: no file is {pattern}; mend its line in pools.json")
             found += [filesystem.unstrip_protocol(one) for one in listed]
-        names = [path.rsplit("/", 1)[-1] for path in found]
-        if twice := {name for name in names if names.count(name) > 1}:
+        names = Counter(path.rsplit("/", 1)[-1] for path in found)
+        if twice := [name for name, times in names.items() if times > 1]:
             raise ValueError(
                 f"pool {self.name}: two files are named {min(twice)}; a file's name tells its images apart"
             )
@@ -134,13 +134,16 @@ def _pool(name: str, settings: Any, path: str) -> Pool:
     files = [settings["files"]] if isinstance(settings.get("files"), str) else settings.get("files")
     if not files or not all(isinstance(file, str) for file in files):
         raise ValueError(f"pool {name} names no files")
+    columns = settings.get("columns", [])
+    if not isinstance(columns, list) or not all(isinstance(column, str) for column in columns):
+        raise ValueError(f"pool {name}: columns is a list of names, not {columns!r:.100}")
     for file in files:
         if file.removesuffix(".gz").rsplit(".", 1)[-1] not in _READERS or file.endswith((".tar.gz", ".parquet.gz")):
             raise ValueError(f"pool {name}: {file} is none of .parquet, .tsv, .csv (these two also .gz) and .tar")
     folder = path.rsplit("/", 1)[0]
     placed = [file if "://" in file or file.startswith("/") else f"{folder}/{file}" for file in files]
     rest = {key: settings[key] for key in ("url", "text", "page") if key in settings}
-    return Pool(name, tuple(placed), tuple(settings.get("columns", ())), **rest)
+    return Pool(name, tuple(placed), tuple(columns), **rest)
 
 
 def _read_parquet(pool: Pool, file: BinaryIO, path: str) -> Iterator[Row]:
@@ -157,10 +160,19 @@ def _read_parquet(pool: Pool, file: BinaryIO, path: str) -> Iterator[Row]:
             )
     row = 0
     for batch in parquet.iter_batches(8192, columns=[column for column in columns if column]):
-        lists = [batch[column].to_pylist() if column else [None] * batch.num_rows for column in columns]
+        lists = [_values(batch[column]) if column else [None] * batch.num_rows for column in columns]
         for url, text, page in zip(*lists, strict=True):
             yield url, text, page, row
             row += 1
+
+
+def _values(column: Any) -> list[Any]:
+    """A column's values; what is no UTF-8 in a text is replaced."""
+    try:
+        return cast(list[Any], column.to_pylist())
+    except UnicodeDecodeError:
+        found = column.cast(pa.string()).cast(pa.binary()).to_pylist()
+        return [value if value is None else value.decode("utf-8", "replace") for value in found]
 
 
 def _read_tsv(pool: Pool, file: BinaryIO, path: str) -> Iterator[Row | str]:
@@ -272,6 +284,8 @@ def _choose(pool: Pool, names: Sequence[str], path: str) -> tuple[str, str, str 
         column = told or next((name for name in usual if name in names), None)
         if (column is None and what != "page") or (column is not None and column not in names):
             raise ValueError(f"{path}: no column for {what} among {', '.join(names)[:200]}; name it in pools.json")
+        if column is not None and names.count(column) > 1:
+            raise ValueError(f"{path}: several columns are named {column}; name another for {what} in pools.json")
         found.append(column)
     return cast(tuple[str, str, str | None], tuple(found))
 

@@ -205,6 +205,8 @@ def test_what_is_in_no_pool_is_asked_elsewhere() -> None:
         ({"a": {"files": "x.zip"}}, "none of"),
         ({"a": {"files": "x.tar.gz"}}, "none of"),
         ({"a": {"file": "x.csv"}}, "other than"),
+        ({"a": {"files": "x.csv", "columns": "url"}}, "columns is a list"),
+        ({"a": {"files": "x.csv", "columns": [1]}}, "columns is a list"),
         ({"a": []}, "other than"),
         ([], "pools.json"),
     ],
@@ -213,6 +215,21 @@ def test_settings_that_mean_nothing_are_refused_by_name(told: Any, message: str,
     (tmp_path / "pools.json").write_text(json.dumps(told), encoding="utf-8")
     with pytest.raises(ValueError, match=message):
         read_pools(str(tmp_path / "pools.json"))
+
+
+def test_a_text_of_parquet_that_is_no_utf8_costs_no_other(tmp_path: Path) -> None:
+    texts = pa.array([b"A black dog", b"caf\xe9", None]).view(pa.string())
+    urls = [f"https://example.org/{number}.jpg" for number in range(3)]
+    pq.write_table(pa.table({"url": urls, "text": texts}), tmp_path / "a.parquet")
+    pairs, dropped = pairs_of(pool_of(tmp_path, files="a.parquet"))
+    assert pairs["text"].to_pylist() == ["A black dog", "caf\ufffd"]
+    assert dropped == {"no_text": 1}
+
+
+def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table([pa.array(["u"])] * 3, names=["url", "text", "text"]), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"a\.parquet: several columns are named text"):
+        pairs_of(pool_of(tmp_path, files="a.parquet"))
 
 
 def test_a_row_group_that_claims_more_than_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
