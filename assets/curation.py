@@ -107,7 +107,7 @@ def exclusions(
     takedowns = read_takedowns(takedown_list, image_store.root)
     taken = find_taken(context, lake, compute, takedowns, pool.snapshots)
     for snapshot in pool.snapshots:
-        groups = grouped(left_over(lake.shards("matches", snapshot), taken[snapshot]), config.group_size)
+        groups = grouped(left_over(lake.shards("matches", snapshot, ["pair_id"]), taken[snapshot]), config.group_size)
         scattered = {key: {"matches": group, "snapshot": snapshot} for key, group in groups.items()}
         options = {"num_buckets": config.num_buckets}
         compute.map_shards(context, scatter_pairs, scattered, table="places", partition=snapshot, options=options)
