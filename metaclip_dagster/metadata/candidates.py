@@ -78,7 +78,7 @@ def rank_bigrams(
             yield batch.set_column(0, CANDIDATES.field(0), pa.array(entries, pa.string()))
 
 
-@writes(CANDIDATES)
+@writes(CANDIDATES, version=2)
 def rank_titles(
     views: Iterable[pa.RecordBatch],
     *,
@@ -93,7 +93,7 @@ def rank_titles(
 
     `views` are all NAME_COUNTS of the language's titles, `pages` its WIKIPEDIA_PAGES. Views of a redirect count for the
     article at its end; redirects in a circle are dropped. With `in_dump_only` a title that is no article of the dump is
-    dropped too: it is for dumps that are whole. The first letter of a title is a capital, however it was asked for.
+    dropped too: it is for dumps that are whole. The first letter of a title that the dump lacks is taken for a capital.
     """
     with spilling() as query:
         query.sql("create table views (title varchar, n ubigint)")
@@ -115,7 +115,8 @@ def rank_titles(
                select n, coalesce(target, if(?, asked, views.title)) as name,
                       name in (select title from redirects) as in_circle,
                       name in (select title from pages where redirect is null) as in_dump
-               from (select *, upper(left(title, 1)) || substring(title, 2) as asked from views) as views
+               from (select title, n, if(title in (select title from pages), title,
+                                         upper(left(title, 1)) || substring(title, 2)) as asked from views) as views
                left join redirects on redirects.title = asked""",
             params=[in_dump_only],
         )

@@ -202,6 +202,12 @@ class TestTitles:
         views = [("iPhone", 1), ("IPhone", 2), ("éclair", 4), ("usa", 8), ("iphone", 16)]
         assert scores(titles(views, pages)) == {"IPhone": 11.0, "Éclair": 4.0}
 
+    def test_a_title_that_begins_with_no_capital_stays_as_the_dump_has_it(self) -> None:
+        # Georgian has capitals, and no title begins with one; Lojban's Wikipedia minds the case of the first letter.
+        pages = {"ძაღლი": None, "შინაური ძაღლი": "ძაღლი", "gerku": None, "Gerku": None}
+        views = [("ძაღლი", 1), ("შინაური ძაღლი", 2), ("gerku", 4), ("Gerku", 8)]
+        assert scores(titles(views, pages)) == {"ძაღლი": 3.0, "gerku": 4.0, "Gerku": 8.0}
+
     def test_an_unreadable_line_is_counted(self) -> None:
         dropped = Counter[str]()
         titles([("Cat", 1), None, None], dropped=dropped)
