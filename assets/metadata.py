@@ -1,5 +1,7 @@
 """Where entries come from: WordNet and Wikipedia as ranked candidates (Xu et al. 2023, section 3.1)."""
 
+from typing import Any
+
 import dagster as dg
 
 from assets.checks import check_specs, no_empty_list
@@ -50,6 +52,8 @@ class Bigrams(dg.Config):
     """Which pairs of words; the paper's threshold is a PMI of 30."""
 
     min_pmi: float = deployment().min_pmi
+    min_pmi_of: dict[str, float] = {}
+    """Thresholds of single languages, as in {de: 26}: of a smaller Wikipedia's pairs none reaches a PMI of 30."""
     min_count: int = 3
     top: int = 0
     """The most of each language; 0 takes all that reach the threshold."""
@@ -96,8 +100,10 @@ def wikipedia_ngrams(
         for language, site in sources.sites().items()
         for piece, pages in sources.pages(language).items()
     }
-    parts = compute.map_shards(context, count_ngrams, counted, table="ngram_parts", options=config.model_dump())
-    made = compute.map_shards(context, sum_counts, _buckets(lake, parts, config.num_buckets))
+    options = config.model_dump()
+    # Of a crawl's files a share may fail, for there are others like them; of a dump, and of sums, none may.
+    parts = compute.map_shards(context, count_ngrams, counted, table="ngram_parts", options=options, whole=True)
+    made = compute.map_shards(context, sum_counts, _buckets(lake, parts, config.num_buckets), whole=True)
     told = {**config.model_dump(), **parts.total("seen"), **parts.total("dropped")}
     return compute.result(made, metadata=told, checks=[no_empty_list(made)])
 
@@ -113,8 +119,7 @@ def wikipedia_unigrams(
     context: dg.AssetExecutionContext, config: Unigrams, lake: Lake, compute: Compute, sources: Sources
 ) -> Result:
     """Words of Wikipedia's running text that stand there often enough, by count."""
-    ngrams = {language: {"ngrams": ngrams, "language": language} for language, ngrams in _ngrams(lake, sources)}
-    made = compute.map_shards(context, rank_unigrams, ngrams, options=config.model_dump())
+    made = compute.map_shards(context, rank_unigrams, _ngrams(lake, sources), options=config.model_dump(), whole=True)
     told = {**config.model_dump(), **_by_language(made), **top_candidates(lake, "wikipedia_unigrams")}
     return compute.result(made, metadata=told, checks=[no_empty_list(made)])
 
@@ -130,8 +135,12 @@ def wikipedia_bigrams(
     context: dg.AssetExecutionContext, config: Bigrams, lake: Lake, compute: Compute, sources: Sources
 ) -> Result:
     """Neighbouring words of Wikipedia's running text that stand together more than chance has it, by that (PMI)."""
-    ngrams = {language: {"ngrams": ngrams, "language": language} for language, ngrams in _ngrams(lake, sources)}
-    made = compute.map_shards(context, rank_bigrams, ngrams, options=config.model_dump())
+    ngrams = {
+        language: {**inputs, "min_pmi": config.min_pmi_of.get(language, config.min_pmi)}
+        for language, inputs in _ngrams(lake, sources).items()
+    }
+    options = config.model_dump(include={"min_count", "top"})
+    made = compute.map_shards(context, rank_bigrams, ngrams, options=options, whole=True)
     told = {**config.model_dump(), **_by_language(made), **top_candidates(lake, "wikipedia_bigrams")}
     return compute.result(made, metadata=told, checks=[no_empty_list(made)])
 
@@ -148,14 +157,15 @@ def wikipedia_titles(
     """Titles of Wikipedia's articles that are read often enough, by views."""
     views = {file: {"pageviews": views} for file, views in sources.views().items()}
     options = {"num_buckets": config.num_buckets}
-    parts = compute.map_shards(context, count_views, views, table="view_parts", options=options)
-    compute.map_shards(context, sum_counts, _buckets(lake, parts, config.num_buckets), table="title_views")
+    parts = compute.map_shards(context, count_views, views, table="view_parts", options=options, whole=True)
+    buckets = _buckets(lake, parts, config.num_buckets)
+    compute.map_shards(context, sum_counts, buckets, table="title_views", whole=True)
     listed = {
         piece: {"titles": titles, "language": language}
         for language in sources.languages
         for piece, titles in sources.titles(language).items()
     }
-    whole(compute.map_shards(context, list_pages, listed, table="wikipedia_pages"))
+    compute.map_shards(context, list_pages, listed, table="wikipedia_pages", whole=True)
     ranked = {
         language: {
             "views": lake.where("title_views", "language", language),
@@ -165,34 +175,22 @@ def wikipedia_titles(
         for language in sources.languages
     }
     thresholds = config.model_dump(exclude={"num_buckets"})
-    made = compute.map_shards(context, rank_titles, ranked, options=thresholds)
-    told = {
-        **config.model_dump(),
-        **parts.total("seen"),
-        **parts.total("dropped"),
-        **_by_language(made),
-        **top_candidates(lake, "wikipedia_titles"),
-    }
+    made = compute.map_shards(context, rank_titles, ranked, options=thresholds, whole=True)
+    counted = {**parts.total("seen"), **parts.total("dropped"), **_by_language(made)}
+    told = {**config.model_dump(), **counted, **top_candidates(lake, "wikipedia_titles")}
     return compute.result(made, metadata=told, checks=[no_empty_list(made)])
 
 
-def whole(made: PartitionManifest) -> PartitionManifest:
-    """The partition, if no piece of its source is missing; raises dg.Failure naming the first that is.
-
-    A share of a crawl's files may fail, for there are others like them; of a dump none may.
-    """
-    for piece, error in made.failed.items():
-        raise dg.Failure(f"{made.table}: {len(made.failed)} pieces failed; {piece}: {error}", allow_retries=False)
-    return made
-
-
 def _buckets(lake: Lake, parts: PartitionManifest, num_buckets: int) -> dict[str, dict[str, Deferred]]:
-    found = lake.where_each(whole(parts).table, "bucket", range(num_buckets))
+    found = lake.where_each(parts.table, "bucket", range(num_buckets))
     return {f"{bucket:05d}": {"parts": deferred} for bucket, deferred in found.items()}
 
 
-def _ngrams(lake: Lake, sources: Sources) -> list[tuple[str, Deferred]]:
-    return [(language, lake.where("wikipedia_ngrams", "language", language)) for language in sources.languages]
+def _ngrams(lake: Lake, sources: Sources) -> dict[str, dict[str, Any]]:
+    return {
+        language: {"ngrams": lake.where("wikipedia_ngrams", "language", language), "language": language}
+        for language in sources.languages
+    }
 
 
 def _by_language(made: PartitionManifest) -> dict[str, int]:

@@ -45,14 +45,16 @@ class Compute(dg.ConfigurableResource):
         told: Mapping[str, str] | None = None,
         force: bool = False,
         inline: bool = False,
+        whole: bool = False,
     ) -> PartitionManifest:
         """Run the stage over every shard and finish the partition; what is stored and still holds is reused.
 
         The table is the asset's own and the partition its key, unless named. What is `told` goes into the manifest
         beside the versions of the inputs. `force` makes it anew, `inline` in this
         process, a shard at a time, for stages that hold a model or a GPU. Raises dg.Failure, naming the first
-        failed shard and why, if more than `max_failed_fraction` of them failed; readers then still see the last
-        finished partition, and the next run takes up the shards that were committed.
+        failed shard and why, if more than `max_failed_fraction` of them failed, or any where the partition must be
+        `whole`; readers then still see the last finished partition, and the next run takes up the shards that were
+        committed.
         """
         schema = stage.writes  # type: ignore[attr-defined]  # set by @writes
         table = table or context.asset_key.to_python_identifier()
@@ -66,7 +68,7 @@ class Compute(dg.ConfigurableResource):
         job = Job(stage, schema, store, setup or {}, options or {}, salt=str(generation) if generation else "")
         reports = self._run(context, job, todo, f"{table}/{partition}", before, inline=inline)
         failed = {key: report.error for key, report in reports.items() if report.status == "failed"}
-        if len(failed) > self.max_failed_fraction * len(todo):
+        if len(failed) > (0 if whole else self.max_failed_fraction * len(todo)):
             first = min(failed)
             raise dg.Failure(
                 f"{table}/{partition}: {len(failed)} of {len(todo)} shards failed; shard {first}: {failed[first]}",

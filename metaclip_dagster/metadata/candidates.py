@@ -62,8 +62,8 @@ def rank_bigrams(
         reachable = math.log2(num_words / max(min_count, 1))
         if min_pmi > reachable:
             raise ValueError(
-                f"min_pmi={min_pmi:g}: of {num_words:,} words, a pair seen min_count={min_count} times has a PMI of "
-                f"{reachable:.1f} at most; lower one of the two, or count a larger dump"
+                f"min_pmi={min_pmi:g}: of {num_words:,} words in {language!r}, a pair seen min_count={min_count} times "
+                f"has a PMI of {reachable:.1f} at most; lower one of the two, in `min_pmi_of` for this language alone"
             )
         ranked = """
             select pair.name, log2(pair.n::double * ?) - log2(first.n::double * second.n::double) as score,

@@ -4,11 +4,14 @@ import bz2
 import gzip
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -23,7 +26,8 @@ from tests.resources.exports import export, page
 
 ROOT = Path(__file__).parents[2]
 ASSETS = [wikipedia_ngrams, wikipedia_unigrams, wikipedia_bigrams, wikipedia_titles]
-TABLES = ["wikipedia_ngrams", "title_views", *(asset.key.to_user_string() for asset in ASSETS[1:])]
+NAMES = [asset.key.to_user_string() for asset in ASSETS]
+TABLES = ["wikipedia_ngrams", "title_views", *NAMES[1:]]
 GERMAN = "[[Datei:Hund.jpg|mini|Bild]]Der '''Hund''' bellt. Der Hund [[Schlaf|schläft]]. [[Kategorie:Hunde]]"
 COUNT = """
 import sys; from pathlib import Path; from tests.assets.test_metadata import make
@@ -32,7 +36,15 @@ make(Path(sys.argv[1]), Path(sys.argv[2]), workers=2)
 
 
 def make(
-    wikipedia: Path, lake: Path, *, workers: int = 1, languages: tuple[str, ...] = ("en", "de"), **sources: Any
+    wikipedia: Path,
+    lake: Path,
+    *,
+    workers: int = 1,
+    languages: tuple[str, ...] = ("en", "de"),
+    max_failed_fraction: float = 0.0,
+    bigrams: Mapping[str, Any] = MappingProxyType({}),
+    only: Sequence[str] = NAMES,
+    **sources: Any,
 ) -> Lake:
     """The candidates of a folder of dumps and pageviews, as the graph makes them."""
     kept = Lake(root=str(lake))
@@ -43,11 +55,12 @@ def make(
         "wikipedia_ngrams": {"num_buckets": 3},
         "wikipedia_titles": {"num_buckets": 2, "min_views": 1, "in_dump_only": True},
     }
-    config |= {"wikipedia_bigrams": {"min_pmi": -9, "min_count": 2}, "wikipedia_unigrams": {"min_count": 2}}
-    resources = {"lake": kept, "compute": Compute(lake=kept, workers=workers), "sources": reader}
+    config |= {"wikipedia_bigrams": {"min_pmi": -9, "min_count": 2, **bigrams}, "wikipedia_unigrams": {"min_count": 2}}
+    compute = Compute(lake=kept, workers=workers, max_failed_fraction=max_failed_fraction)
+    resources = {"lake": kept, "compute": compute, "sources": reader}
     with dg.DagsterInstance.ephemeral() as instance:
-        run_config = {"ops": {name: {"config": options} for name, options in config.items()}}
-        dg.materialize(ASSETS, resources=resources, instance=instance, run_config=run_config)
+        run_config = {"ops": {name: {"config": config[name]} for name in only}}
+        dg.materialize(ASSETS, resources=resources, instance=instance, run_config=run_config, selection=only)
     return kept
 
 
@@ -140,4 +153,39 @@ def test_a_dump_that_is_cut_foreign_broken_or_without_articles_fails_by_name(
         content = source.read_bytes()
         (tmp_path / source.name).write_bytes(damage(content) if source.name.startswith("en") else content)
     with pytest.raises((dg.Failure, dg.DagsterError, ValueError), match=re.compile(says, re.DOTALL)):
-        make(tmp_path, tmp_path / "lake", languages=("en",))
+        make(tmp_path, tmp_path / "lake", languages=("en",), max_failed_fraction=1.0)
+
+
+@pytest.mark.parametrize(
+    ("source", "fails"),
+    [
+        ("ngram_parts", "wikipedia_ngrams"),
+        ("wikipedia_ngrams", "wikipedia_unigrams"),
+        ("view_parts", "title_views"),
+        ("title_views", "wikipedia_titles"),
+    ],
+)
+def test_no_sum_and_no_language_may_be_missing_however_many_files_of_a_crawl_may(
+    wikipedia: Path, made: Lake, tmp_path: Path, source: str, fails: str
+) -> None:
+    shutil.copytree(made.root, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / fails)
+    for file in (tmp_path / source).rglob("*.parquet"):
+        file.write_bytes(b"")
+    asset = "wikipedia_titles" if fails == "title_views" else fails
+    with pytest.raises(dg.Failure, match=rf"{fails}/all: \d of \d shards failed"):
+        make(wikipedia, tmp_path, max_failed_fraction=1.0, only=[asset])
+
+
+def test_a_language_whose_pairs_reach_no_threshold_is_told_and_may_have_one_of_its_own(
+    wikipedia: Path, tmp_path: Path
+) -> None:
+    only = ["wikipedia_ngrams", "wikipedia_bigrams"]
+    with pytest.raises(dg.Failure, match=r"shard de: ValueError: min_pmi=9: of 54 words in 'de'"):
+        make(wikipedia, tmp_path, max_failed_fraction=0.5, bigrams={"min_pmi": 9}, only=only)
+    kept = make(wikipedia, tmp_path, bigrams={"min_pmi": 9, "min_pmi_of": {"de": 1}}, only=only)
+    scores = {
+        language: [row["score"] for row in kept.read("wikipedia_bigrams").to_pylist() if row["language"] == language]
+        for language in ("en", "de")
+    }
+    assert min(scores["en"]) >= 9 > min(scores["de"]) >= 1

@@ -147,7 +147,7 @@ class TestNGrams:
         assert made["language"].to_pylist() == ["th", "th"]
 
     def test_a_pmi_out_of_reach_is_an_error_not_an_empty_list(self) -> None:
-        with pytest.raises(ValueError, match=r"min_pmi=30: of 4 words, a pair seen min_count=3 times"):
+        with pytest.raises(ValueError, match=r"min_pmi=30: of 4 words in 'en', a pair seen min_count=3 times"):
             bigrams([("t", "New York New York")])
 
     @pytest.mark.parametrize("rank", [unigrams, bigrams])
