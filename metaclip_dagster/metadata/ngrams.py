@@ -16,7 +16,7 @@ from metaclip_dagster.schemas import NAME_COUNT_PARTS, NAME_COUNTS, WIKIPEDIA_PA
 _HELD = 1_000_000  # distinct strings counted in memory, some 150 MB, before they are written
 
 
-@writes(NAME_COUNT_PARTS, rows_together=8192)
+@writes(NAME_COUNT_PARTS, version=2, rows_together=8192)
 def count_ngrams(
     pages: Iterable[tuple[str, str | None]],
     *,

@@ -19,6 +19,9 @@ _ASIDE = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _TEMPLATE = re.compile(r"\{\{[^{}]*\}\}")
+# What wikis of a language with several scripts show in the reader's: -{flags|zh-hans:鼠标;zh-hant:滑鼠}-.
+_CONVERTED = re.compile(r"-\{(?:([A-Za-z; -]*)\|)?([^{}]*)\}-")
+_VARIANT = re.compile(r"\s*[a-z]{2,3}(?:-[a-z]+)*\s*:([^;]*)")
 _MAX_DEPTH = 40  # to which MediaWiki itself expands templates within templates
 _TABLE_LINE = re.compile(r"^[ \t:]*(?:\{\||\||!).*$", re.MULTILINE)
 _LINE_TAG = re.compile(r"</?(?:br|p|div|li|tr|td|blockquote|center)\b[^<>]*>", re.IGNORECASE)
@@ -43,16 +46,18 @@ _EDGES = "'‘’‚-–−_~/\\^&#@·"
 def plain_text(wikitext: str, not_shown: Collection[str] = NOT_SHOWN) -> str:
     """The running text of a page: link labels, headings and lists stay; templates, tables, notes, files and markup go.
 
-    A paragraph a block. A template leaves an ellipsis: the words around it are not neighbours. `not_shown` are the
-    names, in lower case, of the namespaces whose pages a link puts beside the text or under it.
+    A paragraph a block. A template leaves an ellipsis: the words around it are not neighbours. Of what a wiki shows in
+    the reader's script the first is taken. `not_shown` are the names, in lower case, of the namespaces whose pages a
+    link puts beside the text or under it.
 
     >>> plain_text("The '''[[dog]]''' is a [[wolf|tame wolf]].<ref>Darwin</ref>")
     'The dog is a tame wolf.'
     """
     text = _ASIDE.sub("", _COMMENT.sub("", wikitext))
     for _ in range(_MAX_DEPTH):
-        text, num_found = _TEMPLATE.subn("…", text)
-        if not num_found:
+        text, num_templates = _TEMPLATE.subn("…", text)
+        text, num_converted = _CONVERTED.subn(_first_variant, text)
+        if not num_templates + num_converted:
             break
     text = _HEADING.sub(r"\2", _LIST_MARKERS.sub("", _TABLE_LINE.sub("", text)))
     # A brace or an angle that is left opens nothing.
@@ -93,6 +98,14 @@ def _parts(text: str) -> Iterator[str]:
                 part = lines[start : start + _MAX_PARAGRAPH]
                 unclosed = part.count("[") - part.count("]")
                 yield part if unclosed <= _MAX_UNCLOSED else part.replace("[", "&#91;")
+
+
+def _first_variant(converted: re.Match[str]) -> str:
+    flags, text = converted.groups()
+    if {flag.strip() for flag in (flags or "").split(";")} & {"H", "T", "-"}:
+        return ""  # a rule for the rest of the page, or for its title
+    variant = _VARIANT.match(text)
+    return variant[1].strip() if variant else text
 
 
 def _label(title: str, text: str | None, not_shown: Collection[str]) -> str:

@@ -28,7 +28,7 @@ from metaclip_dagster.schemas import NAME_COUNTS
 
 TEXT = """The quick brown fox jumps over the lazy dog. New York is not new; New York is in New York State!
 A quick brown dog: the lazy fox, the brown dog and "the quick brown fox" of New York (New York City) — old York?"""
-WIKITEXT = [*"[]{}|'<>=*#:;&!-/ \n", "ref", "<ref>", "[[", "]]", "{{", "}}", "File:", "x"]
+WIKITEXT = [*"[]{}|'<>=*#:;&!-/ \n", "ref", "<ref>", "[[", "]]", "{{", "}}", "-{", "}-", "File:", "x"]
 MARKS = set(",.;:?!`")
 words = st.sampled_from(["a", "b", "The", "the", "dog", "é", "犬"])
 
@@ -241,6 +241,8 @@ class TestText:
             ("[[Datei:A.jpg|mini|Ein Hund]][[ Kategorie:Hunde]] Hund", "Hund"),
             ("== [[dog|Dogs]] ==\n[[AT&amp;T|[http://a.example one]]] mailto:a@b.example", "Dogs\none"),
             ("a [[b|c\nd]] [[e|f|g]] [[|h]]", "a c\nd f|g h"),
+            ("{{x|-{zh-cn:a;zh-tw:b}-}}-{T|zh-hans:c;zh-hant:d}--{H|zh:e}-用-{zh-cn:鼠标; zh-tw:滑鼠;}-", "…用鼠标"),
+            ("-{[[電腦|计算机]]}-和-{A|zh-hans:软件;zh-hant:軟體}-, -{R|原文}- x-{{y}}-z", "计算机和软件, 原文 x-…-z"),
         ],
     )
     def test_running_text_is_what_a_reader_sees(self, wikitext: str, text: str) -> None:
@@ -270,7 +272,22 @@ class TestText:
         assert time.process_time() - begun < 60
 
     @pytest.mark.parametrize(
-        "piece", ["{{", "[[", "[[a|", "<b>", '<b x="', "<ref>", "<!--", "{|\n", "{{{a|", "\n*:;#", "[http://a [[b|]] "]
+        "piece",
+        [
+            "{{",
+            "-{",
+            "-{H|",
+            "[[",
+            "[[a|",
+            "<b>",
+            '<b x="',
+            "<ref>",
+            "<!--",
+            "{|\n",
+            "{{{a|",
+            "\n*:;#",
+            "[http://a [[b|]] ",
+        ],
     )
     def test_what_is_never_closed_costs_no_more_than_its_length(self, piece: str) -> None:
         begun = time.process_time()
