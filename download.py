@@ -1,4 +1,4 @@
-"""The front door for what the metadata is made of: dumps of Wikipedias, and how often their articles were read."""
+"""The front door for what the metadata is made of: WordNet, dumps of Wikipedias, how often articles were read."""
 
 import argparse
 import sys
@@ -12,14 +12,15 @@ from resources.deployments import Deployment, deployment
 from resources.web import Web
 from resources.wikimedia import DUMPS, Download, list_dump, list_pageviews
 from resources.wikipedia import pageview_days
+from resources.wordnet import NLTK_DATA, PACKAGE, check_package
 
 
-def bring(where: Deployment, files: Sequence[Download]) -> None:
-    """Download what is not there yet into the deployment's folder of Wikipedias, one after the other.
+def bring(where: Deployment, folder: Path, files: Sequence[Download]) -> None:
+    """Download what is not there yet into the folder, one after the other.
 
     Run again, it goes on where it was stopped or cut.
     """
-    web, folder = Web(where.web, contact=where.contact, connections=2), Path(where.wikipedia)
+    web = Web(where.web, contact=where.contact, connections=2)
     size = sum(file.size or 0 for file in files)
     print(f"{len(files)} files to {folder}{f', {size / 1e9:.1f} GB' if size else ''}", flush=True)
     for file in tqdm(files, unit="file", disable=None):
@@ -37,19 +38,23 @@ def main() -> None:
     views.add_argument("--first", type=date.fromisoformat, required=True, help="as in 2021-11-01")
     views.add_argument("--last", type=date.fromisoformat, required=True)
     views.add_argument("--seed", type=int, default=0)
-    for command in (dump, views):
-        command.add_argument("--root", default=DUMPS, help="Wikimedia's downloads, or a mirror of them")
+    wordnet = commands.add_parser("wordnet", help="nltk's package of WordNet 3.0")
+    for command, root in ((dump, DUMPS), (views, DUMPS), (wordnet, NLTK_DATA)):
+        command.add_argument("--root", default=root, help="where from, or a mirror of it")
     asked, where = parser.parse_args(), deployment()
-    if "://" in where.wikipedia:
+    if asked.what != "wordnet" and "://" in where.wikipedia:
         sys.exit(f"download: {where.wikipedia} is no folder; set METACLIP_WIKIPEDIA to one, and copy it from there")
     try:
-        if asked.what == "dump":
+        if asked.what == "wordnet":
+            bring(where, Path(where.nltk_data, PACKAGE).parent, [Download(f"{asked.root}/packages/{PACKAGE}")])
+            check_package(where.nltk_data)
+        elif asked.what == "dump":
             web = Web(where.web, contact=where.contact)
             listed = [list_dump(web, language, asked.day, root=asked.root) for language in where.languages]
-            bring(where, [file for files in listed for file in files])
+            bring(where, Path(where.wikipedia), [file for files in listed for file in files])
         else:
             days = pageview_days(asked.days, first=asked.first, last=asked.last, seed=asked.seed)
-            bring(where, [*list_pageviews(days, root=asked.root)])
+            bring(where, Path(where.wikipedia), [*list_pageviews(days, root=asked.root)])
     except (ValueError, OSError) as error:
         sys.exit(f"download: {error}")
     except KeyboardInterrupt:

@@ -18,7 +18,7 @@ from resources.wikipedia import (
     open_titles,
     pieces,
 )
-from resources.wordnet import PARTS_OF_SPEECH, synset_names
+from resources.wordnet import PACKAGE, PARTS_OF_SPEECH, synset_names
 
 
 class Sources(dg.ConfigurableResource):
@@ -34,7 +34,7 @@ class Sources(dg.ConfigurableResource):
 
     def synsets(self) -> Deferred:
         """Names of WordNet's synsets."""
-        version = f"wordnet {self.parts_of_speech} {_version(f'{self.nltk_data}/corpora/wordnet.zip')}"
+        version = f"wordnet {self.parts_of_speech} {_version(f'{self.nltk_data}/{PACKAGE}')}"
         return Deferred(synset_names, (self.nltk_data, self.parts_of_speech), declared=version)
 
     def sites(self) -> dict[str, Site]:

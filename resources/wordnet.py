@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PARTS_OF_SPEECH = "nvar"
+PACKAGE = "corpora/wordnet.zip"
+NLTK_DATA = "https://raw.githubusercontent.com/nltk/nltk_data/gh-pages"
+"""Where nltk.download asks, too; the package lies under `packages`."""
 
 
 def synset_names(nltk_data: str, parts_of_speech: str = PARTS_OF_SPEECH) -> Iterator[str]:
@@ -22,15 +25,12 @@ def synset_names(nltk_data: str, parts_of_speech: str = PARTS_OF_SPEECH) -> Iter
 
     if unknown := set(parts_of_speech) - set(PARTS_OF_SPEECH):
         raise ValueError(f"parts of speech {sorted(unknown)} are unknown to WordNet; choose among {PARTS_OF_SPEECH}")
-    packed = Path(nltk_data, "corpora", "wordnet.zip")
+    packed = Path(nltk_data, PACKAGE)
     if not packed.is_file():
-        raise FileNotFoundError(
-            f"{packed} is missing; name the nltk_data folder that has it, or fetch it with "
-            "nltk.download('wordnet', raise_on_error=True)"
-        )
+        raise FileNotFoundError(f"{packed} is missing; `.venv/bin/python download.py wordnet` puts it there")
     # nltk refuses data that others may write to, as every checkout under umask 002 is: read a private copy.
     with tempfile.TemporaryDirectory() as private:
-        copy = Path(private, "corpora", "wordnet.zip")
+        copy = Path(private, PACKAGE)
         copy.parent.mkdir()
         shutil.copyfile(packed, copy)
         copy.chmod(0o600)
@@ -46,3 +46,12 @@ def synset_names(nltk_data: str, parts_of_speech: str = PARTS_OF_SPEECH) -> Iter
             raise ValueError(f"{packed}: {error}; is it nltk's wordnet package, and whole? Fetch it again") from error
         finally:
             nltk.data.path.remove(private)
+
+
+def check_package(nltk_data: str) -> None:
+    """Delete the package if it is none that can be read, and raise as `synset_names` does."""
+    try:
+        next(synset_names(nltk_data))
+    except ValueError:
+        Path(nltk_data, PACKAGE).unlink()
+        raise

@@ -1,4 +1,4 @@
-"""A Wikipedia's dump and pageviews from a loopback host laid out like Wikimedia's downloads."""
+"""WordNet, a Wikipedia's dump and pageviews from a loopback host laid out like nltk's data and Wikimedia's."""
 
 import hashlib
 import json
@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from resources.deployments import REPOSITORY
+from resources.deployments import REPOSITORY, SAMPLE, read_deployment
 from resources.wikipedia import find_dump, find_pageviews
+from resources.wordnet import PACKAGE, synset_names
 from tests.hosts import Host, cut_after, refusing, serving
 
 DAY = "20261101"
@@ -33,11 +34,14 @@ def status(state: str = "done", changed: dict[str, bytes] | None = None) -> byte
 class Wikimedia:
     def __init__(self) -> None:
         self.status = status()
+        self.wordnet = (SAMPLE / "nltk_data" / PACKAGE).read_bytes()
 
     def read(self, path: str) -> bytes | None:
         name = path.rpartition("/")[2]
         if path == f"/dewiki/{DAY}/dumpstatus.json":
             return self.status
+        if path == "/packages/corpora/wordnet.zip":
+            return self.wordnet
         if path.startswith("/other/pageviews/2026/2026-10/"):
             return name.encode()
         return PARTS.get(name) if path == f"/dewiki/{DAY}/{name}" else None
@@ -56,6 +60,7 @@ def host(wikimedia: Wikimedia) -> Iterator[Host]:
 
 def download(host: Host, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     settings = {"METACLIP_DATA": str(home), "METACLIP_WIKIPEDIA": str(home / "wikipedia"), "METACLIP_LANGUAGES": "de"}
+    settings["METACLIP_DEPLOYMENT"] = "commoncrawl"
     command = [sys.executable, "download.py", *arguments, "--root", host.url]
     return subprocess.run(
         command, cwd=REPOSITORY, env=os.environ | settings, capture_output=True, text=True, check=False
@@ -109,3 +114,20 @@ def test_a_file_with_another_checksum_is_thrown_away(wikimedia: Wikimedia, host:
 def test_a_day_without_a_dump_is_told(host: Host, tmp_path: Path) -> None:
     made = download(host, tmp_path, "dump", "20260101")
     assert (made.returncode, "404" in made.stderr) == (1, True)
+
+
+def test_wordnet_lies_where_the_deployment_reads_it(host: Host, tmp_path: Path) -> None:
+    host.plan = [cut_after(1_000_000)]
+    made = download(host, tmp_path, "wordnet")
+    assert made.returncode == 0, made.stderr
+    names = synset_names(
+        read_deployment({"METACLIP_DEPLOYMENT": "commoncrawl", "METACLIP_DATA": str(tmp_path)}).nltk_data
+    )
+    assert next(names) == "entity"
+
+
+def test_what_is_no_wordnet_is_thrown_away(wikimedia: Wikimedia, host: Host, tmp_path: Path) -> None:
+    wikimedia.wordnet = b"<html>log in first</html>"
+    made = download(host, tmp_path, "wordnet")
+    assert (made.returncode, "is it nltk's wordnet package" in made.stderr) == (1, True), made.stderr
+    assert not list(tmp_path.rglob("*.zip"))
