@@ -17,6 +17,7 @@ from resources.engines import Deferred
 from resources.lake import Lake
 from resources.reports import Reports
 from resources.sources import Sources
+from resources.tables import PartitionManifest
 
 SOURCES = ["wordnet_synsets", "wikipedia_unigrams", "wikipedia_bigrams", "wikipedia_titles"]
 """Declared precedence: an entry that several sources name belongs to the first."""
@@ -52,29 +53,39 @@ def entries(
     The paper calls it the metadata. Another list makes all matches, and so the whole pool, anew.
     """
     before = build_before(lake, "entries")
-    candidates = _candidates(lake, _read_own(context, config, compute, sources), config.languages)
+    own = _read_own(context, config, compute, sources)
+    candidates = _candidates(lake, [*own], config.languages)
     options = {"budget": config.budget, "caps": config.caps, "why_unmatchable": why_unmatchable}
     made = compute.map_shards(context, build_entries, {"00000": {"languages": candidates}}, options=options)
     called = {language: {name: call() for name, call in named.items()} for language, named in candidates.items()}
     told = describe_entries(called, lake.read("entries"), budget=config.budget, caps=config.caps)
     changes = changed_entries(lake, before)
-    report = {**config.model_dump(), "languages": told, "changes": changes}
+    left_out = [[name, *why] for name, read in own.items() for why in read.total("dropped").most_common()]
+    columns = ["list", "why", "rows"]
+    lists = {"dropped_of_own_lists": [dict(zip(columns, row, strict=True)) for row in left_out]}
+    report = {**config.model_dump(), "languages": told, "changes": changes, **lists}
     page, data = reports.write("entries", render_entries(report), report)
     paths = {"page": dg.MetadataValue.path(str(page)), "json": dg.MetadataValue.path(str(data))}
-    metadata = {**config.model_dump(), **_shown(told), **show_changed_entries(changes), **paths}
+    dropped = {"dropped_of_own_lists": table(columns, left_out)} if left_out else {}
+    metadata = {**config.model_dump(), **_shown(told), **dropped, **show_changed_entries(changes), **paths}
     return compute.result(made, metadata=metadata, checks=[no_empty_list(made)])
 
 
-def _read_own(context: dg.AssetExecutionContext, config: Budget, compute: Compute, sources: Sources) -> Sequence[str]:
-    """Make a partition of `own_entries` of each of one's own lists; gives their names in order."""
+def _read_own(
+    context: dg.AssetExecutionContext, config: Budget, compute: Compute, sources: Sources
+) -> dict[str, PartitionManifest]:
+    """Make a partition of `own_entries` of each of one's own lists; gives them by name, in order."""
     named = {f"own:{url.rsplit('/', 1)[-1]}": url for url in config.own_lists}
     if len(named) < len(config.own_lists):
         raise ValueError(f"own_lists {', '.join(config.own_lists)}: two files have one name; rename one of them")
+    made = {}
     for name, url in named.items():
         shard = {"00000": {"file": sources.own_list(url), "name": url}}
         options = {"languages": config.languages}
-        compute.map_shards(context, read_own_entries, shard, table="own_entries", partition=name, options=options)
-    return [*named]
+        made[name] = compute.map_shards(
+            context, read_own_entries, shard, table="own_entries", partition=name, options=options
+        )
+    return made
 
 
 def _candidates(lake: Lake, own: Sequence[str], languages: Sequence[str]) -> Candidates:

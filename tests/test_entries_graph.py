@@ -133,6 +133,8 @@ def test_each_language_has_a_budget_of_its_own_and_what_is_missing_is_told(
         assert entries["language"].to_pylist() == ["de"] * 2 + ["en"] * 10
         assert entries["entry"].to_pylist()[:3] == ["Hund", "Katze", "dog"]
         assert told["missing"] == 8
+        left_out = [{"list": "own:own.tsv", "why": "other_language", "rows": 1}]
+        assert told["dropped_of_own_lists"] == graph.report("entries")["dropped_of_own_lists"] == left_out
         assert [row["taken"] for row in told["by_source"] if row["source"] == "own:own.tsv"] == [2, 1]
         page = (graph.where.reports / "entries.html").read_text("utf-8")
         assert "8 more would have filled the budget" in page

@@ -37,7 +37,7 @@ def language_of(tag: str | None) -> str | None:
 
 def read_lines(file: BinaryIO) -> Iterator[Label]:
     """One entry a line, in UTF-8."""
-    yield from (Label(line.removesuffix("\n")) for line in _lines(file))
+    yield from (Label(line.rstrip("\r\n")) for line in _lines(file))
 
 
 def read_csv(file: BinaryIO) -> Iterator[Label]:
@@ -55,7 +55,11 @@ def read_json(file: BinaryIO) -> Iterator[Label]:
     for value in _json_values(file):
         if isinstance(value, str):
             yield Label(value)
-        elif isinstance(value, dict) and isinstance(value.get("entry"), str):
+        elif (
+            isinstance(value, dict)
+            and isinstance(value.get("entry"), str)
+            and isinstance(value.get("language") or "", str)
+        ):
             yield Label(value["entry"], language_of(value.get("language")))
         else:
             raise ValueError(f"{json.dumps(value)[:60]} is neither a string nor an object with an 'entry'")
@@ -98,7 +102,10 @@ def _lines(file: BinaryIO) -> Iterator[str]:
         number += 1
         if len(line) == _MOST:
             raise ValueError(f"line {number} is longer than {_MOST:,} bytes; is this a text file?")
-        yield (line if number > 1 else line.removeprefix(codecs.BOM_UTF8)).decode("utf-8", "surrogateescape")
+        line = line if number > 1 else line.removeprefix(codecs.BOM_UTF8)
+        yield from (
+            each.decode("utf-8", "surrogateescape") for each in line.splitlines(keepends=True)
+        )  # at a bare \r too
 
 
 def _json_values(file: BinaryIO) -> Iterator[Any]:

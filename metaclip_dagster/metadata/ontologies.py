@@ -1,5 +1,6 @@
 """Names of an ontology's terms, SKOS or OWL as RDF, or OBO, as a stream of labels; hierarchies are never walked."""
 
+import codecs
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
@@ -58,7 +59,6 @@ def _read_rdf(file: BinaryIO, syntax: pyoxigraph.RdfFormat) -> Iterator[Label]:
         for triple in _triples(file, syntax)
         if triple.predicate.value == _DEPRECATED and getattr(triple.object, "value", "") in ("true", "1")
     }
-    file.seek(0)
     for triple in _triples(file, syntax):
         is_label, is_synonym = (triple.predicate.value in kind for kind in (_LABELS, _SYNONYMS))
         if not (is_label or is_synonym) or triple.subject in deprecated:
@@ -75,6 +75,9 @@ def _frames(file: BinaryIO) -> Iterator[Iterable[object]]:
 
 
 def _triples(file: BinaryIO, syntax: pyoxigraph.RdfFormat) -> Iterator[pyoxigraph.Quad]:
+    file.seek(0)
+    if file.read(3) != codecs.BOM_UTF8:  # which is no part of Turtle's grammar
+        file.seek(0)
     read: Any = _Checked(file) if syntax == pyoxigraph.RdfFormat.RDF_XML else file
     try:
         yield from pyoxigraph.parse(read, format=syntax, base_iri=_NOWHERE)

@@ -35,10 +35,10 @@ _FORMATS: dict[str, Callable[[BinaryIO], Iterator[Label]]] = {
     ".xml": ontologies.read_rdf_xml,
     ".obo": ontologies.read_obo,
 }
-_BROKEN = (ValueError, SyntaxError, EOFError, gzip.BadGzipFile, zlib.error, pa.ArrowException)
+_BROKEN = (ValueError, SyntaxError, RecursionError, EOFError, gzip.BadGzipFile, zlib.error, pa.ArrowException)
 
 
-@writes(CANDIDATES)
+@writes(CANDIDATES, version=2)
 def read_own_entries(
     file: BinaryIO, *, name: str, languages: Sequence[str] = ("en",), dropped: Counter[str]
 ) -> Iterator[pa.RecordBatch]:

@@ -92,7 +92,10 @@ def test_commas_are_text_in_a_text_file() -> None:
     [
         ("list.txt", "dog\nNew York\n"),
         ("LIST.TXT", "\ufeffdog\nNew York"),
+        ("list.txt", "dog\rNew York\r"),
         ("list.csv", '\ufeffid,entry\n1,dog\n2,"New York"\n'),
+        ("list.csv", 'entry,id\r"dog",1\rNew York,2\r'),
+        ("list.ttl", '\ufeff<a:1> <http://www.w3.org/2000/01/rdf-schema#label> "dog", "New York" .'),
         ("list.tsv", "entry\tid\ndog\t1\nNew York\t2\n"),
         ("list.json", '["dog", "New York"]'),
         ("list.json", ' [ {"entry": "dog"} ,\n {"entry": "New York", "language": null}]\n'),
@@ -227,6 +230,8 @@ class TestOntologies:
         ("a.json", b'["dog", "cat', r"no JSON after 1 values \(Unterminated string"),
         ("a.json", b'["dog"] "cat"', "the list ends after 1 values, and more follows"),
         ("a.json", b'{"dog": 1}', "{\"dog\": 1} is neither a string nor an object with an 'entry'"),
+        ("a.json", b"[" * 100_000, "not readable after 0 entries: maximum recursion depth"),
+        ("a.json", b'[{"entry": "dog", "language": 1}]', "is neither a string nor an object with an 'entry'"),
         ("a.jsonl", b'"dog"\n"c\xff"', "can't decode byte 0xff"),
         ("a.parquet", b"PAR1", "not readable after 0 entries: Parquet file size is 4 bytes"),
         ("a.parquet", parquet(name=["dog"]), "no column is named 'entry', only name"),
@@ -247,6 +252,13 @@ def test_a_broken_file_names_itself_the_place_and_the_way_out(name: str, content
     with pytest.raises(ValueError, match=says) as raised:
         own(content, name)
     assert str(raised.value).startswith(f"{name}: ")
+
+
+def test_a_quoted_line_end_is_part_of_its_entry() -> None:
+    dropped = Counter[str]()
+    for end in ("\n", "\r\n", "\r"):
+        assert read(f'entry{end}dog{end}"New{end}York"{end}', "a.csv", dropped=dropped)["entry"].to_pylist() == ["dog"]
+    assert dropped["control_character"] == 3
 
 
 def test_the_longest_entry_is_as_told() -> None:
