@@ -13,7 +13,7 @@ from metaclip_dagster.metadata.spilling import ROWS, insert, spilling
 from metaclip_dagster.metadata.wikitext import NOT_SHOWN, plain_text, runs_of_words
 from metaclip_dagster.schemas import NAME_COUNT_PARTS, NAME_COUNTS, WIKIPEDIA_PAGES, writes
 
-_HELD = 1_000_000  # distinct strings counted in memory, some 150 MB, before they are written
+_HELD = 1_000_000  # distinct strings, or lines of views, counted in memory, some 150 MB, before they are written
 
 
 @writes(NAME_COUNT_PARTS, version=2, rows_together=8192)
@@ -64,10 +64,11 @@ def count_views(
         language, title, views = viewed
         held[language][title] += views
         seen["lines"] += 1
-        if len(held[language]) >= _HELD:
-            yield from _by_bucket(held.pop(language), language, num_buckets)
-    for language, views_of in held.items():
-        yield from _by_bucket(views_of, language, num_buckets)
+        if seen["lines"] % _HELD == 0:
+            for each in [*held]:
+                yield from _by_bucket(held.pop(each), each, num_buckets)
+    for each in held:
+        yield from _by_bucket(held[each], each, num_buckets)
 
 
 @writes(NAME_COUNTS)

@@ -219,6 +219,15 @@ class TestTitles:
         monkeypatch.setattr("metaclip_dagster.metadata.ngrams._HELD", 3)
         assert titles(views).equals(whole)
 
+    def test_memory_holds_so_many_lines_however_many_languages_they_are_of(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("metaclip_dagster.metadata.ngrams._HELD", 3)
+        views = iter([(language, "A", 1) for language in ("bg", "cs", "da", "el", "fi", "hu")])
+        parts = count_views(views, dropped=Counter(), seen=Counter())
+        assert next(parts)["language"].to_pylist() == ["bg"]
+        assert next(views)[0] == "el"
+
 
 class TestText:
     @pytest.mark.parametrize(
