@@ -9,21 +9,30 @@ HEADER = ["kind", "value", "reason"]
 def read_list(path: str) -> list[tuple[str, str, str]]:
     """File and line, kind and value of all that is listed; nothing where there is no file.
 
-    Raises ValueError naming the line that is not one of kind, value and reason.
+    Raises ValueError naming the line that is not one of kind, value and reason, or the file that has no line at all.
     """
     if not Path(path).exists():
         return []
     found = []
-    with Path(path).open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file)
-        if next(lines, HEADER) != HEADER:
-            raise ValueError(f"{path}:1: the first line must be {','.join(HEADER)}")
-        for row in lines:
-            where = f"{path}:{lines.line_num}"
-            if row and len(row) != len(HEADER):
-                raise ValueError(
-                    f"{where}: {len(row)} fields, not {len(HEADER)}; a comma needs quotes around its field"
-                )
-            if row:
-                found.append((where, row[0].strip(), row[1].strip()))
+    try:
+        lines = Path(path).read_text("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: {error}; save it in UTF-8") from None
+    for number, line in enumerate(lines, 1):
+        where = f"{path}:{number}"
+        row = _split(line, where)
+        if number == 1 and row != HEADER:
+            raise ValueError(f"{where}: the first line must be {','.join(HEADER)}")
+        if row and len(row) != len(HEADER):
+            raise ValueError(f"{where}: {len(row)} fields, not {len(HEADER)}; a comma needs quotes around its field")
+        if row and number > 1:
+            found.append((where, row[0].strip(), row[1].strip()))
     return found
+
+
+def _split(line: str, where: str) -> list[str]:
+    """The fields of one line; none goes on in the next, or a quote too many would take lines along unseen."""
+    try:
+        return next(csv.reader([line], strict=True), [])
+    except csv.Error as error:
+        raise ValueError(f"{where}: {error}; is there a quote too many, or one too few?") from None

@@ -120,12 +120,24 @@ def test_the_list_is_empty_without_a_file_and_names_its_lines(tmp_path: Path) ->
         ("url,http://x/,because\n", ":1: the first line must be kind,value,reason"),
         ("kind,value,reason\nurl,http://x/\n", ":2: 2 fields, not 3"),
         ("kind,value,reason\nurl,http://x/a,b,c\n", ":2: 4 fields, not 3"),
+        ('kind,value,reason\nurl,http://x/a,"asked\nurl,http://x/b,\n', ":2: .*a quote"),
+        ('kind,value,reason\nurl,http://x/a,"asked\nurl,http://x/b,"again"\n', ":2: .*a quote"),
+        ('kind,value,reason\nurl,http://x/a,"asked\nurl,http://x/b,again"\n', ":2: .*a quote"),
+        (f"kind,value,reason\nurl,http://x/{'a' * 200_000},\n", ":2: .*field larger than"),
+        ("", ":1: the first line must be"),
     ],
 )
 def test_a_line_that_is_none_is_named(tmp_path: Path, text: str, says: str) -> None:
     path = tmp_path / "takedowns.csv"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=says):
+        read_list(str(path))
+
+
+def test_a_list_in_another_encoding_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "takedowns.csv"
+    path.write_text("kind,value,reason\ndomain,x.example,Löschung\n", encoding="latin-1")
+    with pytest.raises(ValueError, match=r"takedowns\.csv: .*utf-8"):
         read_list(str(path))
 
 
