@@ -110,17 +110,19 @@ def exclusions(
         groups = grouped(left_over(lake.shards("matches", snapshot, ["pair_id"]), taken[snapshot]), config.group_size)
         scattered = {key: {"matches": group, "snapshot": snapshot} for key, group in groups.items()}
         options = {"num_buckets": config.num_buckets}
-        compute.map_shards(context, scatter_pairs, scattered, table="places", partition=snapshot, options=options)
+        compute.map_shards(
+            context, scatter_pairs, scattered, table="places", partition=snapshot, options=options, whole=True
+        )
     buckets = {
         f"{bucket:05d}": {"places": lake.where("places", "bucket", bucket, partitions=pool.snapshots)}
         for bucket in range(config.num_buckets)
     }
-    judged = compute.map_shards(context, find_duplicates, buckets, table="duplicates")
+    judged = compute.map_shards(context, find_duplicates, buckets, table="duplicates", whole=True)
     gathered = {
         s: {"exclusions": together(lake.where("duplicates", "snapshot", s), taken[s]), "snapshot": s}
         for s in pool.snapshots
     }
-    made = compute.map_shards(context, gather_exclusions, gathered)
+    made = compute.map_shards(context, gather_exclusions, gathered, whole=True)
     duplicates = lake.dataset("exclusions").count_rows(filter=pc.field("reason") == DUPLICATE)
     excluded = table(["snapshot", "pairs excluded"], [(shard.key, shard.rows) for shard in made.shards])
     told = {**config.model_dump(), **pool.metadata, "excluded": excluded, "taken_down": made.rows - duplicates}

@@ -55,11 +55,12 @@ def verdicts(
     """For each bucket the input that the set is built with, and what is told of it; neither where nothing is asked."""
     if not config.is_on:
         return {}, {}
-    scored = {ring: _score(context, config, lake, compute, image_store, ring=ring, rings=rings) for ring in rings}
+    for ring in rings:
+        _score(context, config, lake, compute, image_store, ring=ring, rings=rings)
     samples = [] if config.leakage_distance is None else [_hash_tasks(context, lake, compute, zero_shot)]
     options = config.model_dump(exclude={"group_size"}) | {"num_buckets": len(buckets)}
     inputs = {
-        "rings": {ring: defer(chain_batches, *lake.shards("image_scores", ring).values()) for ring in scored},
+        "rings": {ring: defer(chain_batches, *lake.shards("image_scores", ring).values()) for ring in rings},
         "samples": defer(chain_batches, *samples),
     }
     made = compute.map_shards(
@@ -78,7 +79,7 @@ def _score(
     *,
     ring: str,
     rings: Sequence[str],
-) -> PartitionManifest:
+) -> None:
     """Scores of one ring, taken over from earlier runs where the bytes are the same."""
     # They stand outside fingerprints, as the store does: a score is what its function gives, whenever it was asked.
     earlier = [lake.shards("image_scores", made) for made in lake.finished("image_scores", rings)]
@@ -90,22 +91,17 @@ def _score(
         for key, images in lake.shards("images", ring).items()
     }
     setup = {"store": image_store.store(), "scorers": defer(load_scorers, tuple(sorted(config.filters)))}
-    return _whole(compute.map_shards(context, score_images, shards, table="image_scores", partition=ring, setup=setup))
+    compute.map_shards(context, score_images, shards, table="image_scores", partition=ring, setup=setup, whole=True)
 
 
 def _hash_tasks(context: dg.AssetExecutionContext, lake: Lake, compute: Compute, zero_shot: ZeroShot) -> Deferred:
     tasks = zero_shot.tasks(read_task, task_version)
     shards = {name: {"samples": defer(read_samples, task), "task": name} for name, task in tasks.items()}
     options = {"decode": decode_image}
-    _whole(compute.map_shards(context, hash_samples, shards, table="sample_hashes", partition=WHOLE, options=options))
+    compute.map_shards(
+        context, hash_samples, shards, table="sample_hashes", partition=WHOLE, options=options, whole=True
+    )
     return lake.stream("sample_hashes")
-
-
-def _whole(made: PartitionManifest) -> PartitionManifest:
-    """The partition, if no shard failed, however many may elsewhere: what nobody looked at would pass every filter."""
-    for key, error in made.failed.items():
-        raise dg.Failure(f"{made.table}/{made.partition}: shard {key} failed: {error}", allow_retries=False)
-    return made
 
 
 def _told(lake: Lake, config: Filtering, made: PartitionManifest) -> dict[str, Any]:

@@ -47,8 +47,9 @@ def find_taken(
         shards = {
             key: {"pairs": pairs[key], "matches": matches[key], "snapshot": snapshot, "shard": key} for key in matches
         }
+        setup = {"takedowns": takedowns}
         made = compute.map_shards(
-            context, find_takedowns, shards, table="takedowns", partition=snapshot, setup={"takedowns": takedowns}
+            context, find_takedowns, shards, table="takedowns", partition=snapshot, setup=setup, whole=True
         )
         stored = lake.shards("takedowns", snapshot)
         found[snapshot] = {shard.key: stored[shard.key] for shard in made.shards if shard.rows}

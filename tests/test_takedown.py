@@ -294,6 +294,23 @@ def files_of(home: Path) -> set[Path]:
     return {path for path in home.rglob("*") if path.suffix in (".parquet", ".tar")}
 
 
+@pytest.mark.parametrize("table", ["pairs", "matches"])
+def test_what_nobody_could_judge_does_not_stay_in_the_pool(
+    mini: Path, made: Deployment, tmp_path: Path, table: str
+) -> None:
+    with graph(mini, tmp_path, Path(made.lake), max_failed_fraction=0.5) as taken:
+        taken.write_list(f"domain,{DOMAIN},")
+        shard = taken.lake.manifest(table, SNAPSHOTS[0]).shards[-1]
+        Path(taken.lake.store(table, SNAPSHOTS[0]).path(shard)).write_bytes(b"PAR1")
+        with pytest.raises(dg.Failure, match=f"takedowns/{SNAPSHOTS[0]}: 1 of 2 shards failed; shard {shard.key}"):
+            taken.make(["exclusions"])
+        taken.write_list()
+        config = {"ops": {"exclusions": {"config": {"group_size": 1}}}}
+        if table == "matches":
+            with pytest.raises(dg.Failure, match=f"places/{SNAPSHOTS[0]}: 1 of 2 shards failed"):
+                demo.materialize(bind(taken.where), taken.instance, ["exclusions"], config=config)
+
+
 def test_a_pair_whose_owner_is_taken_down_is_the_next_places() -> None:
     def places(snapshot: str, taken: list[int]) -> list[pa.RecordBatch]:
         matches = defer(list, [pa.RecordBatch.from_pylist([{"pair_id": i} for i in (1, 2)], MATCHES)])

@@ -84,7 +84,9 @@ def test_images_that_nobody_could_score_do_not_pass(graph: Graph, tmp_path: Path
     tar = tmp_path / "images" / next(filter(None, graph.lake.read("images", ["20"])["tar"].to_pylist()))
     tar.write_bytes(tar.read_bytes()[:512])
     again = Graph(replace(graph.where, home=tmp_path, max_failed_fraction=0.5), graph.instance)
-    with pytest.raises(dg.Failure, match=rf"image_scores/20: shard {tar.parent.name} failed: ValueError: .*cut short"):
+    with pytest.raises(
+        dg.Failure, match=rf"image_scores/20: 1 of 4 .*; shard {tar.parent.name}: ValueError: .*cut short"
+    ):
         again.make("20", near_duplicate_distance=0)
 
 
