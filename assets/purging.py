@@ -1,6 +1,9 @@
 """Delete from the disk what is taken down: rows of every table, images, what older runs left; say what went."""
 
-from collections.abc import Collection, Iterator, Mapping
+import bisect
+import itertools
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,7 +34,7 @@ class Gone:
     pairs: pa.Array
     images: ImageIds
     shown: frozenset[str]
-    """Of the beginnings of URLs that were asked about, those of what goes."""
+    """Of the texts that were asked about, those that begin with a URL of what goes."""
 
     def keep(self, table: str, partition: str, shard: str, rows: pa.RecordBatch) -> pa.RecordBatch:
         """The rows that stay of any table, judged by its columns, and the texts that stay of TRAINING_SETS.
@@ -85,12 +88,13 @@ class Gone:
 def find_gone(lake: Lake, takedowns: Takedowns, shown: Collection[str] = ()) -> Gone:
     """Read PAIRS of all snapshots, registered or not; twice, where one place of a pair may go and another stay.
 
-    `shown` are beginnings of URLs, no longer than SHOWN, of which those that go are wanted.
+    `shown` is text, SHOWN characters at most, that begins with a URL; what begins with one that goes is wanted.
     """
     places: dict[Place, pa.Array] = {}
-    starts, wanted = pa.array(sorted(shown), pa.string()), set(shown)
-    named = are_taken_down(pa.RecordBatch.from_arrays([starts, starts], names=["url", "page_url"]), takedowns)
-    found = set(starts.filter(named).to_pylist())
+    starts = sorted(shown)
+    urls = pa.array([re.split(r"[\s,;'\"<>()]", start, maxsplit=1)[0] for start in starts], pa.string())
+    named = are_taken_down(pa.RecordBatch.from_arrays([urls, urls], names=["url", "page_url"]), takedowns)
+    found = set(itertools.compress(starts, named.to_pylist()))
     pairs, images = [pa.array([], pa.uint64())], [pa.array([], pa.binary(12))]
     for place, rows in _scan(lake):
         listed = rows.filter(are_taken_down(rows, takedowns))
@@ -98,7 +102,8 @@ def find_gone(lake: Lake, takedowns: Takedowns, shown: Collection[str] = ()) -> 
             pairs.append(listed["pair_id"])
             images.append(listed["image_id"])
             places[place] = pa.concat_arrays([*([places[place]] if place in places else []), listed["pair_id"]])
-            found.update({url[:SHOWN] for url in listed["url"].to_pylist()} & wanted)
+            for url in listed["url"].to_pylist() if starts else ():
+                found.update(_begin_with(url, starts))
     gone_pairs, gone_images = pc.unique(pa.concat_arrays(pairs)), pc.unique(pa.concat_arrays(images))
     if len(gone_pairs) and not takedowns.of_whole_images:
         for _, rows in _scan(lake):
@@ -127,6 +132,16 @@ def purge(lake: Lake, images: Path, checkpoints: Path, gone: Gone, *, dry_run: b
         if went["shards"]:
             tables[f"{table} {partition}"] = dict(went)
     return {**told, "tables": tables, "superseded": {} if dry_run else _sweep(lake)}
+
+
+def _begin_with(url: str, starts: Sequence[str]) -> Iterator[str]:
+    """Of some sorted texts those that begin with the URL, as far as they go, and not with a longer one."""
+    for at in range(bisect.bisect_left(starts, url[:SHOWN]), len(starts)):
+        start = starts[at]
+        if not start.startswith(url[:SHOWN]):
+            return
+        if len(url) >= SHOWN or not re.match(r"[\w/%]", start[len(url) :]):
+            yield start
 
 
 _JUDGED = ["pair_id", "image_id", "url", "page_url"]

@@ -1,11 +1,13 @@
 """What Dagster's own history shows of a crawl, samples and answers among it, and how it is forgotten."""
 
+import itertools
 import json
 import re
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -14,8 +16,11 @@ SHOWN = 50
 
 
 def shown_urls(instance: dg.DagsterInstance) -> dict[str, set[str]]:
-    """How the URLs begin that the events of each run show, by the run's id."""
-    return {run.run_id: _urls_of(instance, run.run_id) for run in instance.get_runs()}
+    """What stands wherever a URL begins, SHOWN characters of it, in what each run was asked and told, by the run's id.
+
+    Where the URL ends nobody can tell: quotes, commas and brackets may belong to it.
+    """
+    return {run.run_id: _urls_of(instance, run) for run in instance.get_runs()}
 
 
 def forget_runs(instance: dg.DagsterInstance, runs: Collection[str], home: Path) -> None:
@@ -33,6 +38,19 @@ def forget_runs(instance: dg.DagsterInstance, runs: Collection[str], home: Path)
             database.execute("vacuum")
 
 
-def _urls_of(instance: dg.DagsterInstance, run: str) -> set[str]:
-    told = (str(json.loads(dg.serialize_value(entry))) for entry in instance.all_logs(run))
-    return {url[:SHOWN] for text in told for url in re.findall(r"https?://[^\s'\"\\<>]+", text)}
+def _urls_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[str]:
+    events = (json.loads(dg.serialize_value(entry)) for entry in instance.all_logs(run.run_id))
+    texts = itertools.chain.from_iterable(map(_strings, itertools.chain([dict(run.run_config)], events)))
+    return {url[:SHOWN] for text in texts for url in _URL.findall(text)}
+
+
+_URL = re.compile(rf"(?=(https?://.{{0,{SHOWN}}}))", re.DOTALL)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """All strings of a JSON value, names among them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        parts = value if isinstance(value, list) else [*value, *value.values()]
+        yield from itertools.chain.from_iterable(map(_strings, parts))

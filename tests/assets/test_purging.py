@@ -127,3 +127,9 @@ def test_beginnings_of_urls_that_people_were_shown_are_found(lake: Lake) -> None
     takedowns = build_takedowns([("list.csv:2", "pair_id", "4"), ("list.csv:3", "domain", "gone.example")])
     shown = {"http://i.example/z", "http://i.example/y", "http://gone.example/of-an-older-crawl"}
     assert find_gone(lake, takedowns, shown).shown == {"http://i.example/z", "http://gone.example/of-an-older-crawl"}
+
+
+def test_a_url_is_found_whatever_stands_behind_it(lake: Lake) -> None:
+    takedowns = build_takedowns([("list.csv:2", "pair_id", "4"), ("list.csv:3", "domain", "gone.example")])
+    shown = {"http://i.example/z'), and", "http://i.example/zebra.png", "http://gone.example, said\nno"}
+    assert find_gone(lake, takedowns, shown).shown == {"http://i.example/z'), and", "http://gone.example, said\nno"}

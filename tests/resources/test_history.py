@@ -1,0 +1,49 @@
+"""What runs showed and were asked is found in Dagster's history, and only their runs go from it."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from resources.history import SHOWN, forget_runs, shown_urls
+
+QUOTED = 'http://h.example/it\'s-a-"cat".png'
+LONG = f"https://h.example/{'a' * 100}"
+
+
+@dg.op(config_schema={"asked": str, "told": str})
+def answer(context: dg.OpExecutionContext) -> None:
+    if context.op_config["told"]:
+        schema = dg.TableSchema([dg.TableColumn("url", "string")])
+        told = dg.MetadataValue.table([dg.TableRecord({"url": context.op_config["told"]})], schema)
+        context.add_output_metadata({"sample": told})
+        context.log.info(f"see {LONG}, {QUOTED}.")
+
+
+@dg.job
+def question() -> None:
+    answer()
+
+
+def asked(url: str, told: str = "") -> dict[str, object]:
+    return {"ops": {"answer": {"config": {"asked": url, "told": told}}}}
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> dg.DagsterInstance:
+    return dg.DagsterInstance.local_temp(str(tmp_path))
+
+
+def test_a_url_is_found_with_its_quotes_in_tables_and_texts(instance: dg.DagsterInstance) -> None:
+    run = question.execute_in_process(run_config=asked("", QUOTED), instance=instance).run_id
+    shown = shown_urls(instance)[run]
+    assert {QUOTED, LONG[:SHOWN], f"{QUOTED}."} <= shown
+    assert max(map(len, shown)) == SHOWN
+
+
+def test_a_run_that_never_answered_shows_what_it_was_asked(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    run, other = (instance.create_run_for_job(question, run_config=asked(url)).run_id for url in (QUOTED, LONG))
+    assert shown_urls(instance) == {run: {QUOTED}, other: {LONG[:SHOWN]}}
+    forget_runs(instance, [run], tmp_path)
+    assert [left.run_id for left in instance.get_runs()] == [other]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"it's-a" in path.read_bytes()]
