@@ -2,6 +2,7 @@
 
 import bisect
 import itertools
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -168,7 +169,7 @@ def _flag_trainings(lake: Lake, root: Path, gone: Gone, *, dry_run: bool) -> dic
 
 
 def _sweep(lake: Lake) -> dict[str, int]:
-    """Delete whatever no manifest names, however new."""
+    """Delete whatever no manifest names, however new, by whichever clock."""
     filesystem, root = fsspec.core.url_to_fs(lake.root, **lake.storage_options)
     before = filesystem.du(root)
-    return {"files": len(lake.sweep(older_than_hours=0)), "bytes": before - filesystem.du(root)}
+    return {"files": len(lake.sweep(older_than_hours=-math.inf)), "bytes": before - filesystem.du(root)}

@@ -1,5 +1,7 @@
 """What is taken down goes from every table where it is meant, and stays where another place has it."""
 
+import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -121,6 +123,15 @@ def test_what_nothing_is_taken_from_is_not_written_again(lake: Lake, tmp_path: P
     told = purge(lake, tmp_path / "images", tmp_path / "checkpoints", gone_of(lake, "domain", "other.example"))
     assert (told["pairs"], told["tables"]) == (0, {})
     assert {path: path.stat().st_mtime_ns for path in Path(lake.root).rglob("*") if path.is_file()} == before
+
+
+def test_a_superseded_file_goes_though_a_clock_says_that_it_is_yet_to_come(lake: Lake, tmp_path: Path) -> None:
+    path = tmp_path / "lake" / "pairs" / "A" / "data" / "old.parquet"
+    path.write_bytes(b"superseded")
+    os.utime(path, (time.time() + 3600, time.time() + 3600))
+    told = purge(lake, tmp_path / "images", tmp_path / "checkpoints", gone_of(lake, "pair_id", "9"))
+    assert told["superseded"]["files"] == 1
+    assert not path.exists()
 
 
 def test_beginnings_of_urls_that_people_were_shown_are_found(lake: Lake) -> None:
