@@ -42,7 +42,7 @@ def bind(where: Deployment) -> dg.Definitions:
                 wikipedia=where.wikipedia,
                 languages=list(where.languages),
             ),
-            "takedown_list": TakedownList(path=str(where.takedowns)),
+            "takedown_list": TakedownList(path=str(where.takedowns), named=bool(where.takedown_list)),
             "reports": Reports(root=str(where.reports)),
             "image_store": _preset(
                 Images,

@@ -23,13 +23,16 @@ def take_down(where: Deployment, *, dry_run: bool = False) -> dict[str, Any]:
 
     Raises ValueError for a bad line of the list, RuntimeError while runs are in progress.
     """
-    takedowns = read_takedowns(TakedownList(path=str(where.takedowns)), str(where.images))
+    takedowns = read_takedowns(
+        TakedownList(path=str(where.takedowns), named=bool(where.takedown_list)), str(where.images)
+    )
     if takedowns is None:
         raise ValueError(f"{where.takedowns}: nothing is listed")
     with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
-        end_lost_runs(instance)
+        if not dry_run:
+            end_lost_runs(instance)
         unfinished = dg.RunsFilter(statuses=[*IN_PROGRESS, dg.DagsterRunStatus.QUEUED])
-        if active := instance.get_runs(filters=unfinished):
+        if not dry_run and (active := instance.get_runs(filters=unfinished)):
             raise RuntimeError(f"{len(active)} runs are queued or in progress, {active[0].run_id} among them: end them")
         lake, shown = Lake(root=where.lake), shown_urls(instance)
         gone = find_gone(lake, takedowns(), set[str]().union(*shown.values()))

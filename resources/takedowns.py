@@ -27,19 +27,26 @@ Keep = Callable[[str, pa.RecordBatch], pa.RecordBatch]
 
 
 class TakedownList(dg.ConfigurableResource):
-    """A CSV file of kind, value and reason; without one, nothing is taken down."""
+    """A CSV file of kind, value and reason; without one, nothing is taken down. Raises ValueError for a bad line."""
 
     path: str
+    named: bool = False
+    """Whether somebody said where it lies: it must be there then, for a mistyped path would lift all takedowns."""
 
     def deferred(self) -> Deferred | None:
         """File and line, kind and value of all that is listed, for workers; None where nothing is."""
-        if not read_list(self.path):
+        if not self._read():
             return None
         return Deferred(read_list, (self.path,), declared=xxhash.xxh3_128(Path(self.path).read_bytes()).hexdigest())
 
     def digests(self) -> set[str]:
         """The SHA-256 of images that are listed: the image store knows whose they are."""
-        return {value.lower() for _, kind, value in read_list(self.path) if kind == "image_sha256"}
+        return {value.lower() for _, kind, value in self._read() if kind == "image_sha256"}
+
+    def _read(self) -> list[tuple[str, str, str]]:
+        if self.named and not Path(self.path).exists():
+            raise ValueError(f"{self.path} is not there, and METACLIP_TAKEDOWNS names it: put it there, or unset that")
+        return read_list(self.path)
 
 
 def leave_out(store: TableStore, keep: Keep, *, dry_run: bool = False) -> Counter[str]:

@@ -413,6 +413,8 @@ def test_nothing_is_purged_while_a_run_is_in_progress(mini: Path, tmp_path: Path
         run = instance.create_run_for_job(explain, status=dg.DagsterRunStatus.STARTED)
         with pytest.raises(RuntimeError, match=f"1 runs are queued or in progress, {run.run_id} among them"):
             purge.take_down(where)
+        assert purge.take_down(where, dry_run=True)["pairs"] == 0
+        assert [left.status for left in instance.get_runs()] == [dg.DagsterRunStatus.STARTED]
         instance.report_run_canceled(run)
     assert purge.take_down(where)["pairs"] == 0
 

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from definitions import bind
 from metaclip_dagster.schemas import IMAGES, TRAINING_SETS
 from resources.deployments import read_deployment
 from resources.engines import InlineEngine, Job, Shard, drive
@@ -107,6 +108,8 @@ def test_the_list_is_empty_without_a_file_and_names_its_lines(tmp_path: Path) ->
     path = tmp_path / "takedowns.csv"
     listed = TakedownList(path=str(path))
     assert listed.deferred() is None
+    with pytest.raises(ValueError, match=r"takedowns\.csv is not there"):
+        TakedownList(path=str(path), named=True).deferred()
     path.write_text("kind,value,reason\n", encoding="utf-8")
     assert listed.deferred() is None
     path.write_text('kind,value,reason\n\nurl, http://x/ ,"asked, twice"\nimage_sha256,AB,\n', encoding="utf-8-sig")
@@ -157,6 +160,10 @@ def test_the_list_lies_where_the_environment_says_or_at_home(tmp_path: Path) -> 
     for name in ("sample", "commoncrawl"):
         moved = {**told, "METACLIP_DEPLOYMENT": name, "METACLIP_TAKEDOWNS": str(tmp_path / "list.csv")}
         assert read_deployment(moved).takedowns == tmp_path / "list.csv"
+        for where, is_named in ((told, False), (moved, True)):
+            bound = bind(read_deployment(where)).resources
+            assert bound
+            assert bound["takedown_list"].named == is_named
 
 
 IDS = [f"{number:024x}" for number in range(6)]
