@@ -31,6 +31,7 @@ from assets.shown import kept_and_dropped, lineage, plots
 from metaclip_dagster.imaging import gather_images
 from metaclip_dagster.reporting import plot_losses
 from metaclip_dagster.sharding import build_training_set, scatter_texts
+from metaclip_dagster.takedowns import TAKEN_DOWN
 from metaclip_dagster.training import describe_checkpoint, train
 from resources.compute import Compute
 from resources.engines import Deferred, defer
@@ -38,6 +39,7 @@ from resources.images import Images
 from resources.lake import Lake
 from resources.open_clip import Trainer
 from resources.tables import PartitionManifest, chain_batches
+from resources.takedowns import TakedownList
 from resources.zero_shot import ZeroShot
 
 Result = dg.MaterializeResult
@@ -59,7 +61,12 @@ class Fetching(Grouping):
     check_specs=[*check_specs("images", some_images), *check_specs("images", few_failed_images, blocking=False)],
 )
 def images(
-    context: dg.AssetExecutionContext, config: Fetching, lake: Lake, compute: Compute, image_store: Images
+    context: dg.AssetExecutionContext,
+    config: Fetching,
+    lake: Lake,
+    compute: Compute,
+    image_store: Images,
+    takedown_list: TakedownList,
 ) -> Result:
     """The ring of images between the next smaller t and this one: what the store lacks of it is fetched, once.
 
@@ -71,7 +78,9 @@ def images(
     shards = {key: {"texts": texts[bucket], "bucket": bucket} for key, bucket in buckets.items()}
     snapshots = sorted({shard.key.rsplit("/", 1)[0] for shard in lake.manifest("subsets", t).shards})
     setup = {
-        "store": image_store.store(retry_failed=config.retry_failed),
+        "store": image_store.store(
+            retry_failed=config.retry_failed, refused=dict.fromkeys(takedown_list.digests(), TAKEN_DOWN)
+        ),
         "fetch": image_store.source(snapshots),
     }
     smaller = rings_up_to(t)[:-1]

@@ -13,7 +13,7 @@ import tarfile
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -37,6 +37,8 @@ class ImageStore:
     """Whether failures that are held count as missing; read by who fetches."""
     segment_images: int = 10_000
     """How many images are fetched for one tar, which is what a killed writer loses at most."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of images that are not kept, whatever their URL, and the reason."""
 
     @contextlib.contextmanager
     def bucket(self, number: int, schema: pa.Schema) -> Iterator["Bucket"]:
@@ -50,7 +52,7 @@ class ImageStore:
         lock.parent.mkdir(parents=True, exist_ok=True)
         with lock.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            yield Bucket(folder, schema, file)
+            yield Bucket(folder, schema, file, self.refused)
 
     def read(self, tar: str, offset: int, size: int) -> bytes:
         """One image's bytes. Raises ValueError where the tar ends before it."""
@@ -115,8 +117,9 @@ class ImageStore:
 class Bucket:
     """One bucket's segments, whose lock the caller holds."""
 
-    def __init__(self, folder: Path, schema: pa.Schema, lock: BinaryIO) -> None:
+    def __init__(self, folder: Path, schema: pa.Schema, lock: BinaryIO, refused: Mapping[str, str]) -> None:
         self._folder = folder
+        self._refused = refused
         self._schema = schema
         self._lock = lock
 
@@ -142,7 +145,8 @@ class Bucket:
         """Write one segment: for each image its row, without tar, offset, size and sha256, and its bytes if any.
 
         They may come in any order, the tar's does not follow it. Bytes pass through a nameless file beside the tar;
-        memory holds the rows. If `images` raises, nothing is written.
+        memory holds the rows. What is refused gets a row like one that was forgotten. If `images` raises, nothing is
+        written.
         """
         number = self._next_number()
         tar = self._folder / f"{number:05d}.tar"
@@ -151,8 +155,12 @@ class Bucket:
             for told, data in images:
                 row = dict.fromkeys(self._schema.names) | dict(told)
                 if data is not None:
-                    row |= {"tar": f"{self._folder.name}/{tar.name}", "offset": spool.tell(), "size": len(data)}
                     row["sha256"] = hashlib.sha256(data).hexdigest()
+                if reason := self._refused.get(row["sha256"]):
+                    kept = ("image_id", "sha256")
+                    row = {name: row[name] if name in kept else None for name in row} | {"reason": reason}
+                elif data is not None:
+                    row |= {"tar": f"{self._folder.name}/{tar.name}", "offset": spool.tell(), "size": len(data)}
                     spool.write(data)
                 rows.append(row)
             rows.sort(key=lambda row: str(row["image_id"]))
@@ -206,14 +214,16 @@ class Bucket:
         return sorted(self._folder.glob("[0-9]*.parquet"))
 
 
-def open_image_store(root: str, retry_failed: bool = False, segment_images: int = 10_000) -> ImageStore:
+def open_image_store(
+    root: str, retry_failed: bool = False, segment_images: int = 10_000, refused: Mapping[str, str] | None = None
+) -> ImageStore:
     """The store under this folder, made if it is not there. Raises ValueError for an object store: it has no flock."""
     if "://" in root:
         raise ValueError(
             f"{root}: the image store needs a folder, for its writers lock files; mount it, or give a path"
         )
     Path(root).mkdir(parents=True, exist_ok=True)
-    return ImageStore(Path(root), retry_failed, segment_images)
+    return ImageStore(Path(root), retry_failed, segment_images, refused or {})
 
 
 _WAY_OUT = (

@@ -1,6 +1,6 @@
 """The deployment's images: the store that keeps them, and the source they come from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -47,9 +47,10 @@ class Images(dg.ConfigurableResource):
             raise dg.Failure(f"{self.root} has {begun} buckets, not {self.num_buckets}: nothing would be found in it")
         return {f"{bucket:05d}": bucket for bucket in range(self.num_buckets)}
 
-    def store(self, *, retry_failed: bool = False) -> Deferred:
+    def store(self, *, retry_failed: bool = False, refused: Mapping[str, str] | None = None) -> Deferred:
         """The store, for a worker. It stands outside fingerprints: what it holds changes no row."""
-        return Deferred(open_image_store, (self.root, retry_failed), declared="image store")
+        told = {"retry_failed": retry_failed, "refused": refused}
+        return Deferred(open_image_store, (self.root,), told, declared="image store")
 
     def source(self, snapshots: Sequence[str]) -> Deferred:
         """Where images of these snapshots and pools are got. Outside fingerprints, as the store."""

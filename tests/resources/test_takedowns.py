@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -233,6 +234,23 @@ def test_a_forgotten_image_is_still_known_by_its_digest(tmp_path: Path) -> None:
     for _ in range(2):
         assert store.find(digests) == {IDS[1], IDS[4]}
         store.forget(chosen(IDS[1]), "taken_down")  # type: ignore[arg-type]
+
+
+def test_a_listed_picture_is_kept_from_under_another_url_and_known_there(tmp_path: Path) -> None:
+    digest = hashlib.sha256(picture(5)).hexdigest()
+    store = replace(store_of(tmp_path / "store"), refused={digest: "taken_down"})
+    with store.bucket(1, IMAGES) as bucket:
+        told = [({"image_id": f"{i:024x}", "url": f"http://y/{i}", "format": "png"}, picture(i)) for i in (5, 6)]
+        bucket.append([({**row, "image_id": f"a{row['image_id'][1:]}"}, data) for row, data in told])
+        rows = bucket.index().to_pylist()
+    assert [(row["tar"], row["reason"], row["url"]) for row in rows] == [
+        (None, "taken_down", None),
+        ("00001/00000.tar", None, "http://y/6"),
+    ]
+    assert b"picture 5 " not in on_disk(tmp_path / "store" / "00001")
+    assert store.find([digest]) == {IDS[5], f"a{IDS[5][1:]}"}
+    store.forget(chosen(), "taken_down")  # type: ignore[arg-type]
+    store.check("00001/00000.tar")
 
 
 def test_what_killed_writers_left_goes_too(tmp_path: Path) -> None:
