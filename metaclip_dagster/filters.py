@@ -24,7 +24,7 @@ def aspect(image: "Image.Image") -> float:
 class Nsfw:
     """The probability, 0 to 1, that Yahoo's Open NSFW gives an image of being pornographic; nothing else is judged.
 
-    Its authors took below 0.2 for safe and above 0.8 for unsafe. The model takes some 105 MB a worker. Raises
+    Its authors took below 0.2 for safe and above 0.8 for unsafe. The model takes some 103 MB a worker. Raises
     ModuleNotFoundError without the extra `filters`.
     """
 
