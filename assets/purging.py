@@ -79,9 +79,10 @@ class Gone:
     def _keep_texts(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         texts = rows["texts"].flatten()
         ids = pc.struct_field(texts, "pair_id")
-        if not pc.any(pc.or_(pc.is_in(ids, self.pairs), pc.is_in(ids, self.takedowns.pair_ids))).as_py():
+        is_gone = pc.or_(pc.is_in(ids, self.pairs), pc.is_in(ids, self.takedowns.pair_ids))
+        gone = set(ids.filter(is_gone).to_pylist())
+        if not gone:
             return rows
-        gone = {*self.pairs.to_pylist(), *self.takedowns.pair_ids.to_pylist()}
         told = [{**row, "texts": [t for t in row["texts"] if t["pair_id"] not in gone]} for row in rows.to_pylist()]
         return pa.RecordBatch.from_pylist([row for row in told if row["texts"]], rows.schema)
 
@@ -129,7 +130,9 @@ def purge(lake: Lake, images: Path, checkpoints: Path, gone: Gone, *, dry_run: b
     names = sorted(lake.partitions(), key=lambda name: name[0] == "pairs")
     tables = {}
     for table, partition in tqdm(names, unit="partition", disable=None, leave=False):
-        went = leave_out(lake.store(table, partition), partial(gone.keep, table, partition), dry_run=dry_run)
+        among = {shard for snapshot, shard in gone.places if snapshot == partition} if table == "pairs" else None
+        keep = partial(gone.keep, table, partition)
+        went = leave_out(lake.store(table, partition), keep, among=among, dry_run=dry_run)
         if went["shards"]:
             tables[f"{table} {partition}"] = dict(went)
     return {**told, "tables": tables, "superseded": {} if dry_run else _sweep(lake)}

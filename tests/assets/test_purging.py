@@ -125,6 +125,14 @@ def test_what_nothing_is_taken_from_is_not_written_again(lake: Lake, tmp_path: P
     assert {path: path.stat().st_mtime_ns for path in Path(lake.root).rglob("*") if path.is_file()} == before
 
 
+def test_no_place_is_read_again_that_loses_nothing(lake: Lake, tmp_path: Path) -> None:
+    gone = gone_of(lake, "pair_id", "4")
+    [untouched] = (tmp_path / "lake" / "pairs" / "A" / "data").iterdir()
+    untouched.write_bytes(b"not read")
+    told = purge(lake, tmp_path / "images", tmp_path / "checkpoints", gone)
+    assert told["tables"]["pairs B"]["rows"] == 1
+
+
 def test_a_superseded_file_goes_though_a_clock_says_that_it_is_yet_to_come(lake: Lake, tmp_path: Path) -> None:
     path = tmp_path / "lake" / "pairs" / "A" / "data" / "old.parquet"
     path.write_bytes(b"superseded")
