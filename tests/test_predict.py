@@ -7,10 +7,11 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 import predict
-from assets.costs import NUM_OTHERS, expected_cost, measure, predict_snapshot, predict_t
+from assets.costs import expected_cost, measure, predict_snapshot, predict_t
 from assets.partitions import THRESHOLDS
 from resources.common_crawl import open_crawl
 from resources.deployments import Deployment
@@ -81,12 +82,17 @@ def test_the_rings_of_all_rungs_are_the_images_of_the_pool(made: Deployment, lak
     assert sizes[0].pairs < between.pairs < sizes[1].pairs
 
 
-def test_a_run_of_pairs_tells_what_others_let_expect(lake: Lake) -> None:
+def test_a_run_of_pairs_tells_what_others_let_expect(made: Deployment, lake: Lake) -> None:
     manifest = lake.manifest("pairs", SECOND)
     told = expected_cost(lake, manifest)
     spent = sum(shard.cpu_seconds for shard in lake.manifest("pairs", FIRST).shards)
     assert told["expected_cpu_seconds"] == pytest.approx(spent, abs=0.001)
-    assert NUM_OTHERS >= 1
+    with dg.DagsterInstance.from_config(str(made.dagster_home)) as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey("pairs"))
+    assert event
+    assert event.asset_materialization
+    assert event.asset_materialization.partition == SECOND
+    assert event.asset_materialization.metadata["expected_cpu_seconds"].value == told["expected_cpu_seconds"]
     assert expected_cost(lake, replace(manifest, partition="pool-mine")) == {}
 
 
