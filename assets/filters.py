@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
+import pyarrow.compute as pc
 
 from assets.curation import Grouping
 from assets.shown import table
@@ -109,7 +110,11 @@ def _told(lake: Lake, config: Filtering, made: PartitionManifest) -> dict[str, A
     told: dict[str, Any] = {f"images/{what}": num for what, num in sorted(made.total("seen").items())}
     told |= config.model_dump(exclude={"group_size"})
     if config.leakage_distance is not None:
-        rows = [row for row in lake.read(made.table, [made.partition]).to_pylist() if row["reason"] == "benchmark"]
-        leaked = [(row["image_id"], row["near"], int(row["measured"])) for row in rows[:NUM_LEAKED_SHOWN]]
-        told |= {"images/benchmark": len(rows), "leaked": table(["image", "task/sample", "bits that differ"], leaked)}
+        rows = lake.dataset(made.table, [made.partition]).to_table(filter=pc.field("reason") == "benchmark")
+        shown = rows.slice(0, NUM_LEAKED_SHOWN).to_pylist()
+        leaked = [(row["image_id"], row["near"], int(row["measured"])) for row in shown]
+        told |= {
+            "images/benchmark": rows.num_rows,
+            "leaked": table(["image", "task/sample", "bits that differ"], leaked),
+        }
     return told
