@@ -12,7 +12,7 @@ from resources.common_crawl import open_crawl
 from resources.compute import Compute
 from resources.deployments import Deployment, deployment
 from resources.images import Images
-from resources.lake import Lake
+from resources.lake import open_lake
 from resources.open_clip import Trainer
 from resources.reports import Reports
 from resources.sources import Sources
@@ -26,7 +26,7 @@ MODULES = [metadata, entries, crawl, coverage, curation, cards, training, evalua
 
 def bind(where: Deployment) -> dg.Definitions:
     """The graph and the resources that the deployment gives it."""
-    lake = Lake(root=where.lake)
+    lake = open_lake(where)
     common_crawl = open_crawl(where)
     return dg.Definitions(
         assets=_with_sources(dg.load_assets_from_modules(MODULES)),

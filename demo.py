@@ -13,7 +13,7 @@ from definitions import bind
 from metaclip_dagster.reporting import sweep_table
 from resources.common_crawl import open_crawl
 from resources.deployments import Deployment, deployment
-from resources.lake import Lake
+from resources.lake import Lake, open_lake
 
 STAGES = {"pairs": "parsed", "matches": "matched, in English", "admissions": "in the pool, none twice"}
 
@@ -26,7 +26,7 @@ def run(where: Deployment) -> None:
 
 def curate(where: Deployment, num_snapshots: int = 2) -> None:
     """Put the crawl's oldest snapshots into the pool and make everything up to the data cards."""
-    lake, common_crawl = Lake(root=where.lake), open_crawl(where)
+    lake, common_crawl = open_lake(where), open_crawl(where)
     keys = list(reversed(common_crawl.snapshots()))[:num_snapshots]
     with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
         register_snapshots(instance, common_crawl, keys)

@@ -8,12 +8,12 @@ import dagster as dg
 from assets.answers import explain_entry, explain_pair
 from metaclip_dagster.explaining import QuestionError, render_text
 from resources.deployments import Deployment, deployment
-from resources.lake import Lake
+from resources.lake import open_lake
 
 
 def answer(where: Deployment, asked: argparse.Namespace) -> str:
     """The answer as text that is harmless to a terminal, whatever the crawl brought."""
-    lake = Lake(root=where.lake)
+    lake = open_lake(where)
     if asked.what == "entry":
         return render_text(explain_entry(lake, asked.entry, limit=asked.limit))
     with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:

@@ -1,7 +1,6 @@
 """The front door for other tools: a subset as Parquet files, or a training set as plain WebDataset."""
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
@@ -12,22 +11,21 @@ from metaclip_dagster.sharding import webdataset_samples
 from resources.deployments import Deployment, deployment
 from resources.exports import new_folder, write_webdataset
 from resources.image_store import open_image_store
-from resources.lake import Lake
+from resources.lake import open_lake
 
 
 def export_subset(where: Deployment, t: str, folder: Path) -> str:
     """Copy the Parquet files of D(t), and no superseded ones, for img2dataset, datasets or DuckDB."""
-    lake = Lake(root=where.lake)
-    files = lake.dataset("subsets", [t]).files
+    lake = open_lake(where)
+    pairs = lake.manifest("subsets", t).rows
     with new_folder(folder) as partial:
-        for number, file in enumerate(tqdm(files, unit="file", disable=None)):
-            shutil.copyfile(file, partial / f"{number:05d}.parquet")
-    return f"{lake.manifest('subsets', t).rows:,} pairs of D({t}) in {len(files)} files: {folder}"
+        files = lake.copy_files("subsets", t, partial)
+    return f"{pairs:,} pairs of D({t}) in {len(files)} files: {folder}"
 
 
 def export_training_set(where: Deployment, t: str, folder: Path, *, images_per_tar: int) -> str:
     """Write the training set of D(t) as tars of image, .txt and .json."""
-    lake, store = Lake(root=where.lake), open_image_store(str(where.images))
+    lake, store = open_lake(where), open_image_store(str(where.images))
     images = lake.manifest("training_sets", t).rows
     samples = webdataset_samples(lake.stream("training_sets", [t])(), store.members)
     with new_folder(folder) as partial:

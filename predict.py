@@ -9,12 +9,12 @@ from assets.costs import Prediction, predict_snapshot, predict_t
 from resources.common_crawl import draw_archives, open_crawl
 from resources.costs import Cost
 from resources.deployments import Deployment, deployment
-from resources.lake import Lake
+from resources.lake import open_lake
 
 
 def snapshot_table(where: Deployment, key: str, *, share: float = 1.0) -> str:
     """The stages of curation for a snapshot, or a share of its files; where it is made, for what it was made of."""
-    lake = Lake(root=where.lake)
+    lake = open_lake(where)
     made = lake.store("pairs", key).manifest()
     files = len(made.shards) if made else len(draw_archives(open_crawl(where).files(key, "wat")[1], share=share))
     told = f"{key}: {files:,} files{', as it was made' if made else ''}"
@@ -23,7 +23,7 @@ def snapshot_table(where: Deployment, key: str, *, share: float = 1.0) -> str:
 
 def t_table(where: Deployment, t: str) -> str:
     """The stages from subset to scores for a t."""
-    return f"t = {t}\n{_table(predict_t(where, Lake(root=where.lake), t))}"
+    return f"t = {t}\n{_table(predict_t(where, open_lake(where), t))}"
 
 
 def _table(predictions: Sequence[Prediction]) -> str:

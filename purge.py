@@ -13,7 +13,7 @@ from assets.takedowns import read_takedowns
 from resources.deployments import Deployment, deployment
 from resources.files import write_text
 from resources.history import forget_runs, shown_urls
-from resources.lake import Lake
+from resources.lake import open_lake
 from resources.runs import IN_PROGRESS, end_lost_runs
 from resources.takedowns import TakedownList
 
@@ -34,7 +34,7 @@ def take_down(where: Deployment, *, dry_run: bool = False) -> dict[str, Any]:
         unfinished = dg.RunsFilter(statuses=[*IN_PROGRESS, dg.DagsterRunStatus.QUEUED])
         if not dry_run and (active := instance.get_runs(filters=unfinished)):
             raise RuntimeError(f"{len(active)} runs are queued or in progress, {active[0].run_id} among them: end them")
-        lake, shown = Lake(root=where.lake), shown_urls(instance)
+        lake, shown = open_lake(where), shown_urls(instance)
         gone = find_gone(lake, takedowns(), set[str]().union(*shown.values()))
         runs = sorted(run for run, urls in shown.items() if urls & gone.shown)
         if not dry_run:

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
@@ -173,6 +172,5 @@ def _flag_trainings(lake: Lake, root: Path, gone: Gone, *, dry_run: bool) -> dic
 
 def _sweep(lake: Lake) -> dict[str, int]:
     """Delete whatever no manifest names, however new, by whichever clock."""
-    filesystem, root = fsspec.core.url_to_fs(lake.root, **lake.storage_options)
-    before = filesystem.du(root)
-    return {"files": len(lake.sweep(older_than_hours=-math.inf)), "bytes": before - filesystem.du(root)}
+    before = lake.num_bytes()
+    return {"files": len(lake.sweep(older_than_hours=-math.inf)), "bytes": before - lake.num_bytes()}

@@ -31,7 +31,7 @@ from metaclip_dagster.evaluation import load_model, read_task, score_model
 from metaclip_dagster.training import Job, Shard, recipe_of
 from resources.deployments import Deployment, deployment
 from resources.digests import combine
-from resources.lake import Lake
+from resources.lake import open_lake
 
 SETS = ("20", "100", "inf", "online-20", "random")
 METRICS = (
@@ -78,13 +78,13 @@ def _score(where: Deployment, instance: dg.DagsterInstance, cell: Cell) -> dict[
     else:
         demo.materialize(bind(where), instance, ["training_sets"], cell.training_set)
         demo.materialize(bind(where), instance, ["checkpoints", "scores"], cell.key)
-        table = Lake(root=where.lake).read("scores", [cell.key])
+        table = open_lake(where).read("scores", [cell.key])
     return {(told["task"], told["part"], told["metric"]): told["score"] for told in table.to_pylist()}
 
 
 def _train_on_random(where: Deployment, cell: Cell) -> pa.Table:
     """The same training on images that are drawn by a hash of their id and the seed."""
-    lake, (recipe, seed) = Lake(root=where.lake), recipe_of(cell.model)
+    lake, (recipe, seed) = open_lake(where), recipe_of(cell.model)
     pool, size = lake.read("training_sets", ["inf"]), lake.manifest("training_sets", "20").rows
     drawn = np.argsort(
         [xxhash.xxh3_64_intdigest(f"{seed} {image}".encode()) for image in pool["image_id"].to_pylist()]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from resources.files import write_text
+from resources.object_store import refuse_credentials
 
 REPOSITORY = Path(__file__).parent.parent
 SAMPLE = REPOSITORY / "data" / "sample"
@@ -23,7 +24,7 @@ class Deployment:
 
     name: str
     home: Path
-    """Lake, images, reports and DAGSTER_HOME."""
+    """Lake, images, reports and DAGSTER_HOME; the lake may be elsewhere."""
     crawl: str
     """A folder, an fsspec URL or an address of the web, laid out like Common Crawl."""
     snapshot_pattern: str
@@ -45,6 +46,10 @@ class Deployment:
     """Where the list of snapshots is, if not beside the rest of the crawl."""
     crawl_options: Mapping[str, Any] = field(default_factory=dict)
     """fsspec's storage options for the crawl, as JSON in METACLIP_CRAWL_OPTIONS."""
+    lake_url: str = ""
+    """Where the tables lie, if not at home: below METACLIP_LAKE, in a folder of this deployment's name."""
+    lake_options: Mapping[str, Any] = field(default_factory=dict)
+    """fsspec's storage options for the lake, as JSON in METACLIP_LAKE_OPTIONS."""
     contact: str = ""
     """Sent along with every request to the web, from METACLIP_CONTACT: an address that a host's owner can write to."""
     images_from_web: bool = False
@@ -88,7 +93,7 @@ class Deployment:
     @property
     def lake(self) -> str:
         """Root of all tables."""
-        return str(self.home / "lake")
+        return self.lake_url or str(self.home / "lake")
 
     @property
     def images(self) -> Path:
@@ -143,7 +148,8 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
     port = environment.get("METACLIP_PORT", "3000")
     home = Path(environment.get("METACLIP_DATA", REPOSITORY / "data")).absolute() / name
     languages = _languages(environment.get("METACLIP_LANGUAGES", "en"))
-    crawl_options = _options(environment.get("METACLIP_CRAWL_OPTIONS", "{}"))
+    crawl_options = _options(environment, "METACLIP_CRAWL_OPTIONS")
+    lake_url, lake_options = _lake(environment, name), _options(environment, "METACLIP_LAKE_OPTIONS")
     contact = environment.get("METACLIP_CONTACT", "")
     if name == "sample":
         return Deployment(
@@ -151,6 +157,8 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
             home=home,
             port=port,
             crawl_options=crawl_options,
+            lake_url=lake_url,
+            lake_options=lake_options,
             contact=contact,
             crawl=environment.get("METACLIP_CRAWL", str(SAMPLE / "crawl")).rstrip("/"),
             snapshot_pattern=r"SAMPLE-\d{4}-\d{2}",
@@ -173,6 +181,8 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
             home=home,
             port=port,
             crawl_options=crawl_options,
+            lake_url=lake_url,
+            lake_options=lake_options,
             contact=contact,
             crawl=environment.get("METACLIP_CRAWL", COMMON_CRAWL).rstrip("/"),
             collinfo="" if "METACLIP_CRAWL" in environment else COLLINFO,
@@ -197,14 +207,30 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
     raise ValueError(f"METACLIP_DEPLOYMENT={name!r}: there are 'sample' (offline) and 'commoncrawl'")
 
 
-def _options(told: str) -> Mapping[str, Any]:
+def _options(environment: Mapping[str, str], name: str) -> Mapping[str, Any]:
     try:
-        options = json.loads(told)
+        options = json.loads(environment.get(name, "{}"))
     except ValueError:
         options = None
-    if not isinstance(options, dict):
-        raise ValueError(f"METACLIP_CRAWL_OPTIONS={told!r}: give fsspec's storage options as a JSON object")
+    if not isinstance(options, dict):  # not shown: it may hold what is nobody's business
+        raise ValueError(f"{name}: give fsspec's storage options as a JSON object")
+    _refuse_credentials(name, "", options)
     return options
+
+
+def _lake(environment: Mapping[str, str], deployment_name: str) -> str:
+    told = environment.get("METACLIP_LAKE", "").rstrip("/")
+    if not told:
+        return ""
+    _refuse_credentials("METACLIP_LAKE", told, {})
+    return f"{told if '://' in told else Path(told).absolute()}/{deployment_name}"
+
+
+def _refuse_credentials(name: str, url: str, options: Mapping[str, Any]) -> None:
+    try:
+        refuse_credentials(url, options)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _languages(listed: str) -> tuple[str, ...]:

@@ -2,17 +2,20 @@
 
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
 import dagster as dg
-import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+from tqdm import tqdm
 
+from resources.deployments import Deployment
 from resources.digests import combine
 from resources.engines import Deferred
+from resources.object_store import abort_uploads, connect
 from resources.tables import (
     PartitionManifest,
     TableStore,
@@ -30,7 +33,9 @@ class Lake(dg.ConfigurableResource):
     """Tables under one folder or object store prefix; the only code, with its stores, that knows where they lie."""
 
     root: str
+    """A folder or an fsspec URL."""
     storage_options: dict[str, Any] = {}
+    """fsspec's, for an object store; credentials come from the environment."""
 
     def store(self, table: str, partition: str = WHOLE) -> TableStore:
         """The place of one partition, whether made or not."""
@@ -51,7 +56,7 @@ class Lake(dg.ConfigurableResource):
 
     def partitions(self) -> list[tuple[str, str]]:
         """Every table with each of its partitions, finished or not."""
-        filesystem, root = fsspec.core.url_to_fs(self.root, **self.storage_options)
+        filesystem, root = connect(self.root, self.storage_options)
         folders = sorted(path.rstrip("/").rsplit("/", 2)[-2:] for path in filesystem.glob(f"{root}/*/*"))
         return [(table, unquote(partition)) for table, partition in folders]
 
@@ -115,7 +120,7 @@ class Lake(dg.ConfigurableResource):
     def dataset(self, table: str, partitions: Iterable[str] = (WHOLE,)) -> ds.Dataset:
         """The partitions as one lazy Arrow dataset."""
         paths, _ = self._paths(table, partitions)
-        filesystem, _ = fsspec.core.url_to_fs(self.root, **self.storage_options)
+        filesystem, _ = connect(self.root, self.storage_options)
         return ds.dataset(paths, filesystem=filesystem, format="parquet")
 
     def files(self, table: str, partition: str, column: str) -> dict[str, list[Any]]:
@@ -124,21 +129,42 @@ class Lake(dg.ConfigurableResource):
         paths = [store.path(shard) for shard in self.manifest(table, partition).shards]
         return {path: _distinct(path, self.storage_options, column) for path in paths}
 
+    def copy_files(self, table: str, partition: str, folder: Path) -> list[Path]:
+        """Copy the partition's Parquet files, and no superseded ones, to a folder of this machine, in shard order."""
+        filesystem, _ = connect(self.root, self.storage_options)
+        paths, _ = self._paths(table, [partition])
+        copies = [folder / f"{number:05d}.parquet" for number in range(len(paths))]
+        for path, copy in zip(tqdm(paths, unit="file", disable=None), copies, strict=True):
+            filesystem.get_file(path, str(copy))
+        return copies
+
+    def num_bytes(self) -> int:
+        """Of all files, whether a manifest names them or not."""
+        filesystem, root = connect(self.root, self.storage_options)
+        return sum(file["size"] for file in filesystem.find(root, detail=True).values())
+
     def sweep(self, *, older_than_hours: float = 24.0) -> list[str]:
         """Delete what no manifest names: orphans of killed writers, data of superseded runs. Returns what went.
 
-        Let no run be older than `older_than_hours` while this runs: its shards are named by no partition yet.
+        Uploads that were never completed go too. Let no run be older than `older_than_hours` while this runs: its
+        shards are named by no partition yet.
         """
-        gone = []
+        gone, now = [], time.time()
         for table, partition in self.partitions():
-            names = self.store(table, partition).sweep(older_than_seconds=older_than_hours * 3600, now=time.time())
+            names = self.store(table, partition).sweep(older_than_seconds=older_than_hours * 3600, now=now)
             gone += [f"{table}/{quote(partition, safe='')}/{name}" for name in names]
-        return gone
+        filesystem, root = connect(self.root, self.storage_options)
+        return gone + abort_uploads(filesystem, root, older_than_seconds=older_than_hours * 3600, now=now)
 
     def _paths(self, table: str, partitions: Iterable[str], shard: str | None = None) -> tuple[list[str], str]:
         found = [self.manifest(table, partition) for partition in partitions]
         kept = [(self.store(table, m.partition), s) for m in found for s in m.shards if shard in (None, s.key)]
         return [store.path(s) for store, s in kept], combine(f"{m.partition} {m.version}" for m in found)
+
+
+def open_lake(where: Deployment) -> Lake:
+    """The lake that a deployment names."""
+    return Lake(root=where.lake, storage_options=dict(where.lake_options))
 
 
 def _distinct(path: str, storage_options: dict[str, Any], column: str) -> list[Any]:

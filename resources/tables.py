@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
-import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from resources.digests import RowDigest
 from resources.files import create
+from resources.object_store import connect, create_object, create_object_once, is_local, read_object
 
 ROW_GROUP = 65_536
 
@@ -99,7 +99,9 @@ class TableStore:
                 digest.update(batch)
                 rows += batch.num_rows
                 writer.write_table(batch, row_group_size=row_group)
-        return name, rows, int(self._fs.size(self._path(name))), digest.hexdigest()
+            writer.close()
+            size = file.tell()
+        return name, rows, size, digest.hexdigest()
 
     def publish(self, shard: ShardManifest) -> ShardManifest:
         """Write the shard's manifest unless another attempt has; the loser's data is removed. Returns the winner's."""
@@ -137,7 +139,8 @@ class TableStore:
 
     def path(self, shard: ShardManifest) -> str:
         """Where the shard's rows lie, for fsspec."""
-        return str(self._fs.unstrip_protocol(self._path(shard.file))) if not self._is_local else self._path(shard.file)
+        path = self._path(shard.file)
+        return path if is_local(self._fs) else str(self._fs.unstrip_protocol(path))
 
     def sweep(self, *, older_than_seconds: float, now: float) -> list[str]:
         """Delete data and shard manifests that the partition's manifest does not name; returns their names."""
@@ -146,50 +149,37 @@ class TableStore:
         kept |= {self._shard(s.key, s.fingerprint) for s in manifest.shards} if manifest else set()
         gone = []
         for folder in ("shards", "data"):  # manifests first: none may ever name a file that is gone
-            if not self._fs.exists(self._path(folder)):
-                continue
-            for path, info in self._fs.find(self._path(folder), detail=True).items():
+            for path in self._fs.find(self._path(folder)):
                 name = f"{folder}/{path.rsplit('/', 1)[1]}"
-                if name not in kept and now - float(info.get("mtime", 0)) >= older_than_seconds:
-                    self._fs.rm_file(path)
-                    gone.append(name)
+                if name in kept:
+                    continue
+                with contextlib.suppress(FileNotFoundError):  # another sweep was faster
+                    if now - self._fs.modified(path).timestamp() >= older_than_seconds:
+                        self._fs.rm_file(path)
+                        gone.append(name)
         return gone
 
     @property
     def _fs(self) -> Any:  # fsspec ships no types
-        return fsspec.core.url_to_fs(self.root, **self.storage_options)[0]
-
-    @property
-    def _is_local(self) -> bool:
-        return "file" in self._fs.protocol
+        return connect(self.root, self.storage_options)[0]
 
     def _path(self, name: str) -> str:
-        root = fsspec.core.url_to_fs(self.root, **self.storage_options)[1]
+        root = connect(self.root, self.storage_options)[1]
         return f"{root}/{self.table}/{quote(self.partition, safe='')}/{name}"
 
     def _shard(self, key: str, fingerprint: str) -> str:
         return f"shards/{quote(key, safe='')}.{fingerprint}.json"
 
-    @contextlib.contextmanager
-    def _create(self, name: str) -> Iterator[BinaryIO]:
-        """Open a file that appears under its name only when all of it is on the disk."""
+    def _create(self, name: str) -> contextlib.AbstractContextManager[BinaryIO]:
+        """Open a file that appears under its name only when all of it is there."""
         path = self._path(name)
-        if not self._is_local:
-            with self._fs.open(path, "wb") as file:  # an object store publishes on close
-                yield file
-            return
-        with create(Path(path)) as file:
-            yield file
+        return create(Path(path)) if is_local(self._fs) else create_object(self._fs, path)
 
     def _create_once(self, name: str, content: Mapping[str, Any]) -> bool:
         """Write the document if no one has; False where someone was first."""
         path, document = self._path(name), json.dumps(content).encode()
-        if not self._is_local:
-            try:
-                self._fs.pipe_file(path, document, mode="create")  # on S3: If-None-Match
-            except FileExistsError:
-                return False
-            return True
+        if not is_local(self._fs):
+            return create_object_once(self._fs, path, document)
         try:
             with create(Path(path), once=True) as file:
                 file.write(document)
@@ -198,21 +188,31 @@ class TableStore:
         return True
 
     def _read_json(self, name: str) -> dict[str, Any] | None:
+        content = read_object(self._fs, self._path(name))
         try:
-            content = json.loads(self._fs.cat_file(self._path(name)))
-        except FileNotFoundError:
-            return None
+            return None if content is None else dict(json.loads(content))
         except json.JSONDecodeError as error:
             raise ValueError(f"{self._path(name)}: not JSON ({error}); delete it and run the partition again") from None
-        return dict(content)
+
+
+@contextlib.contextmanager
+def open_parquet(path: str, storage_options: Mapping[str, Any]) -> Iterator[pq.ParquetFile]:
+    """Open a shard's file. From an object store, what is asked of a row group at once is fetched in few requests."""
+    filesystem, place = connect(path, storage_options)
+    with (
+        filesystem.open(place, "rb") as file,
+        pq.ParquetFile(file, pre_buffer=not is_local(filesystem)) as parquet,
+    ):
+        yield parquet
 
 
 def read_batches(
     path: str, storage_options: Mapping[str, Any], columns: list[str] | None = None, batch_rows: int = 8192
 ) -> Iterator[pa.RecordBatch]:
     """Stream one shard's rows in their order."""
-    with fsspec.open(path, "rb", **storage_options) as file, pq.ParquetFile(file, pre_buffer=False) as parquet:
-        yield from parquet.iter_batches(batch_size=batch_rows, columns=columns, use_threads=False)
+    with open_parquet(path, storage_options) as parquet:
+        for group in range(parquet.num_row_groups):  # one by one: what is fetched is held until its reader is through
+            yield from parquet.iter_batches(batch_rows, [group], columns, use_threads=False)
 
 
 def stream_files(
@@ -238,7 +238,7 @@ def read_where(
 ) -> Iterator[pa.RecordBatch]:
     """Stream the rows whose `column` is `value`; row groups that cannot hold it are not read."""
     for path in paths:
-        with fsspec.open(path, "rb", **storage_options) as file, pq.ParquetFile(file, pre_buffer=False) as parquet:
+        with open_parquet(path, storage_options) as parquet:
             index = parquet.schema_arrow.get_field_index(column)
             for group in range(parquet.num_row_groups):
                 known = parquet.metadata.row_group(group).column(index).statistics
@@ -258,7 +258,7 @@ def versions_by(batches: Iterable[pa.RecordBatch], column: str) -> dict[str, str
 
 
 def _read_file(path: str, storage_options: Mapping[str, Any], columns: list[str] | None) -> pa.Table:
-    with fsspec.open(path, "rb", **storage_options) as file, pq.ParquetFile(file, pre_buffer=False) as parquet:
+    with open_parquet(path, storage_options) as parquet:
         return parquet.read(columns=columns, use_threads=False)
 
 

@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import fsspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 import xxhash
 
 from resources.digests import combine
 from resources.engines import Deferred
 from resources.files import write_text
 from resources.open_clip import JOB
-from resources.tables import ShardManifest, TableStore, read_batches
+from resources.tables import ShardManifest, TableStore, open_parquet, read_batches
 from resources.takedown_list import read_list
 
 FLAG = "takedowns.json"
@@ -120,8 +118,8 @@ def _read(store: TableStore, shard: ShardManifest) -> Any:
 
 def _rewrite(store: TableStore, shard: ShardManifest, keep: Keep) -> ShardManifest:
     """The shard with a file of what stays; no manifest names it yet."""
-    with fsspec.open(store.path(shard), "rb", **store.storage_options) as file:
-        told = pq.read_metadata(file)
+    with open_parquet(store.path(shard), store.storage_options) as parquet:
+        told = parquet.metadata
     schema = told.schema.to_arrow_schema()
     longest = max((told.row_group(number).num_rows for number in range(told.num_row_groups)), default=1)
     left = (keep(shard.key, batch) for batch in _read(store, shard))

@@ -6,13 +6,15 @@
 import bz2
 import gzip
 import json
+import os
 import re
 import shutil
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import dagster as dg
 
@@ -58,10 +60,10 @@ def build_mini(folder: Path, num_files: int = 1) -> Path:
     return folder
 
 
-def mini_deployment(folder: Path, home: Path) -> Deployment:
+def mini_deployment(folder: Path, home: Path, environment: Mapping[str, str] = MappingProxyType({})) -> Deployment:
     """The sample deployment over the mini sample in `folder`, with lake and runs under `home`."""
     return replace(
-        read_deployment({}),
+        read_deployment(environment),
         home=home,
         crawl=str(folder / "crawl"),
         wikipedia=str(folder / "wikipedia"),
@@ -122,4 +124,4 @@ def curate_tables(where: Deployment) -> None:
 
 
 if __name__ == "__main__":
-    curate_tables(mini_deployment(Path(sys.argv[1]), Path(sys.argv[2])))
+    curate_tables(mini_deployment(Path(sys.argv[1]), Path(sys.argv[2]), os.environ))

@@ -1,10 +1,12 @@
 """A deployment's folder of Dagster's own is made where it lacks, and left alone where it does not."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from resources.deployments import REPOSITORY, read_deployment
+from resources.lake import Lake
 
 OURS = (REPOSITORY / "resources" / "dagster.yaml").read_bytes()
 
@@ -33,3 +35,44 @@ def test_a_slash_at_the_end_of_a_crawl_changes_no_address() -> None:
     for name in ("sample", "commoncrawl"):
         told = {"METACLIP_DEPLOYMENT": name, "METACLIP_CRAWL": "s3://crawl/"}
         assert read_deployment(told).crawl == "s3://crawl"
+
+
+def test_a_lake_elsewhere_has_a_folder_for_each_deployment(tmp_path: Path) -> None:
+    at_home = read_deployment({"METACLIP_DATA": str(tmp_path)})
+    assert at_home.lake == str(tmp_path / "sample" / "lake")
+    for name in ("sample", "commoncrawl"):
+        told = {"METACLIP_DEPLOYMENT": name, "METACLIP_LAKE": "s3://bucket/pool/"}
+        assert read_deployment(told).lake == f"s3://bucket/pool/{name}"
+        assert read_deployment({**told, "METACLIP_LAKE": str(tmp_path)}).lake == str(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"METACLIP_LAKE": "s3://AKID:hush@bucket/pool"},
+        {"METACLIP_LAKE_OPTIONS": '{"key": "AKID", "secret": "hush"}'},
+        {"METACLIP_LAKE_OPTIONS": '{"client_kwargs": {"aws_session_token": "hush"}}'},
+        {"METACLIP_LAKE_OPTIONS": '{"endpoint_url": "https://AKID:hush@storage.example"}'},
+        {"METACLIP_LAKE_OPTIONS": '{"account_key": "hush"}'},
+        {"METACLIP_LAKE_OPTIONS": '{"key": "hush"'},
+        {"METACLIP_CRAWL_OPTIONS": '{"s3_additional_kwargs": {"SSECustomerKey": "hush"}}'},
+    ],
+)
+def test_credentials_are_refused_and_not_repeated(told: dict[str, str]) -> None:
+    [name] = told
+    with pytest.raises(ValueError, match=name) as refused:
+        read_deployment(told)
+    assert "hush" not in str(refused.value)
+    assert refused.value.__cause__ is None
+    assert refused.value.__suppress_context__ or refused.value.__context__ is None
+
+
+def test_options_that_are_no_credentials_are_taken() -> None:
+    options = {"anon": False, "profile": "pool", "s3_additional_kwargs": {"SSEKMSKeyId": "alias/pool"}}
+    assert read_deployment({"METACLIP_LAKE_OPTIONS": json.dumps(options)}).lake_options == options
+
+
+def test_a_lake_refuses_credentials_that_a_launchpad_gives() -> None:
+    with pytest.raises(ValueError, match="secret") as refused:
+        Lake(root="s3://bucket/pool", storage_options={"key": "AKID", "secret": "hush"}).partitions()
+    assert "hush" not in str(refused.value)
