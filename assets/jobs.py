@@ -59,6 +59,7 @@ def prepare_job(
         **told,
         "images": image_store.root,
         "shards": [{"path": path, "tars": tars} for path, tars in shards.items() if tars],
+        "storage_options": lake.connection,
         "uniform": qualified_name(uniform),
         "online": {"thresholds": held_to, "draw": str(_write_draw(lake, cell, folder))} if held_to else None,
     }

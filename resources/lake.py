@@ -15,7 +15,7 @@ from tqdm import tqdm
 from resources.deployments import Deployment
 from resources.digests import combine
 from resources.engines import Deferred
-from resources.object_store import abort_uploads, connect
+from resources.object_store import abort_uploads, connect, settings
 from resources.tables import (
     PartitionManifest,
     TableStore,
@@ -137,6 +137,11 @@ class Lake(dg.ConfigurableResource):
         for path, copy in zip(tqdm(paths, unit="file", disable=None), copies, strict=True):
             filesystem.get_file(path, str(copy))
         return copies
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        """What fsspec opens the files of `files` with."""
+        return settings(self.root, self.storage_options)
 
     def num_bytes(self) -> int:
         """Of all files, whether a manifest names them or not."""

@@ -23,7 +23,10 @@ REPOSITORY = Path(__file__).parent.parent
 JOB, ATTEMPTS = "job.json", "attempts.jsonl"
 CURVE = "metrics.jsonl"
 """What a training adds a line of numbers to, `pairs_seen` among them."""
-PLACE = ("images", "shards", "online", "device", "ranks", "nodes", "rendezvous", "launcher", "loader_workers", "out")
+PLACE = (
+    "images", "shards", "storage_options", "online", "device", "ranks", "nodes", "rendezvous", "launcher",
+    "loader_workers", "out",
+)  # fmt: skip
 """Of a job, where things lie and run: it may change while the training stays the same."""
 
 

@@ -3,10 +3,11 @@
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import fsspec
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -51,6 +52,8 @@ class Job:
     shards: tuple[Shard, ...]
     uniform: str
     """Name, as module:function, of what gives one number in [0, 1) for uint64 pair_id, uint64 entry_key and a seed."""
+    storage_options: Mapping[str, Any] = field(default_factory=dict)
+    """fsspec's, for the shards' files."""
     online: Online | None = None
     device: str = "cpu"
     precision: str = "fp32"
@@ -132,7 +135,7 @@ def check_images(job: Job) -> Counter[str]:
         check_tar(Path(job.images), tar)
     images: Counter[str] = Counter()
     for shard in job.shards:
-        images += _images_by_tar(shard.path)
+        images += _images_by_tar(shard.path, job.storage_options)
     if set(images) != set(names):
         odd = min(set(images) ^ set(names))
         raise ValueError(
@@ -178,9 +181,9 @@ def _nearest(wanted: int, unit: int) -> int:
     return max(1, round(wanted / unit)) * unit
 
 
-def _images_by_tar(path: str) -> Counter[str]:
+def _images_by_tar(path: str, storage_options: Mapping[str, Any]) -> Counter[str]:
     counts: Counter[str] = Counter()
-    with pq.ParquetFile(path, pre_buffer=False) as parquet:
+    with fsspec.open(path, "rb", **storage_options) as file, pq.ParquetFile(file, pre_buffer=False) as parquet:
         for batch in parquet.iter_batches(columns=["tar"], use_threads=False):
             for counted in pc.value_counts(batch["tar"]).to_pylist():
                 counts[counted["values"]] += counted["counts"]

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -54,7 +55,7 @@ class ImageTexts:
             )
 
     def _read(self, tar: str, path: str) -> Iterator[dict[str, Any]]:
-        rows = read_rows(path, tar)
+        rows = read_rows(path, tar, self.job.storage_options)
         text = rows["texts"].combine_chunks().flatten().field("text")
         chosen = dict(zip(rows["image_id"].to_pylist(), self.choose(rows).tolist(), strict=True))
         with ExitStack() as stack:
@@ -101,11 +102,11 @@ class ImageTexts:
         return heads
 
 
-def read_rows(path: str, tar: str) -> pa.Table:
+def read_rows(path: str, tar: str, storage_options: Mapping[str, Any]) -> pa.Table:
     """The rows of one tar, from the row groups that may hold them."""
-    return pq.read_table(
-        path, columns=["image_id", "texts"], filters=[("tar", "=", tar)], use_threads=False, pre_buffer=False
-    )
+    wanted = [("tar", "=", tar)]
+    with fsspec.open(path, "rb", **storage_options) as file:
+        return pq.read_table(file, columns=["image_id", "texts"], filters=wanted, use_threads=False, pre_buffer=False)
 
 
 def with_texts(get_data: Callable[..., Any], image_texts: ImageTexts) -> Callable[..., Any]:

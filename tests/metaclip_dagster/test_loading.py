@@ -57,7 +57,7 @@ def image_in(sample: dict[str, Any]) -> bytes:
 def draws(job: Job, epochs: int) -> Iterator[dict[str, str]]:
     """Epoch after epoch, image_id -> text, without the images."""
     reader = ImageTexts(job, uniform)
-    tars = [read_rows(path, tar) for tar, path in job.tars]
+    tars = [read_rows(path, tar, {}) for tar, path in job.tars]
     for epoch in range(epochs):
         reader.visit = (epoch, 0)
         drawn = {}
@@ -164,7 +164,7 @@ def test_open_clips_loader_gives_what_we_give_epoch_after_epoch(folder: Path) ->
 
 
 def test_a_loader_reads_the_rows_of_its_tar_alone(folder: Path) -> None:
-    rows = read_rows(str(folder / "00000.parquet"), NAMES[2])
+    rows = read_rows(str(folder / "00000.parquet"), NAMES[2], {})
     assert rows["image_id"].to_pylist() == [image_id_of(image) for image in images_of(2) if in_set(image)]
     assert rows["texts"].to_pylist()[0] == texts_of(images_of(2)[0])
     assert rows.schema.field("texts").equals(TRAINING_SETS.field("texts"))

@@ -2,6 +2,7 @@
 
 import json
 import math
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from metaclip_dagster.training.loading import read_rows
 from resources.deployments import Deployment
 from resources.lake import Lake
 from resources.object_store import connect, create_object, create_object_once, read_object
@@ -186,6 +188,18 @@ def test_a_column_is_read_without_the_rest(store: TableStore, proxy: Proxy) -> N
     proxy.asked.clear()
     assert sum(batch.num_rows for batch in read_batches(path, store.storage_options)) == 4 * 4096
     assert len([1 for _, _, asked in proxy.asked if asked]) <= 4
+
+
+def test_processes_that_are_forked_from_a_reader_read_too(store: TableStore) -> None:
+    schema = pa.schema([("tar", pa.string()), ("image_id", pa.binary(12)), ("texts", pa.list_(pa.string()))])
+    batch = pa.record_batch([["x", "y", "x"], [bytes(12)] * 3, [["a"], ["b"], ["c"]]], schema=schema)
+    shard = ShardManifest("a", "fingerprint", *store.commit("a", "fingerprint", schema, [batch]))
+    finish(store, store.publish(shard))
+    lake = Lake(root=store.root, storage_options=dict(store.storage_options))
+    [path] = lake.files(store.table, store.partition, "tar")
+    assert read_rows(path, "x", lake.connection).num_rows == 2
+    with multiprocessing.get_context("fork").Pool(1) as loader:
+        assert loader.apply(read_rows, (path, "y", lake.connection)).num_rows == 1
 
 
 @pytest.mark.slow
