@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from metaclip_dagster.languages import PARTING
 from metaclip_dagster.scripts import folded
 from metaclip_dagster.spacing import borders, joined
 
@@ -68,11 +67,6 @@ class BorderAutomaton(Automaton):
             lists = self._ids.take(pa.array(numbers[is_match]))
             of_text = np.repeat(np.cumsum(is_end)[is_match], pc.list_value_length(lists))
             yield _unique(of_text << 32 | lists.flatten().to_numpy().astype(np.int64))
-
-
-def automaton_for(entry_ids: Mapping[str, int], language: str) -> Automaton:
-    """The automaton that searches texts of the language."""
-    return BorderAutomaton(entry_ids, language) if language in PARTING else Automaton(entry_ids)
 
 
 _END_OF_TEXT = -1

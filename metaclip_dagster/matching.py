@@ -10,13 +10,26 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from metaclip_dagster.automaton import automaton_for
-from metaclip_dagster.schemas import MATCHES, writes
+from metaclip_dagster.automaton import BorderAutomaton
+from metaclip_dagster.languages import PARTING
+from metaclip_dagster.schemas import ENTRIES, MATCHES, writes
 from metaclip_dagster.spacing import why_unmatchable
 
-__all__ = ["Engine", "Matcher", "build_matcher", "match_entries", "why_unmatchable"]
+__all__ = [
+    "INDEX",
+    "Engine",
+    "Matcher",
+    "build_matcher",
+    "index_entries",
+    "match_entries",
+    "open_matcher",
+    "why_unmatchable",
+]
 
 Identify = Callable[[list[str]], tuple[list[str], list[float]]]
+
+INDEX = 1
+"""How `index_entries` lays out what it gives; to be raised when that changes, for files of another are not read."""
 
 
 class Engine(Protocol):
@@ -34,26 +47,38 @@ class Matcher:
 
 
 def build_matcher(entries: pa.Table) -> Matcher:
-    """Index ENTRIES, once a process; those that no text can contain are left out.
+    """Index ENTRIES in memory; `index_entries` says what it takes. Workers share one index instead."""
+    return open_matcher(index_entries(entries))
 
-    Languages are fastText's codes, as language identification gives them: `en`, `de`, `no` for Norwegian, `zh` for
+
+def index_entries(entries: pa.Table) -> pa.Table:
+    """Index ENTRIES for `open_matcher`, a row a language; those that no text can contain are left out.
+
+    What it gives may be kept in a file and mapped from there by any number of processes. `INDEX` says how it is laid
+    out. Languages are fastText's codes, as language identification gives them: `en`, `de`, `no` for Norwegian, `zh` for
     all Chinese. Raises ValueError if there is no entry, if an entry_id is not its row's number or if a language names
     an entry twice.
     """
-    if not entries.num_rows:
-        raise ValueError("ENTRIES has no row, so that no pair would be kept; build the entries first")
-    for row, entry_id in enumerate(entries["entry_id"].to_pylist()):
-        if entry_id != row:
-            raise ValueError(f"ENTRIES row {row} has entry_id {entry_id}; number the rows 0, 1, 2 and so on in order")
-    entry_ids: dict[str, dict[str, int]] = {}
-    named = zip(entries["language"].to_pylist(), entries["entry"].to_pylist(), strict=True)
-    for row, (language, entry) in enumerate(named):
-        if (first := entry_ids.setdefault(language, {}).setdefault(entry, row)) != row:
-            twice = f"ENTRIES rows {first} and {row} are both {entry!r} of language {language!r}"
-            raise ValueError(f"{twice}; drop the later one and number the rest anew")
-    reasons = entries["unmatchable"].to_pylist()
-    matchable = {language: _matchable(own, language, reasons) for language, own in entry_ids.items()}
-    return Matcher({language: automaton_for(own, language) for language, own in matchable.items()})
+    from metaclip_dagster.tokens import ARRAYS, index_tokens  # noqa: PLC0415  # numba: only what matches pays for it
+
+    _check(entries)
+    arrays = {name: pa.large_list(type_) for name, type_ in ARRAYS.items()}
+    listed = {name: pa.large_list(ENTRIES.field(name).type) for name in ("entry", "entry_id")}
+    schema = pa.schema({"language": pa.string(), **arrays, **listed})
+    rows = []
+    for language in pc.unique(entries["language"]).to_pylist():
+        own = entries.filter((pc.field("language") == language) & pc.field("unmatchable").is_null())
+        own = _matchable(own.combine_chunks(), language)
+        entry, entry_id = (own[name].combine_chunks() for name in ("entry", "entry_id"))
+        held = {"entry": entry, "entry_id": entry_id} if language in PARTING else index_tokens(entry, entry_id)
+        columns = [pa.array([language]), *(_one_list(held.get(field.name), field.type) for field in [*schema][1:])]
+        rows.append(pa.RecordBatch.from_arrays(columns, schema=schema))
+    return pa.Table.from_batches(rows)
+
+
+def open_matcher(index: pa.Table) -> Matcher:
+    """Search with what `index_entries` gave, which is read where it lies; only automata are built, once a process."""
+    return Matcher({row["language"][0].as_py(): _engine(row) for row in index.to_batches()})
 
 
 @writes(MATCHES, version=2)
@@ -86,11 +111,42 @@ def match_entries(
             yield pa.RecordBatch.from_arrays([found[name] for name in MATCHES.names], schema=MATCHES)
 
 
-def _matchable(entry_ids: Mapping[str, int], language: str, reasons: list[str | None]) -> dict[str, int]:
+def _check(entries: pa.Table) -> None:
+    if not entries.num_rows:
+        raise ValueError("ENTRIES has no row, so that no pair would be kept; build the entries first")
+    entry_ids = entries["entry_id"].to_numpy()
+    for row in np.flatnonzero(entry_ids != np.arange(len(entry_ids)))[:1]:
+        raise ValueError(f"ENTRIES row {row} has entry_id {entry_ids[row]}; number the rows 0, 1, 2 and so on in order")
+    names = entries.select(["language", "entry"])
+    if names.group_by(names.column_names).aggregate([]).num_rows == entries.num_rows:
+        return
+    rows: dict[tuple[str, str], int] = {}
+    for row, (language, entry) in enumerate(zip(*(column.to_pylist() for column in names.columns), strict=True)):
+        if (first := rows.setdefault((language, entry), row)) != row:
+            twice = f"ENTRIES rows {first} and {row} are both {entry!r} of language {language!r}"
+            raise ValueError(f"{twice}; drop the later one and number the rest anew")
+
+
+def _matchable(entries: pa.Table, language: str) -> pa.Table:
     # Asked again, for tables made by hand: in joined texts a newline would match where a text ends.
-    return {
-        entry: i for entry, i in entry_ids.items() if reasons[i] is None and why_unmatchable(entry, language) is None
-    }
+    return entries.filter(
+        pa.array([why_unmatchable(e, language) is None for e in entries["entry"].to_pylist()], pa.bool_())
+    )
+
+
+def _one_list(values: pa.Array | None, list_type: pa.DataType) -> pa.Array:
+    if values is None:
+        return pa.nulls(1, list_type)
+    return pa.LargeListArray.from_arrays(pa.array([0, len(values)], pa.int64()), values).cast(list_type)
+
+
+def _engine(row: pa.RecordBatch) -> Engine:
+    from metaclip_dagster.tokens import ARRAYS, TokenEngine  # noqa: PLC0415  # as above
+
+    if row["entry"].null_count == 0:
+        entries, entry_ids = (row[name][0].as_py() for name in ("entry", "entry_id"))
+        return BorderAutomaton(dict(zip(entries, entry_ids, strict=True)), row["language"][0].as_py())
+    return TokenEngine({name: row[name].flatten().to_numpy() for name in ARRAYS})
 
 
 def _lists(engine: Engine, texts: pa.Array) -> pa.Array:

@@ -6,7 +6,18 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("torch", "torchvision", "open_clip", "nltk", "matplotlib", "PIL", "webdataset", "huggingface_hub", "fasttext")
+HEAVY = (
+    "torch",
+    "torchvision",
+    "open_clip",
+    "numba",
+    "nltk",
+    "matplotlib",
+    "PIL",
+    "webdataset",
+    "huggingface_hub",
+    "fasttext",
+)
 LOAD = """
 import json, sys, time
 import definitions

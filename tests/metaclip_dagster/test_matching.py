@@ -2,10 +2,13 @@
 
 import pickle
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pyarrow as pa
@@ -15,29 +18,43 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaclip_dagster import automaton
-from metaclip_dagster.matching import Identify, Matcher, build_matcher, match_entries, why_unmatchable
+from metaclip_dagster.matching import (
+    Engine,
+    Identify,
+    Matcher,
+    build_matcher,
+    index_entries,
+    match_entries,
+    open_matcher,
+    why_unmatchable,
+)
 from metaclip_dagster.schemas import ENTRIES, MATCHES, PAIRS
 from metaclip_dagster.spacing import MARKS, joined, spaced
+from metaclip_dagster.tokens import TokenEngine, index_tokens
 from resources.language_id import load_identifier
 
+ROOT = Path(__file__).parents[2]
 BENCH = Path(__file__).parents[3] / "shared" / "data" / "bench"
 WORDS = ["a", "b", "ab", "A", "x-y", "'", "/", "U.S", "\0", "é", "e\u0301", "ß", "\ud7ff", "\ue000", "\U00010000"]
 SCRIPTS = ["犬", "か", "ー", "ﾊ", "개", "가", "ก", "ิ", "न", "्", "א", "ا", "👩\u200d🚀", "🇩🇪", "👍🏽", "\ufe0f"]
 BLANKS = [" ", " ", " ", " ", "  ", "\t", "\n", "\r", "\v", "\f", "\x1c", "\x85", "\xa0", "\u2003", "\u2028", "\u3000"]
+# Words of seven, eight, fifteen bytes and more are kept in other ways, and told apart by their first and last bytes.
+LONG = [f"{first}{'x' * (n - 2)}{last}" for n in (7, 8, 9, 15, 16, 17, 40) for first, last in ("xx", "yx", "xy")]
 strings = st.lists(st.sampled_from([*WORDS, *SCRIPTS, *BLANKS, *MARKS, *MARKS]), max_size=9).map("".join)
 lists_of_entries = st.lists(st.one_of(strings, st.sampled_from([*WORDS, *SCRIPTS, *MARKS])), max_size=25, unique=True)
 lists_of_texts = st.lists(strings, max_size=12)
 thorough = settings(deadline=None, max_examples=300)
 
 
-def contains(text: str, entry: str) -> bool:
-    """The definition, written once more: the oracle that every engine must agree with."""
-    haystack = re.sub(r"[,.;:?!`]", r" \g<0> ", re.sub(r"[\t\n\r]", " ", f" {text} "))
-    return bool(entry.strip(" ")) and f" {entry} " in haystack
-
-
 def naive(texts: Iterable[str], entries: list[str]) -> list[list[int]]:
-    return [[i for i, entry in enumerate(entries) if contains(text, entry)] for text in texts]
+    """The definition, written once more: the oracle that every engine must agree with."""
+    searched = [re.sub(r"[,.;:?!`]", r" \g<0> ", re.sub(r"[\t\n\r]", " ", f" {text} ")) for text in texts]
+    able = [(i, f" {entry} ") for i, entry in enumerate(entries) if entry.strip(" ")]
+    return [[i for i, entry in able if entry in haystack] for haystack in searched]
+
+
+def contains(text: str, entry: str) -> bool:
+    return naive([text], [entry]) == [[0]]
 
 
 def table_of(
@@ -80,9 +97,18 @@ def match(
 
 
 def search(texts: pa.Array | list[str], entries: list[str]) -> list[list[int]]:
-    """One engine's answer, as lists, through a table that says of no entry that it is unmatchable."""
+    """The answer of tokens, which the automaton gives too, as lists; the table says of no entry that it can't match."""
     [engine] = build_matcher(table_of(entries)).engines.values()
-    offsets, entry_ids = engine.match(pa.array(texts, pa.string()))
+    assert isinstance(engine, TokenEngine)
+    able = {entry: i for i, entry in enumerate(entries) if why_unmatchable(entry) is None}
+    array = texts if isinstance(texts, pa.Array) else pa.array(texts, pa.string())
+    found = lists_of(engine, array)
+    assert found == lists_of(automaton.Automaton(able), array)
+    return found
+
+
+def lists_of(engine: Engine, texts: pa.Array) -> list[list[int]]:
+    offsets, entry_ids = engine.match(texts)
     assert (offsets.dtype.name, entry_ids.dtype.name) == ("int32", "uint32")
     assert (offsets[0], offsets[-1], len(offsets)) == (0, len(entry_ids), len(texts) + 1)
     return [entry_ids[start:end].tolist() for start, end in pairwise(offsets)]
@@ -247,6 +273,99 @@ def test_texts_without_a_character_and_of_millions_are_searched() -> None:
         [0],
         [],
     ]
+
+
+words_of_all_lengths = st.lists(st.sampled_from([*LONG, "a", "", "é" * 8]), max_size=6).map(" ".join)
+
+
+@thorough
+@given(st.lists(words_of_all_lengths, max_size=8), st.lists(words_of_all_lengths, min_size=1, max_size=12, unique=True))
+def test_words_of_every_length_are_told_apart(texts: list[str], entries: list[str]) -> None:
+    assert search(texts, entries) == naive(texts, entries)
+
+
+def test_a_long_word_with_the_same_key_is_no_match() -> None:
+    index = index_tokens(pa.array(["x" * 20]), pa.array([0], pa.uint32()))
+    columns = {name: array.to_numpy() for name, array in index.items()}
+    texts = pa.array(["x" * 20])
+    assert lists_of(TokenEngine(columns), texts) == [[0]]
+    assert lists_of(TokenEngine({**columns, "letters": columns["letters"] + 1}), texts) == [[]]
+
+
+@pytest.mark.parametrize("longest", [1, 2, 30, 600])
+def test_long_texts_match_whatever_stands_where_a_window_ends(longest: int) -> None:
+    random = Random(longest)
+    words = ["a", "a", "b", "", "ab", "犬", "x" * 20, ",", "U.S", "\t"]
+    texts = [" ".join(random.choices(words, k=random.choice([5, 5, 2_000, 9_000]))) for _ in range(12)]
+    tokens = " ".join(spaced(text) for text in texts).split(" ")
+    starts = [random.randrange(len(tokens) - longest) for _ in range(300)]
+    runs = [" ".join(tokens[start : start + random.randint(1, longest)]) for start in starts]
+    entries = [*dict.fromkeys(["a", "a a", "a a a a", *runs])]
+    found = search(texts, entries)
+    assert sum(map(len, found)) > 50
+    assert found == naive(texts, entries)
+
+
+def test_texts_of_a_few_and_of_many_matches_are_sorted_alike() -> None:
+    entries = [f"w{i}" for i in range(3_000)]
+    counts = [0, 1, 62, 63, 64, 65, 66, 0, 3_000, 1, 200, 64]
+    chosen = [Random(n).sample(range(3_000), n) for n in counts]
+    texts = [" ".join(f"w{i}" for i in own + own[::2]) for own in chosen]
+    assert search(texts * 20, entries) == [sorted(own) for own in chosen] * 20
+
+
+def test_an_entry_of_ten_thousand_tokens_is_found() -> None:
+    long = "a " * 9_999 + "b"
+    assert search([f"c {long}", "a " * 1_000, long[2:]], [long, "b"]) == [[0, 1], [], [1]]
+
+
+def test_large_strings_are_searched_as_strings_are() -> None:
+    texts, entries = ["hot dog", "", "a dog,"], ["dog", "hot dog"]
+    assert search(pa.array(texts, pa.large_string())[1:], entries) == naive(texts, entries)[1:]
+
+
+def test_an_index_that_went_through_a_file_gives_the_same(tmp_path: Path) -> None:
+    table = table_of(["hand", "Hand", "東京", "also", "U.S."], ["en", "de", "ja", "en", "en"])
+    index = index_entries(table)
+    with pa.OSFile(str(tmp_path / "index"), "wb") as file, pa.ipc.new_file(file, index.schema) as writer:
+        writer.write_table(index)
+    opened = pa.ipc.open_file(pa.memory_map(str(tmp_path / "index"))).read_all()
+    batch = pairs_of(["a hand", "a Hand", "b Hand", "c 東京タワー", "also", "aU.S."])
+
+    def identify(texts: list[str]) -> tuple[list[str], list[float]]:
+        return [{"a": "en", "b": "de", "c": "ja"}[text[0]] for text in texts], [0.5] * len(texts)
+
+    found, dropped = match([batch], open_matcher(opened), identify)
+    assert (found, dropped) == match([batch], open_matcher(index), identify)
+    assert found["entry_ids"].to_pylist() == [[0], [1], [2], [3]]
+
+
+PEAK = """
+import resource
+import pyarrow as pa
+from metaclip_dagster.tokens import TokenEngine, index_tokens
+entries = pa.array(["a", "a b", ","])
+index = index_tokens(entries, pa.array([0, 1, 2], pa.uint32()))
+engine = TokenEngine({name: array.to_numpy() for name, array in index.items()})
+engine.match(pa.array(["a b"]))
+text = pa.array(["a b,,," * 8_000_000])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+_, found = engine.match(text)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024, found.tolist())
+"""
+
+
+def test_a_text_of_fifty_megabytes_takes_no_memory_of_its_own() -> None:
+    run = subprocess.run([sys.executable, "-c", PEAK], capture_output=True, text=True, check=True, cwd=ROOT)
+    megabytes, found = run.stdout.split(" ", 1)
+    assert int(megabytes) < 8
+    assert found == "[0, 1, 2]\n"
+
+
+def test_whoever_does_not_match_does_not_import_the_compiler() -> None:
+    code = "import sys, metaclip_dagster.matching, metaclip_dagster.covering; print('numba' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert run.stdout == "False\n"
 
 
 @settings(deadline=None, max_examples=100)
