@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -10,11 +11,13 @@ import duckdb
 from assets.partitions import THRESHOLDS
 from metaclip_dagster.balancing import build_draw, language_thresholds, parse_threshold
 from metaclip_dagster.deduplicating import exclude, pair_ids
-from metaclip_dagster.matching import build_matcher
+from metaclip_dagster.matching import INDEX, build_matcher, index_entries, open_matcher
 from resources.deployments import deployment
+from resources.digests import combine
 from resources.engines import Deferred, defer, version_of
 from resources.lake import Lake
 from resources.language_id import MODEL, load_identifier
+from resources.mapped import mapped
 
 
 @dataclass(frozen=True)
@@ -31,9 +34,14 @@ class Pool:
 
 
 def matching_setup(lake: Lake) -> dict[str, Deferred]:
-    """What every worker matches with."""
+    """What every worker matches with: one index of the entries on each machine, which its workers map into memory."""
+    entries = lake.table("entries")
+    home = deployment().home if "://" in lake.root else Path(lake.root).parent
+    path = home / "matchers" / f"{combine([entries.version, str(INDEX)])}.arrow"
+    index = defer(mapped, path, defer(index_entries, entries).__call__)  # called where there is no such file
     return {
-        "matcher": defer(build_matcher, lake.table("entries")),
+        # What it gives follows from the entries alone.
+        "matcher": Deferred(open_matcher, (index,), declared=defer(build_matcher, entries).version),
         "identify": Deferred(load_identifier, declared=MODEL),
     }
 

@@ -1,0 +1,68 @@
+"""Workers match with one index of the entries, which the first of them leaves beside the lake."""
+
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from assets.pool import matching_setup
+from metaclip_dagster.matching import build_matcher, match_entries
+from metaclip_dagster.schemas import ENTRIES, MATCHES, PAIRS
+from resources.engines import Engine, InlineEngine, Job, LocalEngine, Shard, defer, drive
+from resources.lake import Lake
+from resources.language_id import load_identifier
+from resources.tables import PartitionManifest, TableStore, read_table
+
+WORDS = ["dog", "red dog", "the dog runs", "a"]
+
+
+def lake_with_entries(root: Path) -> Lake:
+    rows = [[*range(len(WORDS))], WORDS, ["en"] * len(WORDS), ["own"] * len(WORDS), [*range(len(WORDS))]]
+    table = pa.table([*rows, pa.nulls(len(WORDS), pa.string())], schema=ENTRIES)
+    lake = Lake(root=str(root / "lake"))
+    store = lake.store("entries")
+    report = next(drive(InlineEngine(), Job(entries_as_they_are, ENTRIES, store), [Shard("00000", {"table": table})]))
+    assert report.manifest, report.error
+    store.finish(PartitionManifest("entries", "all", "1", 0, (report.manifest,), {}, {}, 0))
+    return lake
+
+
+def entries_as_they_are(table: pa.Table) -> pa.Table:
+    return table
+
+
+def pairs_of_shard(number: int) -> list[pa.RecordBatch]:
+    texts = [f"the red dog runs with a ball over the green field {number}", "nothing"] * 20
+    columns = {"pair_id": [*range(40)], "image_id": [bytes(12)] * 40, "text": texts, "offset": [0] * 40}
+    made = [pa.array(columns.get(f.name, [""] * 40), f.type) for f in PAIRS]
+    return [pa.RecordBatch.from_arrays(made, schema=PAIRS)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_share_an_index_and_match_as_one_process_does(tmp_path: Path, workers: int) -> None:
+    lake = lake_with_entries(tmp_path)
+    store = TableStore(lake.root, "matches", "one")
+    engine: Engine = LocalEngine(workers) if workers > 1 else InlineEngine()
+    job = Job(match_entries, MATCHES, store, matching_setup(lake))
+    reports = [*drive(engine, job, [Shard(str(n), {"pairs": defer(pairs_of_shard, n)}) for n in range(4)])]
+    assert [report.error for report in reports if report.status != "done"] == []
+    assert len([*(tmp_path / "matchers").glob("*.arrow")]) == 1
+    expected = pa.Table.from_batches(
+        match_entries(
+            pairs_of_shard(0),
+            matcher=build_matcher(lake.read("entries")),
+            identify=load_identifier(),
+            dropped=Counter(),
+        )
+    )
+    for report in reports:
+        assert report.manifest
+        found = read_table([store.path(report.manifest)], {})
+        assert found["entry_ids"].to_pylist() == expected["entry_ids"].to_pylist() == [[0, 1, 3]] * 20
+
+
+def test_an_index_changes_no_version_of_the_matches(tmp_path: Path) -> None:
+    lake = lake_with_entries(tmp_path)
+    assert matching_setup(lake)["matcher"].version == defer(build_matcher, lake.table("entries")).version
