@@ -1,32 +1,39 @@
-"""Time the automaton against pyahocorasick as one would first write it, and show that its memory is flat.
+"""Time the search against pyahocorasick as one would first write it and against our automaton, and show its memory.
 
 python -m benchmarks.bench_matching [--entries F] [--texts F] [--limit N] [--json]
 
 --entries  one entry a line (.txt or .txt.gz); --texts  a Parquet file with a column `text`; without them and without
 the larger files that are not tracked, the names of WordNet and the texts of the sample
-Times are CPU time of one process, chunks of texts in turn through both; equal answers are asserted on every chunk.
+Times are CPU time of one process, chunks of texts in turn through all three; equal answers are asserted on every chunk.
+Loading numba, and compiling where its cache is empty, come before the times and are told apart.
 """
 
 import gzip
+import os
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import ahocorasick
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.inputs import SHARED, write_sample
 from benchmarks.measure import Floats, Row, flat, in_fresh_process, options, print_rows, resident_mb, row, take_turns
-from metaclip_dagster.matching import build_matcher, match_entries, why_unmatchable
+from metaclip_dagster.automaton import Automaton
+from metaclip_dagster.matching import build_matcher, index_entries, match_entries, open_matcher, why_unmatchable
 from metaclip_dagster.schemas import ENTRIES
 from metaclip_dagster.spacing import spaced
 from resources.language_id import load_identifier
+from resources.mapped import mapped
 
 BENCH = SHARED / "bench"
 NUM_TEXTS_A_CHUNK = 8192
@@ -54,17 +61,38 @@ def measure(entries: Path, texts: Path, limit: int | None, source: str) -> list[
             raise FileNotFoundError(f"{path} is not there; name another with --entries and --texts")
     plain_s, plain_mb = in_fresh_process(_cost_of_building, entries, False)
     tuned_s, tuned_mb = in_fresh_process(_cost_of_building, entries, True)
+    compile_s, load_s = in_fresh_process(_cost_of_first_use, True), in_fresh_process(_cost_of_first_use, False)
     once, ten_times = in_fresh_process(_peaks, entries, texts, limit)
-    plain_us, tuned_us = _time_chunks(entries, texts, limit)
+    with TemporaryDirectory() as folder:
+        index = Path(folder, "index.arrow")
+        in_fresh_process(_write_index, entries, index)
+        size_mb = index.stat().st_size / 1e6
+        open_s = in_fresh_process(_cost_of_opening, index)
+        workers = {num: _memory_of_workers(num, index, texts) for num in (1, 2, 4)}
+    stage_us, identify_us = in_fresh_process(_cost_of_stage, entries, texts, limit)
+    plain_us, automaton_us, tuned_us = _time_chunks(entries, texts, limit)
     low, median, high = np.quantile(plain_us / tuned_us, [0.25, 0.5, 0.75])
+    against = np.median(automaton_us / tuned_us)
     num_texts = min(pq.read_metadata(texts).num_rows, limit or (1 << 62))
     told = f"{source}: {len(_read_entries(entries)):,} entries, {num_texts:,} texts"
+    (one_pss, one_uss), (two_pss, _), (four_pss, four_uss) = (workers[num] for num in (1, 2, 4))
     rows = [
         row("matching", np.median(tuned_us), "us/text", np.median(plain_us), median),
         row("matching, lower quartile of the ratio", low, "x", 1.0, low),
         row("matching, upper quartile of the ratio", high, "x", 1.0, high),
+        row("matching, against our automaton", np.median(tuned_us), "us/text", np.median(automaton_us), against),
+        row("match_entries, language identification in it", stage_us, "us/text"),
+        row("share of match_entries in language identification", 100 * identify_us / stage_us, "%"),
         row("building, checks of ENTRIES included", tuned_s, "s", plain_s, plain_s / tuned_s),
+        row("loading numba and compiling, where its cache is empty", compile_s, "s"),
+        row("loading numba and what it has cached", load_s, "s"),
+        row("size of the index", size_mb, "MB"),
+        row("opening the index", open_s, "s"),
         row("memory once built", tuned_mb, "MB", plain_mb, plain_mb / tuned_mb),
+        row("memory of 1 worker that maps the index and has searched (PSS)", one_pss, "MB"),
+        row("memory of 2 workers (PSS of all)", two_pss, "MB"),
+        row("memory of 4 workers (PSS of all)", four_pss, "MB"),
+        row("memory that each of 4 workers has for itself (USS)", four_uss / 4, "MB", one_uss, 4 * one_uss / four_uss),
         flat("peak memory of ten times the texts", once, ten_times),
     ]
     return [{**one, "input": told} for one in rows]
@@ -96,11 +124,88 @@ def _cost_of_building(path: Path, tuned: bool) -> tuple[float, float]:
     """CPU seconds and resident megabytes, from the entries in the form that each takes."""
     entries = _read_entries(path)
     build = partial(build_matcher, _table_of(entries)) if tuned else partial(_build_plain, entries)
+    _warm_up()
     start, before = time.process_time(), resident_mb()
     built = build()
     seconds = time.process_time() - start
     assert built
     return seconds, resident_mb() - before
+
+
+def _cost_of_first_use(anew: bool) -> float:
+    """CPU seconds until a first text is searched."""
+    with TemporaryDirectory() as folder:
+        if anew:
+            os.environ["NUMBA_CACHE_DIR"] = folder
+        start = time.process_time()
+        _warm_up()
+        return time.process_time() - start
+
+
+def _warm_up() -> None:
+    build_matcher(_table_of(["a b"])).engines["en"].match(pa.array(["a b"]))
+
+
+def _write_index(entries: Path, path: Path) -> None:
+    mapped(path, partial(index_entries, _table_of(_read_entries(entries))))
+
+
+def _cost_of_opening(index: Path) -> float:
+    _warm_up()
+    start = time.process_time()
+    open_matcher(mapped(index, _unbuilt))
+    return time.process_time() - start
+
+
+def _unbuilt() -> pa.Table:
+    raise FileNotFoundError("the index is not there")
+
+
+def _memory_of_workers(num_workers: int, index: Path, texts: Path) -> tuple[float, float]:
+    """Megabytes by which all workers grow together from opening the index and searching, shared pages once; and own."""
+    context, pipes = get_context("spawn"), []
+    for _ in range(num_workers):
+        ours, theirs = context.Pipe()
+        context.Process(target=_grow, args=(theirs, index, texts), daemon=True).start()
+        theirs.close()
+        pipes.append(ours)
+    for told in ("all have searched", "all have measured"):
+        grown = [pipe.recv() for pipe in pipes]
+        for pipe in pipes:
+            pipe.send(told)
+    pss, uss = np.sum(grown, axis=0)
+    return float(pss), float(uss)
+
+
+def _grow(pipe: Connection, index: Path, texts: Path) -> None:
+    _warm_up()
+    before = psutil.Process().memory_full_info()
+    [engine] = open_matcher(mapped(index, _unbuilt)).engines.values()
+    for batch in _stream(texts, 10 * NUM_TEXTS_A_CHUNK, 1):
+        engine.match(batch["text"])
+    pipe.send("searched")
+    pipe.recv()
+    after = psutil.Process().memory_full_info()
+    pipe.send(((after.pss - before.pss) / 1e6, (after.uss - before.uss) / 1e6))
+    pipe.recv()
+
+
+def _cost_of_stage(entries: Path, texts: Path, limit: int | None) -> tuple[float, float]:
+    """Microseconds a text of the stage as the graph runs it, and of identifying languages in it."""
+    matcher, identify, spent = build_matcher(_table_of(_read_entries(entries))), load_identifier(), [0.0]
+
+    def timed(batch: list[str]) -> tuple[list[str], list[float]]:
+        start = time.process_time()
+        told = identify(batch)
+        spent[0] += time.process_time() - start
+        return told
+
+    num_texts = min(pq.read_metadata(texts).num_rows, limit or 100_000)
+    batches = [*_stream(texts, num_texts, 1)]
+    matcher.engines["en"].match(batches[0]["text"])
+    start = time.process_time()
+    deque(match_entries(batches, matcher=matcher, identify=timed, dropped=Counter()), 0)
+    return (time.process_time() - start) * 1e6 / num_texts, spent[0] * 1e6 / num_texts
 
 
 def _peaks(entries: Path, texts: Path, limit: int | None) -> tuple[float, float]:
@@ -131,21 +236,24 @@ def _stream(path: Path, num_texts: int, times: int) -> Iterator[pa.RecordBatch]:
             yield pa.record_batch([ids, images, texts], ["pair_id", "image_id", "text"])
 
 
-def _time_chunks(entries_path: Path, texts_path: Path, limit: int | None) -> tuple[Floats, Floats]:
-    """Microseconds a text, plain and tuned, of each chunk."""
+def _time_chunks(entries_path: Path, texts_path: Path, limit: int | None) -> tuple[Floats, Floats, Floats]:
+    """Microseconds a text, plain, of the automaton and of tokens, of each chunk."""
     entries = _read_entries(entries_path)
     texts = pq.read_table(texts_path, columns=["text"])["text"].combine_chunks()[:limit]
     plain = _build_plain(entries)
+    automaton = Automaton({entry: i for i, entry in enumerate(entries) if why_unmatchable(entry) is None})
     [tuned] = build_matcher(_table_of(entries)).engines.values()
+    tuned.match(texts[:1])
     times = []
     for turn, start in enumerate(range(0, len(texts), NUM_TEXTS_A_CHUNK)):
         chunk = texts[start : start + NUM_TEXTS_A_CHUNK]
-        runs = partial(_match_plain, plain, chunk.to_pylist()), partial(tuned.match, chunk)
-        seconds, (expected, (offsets, entry_ids)) = take_turns(turn, *runs)
-        assert expected == [entry_ids[start:end].tolist() for start, end in pairwise(offsets)]
+        runs = partial(_match_plain, plain, chunk.to_pylist()), partial(automaton.match, chunk)
+        seconds, (expected, *found) = take_turns(turn, *runs, partial(tuned.match, chunk))
+        for offsets, entry_ids in found:
+            assert expected == [entry_ids[start:end].tolist() for start, end in pairwise(offsets)]
         times.append(seconds * 1e6 / len(chunk))
-    plain_us, tuned_us = np.transpose(times)
-    return plain_us, tuned_us
+    plain_us, automaton_us, tuned_us = np.transpose(times)
+    return plain_us, automaton_us, tuned_us
 
 
 if __name__ == "__main__":
