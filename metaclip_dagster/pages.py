@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -10,6 +10,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from metaclip_dagster.records import BrokenRecordError, Record
 from metaclip_dagster.responses import is_too_complex, read_html
+from metaclip_dagster.thinning import cut_other_links
 
 # Where an image's text is looked for, the first one first. A WAT carries the first two only.
 TEXT_SOURCES = ("alt", "title", "data-image-title")
@@ -40,20 +41,22 @@ def is_warc_record(record: Record) -> bool:
     return record.headers.get("warc-type") in {"request", "resource", "response", "revisit"}
 
 
-def read_wat_page(record: Record) -> Page | None:
+def read_wat_page(record: Record, *, thin: Callable[[bytes], bytes | memoryview] = cut_other_links) -> Page | None:
     """The page that a WAT record describes; None where it shows no image.
 
-    A record that names no image is not parsed, so a fault in it goes unseen; it costs no pair.
+    A record that names no image is not parsed, so a fault in it goes unseen; it costs no pair. `thin` takes from the
+    JSON what makes no difference here; `bytes` takes nothing, and gives the same page or error, later.
 
     Raises:
         BrokenRecordError: `bad_json`, `no_envelope`, `no_page_url`, or `too_complex`: it would fill the memory.
 
     """
-    if b'"IMG@' not in record.block or not is_wat_record(record):
+    if not record.holds(b'"IMG@') or not is_wat_record(record):
         return None
-    if is_too_complex(record.block, b"{") or is_too_complex(record.block, b"["):
+    block = record.block
+    if is_too_complex(block, b"{") or is_too_complex(block, b"["):
         raise BrokenRecordError("too_complex")
-    content = _load_json(record.block)
+    content = _load_json(block, thin)
     envelope = _descend(content, "Envelope")
     if not envelope:
         raise BrokenRecordError("no_envelope")
@@ -91,12 +94,11 @@ def read_warc_page(record: Record, *, name: str, max_bytes: int) -> Page | None:
     if html is None:
         return None
     tree = LexborHTMLParser(html)
-    found = [node.attributes for node in tree.css("img")]
+    found = [node.attributes for node in tree.tags("img")]
     if not found:
         return None
     images = [(img.get("src"), [img.get(source) for source in TEXT_SOURCES]) for img in found]
-    base = tree.css_first("base[href]")
-    href = None if base is None else base.attributes["href"]
+    href = next((base.attributes["href"] for base in tree.tags("base") if "href" in base.attributes), None)
     return Page(_page_url({}, record), href, images, name, record.offset)
 
 
@@ -104,9 +106,9 @@ def read_warc_page(record: Record, *, name: str, max_bytes: int) -> Page | None:
 _MAX_URL_CHARACTERS = 8192
 
 
-def _load_json(block: bytes) -> object:
+def _load_json(block: bytes, thin: Callable[[bytes], bytes | memoryview]) -> object:
     try:
-        return orjson.loads(block)
+        return orjson.loads(thin(block))
     except orjson.JSONDecodeError:
         pass
     try:  # bad UTF-8 and lone surrogates, which the standard library takes, or really broken

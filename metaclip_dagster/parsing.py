@@ -206,8 +206,8 @@ def _clean_texts(texts: Iterable[object]) -> dict[str, str]:
     """The distinct texts that are left after cleaning, each with the first source that has it."""
     sources: dict[str, str] = {}
     for source, text in zip(TEXT_SOURCES, texts, strict=False):  # a WAT has the first two
-        if text and isinstance(text, str) and (cleaned := clean_text(text)):
-            sources.setdefault(cleaned, source)
+        if text and isinstance(text, str) and (cleaned := clean_text(text)) and cleaned not in sources:
+            sources[cleaned] = source
     return sources
 
 

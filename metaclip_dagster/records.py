@@ -18,11 +18,30 @@ class BrokenRecordError(Exception):
 
 @dataclass
 class Record:
-    """One WARC record: where its gzip member (or, in a plain archive, itself) begins, its head, its block."""
+    """One WARC record: where its gzip member (or, in a plain archive, itself) begins, and where in `data` it lies.
+
+    Head and block are copied on first use, for most records of a crawl are never asked for them.
+    """
 
     offset: int
-    head: bytes
-    block: bytes
+    data: bytes
+    begin: int
+    begin_block: int
+    end: int
+
+    @cached_property
+    def head(self) -> bytes:
+        """The lines before the block, the empty one included."""
+        return self.data[self.begin : self.begin_block]
+
+    @cached_property
+    def block(self) -> bytes:
+        """What the record holds."""
+        return self.data[self.begin_block : self.end]
+
+    def holds(self, piece: bytes) -> bool:
+        """Whether the block has these bytes in it."""
+        return self.data.find(piece, self.begin_block, self.end) >= 0
 
     @cached_property
     def headers(self) -> dict[str, str]:
@@ -232,7 +251,8 @@ def _split(inflated: bytes, offset: int) -> Iterator[Record]:
             told = begin + (_content_length(parse_headers(inflated[at:begin])) or 0)
             if _HEAD.match(inflated, told + len(b"\r\n\r\n")):
                 end, after = told, told + len(b"\r\n\r\n")
-        yield Record(offset, inflated[at:begin], inflated[begin:end].removesuffix(b"\r\n\r\n"))
+        ending = b"\r\n\r\n" if inflated.endswith(b"\r\n\r\n", begin, end) else b""
+        yield Record(offset, inflated, at, begin, end - len(ending))
         at = after
 
 

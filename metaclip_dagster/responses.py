@@ -96,18 +96,22 @@ def _unchunk(body: bytes) -> bytes:
 def _decode_text(body: bytes, content_type: str) -> str:
     for mark, name in _BYTE_ORDER_MARKS.items():
         if body.startswith(mark):
-            return body[len(mark) :].decode(name, "replace").replace("\0", "")
+            return _without_nul(body[len(mark) :].decode(name, "replace"))
     charset = _CHARSET.search(content_type)
     encoding = map_encoding_to_html5(charset[1], fallback_utf8=False) if charset else None
     encoding = encoding or detect_encoding(body, from_html_meta=True) or "utf-8"
     if encoding.startswith("utf-16") and b"\0" not in body[:1024]:
         encoding = "utf-8"  # a <meta> that can be read byte by byte is not in UTF-16, whatever it says
-    return body.decode(_WIDER.get(encoding, encoding), "replace").replace("\0", "")
+    return _without_nul(body.decode(_WIDER.get(encoding, encoding), "replace"))
+
+
+def _without_nul(text: str) -> str:
+    return text.replace("\0", "") if "\0" in text else text  # looking for one is faster than replacing none
 
 
 def _is_too_deep(html: str) -> bool:
     """Whether elements nest so deep that building the tree, quadratic in depth, takes minutes; browsers stop at 512."""
-    if html.count("<") < 4 * _MAX_DEPTH:
+    if len(html) < 4 * _MAX_DEPTH or html.count("<") < 4 * _MAX_DEPTH:
         return False
     num_open: Counter[str] = Counter()
     depth = 0
