@@ -1,10 +1,13 @@
 """What benchmarks run on: the tracked sample's archives, texts and names, and made-up pools of any size."""
 
 import gzip
+import json
+import random
 import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -65,6 +68,39 @@ def replicate(archive: Path, copies: range, to: Path) -> None:
                 file.write(gzip.compress(member.replace(b".example", b".x%06d" % copy), 1))
 
 
+def dilute(wat: bytes, images_per_mb: float, seed: int = 7) -> bytes:
+    """The WAT with all its images, so many a megabyte of JSON, among what a crawl's pages have and these have not.
+
+    Each page gets headers, metas, scripts and a `metadata` record in the layout of Common Crawl's, and, until the
+    images are as few as wished, links drawn from all pages of the file.
+    """
+    draw = random.Random(seed)
+    records = [record.partition(b"\r\n\r\n") for record in _members(wat)]
+    described: list[Any] = [json.loads(block) if block.startswith(b"{") else None for _, _, block in records]
+    pages = [(json_of, html) for json_of in described if (html := _html_of(json_of))]
+    others = [_compact(link) for _, html in pages for link in html.get("Links", []) if not _is_image(link)]
+    others = others or [_compact({"path": "A@/href", "url": "/"})]
+    diluted, size, num_images = [], 0, 0
+    for (head, _, written), json_of in zip(records, described, strict=True):
+        block = written
+        if html := _html_of(json_of):
+            about = _metadata_record(json_of)
+            size += len(about)
+            diluted.append(_wat_member(head, about))
+            _add_head(json_of, html, draw)
+            links = [_compact(link) for link in html.pop("Links", [])]
+            num_images += sum(b'"IMG@/src"' in link for link in links)
+            room = 1e6 * num_images / images_per_mb - size - len(_compact(json_of)) - sum(map(len, links))
+            while room > 0:
+                links.insert(draw.randrange(len(links) + 1), draw.choice(others))
+                room -= len(links[-1]) + 1
+            html["Links"] = "links"
+            block = _compact(json_of).replace(b'"Links":"links"', b'"Links":[%b]' % b",".join(links))
+        size += len(block)
+        diluted.append(_wat_member(head, block))
+    return b"".join(diluted)
+
+
 def zipf_matches(num_pairs: int, num_entries: int, seed: int = 7) -> Iterator[pa.RecordBatch]:
     """MATCHES as head-heavy as a real pool: some 5 a pair, of which the top hundredth of entries holds two thirds."""
     weight = np.arange(1, num_entries + 1, dtype=np.float64) ** -1.0
@@ -102,6 +138,53 @@ def counts_of(entry_count: npt.NDArray[np.int64]) -> pa.Table:
     num = len(entry_count)
     columns = [range(num), [f"e{i}" for i in range(num)], ["en"] * num, entry_count, [[]] * num]
     return pa.table([pa.array(c, f.type) for c, f in zip(columns, ENTRY_COUNTS, strict=True)], schema=ENTRY_COUNTS)
+
+
+def _html_of(described: Any) -> dict[str, Any]:
+    payload = described["Envelope"]["Payload-Metadata"] if described else {}
+    html: dict[str, Any] = payload.get("HTTP-Response-Metadata", {}).get("HTML-Metadata", {})
+    return html
+
+
+def _is_image(link: dict[str, str]) -> bool:
+    return link["path"] == "IMG@/src"
+
+
+def _compact(described: object) -> bytes:
+    return json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _metadata_record(described: dict[str, Any]) -> bytes:
+    """The JSON of the record in which a crawler says how it fetched this page."""
+    told = {"fetchTimeMs": "257", "charset-detected": "UTF-8", "languages-cld2": '{"reliable":true,"text-bytes":3918}'}
+    fields = [{"Name": name, "Value": value} for name, value in told.items()]
+    payload = {
+        "Actual-Content-Type": "application/metadata-fields",
+        "WARC-Metadata-Metadata": {"Metadata-Records": fields},
+    }
+    envelope = described["Envelope"] | {"Payload-Metadata": payload}
+    return _compact({"Container": described["Container"], "Envelope": envelope})
+
+
+def _add_head(described: dict[str, Any], html: dict[str, Any], draw: random.Random) -> None:
+    response = described["Envelope"]["Payload-Metadata"]["HTTP-Response-Metadata"]
+    response["Headers"] = response.get("Headers", {}) | {
+        "Cache-Control": "no-store, no-cache, must-revalidate",
+        "Set-Cookie": [f"session={draw.getrandbits(128):032x}; path=/; HttpOnly", "lang=en; path=/; SameSite=Lax"],
+        "Link": '<https://h.example/wp-json/>; rel="https://api.w.org/"',
+        "X-Crawler-Content-Encoding": "gzip",
+    }
+    head = html.setdefault("Head", {})
+    names = ("og:title", "og:description", "og:url", "og:site_name", "twitter:card", "viewport", "generator", "robots")
+    metas = [{"property": name, "content": f"{name} of page {draw.getrandbits(64):x}"} for name in names]
+    scripts = [{"path": "SCRIPT@/src", "url": f"/js/{draw.getrandbits(32):x}.js?ver=6.4"} for _ in range(12)]
+    head["Metas"], head["Scripts"] = head.get("Metas", []) + metas, head.get("Scripts", []) + scripts
+
+
+def _wat_member(head: bytes, block: bytes) -> bytes:
+    lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"content-length:")]
+    head = b"\r\n".join([*lines, b"Content-Length: %d" % len(block)])
+    return gzip.compress(head + b"\r\n\r\n" + block + b"\r\n\r\n", 6)
 
 
 def _members(data: bytes) -> Iterator[bytes]:
