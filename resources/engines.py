@@ -11,10 +11,11 @@ import time
 import traceback
 import types
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from queue import SimpleQueue
 from typing import Any, Literal, Protocol
 
 import pyarrow as pa
@@ -98,6 +99,11 @@ class ShardReport:
     of_setup: bool = False
     """It was the setup, which all shards share, that failed."""
 
+    @property
+    def summary(self) -> str:
+        """The error's first line."""
+        return self.error.partition("\n")[0]
+
 
 @dataclass(frozen=True)
 class Job:
@@ -157,13 +163,11 @@ def run_shard(job: Job, shard: Shard) -> ShardReport:
 
 
 class Engine(Protocol):
-    """Where shards run. `result` raises if the worker was lost."""
+    """Where shards run. A shard's future gives its report, or raises if the worker was lost."""
 
     def slots(self) -> int: ...  # noqa: D102
-    def submit(self, job: Job, shard: Shard) -> Any: ...  # noqa: D102
-    def wait_any(self, handles: list[Any], timeout: float) -> list[Any]: ...  # noqa: D102
-    def result(self, handle: Any) -> ShardReport: ...  # noqa: D102
-    def close(self, handles: list[Any]) -> None: ...  # noqa: D102
+    def submit(self, job: Job, shard: Shard) -> Future[ShardReport]: ...  # noqa: D102
+    def close(self, running: Iterable[Future[ShardReport]]) -> None: ...  # noqa: D102
 
 
 class InlineEngine:
@@ -173,19 +177,13 @@ class InlineEngine:
         """One at a time."""
         return 1
 
-    def submit(self, job: Job, shard: Shard) -> ShardReport:
+    def submit(self, job: Job, shard: Shard) -> Future[ShardReport]:
         """Run it now."""
-        return run_shard(job, shard)
+        future: Future[ShardReport] = Future()
+        future.set_result(run_shard(job, shard))
+        return future
 
-    def wait_any(self, handles: list[Any], timeout: float) -> list[Any]:
-        """All are done."""
-        return handles
-
-    def result(self, handle: ShardReport) -> ShardReport:
-        """The report itself."""
-        return handle
-
-    def close(self, handles: list[Any]) -> None:
+    def close(self, running: Iterable[Future[ShardReport]]) -> None:
         """Nothing to end."""
 
 
@@ -207,18 +205,10 @@ class LocalEngine:
         future: Future[ShardReport] = self._pool.schedule(run_shard, args=(job, shard), timeout=self._timeout)
         return future
 
-    def wait_any(self, handles: list[Any], timeout: float) -> list[Any]:
-        """Those that finished, after at most `timeout` seconds."""
-        return list(wait(handles, timeout, FIRST_COMPLETED).done)
-
-    def result(self, handle: Future[ShardReport]) -> ShardReport:
-        """The report; raises if the worker died or ran past its time."""
-        return handle.result()
-
-    def close(self, handles: list[Any]) -> None:
+    def close(self, running: Iterable[Future[ShardReport]]) -> None:
         """End the workers; what they had not committed is lost, and nothing else."""
-        for handle in handles:
-            handle.cancel()
+        for future in running:
+            future.cancel()
         self._pool.stop()
         self._pool.join()
 
@@ -230,29 +220,32 @@ def drive(engine: Engine, job: Job, shards: Sequence[Shard], *, retries: int = 2
     succeed is not built anew for the shards that wait: they fail with it.
     """
     todo = deque((shard, 1) for shard in shards)
-    flying: dict[int, tuple[Any, Shard, int]] = {}
+    running: dict[Future[ShardReport], tuple[Shard, int]] = {}
+    ended: SimpleQueue[Future[ShardReport]] = SimpleQueue()  # a step costs the same, however many are running
     try:
-        while todo or flying:
-            while todo and len(flying) < engine.slots():
+        while todo or running:
+            while todo and len(running) < engine.slots():
                 shard, attempt = todo.popleft()
-                handle = engine.submit(job, shard)
-                flying[id(handle)] = (handle, shard, attempt)
-            for finished in engine.wait_any([handle for handle, _, _ in flying.values()], timeout=5.0):
-                handle, shard, attempt = flying.pop(id(finished))
-                try:
-                    report = engine.result(handle)
-                except Exception as error:  # the worker, its node or its memory is gone, or its time is up
-                    lost = f"{type(error).__name__}: {error}; the worker was lost (killed, out of memory, timed out?)"
-                    report = ShardReport(shard.key, "failed", error=lost)
-                if report.status == "failed" and not report.final and attempt <= retries:
-                    todo.append((shard, attempt + 1))
-                else:
-                    yield replace(report, attempts=attempt)
-                if report.final and report.of_setup:
-                    yield from (replace(report, key=waiting.key, attempts=0) for waiting, _ in todo)
-                    todo.clear()
+                future = engine.submit(job, shard)
+                running[future] = shard, attempt
+                future.add_done_callback(ended.put)
+            future = ended.get()
+            shard, attempt = running.pop(future)
+            try:
+                report = future.result()
+            except Exception as error:  # the worker, its node or its memory is gone, or its time is up
+                lost = f"{type(error).__name__}: {error}; the worker was lost (killed, out of memory, timed out?)"
+                report = ShardReport(shard.key, "failed", error=lost)
+            if report.status == "failed" and not report.final and attempt <= retries:
+                todo.append((shard, attempt + 1))
+            else:
+                yield replace(report, attempts=attempt)
+            if report.final and report.of_setup:
+                told = f"not tried, as the setup failed for shard {shard.key}: {report.summary}"
+                yield from (replace(report, key=waiting.key, attempts=0, error=told) for waiting, _ in todo)
+                todo.clear()
     finally:
-        engine.close([handle for handle, _, _ in flying.values()])
+        engine.close(running)
 
 
 def _bytes_read(inputs: Mapping[str, Any]) -> int:

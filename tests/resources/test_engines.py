@@ -7,7 +7,9 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +98,7 @@ def test_a_poison_shard_and_one_that_raises_fail_alone_and_are_named(store: Tabl
 def test_a_shard_that_runs_past_its_time_is_lost_alone(store: TableStore) -> None:
     shards = [Shard(s.key, {**s.inputs, "how": "hang" if s.key == "00000" else ""}) for s in shards_of(3)]
     reports = {
-        r.key: r for r in drive(LocalEngine(2, shard_timeout=2.0), job_of(stages.misbehave, store), shards, retries=0)
+        r.key: r for r in drive(LocalEngine(2, shard_timeout=6.0), job_of(stages.misbehave, store), shards, retries=0)
     }
     assert [report.status for _, report in sorted(reports.items())] == ["failed", "done", "done"]
     assert "TimeoutError" in reports["00000"].error
@@ -170,7 +172,42 @@ def test_a_setup_that_cannot_succeed_is_tried_once_and_fails_every_shard(store: 
     reports = list(drive(InlineEngine(), job, shards_of(5)))
     assert sorted(report.key for report in reports) == [f"{k:05d}" for k in range(5)]
     assert all("the weights are not there" in report.error for report in reports)
+    assert [report.key for report in reports if "\n" in report.error] == ["00000"]  # the others point at it
+    assert all("not tried, as the setup failed for shard 00000" in report.error for report in reports[1:])
     assert len(mark.read_text(encoding="utf-8").split()) == 1
+
+
+class CrowdedEngine:
+    """Ends the shard that waits longest once so many are in flight, and all once none is left to come."""
+
+    def __init__(self, in_flight: int, num_shards: int) -> None:
+        self._in_flight, self._to_come = in_flight, num_shards
+        self._waiting: deque[tuple[Future[ShardReport], Shard]] = deque()
+
+    def slots(self) -> int:
+        return self._in_flight
+
+    def submit(self, job: Job, shard: Shard) -> Future[ShardReport]:
+        future: Future[ShardReport] = Future()
+        self._waiting.append((future, shard))
+        self._to_come -= 1
+        for _ in range(len(self._waiting) if not self._to_come else len(self._waiting) // self._in_flight):
+            oldest, done = self._waiting.popleft()
+            oldest.set_result(ShardReport(done.key, "done"))
+        return future
+
+    def close(self, running: Iterable[Future[ShardReport]]) -> None:
+        assert not list(running)
+
+
+def test_a_shard_costs_the_driver_the_same_however_many_are_in_flight(store: TableStore) -> None:
+    job, shards = job_of(stages.count_up, store), shards_of(10_000)
+    spent = {}
+    for in_flight in (10, 10_000):
+        start = time.process_time()
+        assert sum(1 for _ in drive(CrowdedEngine(in_flight, len(shards)), job, shards)) == len(shards)
+        spent[in_flight] = time.process_time() - start
+    assert spent[10_000] < 5 * spent[10]
 
 
 def test_what_changes_an_answer_changes_the_fingerprint(store: TableStore) -> None:
