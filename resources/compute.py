@@ -4,6 +4,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -69,7 +70,7 @@ class Compute(dg.ConfigurableResource):
         reports = self._run(context, job, todo, f"{table}/{partition}", before, inline=inline)
         failed = {key: report.error for key, report in reports.items() if report.status == "failed"}
         if len(failed) > (0 if whole else self.max_failed_fraction * len(todo)):
-            first = min(failed)
+            first = next(iter(failed))  # the first to fail, whose error is whole
             raise dg.Failure(
                 f"{table}/{partition}: {len(failed)} of {len(todo)} shards failed; shard {first}: {failed[first]}",
                 metadata={key: dg.MetadataValue.text(error) for key, error in sorted(failed.items())[:20]},
@@ -140,10 +141,11 @@ class Compute(dg.ConfigurableResource):
                 total=len(shards), initial=len(reports), desc=name, unit="shard", disable=None, leave=False
             ) as bar:
                 for report in running:
-                    reports[report.key] = report
                     counts[report.status] += 1
                     bar.update()
-                    if report.status == "failed":
+                    many = counts["failed"] > LOG_LINES
+                    reports[report.key] = replace(report, error=report.summary) if many else report
+                    if report.status == "failed" and not many:
                         context.log.error(
                             f"{name}: shard {report.key} failed at attempt {report.attempts}: {report.error}"
                         )
