@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any, TypeVar
 
 import dagster as dg
@@ -9,7 +10,7 @@ from pydantic import create_model
 
 from assets import automation, cards, coverage, crawl, curation, entries, evaluation, explain, metadata, training
 from resources.common_crawl import open_crawl
-from resources.compute import Compute
+from resources.compute import Compute, Local, RayCluster
 from resources.deployments import Deployment, deployment
 from resources.images import Images
 from resources.lake import open_lake
@@ -32,9 +33,12 @@ def bind(where: Deployment) -> dg.Definitions:
         assets=_with_sources(dg.load_assets_from_modules(MODULES)),
         resources={
             "lake": lake,
-            "compute": _preset(Compute, workers=where.workers, max_failed_fraction=where.max_failed_fraction)(
-                lake=lake
-            ),
+            "compute": _preset(
+                Compute,
+                engine=RayCluster(address=where.ray) if where.ray else Local(),
+                workers=where.workers,
+                max_failed_fraction=where.max_failed_fraction,
+            )(lake=lake),
             "common_crawl": common_crawl,
             "sources": Sources(
                 nltk_data=where.nltk_data,
@@ -68,7 +72,11 @@ def _preset(resource: type[Resource], **values: Any) -> Callable[..., Resource]:
 
     Dagster takes what a resource was made with as one default, which any config replaces whole.
     """
-    fields: dict[str, Any] = {name: (resource.model_fields[name].annotation, value) for name, value in values.items()}
+    fields: dict[str, Any] = {}
+    for name, value in values.items():
+        field = copy(resource.model_fields[name])
+        field.default, field.default_factory = value, None
+        fields[name] = (field.annotation, field)
     return create_model(resource.__name__, __base__=resource, __doc__=resource.__doc__, **fields)
 
 

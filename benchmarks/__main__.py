@@ -27,6 +27,7 @@ BENCHMARKS = (
     "balancing",
     "filtering",
     "graph",
+    "engines",
     "training",
     "sweep",
 )

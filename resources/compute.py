@@ -5,9 +5,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
+from pydantic import Field
 from tqdm import tqdm
 
 from resources.digests import combine
@@ -18,12 +19,34 @@ from resources.tables import PartitionManifest
 LOG_LINES = 5
 
 
+class Local(dg.Config):
+    """Processes of this machine, as many as `workers` says."""
+
+    kind: Literal["local"] = "local"
+
+
+class RayCluster(dg.Config):
+    """Tasks of a Ray cluster (the extra `ray`), on a node of which this very process must run."""
+
+    kind: Literal["ray"] = "ray"
+    address: str
+    """host:port of the cluster's head; `auto` is the cluster that this machine is a node of."""
+    num_cpus: float = 1.0
+    """Cores that a shard is given."""
+    memory_gb: float = 0.0
+    """Memory that a shard is given: a node runs no more than it has memory for. 0 leaves it at the cores."""
+    max_in_flight: int = 2000
+    """Shards that the cluster is told of at once: more than it has cores, and than an autoscaler may give it."""
+
+
 class Compute(dg.ConfigurableResource):
     """Where stages run. A shard that fails is tried again; shards that stay failed fail the partition above a bound."""
 
     lake: dg.ResourceDependency[Lake]
+    engine: Local | RayCluster = Field(default_factory=Local, discriminator="kind")
+    """Where workers run."""
     workers: int = 0
-    """Worker processes; 0 takes every core this process may use."""
+    """Worker processes of the local engine; 0 takes every core this process may use."""
     retries: int = 2
     """How often a shard whose worker was lost, or that failed, is tried again."""
     max_failed_fraction: float = 0.0
@@ -157,6 +180,11 @@ class Compute(dg.ConfigurableResource):
         return reports
 
     def _engine(self, num_shards: int) -> Engine:
+        if isinstance(self.engine, RayCluster):
+            from resources.ray_engine import RayEngine  # noqa: PLC0415  # nobody else pays for Ray, or needs to have it
+
+            told = self.engine.model_dump(exclude={"kind"})
+            return RayEngine(**told, shard_timeout=self.shard_timeout_seconds)
         workers = min(self.workers or len(os.sched_getaffinity(0)), num_shards)
         return InlineEngine() if workers == 1 else LocalEngine(workers, self.shard_timeout_seconds)
 

@@ -75,6 +75,8 @@ class Deployment:
     leakage_distance: int | None = None
     """Bits of 64 in which perceptual hashes may differ for images to be near; None does not look."""
     workers: int = 0
+    ray: str = ""
+    """Address of the Ray cluster that runs the shards, from METACLIP_RAY; empty runs them on this machine."""
     max_failed_fraction: float = 0.0
     refresh_seconds: int = 86_400
     """How often the crawl is asked for new snapshots, once that is switched on."""
@@ -151,6 +153,7 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
     crawl_options = _options(environment, "METACLIP_CRAWL_OPTIONS")
     lake_url, lake_options = _lake(environment, name), _options(environment, "METACLIP_LAKE_OPTIONS")
     contact = environment.get("METACLIP_CONTACT", "")
+    ray = environment.get("METACLIP_RAY", "")
     if name == "sample":
         return Deployment(
             name=name,
@@ -160,6 +163,7 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
             lake_url=lake_url,
             lake_options=lake_options,
             contact=contact,
+            ray=ray,
             crawl=environment.get("METACLIP_CRAWL", str(SAMPLE / "crawl")).rstrip("/"),
             snapshot_pattern=r"SAMPLE-\d{4}-\d{2}",
             thresholds=("20", "100", "inf"),
@@ -184,6 +188,7 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
             lake_url=lake_url,
             lake_options=lake_options,
             contact=contact,
+            ray=ray,
             crawl=environment.get("METACLIP_CRAWL", COMMON_CRAWL).rstrip("/"),
             collinfo="" if "METACLIP_CRAWL" in environment else COLLINFO,
             images_from_web=True,

@@ -17,6 +17,7 @@ HEAVY = (
     "webdataset",
     "huggingface_hub",
     "fasttext",
+    "ray",
 )
 LOAD = """
 import json, sys, time

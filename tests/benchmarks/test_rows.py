@@ -53,7 +53,7 @@ def options(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
-    [(name, name) for name in BENCHMARKS if name not in ("graph", "sweep")],
+    [(name, name) for name in BENCHMARKS if name not in ("engines", "graph", "sweep")],
     indirect=["options"],
     ids=str,
 )

@@ -34,6 +34,14 @@ def count_slowly(start: int, *, dropped: Counter[str], seen: Counter[str]) -> It
 
 
 @writes(NUMBERS)
+def take_note(start: int, folder: str, seconds: float) -> Iterator[pa.RecordBatch]:
+    """The same, but each attempt leaves an empty file that names its shard and process, and takes its time."""
+    Path(folder, f"{start}.{os.getpid()}.{time.monotonic_ns()}").touch()
+    time.sleep(seconds)
+    yield from count_up(start, dropped=Counter(), seen=Counter())
+
+
+@writes(NUMBERS)
 def die_once(start: int, flag: str) -> Iterator[pa.RecordBatch]:
     """Kill the worker in mid-shard the first time: SIGKILL, as the kernel does when memory runs out."""
     for batch in count_up(start, dropped=Counter(), seen=Counter()):

@@ -1,14 +1,60 @@
-"""What an asset's run tells of its shards."""
+"""What a run's config chooses, and what an asset's run tells of its shards."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
-from resources.compute import LOG_LINES, Compute
-from resources.engines import Shard
+from definitions import bind
+from resources.compute import LOG_LINES, Compute, Local, RayCluster
+from resources.deployments import read_deployment
+from resources.engines import LocalEngine, Shard
 from resources.lake import Lake
 from tests.resources import stages
+
+CLUSTER = "10.0.0.1:6379"
+
+
+def configured(ray: str, config: Mapping[str, Any]) -> Compute:
+    """The resource as an asset gets it in a run with this config."""
+    given: list[Compute] = []
+
+    @dg.asset
+    def table(compute: Compute) -> None:
+        given.append(compute)
+
+    where = replace(read_deployment({"METACLIP_RAY": ray}), workers=3, max_failed_fraction=0.5)
+    resources = bind(where).resources or {}
+    chosen = {name: resources[name] for name in ("lake", "compute")}
+    dg.materialize([table], resources=chosen, run_config={"resources": {"compute": {"config": config}}})
+    return given[0]
+
+
+def test_the_engine_is_the_deployments_unless_a_run_chooses_another() -> None:
+    assert configured("", {}).engine == Local()
+    assert configured(CLUSTER, {}).engine == RayCluster(address=CLUSTER)
+    assert configured(CLUSTER, {"engine": {"local": {}}}).engine == Local()
+    chosen = RayCluster(address="auto", num_cpus=2.0, memory_gb=4.0, max_in_flight=7)
+    assert configured("", {"engine": {"ray": chosen.model_dump(exclude={"kind"})}}).engine == chosen
+    with pytest.raises(dg.DagsterInvalidConfigError, match="address"):
+        configured(CLUSTER, {"engine": {"ray": {"max_in_flight": 7}}})
+
+
+@pytest.mark.parametrize("ray", ["", CLUSTER])
+def test_a_config_of_one_field_leaves_the_deployments_others(ray: str) -> None:
+    forced = configured(ray, {"force": True})
+    assert (forced.force, forced.workers, forced.max_failed_fraction) == (True, 3, 0.5)
+    assert forced.engine == configured(ray, {}).engine
+    assert configured(ray, {"workers": 2}).workers == 2
+
+
+def test_a_shard_is_run_here_where_no_cluster_is_named(tmp_path: Path) -> None:
+    engine = Compute(lake=Lake(root=str(tmp_path)), workers=2)._engine(2)
+    assert isinstance(engine, LocalEngine)
+    engine.close([])
 
 
 def test_the_first_failures_are_told_whole_and_the_rest_are_counted(

@@ -210,6 +210,36 @@ def test_a_shard_costs_the_driver_the_same_however_many_are_in_flight(store: Tab
     assert spent[10_000] < 5 * spent[10]
 
 
+class IdleEngine:
+    """Never ends a shard, until it is closed."""
+
+    def __init__(self) -> None:
+        self.ended = 0
+
+    def slots(self) -> int:
+        return 2
+
+    def submit(self, job: Job, shard: Shard) -> Future[ShardReport]:
+        return Future()
+
+    def close(self, running: Iterable[Future[ShardReport]]) -> None:
+        self.ended += len(list(running))
+
+
+def test_a_signal_reaches_a_driver_that_waits(store: TableStore) -> None:
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt  # as Dagster's cancel does
+
+    engine, before = IdleEngine(), signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with pytest.raises(KeyboardInterrupt):
+            list(drive(engine, job_of(stages.count_up, store), shards_of(3)))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert engine.ended == 2
+
+
 def test_what_changes_an_answer_changes_the_fingerprint(store: TableStore) -> None:
     [shard] = shards_of(1)
     job = job_of(stages.count_up, store)

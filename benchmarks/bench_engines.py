@@ -1,0 +1,155 @@
+"""Compare a Ray cluster of two nodes with worker processes of one machine: CPU beside the shards' own, and memory.
+
+python -m benchmarks.bench_engines [--shards N] [--copies N] [--sizes N ...] [--json]
+
+--shards  shards to parse; --copies  how many times over a sample archive makes one: 10 seconds of CPU or more
+--sizes  how many small shards memory is measured at
+Both engines parse the same archives on two workers. What is beside the shards is the CPU of driver and workers, less
+that inside shards; two small shards tell how much of it is the start. The nodes' own processes, which run with or
+without shards, have a row of their own. Baselines are the local engine's. Then Ray makes small shards; baselines of
+memory are those of the fewest. The nodes are on loopback addresses in a network namespace of their own, which takes
+root.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+
+from benchmarks.inputs import replicate, sample_archives
+from benchmarks.measure import Row, options, peak_mb, print_rows, row
+from metaclip_dagster.parsing import parse_wat
+from metaclip_dagster.schemas import PAIRS
+from resources.archives import open_archive
+from resources.engines import Job, Shard, defer
+from resources.tables import TableStore
+from tests.ray_cluster import ADDRESS, Cluster, Drive, cluster_of_two
+from tests.resources.stages import NUMBERS, count_up
+
+SNAPSHOT, WORKERS = "SAMPLE-2026-01", 2
+
+
+def main() -> None:
+    """Print what was measured."""
+    parser = options(__doc__)
+    parser.add_argument("--shards", type=int, default=4)
+    parser.add_argument("--copies", type=int, default=40)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1000, 10_000])
+    args = parser.parse_args()
+    with TemporaryDirectory() as folder, cluster_of_two() as cluster:
+        rows = compare(cluster, Path(folder), args.shards, args.copies)
+        print_rows(rows + grow(cluster, Path(folder), args.sizes), args.json)
+
+
+def compare(cluster: Cluster, folder: Path, num_shards: int, copies: int) -> list[Row]:
+    """The cost of either engine on long shards."""
+    sets = {"few": _archives(folder / "few", WORKERS, 1), "many": _archives(folder / "many", num_shards, copies)}
+    beside: dict[tuple[str, str], float] = {}
+    inside: dict[str, float] = {}
+    digests: dict[tuple[str, str], list[str]] = {}
+    for engine, address in [("local", ""), ("Ray", ADDRESS)]:
+        for size, shards in sets.items():
+            job = Job(parse_wat, PAIRS, TableStore(str(folder / engine), "pairs", size))
+            with _driven(cluster, job, shards, address) as run:
+                made = [report.manifest for report in run.reports if report.manifest]
+                inside[engine] = sum(shard.cpu_seconds for shard in made)
+                beside[engine, size] = run.cpu_seconds - inside[engine]
+                digests[engine, size] = sorted(shard.digest for shard in made)
+    assert all(digests["local", size] == digests["Ray", size] for size in sets)
+    source = f"{num_shards} shards, each {copies} times a WAT of {SNAPSHOT}, on {WORKERS} workers"
+    local, ray = inside["local"] / num_shards, inside["Ray"] / num_shards
+    per_minute = 60 / run.wall_seconds / 2
+    start, start_of_ray = beside["local", "few"], beside["Ray", "few"]
+    rest, rest_of_ray = beside["local", "many"] - start, beside["Ray", "many"] - start_of_ray
+    more = 100 * (rest_of_ray - rest) / num_shards / ray
+    return [
+        row("inside a shard", ray, "CPU s", local, local / ray, input=source),
+        row(
+            "beside the shards, start of driver and workers",
+            start_of_ray,
+            "CPU s",
+            start,
+            start / start_of_ray,
+            input=source,
+        ),
+        row("beside the shards, rest, on Ray", rest_of_ray, "CPU s", input=source),
+        row("beside the shards, rest, local", rest, "CPU s", input=source),
+        row("rest of Ray less that of the local engine", more, "% of shards", input=source),
+        row("a node's own processes", per_minute * run.nodes_cpu_seconds, "CPU s/minute", input=source),
+    ]
+
+
+def grow(cluster: Cluster, folder: Path, sizes: Sequence[int]) -> list[Row]:
+    """Peaks of driver and workers as shards become more."""
+    rows: list[Row] = []
+    first: dict[str, float] = {}
+    for size in sizes:
+        job = Job(count_up, NUMBERS, TableStore(str(folder / "small"), "numbers", str(size)))
+        shards = [Shard(f"{k:05d}", {"start": 100 * k}) for k in range(size)]
+        with _driven(cluster, job, shards, ADDRESS) as run:
+            peaks = {"driver": peak_mb(str(run.driver.pid)), "largest worker": run.peak_of_workers()}
+            driving = sum(run.driver.cpu_times()[:2])
+        first = first or peaks
+        told = f"{size:,} shards of 100 rows"
+        rows += [row(name, peak, "MB", first[name], first[name] / peak, input=told) for name, peak in peaks.items()]
+        rows.append(row("driver, start included", 1000 * driving / size, "CPU ms/shard", input=told))
+    return rows
+
+
+class _Run:
+    """All of a driver's shards are made; it and its workers are still there."""
+
+    def __init__(self, cluster: Cluster, job: Job, shards: Sequence[Shard], address: str) -> None:
+        self._cluster, start = cluster, time.monotonic()
+        before = _cpu(cluster.family())
+        self._process, self._rest = cluster.drive(Drive(job, shards, hold=2.0), address)
+        self.driver = psutil.Process(self._process.pid)
+        self.reports = [next(self._rest) for _ in shards]
+        ours = _cpu([self.driver, *self.driver.children(recursive=True), *cluster.workers()])
+        self.cpu_seconds = sum(ours.values())
+        nodes = {pid: seconds for pid, seconds in _cpu(cluster.family()).items() if pid not in ours}
+        self.nodes_cpu_seconds = sum(seconds - before.get(pid, 0.0) for pid, seconds in nodes.items())
+        self.wall_seconds = time.monotonic() - start
+
+    def peak_of_workers(self) -> float:
+        """In MB."""
+        return max(peak_mb(str(worker.pid)) for worker in self._cluster.workers())
+
+    def end(self) -> None:
+        """Let the driver go."""
+        assert not list(self._rest)
+        assert self._process.wait() == 0
+
+
+@contextmanager
+def _driven(cluster: Cluster, job: Job, shards: Sequence[Shard], address: str) -> Iterator[_Run]:
+    run = _Run(cluster, job, shards, address)
+    yield run
+    run.end()
+
+
+def _cpu(processes: Sequence[psutil.Process]) -> dict[int, float]:
+    found = {}
+    for process in processes:
+        try:
+            found[process.pid] = sum(process.cpu_times()[:2])
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def _archives(folder: Path, num_shards: int, copies: int) -> list[Shard]:
+    folder.mkdir()
+    sources, shards = sample_archives(snapshot=SNAPSHOT), []
+    for number in range(num_shards):
+        path = folder / f"{number:05d}.warc.wat.gz"
+        replicate(sources[number % len(sources)], range(number * copies, (number + 1) * copies), path)
+        shards.append(Shard(f"{number:05d}", {"archive": defer(open_archive, str(path)), "name": path.name}))
+    return shards
+
+
+if __name__ == "__main__":
+    main()
