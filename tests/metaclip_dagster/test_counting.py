@@ -1,13 +1,15 @@
 """Counts are what a loop counts, and add up."""
 
 from collections import Counter
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaclip_dagster.counting import count_entries, merge_counts
+from benchmarks.measure import peak_mb
+from metaclip_dagster.counting import MOST_ENTRIES, count_entries, merge_counts
 from metaclip_dagster.schemas import ENTRY_COUNTS, SNAPSHOT_COUNTS
 from tests.metaclip_dagster.tables import count_naively, entries_of, matches_of, zipf_pool
 
@@ -63,3 +65,18 @@ def test_an_empty_pool_counts_nothing_for_every_entry() -> None:
 def test_matches_of_another_list_of_entries_are_refused() -> None:
     with pytest.raises(ValueError, match="entry 6 was counted, but there are 6 entries"):
         count({"S": [matches_of({1: [6]})]})
+
+
+@pytest.mark.parametrize("entry_id", [MOST_ENTRIES, 2**32 - 1])
+def test_an_entry_that_no_list_can_have_is_refused(entry_id: int) -> None:
+    with pytest.raises(ValueError, match=f"S: entry {entry_id} cannot be"):
+        count_entries([matches_of({1: [0, entry_id]})], snapshot="S", seen=Counter())
+
+
+def test_a_far_entry_takes_no_memory_for_those_before_it() -> None:
+    Path("/proc/self/clear_refs").write_text("5", "ascii")  # the peak is counted from here
+    before = peak_mb()
+    counted = count_entries([matches_of({1: [7, MOST_ENTRIES - 1]})], snapshot="S", seen=Counter())
+    assert counted["entry_id"].to_pylist() == [7, MOST_ENTRIES - 1]
+    assert counted["entry_count"].to_pylist() == [1, 1]
+    assert peak_mb() - before < 64
