@@ -20,7 +20,7 @@ from metaclip_dagster.balancing import (
     language_thresholds,
     parse_threshold,
     select_pairs,
-    threshold_for,
+    thresholds_for,
     uniform,
 )
 from metaclip_dagster.schemas import ADMISSIONS, PAIRS, SUBSETS
@@ -82,6 +82,24 @@ def test_the_draw_does_not_depend_on_batches_and_order() -> None:
     assert parts.sort_by("pair_id") == whole.sort_by("pair_id")
 
 
+@settings(deadline=None, max_examples=30)
+@given(
+    st.lists(st.tuples(st.integers(0, 2**64 - 1), st.sets(st.integers(0, 29), min_size=1)), min_size=1),
+    st.lists(st.integers(0, 2**50), min_size=30, max_size=30),
+    st.integers(0, 5),
+)
+def test_the_draw_of_a_pair_is_the_least_of_its_entries_bit_for_bit(
+    rows: list[tuple[int, set[int]]], counts: list[int], start: int
+) -> None:
+    draw = build_draw(counts_of(counts))
+    pool = pa.concat_batches([matches_of({pair: sorted(entries)}) for pair, entries in rows])[start:]
+    naive = []
+    for pair, entries in rows[start:]:
+        of = np.array(sorted(entries))
+        naive.append(min(uniform(np.full(len(of), pair, np.uint64), draw.entry_key[of], 3) * draw.entry_count[of]))
+    assert admitted_at(pool, draw, 3).tolist() == naive
+
+
 def test_a_changed_list_of_entries_redraws_no_entry_that_stays() -> None:
     draw = build_draw(COUNTS)
     longer = pa.concat_tables([counts_of([7]).set_column(1, "entry", pa.array(["new"])), COUNTS])
@@ -135,23 +153,45 @@ ADMITTED = pa.Table.from_batches(admit([POOL], draw=build_draw(COUNTS), seed=0))
 @pytest.mark.parametrize("num_pairs", [1, 17, 20_000, NUM_PAIRS])
 def test_one_call_gives_the_t_for_exactly_n_pairs(num_pairs: int) -> None:
     drawn = np.sort(ADMITTED["admitted_at"].to_numpy())
-    t = threshold_for(num_pairs, ADMITTED.to_batches(), COUNTS)
+    [t] = thresholds_for([num_pairs], ADMITTED.to_batches(), COUNTS)
     assert (drawn < t).sum() == num_pairs
     assert t <= (drawn[num_pairs] if num_pairs < NUM_PAIRS else math.inf)
     assert count_sizes(ADMITTED.to_batches(max_chunksize=999), [{"en": t}, {"en": math.inf}]) == [num_pairs, NUM_PAIRS]
 
 
+def test_one_sort_gives_the_t_of_every_quantile() -> None:
+    drawn, shares = ADMITTED["admitted_at"].to_numpy(), [0.9, 0.25, 0.5]
+    found = thresholds_for([round(share * NUM_PAIRS) for share in shares], ADMITTED.to_batches(), COUNTS)
+    assert [np.mean(drawn < t) for t in found] == pytest.approx(shares, abs=1 / NUM_PAIRS)
+    assert found == [np.nextafter(np.quantile(drawn, share, method="inverted_cdf"), np.inf) for share in shares]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["en", "xx"]), st.integers(0, 9))),
+    st.lists(st.tuples(*[st.integers(0, 10)] * 2)),
+)
+def test_sizes_are_what_a_loop_counts_at_any_t_in_any_order(
+    rows: list[tuple[str, int]], rungs: list[tuple[int, int]]
+) -> None:
+    columns = {"pair_id": range(len(rows)), "image_id": [image_of(0)] * len(rows)}
+    told = {"language": [language for language, _ in rows], "admitted_at": [float(drawn) for _, drawn in rows]}
+    batch = pa.RecordBatch.from_pydict({**columns, **told}, schema=ADMISSIONS)
+    held_to = [dict(zip(("en", "xx"), map(float, rung), strict=True)) for rung in rungs]
+    naive = [sum(drawn < own[language] for language, drawn in rows) for own in held_to]
+    assert count_sizes([batch[:3], batch[3:]], held_to) == naive
+
+
 @pytest.mark.parametrize("num_pairs", [0, -1, NUM_PAIRS + 1])
 def test_a_size_that_no_t_gives_is_refused(num_pairs: int) -> None:
     with pytest.raises(ValueError, match="pool of 40,000 pairs"):
-        threshold_for(num_pairs, ADMITTED.to_batches(), COUNTS)
+        thresholds_for([num_pairs], ADMITTED.to_batches(), COUNTS)
 
 
 def test_the_t_for_n_pairs_holds_every_language_to_its_own() -> None:
     counts = counts_of([1, 99, 10, 20], ["en", "en", "xx", "xx"])
     ours, theirs = matches_of({pair: [0] for pair in range(5)}), matches_of({10: [2], 11: [3]}, "xx")
     admitted = list(admit([ours, theirs], draw=build_draw(counts), seed=0))
-    t = threshold_for(6, admitted, counts)
+    [t] = thresholds_for([6], admitted, counts)
     assert count_sizes(admitted, [language_thresholds(counts, t)])[0] >= 6
     below = float(np.nextafter(t, 0))
     assert count_sizes(admitted, [language_thresholds(counts, below)])[0] < 6
