@@ -87,7 +87,7 @@ def sample_subset(lake: Lake, snapshot: str, thresholds: Mapping[str, float]) ->
     key = _shard(lake, "admissions", snapshot)
     rows, found, admitted = (_first(lake, name, snapshot, key) for name in ("pairs", "matches", "admissions"))
     pool = [
-        {**rows[pair], **found[pair], **row} for pair, row in admitted.items() if pair in rows.keys() & found.keys()
+        {**rows[pair], **found[pair], **row} for pair, row in admitted.items() if pair in rows and pair in found
     ]
     sides: dict[bool, list[Row]] = {True: [], False: []}
     for row in pool:

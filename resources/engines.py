@@ -192,7 +192,8 @@ class LocalEngine:
 
     def __init__(self, workers: int, shard_timeout: float | None = None) -> None:
         context = _LeanForkServer()
-        context.set_forkserver_preload(["resources.engines"])
+        # Once for all workers, not in each: pyarrow imports pandas, where there is one, at the first array it makes.
+        context.set_forkserver_preload(["resources.engines", "duckdb", "pandas"])
         self._workers, self._timeout = workers, shard_timeout
         self._pool = ProcessPool(workers, context=context, initializer=_leave_the_terminal)
 
