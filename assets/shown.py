@@ -86,9 +86,7 @@ def sample_subset(lake: Lake, snapshot: str, thresholds: Mapping[str, float]) ->
     """A few pairs of D(t) and a few of the pool that were balanced away, each with the t above which it is kept."""
     key = _shard(lake, "admissions", snapshot)
     rows, found, admitted = (_first(lake, name, snapshot, key) for name in ("pairs", "matches", "admissions"))
-    pool = [
-        {**rows[pair], **found[pair], **row} for pair, row in admitted.items() if pair in rows and pair in found
-    ]
+    pool = [{**rows[pair], **found[pair], **row} for pair, row in admitted.items() if pair in rows and pair in found]
     sides: dict[bool, list[Row]] = {True: [], False: []}
     for row in pool:
         sides[row["admitted_at"] < thresholds[row["language"]]].append(row)

@@ -267,8 +267,7 @@ def _mix(x: Ids) -> Ids:
 def _least(drawn: Floats, lengths: npt.NDArray[np.int32]) -> Floats:
     """The least of each list, the lists one after the other in `drawn`; inf where a list is empty.
 
-    By position in the list, the longest lists first, so that those which still have one are in front: half the time of
-    `minimum.reduceat`.
+    By position in the list, the longest lists first, so that those which still have one are in front.
     """
     longest = np.argsort(lengths)[::-1]
     at = (np.cumsum(lengths) - lengths)[longest]
