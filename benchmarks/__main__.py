@@ -1,12 +1,14 @@
 """Run the benchmarks one after the other, print what each gives and keep it in RESULTS.md.
 
-python -m benchmarks [NAME ...]
+python -m benchmarks [NAME ...] [-- OPTION ...]
 
-NAME  of those to run, as in `counting matching`; without one, all. A benchmark's rows replace its last ones as soon as
+NAME  of those to run, as in `counting matching`; without one, all. OPTION  handed to each of them, as in
+`matching -- --entries F --texts F`. A benchmark's rows replace its last ones as soon as
 it is done; where it fails, they stay, and the exit code is 1.
 """
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -28,6 +30,7 @@ BENCHMARKS = (
     "filtering",
     "graph",
     "engines",
+    "scaling",
     "training",
     "sweep",
 )
@@ -45,12 +48,13 @@ def main() -> int:
     """Run, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
-    names = parser.parse_args().names or list(BENCHMARKS)
+    mine = list(itertools.takewhile(lambda word: word != "--", sys.argv[1:]))
+    names, passed = parser.parse_args(mine).names or list(BENCHMARKS), sys.argv[len(mine) + 2 :]
     if unknown := set(names) - set(BENCHMARKS):
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     failed = []
     for name in names:
-        command = ["-m", f"benchmarks.bench_{name}"]
+        command = ["-m", f"benchmarks.bench_{name}", *passed]
         print(f"python {' '.join(command)}", flush=True)
         ran = subprocess.run(
             [sys.executable, *command, "--json"],

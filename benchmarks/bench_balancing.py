@@ -1,13 +1,13 @@
 """Time the one pass that serves every t against coins flipped anew for each t, and show that its memory is flat.
 
-python -m benchmarks.bench_balancing [--pairs N] [--entries N] [--json]
+python -m benchmarks.bench_balancing [--pairs N] [--num-entries N] [--entries F --texts F | --wat F] [--json]
 
-Input is a made-up pool of Zipf's law, the same each time, balanced at three t. One baseline flips the coins of
-Algorithm 1 (Xu et al. 2023) for each t with numpy, every entry's probability at hand; the other is the same algorithm
-as a loop in Python, on a slice of the pairs and scaled. Coins give another subset each time they are flipped; the one
-pass gives the same, and smaller subsets lie in larger ones, which is asserted, and that the sizes of both agree within
-four standard deviations. Times are CPU time of one process over batches in memory, by turns. Peak memory is that of a
-fresh process which reads the pool, or one of ten times the pairs, from Parquet.
+Input is a made-up pool of Zipf's law, the same each time, or what texts of yours give, balanced at three t. One
+baseline flips the coins of Algorithm 1 (Xu et al. 2023) for each t with numpy, every entry's probability at hand; the
+other is the same algorithm as a loop in Python, on a slice of the pairs and scaled. Coins give another subset each time
+they are flipped; the one pass gives the same, and smaller subsets lie in larger ones, which is asserted, and that the
+sizes of both agree within four standard deviations. Times are CPU time of one process over batches in memory, by turns.
+Peak memory is that of a fresh process which reads the pool, or one of ten times the pairs, from Parquet.
 """
 
 import random
@@ -22,8 +22,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from benchmarks.inputs import counts_of, write_matches
-from benchmarks.measure import Floats, Row, flat, in_fresh_process, options, peak_mb, print_rows, row, take_turns
+from benchmarks.inputs import counts_of, pool_options, write_pools
+from benchmarks.measure import Floats, Row, flat, in_fresh_process, peak_mb, print_rows, row, spread, take_turns
 from metaclip_dagster.balancing import Draw, admit, build_draw
 from resources.tables import read_batches
 
@@ -33,19 +33,16 @@ Kept = list[npt.NDArray[np.bool_]]  # for each t, one a pair
 
 def main() -> None:
     """Print what was measured."""
-    parser = options(__doc__)
-    parser.add_argument("--pairs", type=int, default=1_000_000)
-    parser.add_argument("--entries", type=int, default=500_000)
-    args = parser.parse_args()
-    print_rows(measure(args.pairs, args.entries), args.json)
-
-
-def measure(num_pairs: int, num_entries: int) -> list[Row]:
-    """Give the rows; what is said of memory comes from fresh processes."""
+    args = pool_options(__doc__).parse_args()
     with TemporaryDirectory() as folder:
-        paths = [write_matches(Path(folder), pairs, num_entries) for pairs in (num_pairs, 10 * num_pairs)]
-        once, ten_times = (in_fresh_process(_peak, path, num_entries) for path in paths)
-        batches = list(read_batches(paths[0], {}, batch_rows=min(8192, -(-num_pairs // SLICES))))
+        print_rows(measure(*write_pools(Path(folder), args)), args.json)
+
+
+def measure(paths: Sequence[str], num_entries: int, source: str) -> list[Row]:
+    """Give the rows; what is said of memory comes from fresh processes."""
+    once, ten_times = (in_fresh_process(_peak, path, num_entries) for path in paths)
+    num_pairs = sum(batch.num_rows for batch in read_batches(paths[0], {}, ["pair_id"]))
+    batches = list(read_batches(paths[0], {}, batch_rows=min(8192, -(-num_pairs // SLICES))))
     part = batches[: -(-len(batches) // SLICES)]
     flattened = [np.concatenate([b["entry_ids"].flatten().to_numpy() for b in some]) for some in (batches, part)]
     num_matches, num_in_part = map(len, flattened)
@@ -61,14 +58,16 @@ def measure(num_pairs: int, num_entries: int) -> list[Row]:
         seconds.append(spent / [num_matches, num_matches, num_in_part])
     ours, flipped, looped = np.transpose(seconds)
     speed = 1e-6 / np.median(ours)
-    made_up = f"made up by Zipf's law: {num_pairs:,} pairs, {num_matches:,} matches, {num_entries:,} entries, three t"
-    sliced = f"{made_up}; the baseline on {sum(b.num_rows for b in part):,} of the pairs, scaled"
+    told = f"{source}: {num_pairs:,} pairs, {num_matches:,} matches, {num_entries:,} entries, three t"
+    sliced = f"{told}; the baseline on {sum(b.num_rows for b in part):,} of the pairs, scaled"
     return [
         row("balancing at three t, against coins in numpy", speed, "M matches/s", 1e-6 / np.median(flipped),
-            np.median(flipped / ours), input=made_up),
+            np.median(flipped / ours), input=told),
+        *spread("balancing at three t, against coins in numpy", flipped / ours, input=told),
         row("balancing at three t, against a loop in Python", speed, "M matches/s", 1e-6 / np.median(looped),
             np.median(looped / ours), input=sliced),
-        flat("peak memory of balancing ten times the pairs", once, ten_times, input=made_up),
+        *spread("balancing at three t, against a loop in Python", looped / ours, input=sliced),
+        flat("peak memory of balancing ten times the pairs", once, ten_times, input=told),
     ]  # fmt: skip
 
 

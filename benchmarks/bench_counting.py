@@ -1,12 +1,12 @@
 """Time the counting of matches against a loop and against the least that can be done, and show that its memory is flat.
 
-python -m benchmarks.bench_counting [--pairs N] [--entries N] [--json]
+python -m benchmarks.bench_counting [--pairs N] [--num-entries N] [--entries F --texts F | --wat F] [--json]
 
-Input is a made-up pool of Zipf's law, the same each time. The loop is collections.Counter over Python lists, on a slice
-of the pairs and scaled; the least is one bincount in numpy over all matches at once, which must know how many entries
-there are. Times are CPU time of one process over batches in memory, by turns; equal counts are asserted in every round.
-Peak memory is that of a fresh process which reads the pool, or one of ten times the pairs, from Parquet; some of it is
-a number for each distinct entry that was seen, and the input tells how many those are.
+Input is a made-up pool of Zipf's law, the same each time, or what texts of yours give. The loop is collections.Counter
+over Python lists, on a slice of the pairs and scaled; the least is one bincount in numpy over all matches at once,
+which must know how many entries there are. Times are CPU time of one process over batches in memory, by turns; equal
+counts are asserted in every round. Peak memory is that of a fresh process which reads the pool, or one of ten times
+the pairs, from Parquet; some of it is a number for each entry, and the input tells how many were seen.
 """
 
 from collections import Counter
@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from benchmarks.inputs import write_matches
-from benchmarks.measure import Row, flat, in_fresh_process, options, peak_mb, print_rows, row, take_turns
+from benchmarks.inputs import pool_options, write_pools
+from benchmarks.measure import Row, flat, in_fresh_process, peak_mb, print_rows, row, spread, take_turns
 from metaclip_dagster.counting import count_entries
 from resources.tables import read_batches
 
@@ -30,20 +30,17 @@ Counts = npt.NDArray[np.int64]
 
 def main() -> None:
     """Print what was measured."""
-    parser = options(__doc__)
-    parser.add_argument("--pairs", type=int, default=1_000_000)
-    parser.add_argument("--entries", type=int, default=500_000)
-    args = parser.parse_args()
-    print_rows(measure(args.pairs, args.entries), args.json)
-
-
-def measure(num_pairs: int, num_entries: int) -> list[Row]:
-    """Give the rows; what is said of memory comes from fresh processes."""
+    args = pool_options(__doc__).parse_args()
     with TemporaryDirectory() as folder:
-        paths = [write_matches(Path(folder), pairs, num_entries) for pairs in (num_pairs, 10 * num_pairs)]
-        (once, few), (ten_times, many) = (in_fresh_process(_peak, path) for path in paths)
-        # Cut as the lake gives them, so that the slice is whole batches.
-        batches = list(read_batches(paths[0], {}, batch_rows=min(8192, -(-num_pairs // SLICES))))
+        print_rows(measure(*write_pools(Path(folder), args)), args.json)
+
+
+def measure(paths: Sequence[str], num_entries: int, source: str) -> list[Row]:
+    """Give the rows; what is said of memory comes from fresh processes."""
+    (once, few), (ten_times, many) = (in_fresh_process(_peak, path) for path in paths)
+    num_pairs = sum(batch.num_rows for batch in read_batches(paths[0], {}, ["pair_id"]))
+    # Cut as the lake gives them, so that the slice is whole batches.
+    batches = list(read_batches(paths[0], {}, batch_rows=min(8192, -(-num_pairs // SLICES))))
     part = list(islice(batches, -(-len(batches) // SLICES)))
     num_matches, num_in_part = (sum(len(b["entry_ids"].flatten()) for b in some) for some in (batches, part))
     seconds = []
@@ -56,15 +53,17 @@ def measure(num_pairs: int, num_entries: int) -> list[Row]:
         seconds.append(spent / [num_matches, num_matches, num_in_part])
     ours, least, looped = np.transpose(seconds)
     speed = 1e-6 / np.median(ours)
-    made_up = f"made up by Zipf's law: {num_pairs:,} pairs, {num_matches:,} matches, {num_entries:,} entries"
-    sliced = f"{made_up}; the baseline on {sum(b.num_rows for b in part):,} of the pairs, scaled"
+    told = f"{source}: {num_pairs:,} pairs, {num_matches:,} matches, {num_entries:,} entries"
+    sliced = f"{told}; the baseline on {sum(b.num_rows for b in part):,} of the pairs, scaled"
     return [
         row("counting, against a Counter in Python", speed, "M matches/s", 1e-6 / np.median(looped),
             np.median(looped / ours), input=sliced),
+        *spread("counting, against a Counter in Python", looped / ours, input=sliced),
         row("counting, against bincount in numpy", speed, "M matches/s", 1e-6 / np.median(least),
-            np.median(least / ours), input=made_up),
+            np.median(least / ours), input=told),
+        *spread("counting, against bincount in numpy", least / ours, input=told),
         flat("peak memory of counting ten times the pairs", once, ten_times,
-             input=f"{made_up}; {few:,} distinct entries in it, {many:,} in ten times the pairs"),
+             input=f"{told}; {few:,} distinct entries in it, {many:,} in ten times the pairs"),
     ]  # fmt: skip
 
 

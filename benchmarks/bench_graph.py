@@ -1,11 +1,13 @@
 """Show that a worker needs no more memory when a snapshot is ten times as large.
 
-python -m benchmarks.bench_graph [--times N] [--copies N] [--entries N] [--workers N] [--json]
+python -m benchmarks.bench_graph [--times N] [--copies N] [--workers N] [--num-entries N] [--entries F] [--wat F ...]
+                                 [--json]
 
---times  how much larger the larger snapshots are; --copies  how many times over a sample archive makes one shard
+--times  how much larger the larger snapshots are; --copies  how many times over an archive makes one shard
+--entries  one entry a line, in place of the names of WordNet; --wat  archives in place of the sample's
 A snapshot of the sample goes through every stage of the curation, from archives to a subset, on worker processes as the
-graph's assets send it there (`resources.engines`), committed to a lake on disk. Then again with ten times the shards,
-and with shards ten times as large: each copy of an archive has hosts of its own, so that all pairs are distinct. A row
+graph's assets send it there (`resources.engines`), committed to a lake on disk. Then again with more shards,
+and with larger ones: each copy of an archive has hosts of its own, so that all pairs are distinct. A row
 is the peak of the largest worker of a stage, as the kernel counts it; its baseline is the same at one times the size.
 
 What may grow: with one shard, the pair_ids of `parse_wat`, the ids and numbers of `select_pairs` and, up to a bound,
@@ -13,16 +15,19 @@ the row groups of tables that are read and written; with the shards of a group, 
 pool, the bucket of `find_duplicates`, unless there are more buckets.
 """
 
+import argparse
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil
 
-from benchmarks.inputs import replicate, sample_archives, sample_entries
+from benchmarks.inputs import listed_entries, replicate, sample_archives
 from benchmarks.measure import Row, flat, in_fresh_process, options, peak_mb, print_rows
 from metaclip_dagster.balancing import admit, build_draw, select_pairs
 from metaclip_dagster.counting import count_entries, merge_counts
@@ -49,21 +54,36 @@ Shards = Mapping[str, Mapping[str, Any]]
 
 def main() -> None:
     """Print what was measured."""
-    parser = options(__doc__)
-    parser.add_argument("--times", type=int, default=10)
+    parser = crawl_options(__doc__)
+    parser.add_argument("--times", type=int, default=16)
     parser.add_argument("--copies", type=int, default=1)
-    parser.add_argument("--entries", type=int, default=150_000)
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
-    print_rows(measure(args.times, args.copies, args.entries, args.workers), args.json)
+    print_rows(measure(crawl_of(args), args.times, args.copies, args.workers), args.json)
 
 
-def measure(times: int, copies: int, num_entries: int, workers: int) -> list[Row]:
+def crawl_options(doc: str | None) -> argparse.ArgumentParser:
+    """The options of a benchmark that curates archives."""
+    parser = options(doc)
+    parser.add_argument("--num-entries", type=int, default=150_000)
+    parser.add_argument("--entries", default="", help="one a line (.txt or .txt.gz)")
+    parser.add_argument("--wat", type=Path, nargs="+", default=sample_archives(snapshot=SNAPSHOT))
+    return parser
+
+
+def crawl_of(args: argparse.Namespace) -> "Crawl":
+    """What the options name."""
+    return Crawl(tuple(args.wat), args.entries, args.num_entries)
+
+
+def measure(crawl: "Crawl", times: int, copies: int, workers: int) -> list[Row]:
     """Give the rows: for each way to grow the largest of all stages, then every stage."""
     sizes = {"as it is": (1, copies), "more shards": (times, copies), "larger shards": (1, times * copies)}
     peaks, pairs = {}, {}
     for name, (replicas, copies_a_shard) in sizes.items():
-        peaks[name], pairs[name], num_names = in_fresh_process(_curate, replicas, copies_a_shard, num_entries, workers)
+        made = in_fresh_process(curate, crawl, replicas, copies_a_shard, workers)
+        peaks[name] = {stage: cost.peak_mb for stage, cost in made.stages.items()} | {"driver": made.driver_mb}
+        pairs[name], num_names = made.num_pairs, made.num_entries
     once = peaks.pop("as it is")
     rows = []
     for way, told in [
@@ -71,7 +91,7 @@ def measure(times: int, copies: int, num_entries: int, workers: int) -> list[Row
         ("larger shards", f"shards {times} times as large"),
     ]:
         many = peaks[way]
-        source = f"{SNAPSHOT}, {pairs['as it is']:,} pairs, {num_names:,} names of WordNet; {pairs[way]:,} with {told}"
+        source = f"{crawl.name}, {pairs['as it is']:,} pairs, {num_names:,} entries; {pairs[way]:,} with {told}"
         stages = [stage for stage in once if stage != "driver"]
         most, before = max(many[stage] for stage in stages), max(once[stage] for stage in stages)
         rows.append(flat(f"peak memory of a worker, {told}", before, most, input=source))
@@ -79,12 +99,48 @@ def measure(times: int, copies: int, num_entries: int, workers: int) -> list[Row
     return rows
 
 
-class _Run:
-    """A lake on disk, and the peak of the largest worker of each stage that has run."""
+@dataclass(frozen=True)
+class Crawl:
+    """Archives, and a file of entries or how many names of WordNet."""
+
+    archives: tuple[Path, ...]
+    entries: str
+    num_entries: int
+
+    @property
+    def name(self) -> str:
+        """What rows say of it."""
+        theirs = self.archives[0].name if len(self.archives) == 1 else f"{len(self.archives)} archives"
+        return SNAPSHOT if self.archives == tuple(sample_archives(snapshot=SNAPSHOT)) else theirs
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a stage took: the largest worker, all workers together, start to finish; and what it gave."""
+
+    peak_mb: float
+    cpu_seconds: float
+    wall_seconds: float
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Curated:
+    """A whole curation, by stage."""
+
+    stages: dict[str, Cost]
+    driver_mb: float
+    num_pairs: int
+    num_entries: int
+
+
+class Run:
+    """A lake on disk, and what each stage took that has run."""
 
     def __init__(self, root: str, workers: int) -> None:
         self.root, self.workers = root, workers
-        self.peaks: dict[str, float] = {}
+        self.costs: dict[str, Cost] = {}
 
     def map(
         self,
@@ -98,6 +154,7 @@ class _Run:
         store = TableStore(self.root, table, SNAPSHOT)
         job = Job(stage, stage.writes, store, setup or {}, plain)  # type: ignore[attr-defined]  # set by @writes
         peaks: dict[int, float] = {}
+        started = time.perf_counter()
         with _watched(peaks):
             engine = LocalEngine(min(self.workers, len(shards)))
             reports = {r.key: r for r in drive(engine, job, [Shard(key, shards[key]) for key in shards])}
@@ -106,18 +163,24 @@ class _Run:
         made = tuple(m for key in shards if (m := reports[key].manifest) is not None)
         version = combine(shard.digest for shard in made)
         store.finish(PartitionManifest(table, SNAPSHOT, version, 0, made))
-        self.peaks[stage.__name__] = max(peaks.values())
+        self.costs[stage.__name__] = Cost(
+            peak_mb=max(peaks.values()),
+            cpu_seconds=sum(shard.cpu_seconds for shard in made),
+            wall_seconds=time.perf_counter() - started,
+            rows=sum(shard.rows for shard in made),
+            bytes=sum(shard.bytes for shard in made),
+        )
         return {shard.key: store.path(shard) for shard in made}
 
 
-def _curate(replicas: int, copies: int, num_entries: int, workers: int) -> tuple[dict[str, float], int, int]:
-    """Peaks in MB by stage, and how many pairs and entries there were."""
+def curate(crawl: Crawl, replicas: int, copies: int, workers: int) -> Curated:
+    """Every stage over the archives so many times, each shard made of so many copies of one, in a lake of its own."""
     with TemporaryDirectory() as folder:
-        run = _Run(folder, workers)
-        archives = _archives(Path(folder), replicas, copies)
+        run = Run(folder, workers)
+        archives = _archives(crawl.archives, Path(folder), replicas, copies)
         shards: Shards = {k: {"archive": defer(open_archive, path), "name": path} for k, path in archives.items()}
         pairs = run.map(parse_wat, "pairs", shards)
-        named = run.map(sample_entries, "entries", {"00000": {"num_entries": num_entries}})
+        named = run.map(listed_entries, "entries", {"00000": {"path": crawl.entries, "num_entries": crawl.num_entries}})
         entries = defer(read_table, [*named.values()], {})
         setup = {"matcher": defer(build_matcher, entries), "identify": defer(load_identifier)}
         matches = run.map(match_entries, "matches", {k: {"pairs": _read(path)} for k, path in pairs.items()}, setup)
@@ -152,16 +215,14 @@ def _curate(replicas: int, copies: int, num_entries: int, workers: int) -> tuple
             for key in admissions
         }  # fmt: skip
         run.map(select_pairs, "subsets", aligned, thresholds={"en": T})
-        manifests = [TableStore(folder, table, SNAPSHOT).manifest() for table in ("pairs", "entries")]
-        num_pairs, num_names = (manifest.rows for manifest in manifests if manifest)
-        del run.peaks[sample_entries.__name__]  # it makes the input
-        return run.peaks | {"driver": peak_mb()}, num_pairs, num_names
+        num_entries = run.costs.pop(listed_entries.__name__).rows  # it makes the input
+        return Curated(run.costs, peak_mb(), run.costs[parse_wat.__name__].rows, num_entries)
 
 
-def _archives(folder: Path, replicas: int, copies: int) -> dict[str, str]:
-    """Shards by key: every archive of the snapshot so many times, each made of so many copies."""
+def _archives(archives: Sequence[Path], folder: Path, replicas: int, copies: int) -> dict[str, str]:
+    """Shards by key: every archive so many times, each made of so many copies."""
     made = {}
-    for number, archive in enumerate(sample_archives(snapshot=SNAPSHOT) * replicas):
+    for number, archive in enumerate([*archives] * replicas):
         path = folder / f"{number:05d}.warc.wat.gz"
         replicate(archive, range(number * copies, (number + 1) * copies), path)
         made[f"{number:05d}"] = str(path)

@@ -26,7 +26,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.bench_graph import SNAPSHOT, _Run
+from benchmarks.bench_graph import SNAPSHOT, Run
 from benchmarks.inputs import SHARED
 from benchmarks.measure import Row, flat, in_fresh_process, options, print_rows, row
 from metaclip_dagster.metadata import count_ngrams, plain_text, sum_counts
@@ -202,7 +202,7 @@ def _spend(path: str) -> tuple[dict[str, float], int, int]:
 def _count(path: str, workers: int, piece_bytes: int) -> tuple[str, dict[str, float], int]:
     """Version of the sums, peaks by stage, and how many sums there are, counted as the graph's asset does."""
     with TemporaryDirectory() as folder:
-        run = _Run(folder, workers)
+        run = Run(folder, workers)
         shards = {
             f"{i:05d}": {"pages": defer(open_pages, path, *piece)} for i, piece in enumerate(pieces(path, piece_bytes))
         }
@@ -210,7 +210,7 @@ def _count(path: str, workers: int, piece_bytes: int) -> tuple[str, dict[str, fl
         run.map(sum_counts, "wikipedia_ngrams", {f"{b}": {"parts": _bucket(parts, b)} for b in range(NUM_BUCKETS)})
         made = TableStore(folder, "wikipedia_ngrams", SNAPSHOT).manifest()
         assert made is not None
-        return made.version, run.peaks, made.rows
+        return made.version, {stage: cost.peak_mb for stage, cost in run.costs.items()}, made.rows
 
 
 def _bucket(parts: list[str], bucket: int) -> Deferred:

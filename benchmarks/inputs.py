@@ -1,11 +1,13 @@
 """What benchmarks run on: the tracked sample's archives, texts and names, and made-up pools of any size."""
 
+import argparse
 import gzip
 import json
 import random
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.measure import options
+from metaclip_dagster.matching import build_matcher, match_entries
 from metaclip_dagster.parsing import parse_wat
 from metaclip_dagster.schemas import ENTRIES, ENTRY_COUNTS, MATCHES, writes
 from metaclip_dagster.spacing import why_unmatchable
@@ -35,10 +39,16 @@ def sample_names() -> list[str]:
     return list(dict.fromkeys(synset_names(str(SAMPLE / "nltk_data"))))
 
 
+def read_lines(path: Path) -> list[str]:
+    """The lines of a file, plain or .gz; blanks at their ends are theirs."""
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return data.decode("utf-8").removesuffix("\n").split("\n")
+
+
 @writes(ENTRIES)
-def sample_entries(num_entries: int) -> pa.Table:
-    """ENTRIES of the first names of WordNet; a stage, so that workers make it."""
-    names = sample_names()[:num_entries]
+def listed_entries(path: str, num_entries: int | None = None) -> pa.Table:
+    """The first ENTRIES of a file, one a line, or of the names of WordNet; a stage, so that workers make it."""
+    names = (read_lines(Path(path)) if path else sample_names())[:num_entries]
     same = len(names)
     columns = [range(same), names, ["en"] * same, ["wordnet"] * same, range(same), [why_unmatchable(n) for n in names]]
     return pa.table([pa.array(c, f.type) for c, f in zip(columns, ENTRIES, strict=True)], schema=ENTRIES)
@@ -133,6 +143,28 @@ def write_matches(folder: Path, num_pairs: int, num_entries: int) -> str:
     return str(folder / "matches" / f"{num_pairs}%20pairs" / name)
 
 
+def pool_options(doc: str | None) -> argparse.ArgumentParser:
+    """The options of a benchmark that reads MATCHES: how large a pool to make up, or whose texts to match."""
+    parser = options(doc)
+    parser.add_argument("--pairs", type=int, default=1_000_000)
+    parser.add_argument("--num-entries", type=int, default=500_000)
+    parser.add_argument("--entries", type=Path, help="one a line (.txt or .txt.gz), with --texts or --wat")
+    parser.add_argument("--texts", type=Path, help="a Parquet file with a column `text`")
+    parser.add_argument("--wat", type=Path)
+    return parser
+
+
+def write_pools(folder: Path, args: argparse.Namespace) -> tuple[list[str], int, str]:
+    """The pool that the options name and one of ten times the pairs, how many entries there are, and what it is."""
+    if not args.entries:
+        paths = [write_matches(folder, pairs, args.num_entries) for pairs in (args.pairs, 10 * args.pairs)]
+        return paths, args.num_entries, "made up by Zipf's law"
+    read = partial(_read_texts, args.texts) if args.texts else partial(_parse, args.wat)
+    entries = listed_entries(str(args.entries))
+    told = f"{args.entries.name}, {(args.texts or args.wat).name}"
+    return [_write_matches_of(folder, entries, read, times) for times in (1, 10)], entries.num_rows, told
+
+
 def counts_of(entry_count: npt.NDArray[np.int64]) -> pa.Table:
     """ENTRY_COUNTS of entries e0, e1 ..."""
     num = len(entry_count)
@@ -185,6 +217,35 @@ def _wat_member(head: bytes, block: bytes) -> bytes:
     lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"content-length:")]
     head = b"\r\n".join([*lines, b"Content-Length: %d" % len(block)])
     return gzip.compress(head + b"\r\n\r\n" + block + b"\r\n\r\n", 6)
+
+
+def _write_matches_of(folder: Path, entries: pa.Table, read: Callable[[], Iterator[pa.RecordBatch]], times: int) -> str:
+    """The pool that the pairs give, so many times over, as one shard; all texts pass for English."""
+    matcher, store = build_matcher(entries), TableStore(str(folder), "matches", f"{times} times")
+    found = (
+        batch
+        for _ in range(times)
+        for batch in match_entries(read(), matcher=matcher, identify=_all_english, dropped=Counter())
+    )
+    name, *_ = store.commit("00000", "0" * 8, MATCHES, found)
+    return str(folder / "matches" / f"{times}%20times" / name)
+
+
+def _read_texts(path: Path) -> Iterator[pa.RecordBatch]:
+    start = 0
+    for batch in pq.ParquetFile(path).iter_batches(8192, columns=["text"]):
+        ids = np.arange(start, start := start + batch.num_rows, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        images = pa.array([bytes(12)] * batch.num_rows, pa.binary(12))
+        yield pa.record_batch([pa.array(ids), images, batch["text"]], ["pair_id", "image_id", "text"])
+
+
+def _parse(wat: Path) -> Iterator[pa.RecordBatch]:
+    with wat.open("rb") as archive:
+        yield from parse_wat(archive, name=wat.name, dropped=Counter())
+
+
+def _all_english(texts: list[str]) -> tuple[list[str], list[float]]:
+    return ["en"] * len(texts), [1.0] * len(texts)
 
 
 def _members(data: bytes) -> Iterator[bytes]:

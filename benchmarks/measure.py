@@ -40,6 +40,15 @@ def flat(name: str, once: float, ten_times: float, **more: str) -> Row:
     return row(name, ten_times, "MB", once, once / ten_times, **more)
 
 
+def spread(name: str, ratios: Floats, **more: str) -> list[Row]:
+    """The quartiles of the ratio that the row of this name gives the median of."""
+    low, high = np.quantile(ratios, [0.25, 0.75])
+    return [
+        row(f"{name}, {which} quartile of the ratio", value, "x", 1.0, value, **more)
+        for which, value in (("lower", low), ("upper", high))
+    ]
+
+
 def print_rows(rows: list[Row], as_json: bool) -> None:
     """A table for people, or one JSON list."""
     if as_json:

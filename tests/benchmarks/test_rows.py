@@ -12,14 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.__main__ import BENCHMARKS, keep
+from benchmarks.__main__ import BENCHMARKS, RESULTS, keep
 from benchmarks.inputs import replicate, sample_archives, zipf_matches
+from benchmarks.scale import STEPS, TABLES, read_results, tell
 from metaclip_dagster.parsing import parse_wat
 from metaclip_dagster.schemas import MATCHES
 from tests.metaclip_dagster.archives import content, member, page_source, response, wat_record
 
 ROOT = Path(__file__).parents[2]
-POOL = ["--pairs", "3000", "--entries", "300"]
+POOL = ["--pairs", "3000", "--num-entries", "300"]
 SMALL = ["--images", "600", "--pairs", "256", "--rounds", "1"]
 
 
@@ -46,6 +47,15 @@ def options(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
         return ["--packages", str(tmp_path), "--budget", "1000", "--lines", "100"]
     if request.param == "wikipedia":
         return ["--mb", "0.5", "--large-mb", "2", "--rounds", "1"]
+    if request.param in ("graph", "scaling"):
+        (tmp_path / "entries.txt").write_text("red\nred apple\napple\n", "utf-8")
+        images = [{"url": f"/{number}.png", "alt": "a red apple"} for number in range(9)]
+        (tmp_path / "a.wat.gz").write_bytes(member(wat_record(content("http://h.example/a.html", images))))
+        read = ["--wat", str(tmp_path / "a.wat.gz"), "--entries", str(tmp_path / "entries.txt")]
+        return [
+            *read,
+            *(["--times", "2"] if request.param == "graph" else ["--sizes", "1", "2", "--workers", "1", "2"]),
+        ]
     plain = {"counting": POOL, "balancing": POOL, "language_id": ["--texts", "200"], "training": SMALL}
     return {**plain, "filtering": ["--images", "3", "--hashes", "1000"]}[request.param]
 
@@ -53,7 +63,11 @@ def options(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
+<<<<<<< HEAD
     [(name, name) for name in BENCHMARKS if name not in ("engines", "graph", "sweep")],
+=======
+    [(name, name) for name in BENCHMARKS if name != "sweep"],
+>>>>>>> 77094f4 (Measure how curation scales, read inputs of one's own, reckon what snapshots take)
     indirect=["options"],
     ids=str,
 )
@@ -78,6 +92,31 @@ def test_rows_replace_the_last_ones_of_their_benchmark_only(tmp_path: Path) -> N
     assert "| it | 1 | s | 10 | 10 | 1 |" in before
     keep(results, "matching", ["-m", "m"], [row(4.0)])
     assert results.read_text("utf-8") == before.replace("| it | 1 | s | 10 | 10 | 1 |", "| it | 4 | s | 10 | 2.5 | 1 |")
+
+
+@pytest.mark.slow
+def test_texts_of_ones_own_make_a_pool(tmp_path: Path) -> None:
+    (tmp_path / "entries.txt").write_text("red\nred apple\napple\n", "utf-8")
+    pq.write_table(pa.table({"text": ["a red apple", "no match", "apple , red"] * 100}), tmp_path / "texts.parquet")
+    named = ["--entries", str(tmp_path / "entries.txt"), "--texts", str(tmp_path / "texts.parquet")]
+    command = [sys.executable, "-m", "benchmarks.bench_counting", *named, "--json"]
+    rows = json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
+    assert "200 pairs, 500 matches, 3 entries" in rows[0]["input"]
+
+
+def test_a_snapshot_costs_what_its_rows_say_times_its_size() -> None:
+    parsing = {("parsing", "parsing WAT"): (36.0, "s/GB raw")}
+    told = tell(parsing, dollars=0.5).split("\n")
+    assert "| parse WATs | parsing: parsing WAT | 36 s/GB raw | 810.0 | 405.00 | 81,000.0 | 40,500.00 |" in told
+    assert sum("not measured" in line for line in told) == len(STEPS) - 1 + len(TABLES)
+    with pytest.raises(ValueError, match="parsing WAT is in furlongs"):
+        tell({("parsing", "parsing WAT"): (36.0, "furlongs")})
+
+
+def test_every_row_that_scale_reads_is_one_that_a_benchmark_gives() -> None:
+    rows = read_results(RESULTS)
+    for step in (*STEPS, *TABLES):
+        assert step.benchmark == "scaling" or (step.benchmark, step.row) in rows
 
 
 def test_copies_of_an_archive_share_no_pair(tmp_path: Path) -> None:

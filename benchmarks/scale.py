@@ -1,0 +1,124 @@
+"""Print what one snapshot of Common Crawl, and a hundred, would take, from the rows of RESULTS.md.
+
+python -m benchmarks.scale [--dollars N]
+
+--dollars  of an hour of one core; every other assumption stands below, and in docs/scale.md
+"""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.__main__ import RESULTS
+
+NUM_WATS, PACKED_MB_A_WAT = 90_000, 200
+RAW_OF_PACKED = 4.5
+"""Raw bytes of a packed one; the sample's WATs have 4.4 to 4.6."""
+PAIRS = 3e9
+"""Pairs of a snapshot; all are held to match, so that what follows is rather too much."""
+MATCHES_A_PAIR = 3.5
+DOLLARS_A_CORE_HOUR, DOLLARS_A_GB_MONTH = 0.02, 0.023
+SNAPSHOTS = (1, 100)
+
+RAW_GB = NUM_WATS * PACKED_MB_A_WAT / 1e3 * RAW_OF_PACKED
+SECONDS = {"s/GB raw": RAW_GB, "us/text": PAIRS * 1e-6, "us/pair": PAIRS * 1e-6}
+"""How many seconds of one core a snapshot takes for each of a row's unit."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is done to every pair once, and the row that says how fast: a benchmark's name and the row's own."""
+
+    name: str
+    benchmark: str
+    row: str
+
+
+STEPS = (
+    Step("parse WATs", "parsing", "parsing WAT"),
+    Step("identify languages", "language_id", "identifying"),
+    Step("match entries", "matching", "matching"),
+    Step("scatter pairs into buckets", "scaling", "scatter_pairs, CPU time"),
+    Step("find duplicates, a bucket at a time", "scaling", "find_duplicates, CPU time"),
+    Step("count matches", "counting", "counting, against bincount in numpy"),
+    Step("admit, for every t at once", "balancing", "balancing at three t, against coins in numpy"),
+    Step("select one subset", "scaling", "select_pairs, CPU time"),
+)
+TABLES = tuple(
+    Step(name, "scaling", f"{name}, stored") for name in ("pairs", "matches", "places", "admissions", "subsets")
+)
+
+
+def main() -> None:
+    """Print both tables as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dollars", type=float, default=DOLLARS_A_CORE_HOUR)
+    print(tell(read_results(RESULTS), parser.parse_args().dollars))
+
+
+def read_results(path: Path) -> dict[tuple[str, str], tuple[float, str]]:
+    """Value and unit of each row, by its benchmark and name."""
+    found = {}
+    for section in path.read_text("utf-8").split("\n## ")[1:]:
+        benchmark, *lines = section.split("\n")
+        for line in lines:
+            cells = [cell.strip() for cell in line.strip("| ").split("|")]
+            if line.startswith("| ") and len(cells) >= 3 and cells[1] not in ("value", "---:"):
+                found[benchmark, cells[0]] = float(cells[1].replace(",", "")), cells[2]
+    return found
+
+
+def tell(rows: Mapping[tuple[str, str], tuple[float, str]], dollars: float = DOLLARS_A_CORE_HOUR) -> str:
+    """Core-hours and money by step, bytes and money by table; a step without a row is told as not measured.
+
+    Raises ValueError for a row in a unit that cannot be scaled.
+    """
+    heads = [f"{num} snapshot{'s' if num > 1 else ''}" for num in SNAPSHOTS]
+    told = [
+        _line(
+            "step", "row of RESULTS.md", "measured", *(f"{head}, {of}" for head in heads for of in ("core-hours", "$"))
+        ),
+        _line(*["---"] * 2, *["---:"] * (1 + 2 * len(SNAPSHOTS))),
+    ]
+    total = 0.0
+    for step in STEPS:
+        value, unit = rows.get((step.benchmark, step.row), (0.0, ""))
+        hours = _seconds(step, value, unit) / 3600 if unit else 0.0
+        total += hours
+        numbers = [number for num in SNAPSHOTS for number in (f"{num * hours:,.1f}", f"{num * hours * dollars:,.2f}")]
+        named = f"{step.benchmark}: {step.row}"
+        told.append(_line(step.name, named, *([f"{value:g} {unit}", *numbers] if unit else ["not measured"])))
+    sums = [number for num in SNAPSHOTS for number in (f"{num * total:,.0f}", f"{num * total * dollars:,.2f}")]
+    told += [_line("all of it", "", "", *sums), ""]
+    told += [
+        _line(
+            "table", "row of RESULTS.md", "measured", *(f"{head}, {of}" for head in heads for of in ("GB", "$ a month"))
+        ),
+        _line(*["---"] * 2, *["---:"] * (1 + 2 * len(SNAPSHOTS))),
+    ]
+    for table in TABLES:
+        value, unit = rows.get((table.benchmark, table.row), (0.0, ""))
+        size = value * PAIRS / 1e9
+        numbers = [
+            number for num in SNAPSHOTS for number in (f"{num * size:,.0f}", f"{num * size * DOLLARS_A_GB_MONTH:,.0f}")
+        ]
+        named = f"{table.benchmark}: {table.row}"
+        told.append(_line(table.name, named, *([f"{value:g} {unit}", *numbers] if unit else ["not measured"])))
+    return "\n".join(told)
+
+
+def _seconds(step: Step, value: float, unit: str) -> float:
+    if unit == "M matches/s":
+        return PAIRS * MATCHES_A_PAIR / (value * 1e6)
+    if unit not in SECONDS:
+        raise ValueError(f"{step.benchmark}: {step.row} is in {unit}; known are M matches/s, {', '.join(SECONDS)}")
+    return value * SECONDS[unit]
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    main()
