@@ -79,7 +79,7 @@ def keep(results: Path, name: str, command: list[str], rows: list[Row]) -> None:
     told = results.read_text("utf-8").split("\n## ")[1:] if results.exists() else []
     sections = {section.split("\n", 1)[0]: section.split("\n", 1)[1].strip("\n") for section in told}
     sections[name] = _section(command, rows)
-    order = [known for known in BENCHMARKS if known in sections]
+    order = sorted(sections, key=lambda known: BENCHMARKS.index(known) if known in BENCHMARKS else len(BENCHMARKS))
     results.write_text("\n".join([HEAD, *(f"## {known}\n\n{sections[known]}\n" for known in order)]), "utf-8")
 
 

@@ -63,11 +63,7 @@ def options(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
-<<<<<<< HEAD
-    [(name, name) for name in BENCHMARKS if name not in ("engines", "graph", "sweep")],
-=======
-    [(name, name) for name in BENCHMARKS if name != "sweep"],
->>>>>>> 77094f4 (Measure how curation scales, read inputs of one's own, reckon what snapshots take)
+    [(name, name) for name in BENCHMARKS if name not in ("engines", "sweep")],
     indirect=["options"],
     ids=str,
 )
@@ -86,6 +82,7 @@ def test_rows_replace_the_last_ones_of_their_benchmark_only(tmp_path: Path) -> N
         return {"name": "it", "value": value, "unit": "s", "baseline": 10.0, "ratio": 10.0 / value, "input": "a file"}
 
     results = tmp_path / "RESULTS.md"
+    keep(results, "by hand", ["-m", "h"], [row(3.0)])
     keep(results, "matching", ["-m", "m"], [row(1.0)])
     keep(results, "counting", ["-m", "c"], [row(2.0)])
     before = results.read_text("utf-8")
