@@ -1,6 +1,5 @@
 """What a pool holds of the entries, before anything is fetched: which are there, why others not, words in none."""
 
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import pyarrow.compute as pc
 
 from metaclip_dagster.folding import CASE, FOUND, PUNCTUATION, Searches, words_of
 from metaclip_dagster.schemas import COVERAGE, COVERAGE_PARTS, UNCOVERED_WORDS, writes
+from metaclip_dagster.spilling import ROWS, spilling
 
 WORD = "word"
 REASONS = ("unmatchable", CASE, PUNCTUATION, "rare")
@@ -22,9 +22,7 @@ REASONS = ("unmatchable", CASE, PUNCTUATION, "rare")
 NUM_LISTED = 20
 
 _HELD = 1_000_000  # distinct words counted in Python before they are written down
-_ROWS = 65_536
 _SHOWN = ["entry", "source", "num_near"]
-_MEMORY = "1GB"  # what DuckDB holds before it goes to its disk
 
 Identify = Callable[[list[str]], tuple[list[str], list[float]]]
 
@@ -143,16 +141,14 @@ def _strictest(searches: Searches, counts: Mapping[str, npt.NDArray[np.uint64]])
 
 
 def _batches(rows: list[tuple[str, str, str, int]]) -> Iterator[pa.RecordBatch]:
-    for start in range(0, len(rows), _ROWS):
-        columns = zip(*rows[start : start + _ROWS], strict=True)
+    for start in range(0, len(rows), ROWS):
+        columns = zip(*rows[start : start + ROWS], strict=True)
         arrays = [pa.array(column, field.type) for column, field in zip(columns, COVERAGE_PARTS, strict=True)]
         yield pa.RecordBatch.from_arrays(arrays, schema=COVERAGE_PARTS)
 
 
 @contextmanager
 def _connected(parts: Iterable[pa.RecordBatch]) -> Iterator[duckdb.DuckDBPyConnection]:
-    with tempfile.TemporaryDirectory(prefix="metaclip_dagster_") as folder:
-        config: dict[str, Any] = {"threads": 1, "temp_directory": folder, "memory_limit": _MEMORY}
-        with duckdb.connect(config=config) as query:
-            query.register("parts", pa.RecordBatchReader.from_batches(COVERAGE_PARTS, iter(parts)))
-            yield query
+    with spilling() as query:
+        query.register("parts", pa.RecordBatchReader.from_batches(COVERAGE_PARTS, iter(parts)))
+        yield query

@@ -8,16 +8,18 @@ every group of shards into buckets, judge a bucket at a time, gather the verdict
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaclip_dagster.schemas import EXCLUSIONS, PLACES, writes
+from metaclip_dagster.spilling import spilling
 from metaclip_dagster.takedowns import TAKEN_DOWN, Takedowns, are_taken_down
 
 DUPLICATE = "duplicate"
+_MEMORY = "256MB"
+"""What DuckDB may take before it writes to the disk; for a bucket of a million pairs it does not."""
 
 
 @writes(EXCLUSIONS)
@@ -66,7 +68,7 @@ def find_duplicates(places: Iterable[pa.RecordBatch], *, seen: Counter[str]) -> 
 
     `seen` counts the bucket's `places` and its `distinct_pairs`.
     """
-    with duckdb.connect(config={"threads": 1}) as query:
+    with spilling(_MEMORY) as query:
         query.register("arriving", pa.RecordBatchReader.from_batches(PLACES, iter(places)))
         query.sql("create table places as select pair_id, snapshot, shard from arriving")
         counted = query.sql("select count(*), count(distinct pair_id) from places").fetchall()
@@ -84,7 +86,7 @@ def find_duplicates(places: Iterable[pa.RecordBatch], *, seen: Counter[str]) -> 
 @writes(EXCLUSIONS)
 def gather_exclusions(exclusions: Iterable[pa.RecordBatch], *, snapshot: str) -> Iterator[pa.RecordBatch]:
     """A snapshot's own exclusions out of all buckets, sorted by shard, so that a shard finds its own side by side."""
-    with duckdb.connect(config={"threads": 1}) as query:
+    with spilling(_MEMORY) as query:
         query.register("exclusions", pa.RecordBatchReader.from_batches(EXCLUSIONS, iter(exclusions)))
         yield from _typed(
             query.sql(

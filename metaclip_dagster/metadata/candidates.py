@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 import duckdb
 import pyarrow as pa
 
-from metaclip_dagster.metadata.spilling import ROWS, insert, spilling
 from metaclip_dagster.schemas import CANDIDATES, writes
 from metaclip_dagster.scripts import joined_words
+from metaclip_dagster.spilling import ROWS, insert, spilling
 
 _DOUBLINGS = 4  # 16 redirects in a row; MediaWiki itself follows one
 

@@ -9,9 +9,9 @@ import mwparserfromhell.parser
 import numpy as np
 import pyarrow as pa
 
-from metaclip_dagster.metadata.spilling import ROWS, insert, spilling
 from metaclip_dagster.metadata.wikitext import NOT_SHOWN, plain_text, runs_of_words
 from metaclip_dagster.schemas import NAME_COUNT_PARTS, NAME_COUNTS, WIKIPEDIA_PAGES, writes
+from metaclip_dagster.spilling import ROWS, insert, spilling
 
 _HELD = 1_000_000  # distinct strings, or lines of views, counted in memory, some 150 MB, before they are written
 

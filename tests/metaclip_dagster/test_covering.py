@@ -163,7 +163,7 @@ def test_words_that_outgrow_python_are_the_same(monkeypatch: pytest.MonkeyPatch)
     texts = [f"word{n % 7} other{n % 5} dog" for n in range(60)]
     whole = cover(table_of(["dog"]), texts)
     monkeypatch.setattr(covering, "_HELD", 2)
-    monkeypatch.setattr(covering, "_ROWS", 3)
+    monkeypatch.setattr(covering, "ROWS", 3)
     assert cover(table_of(["dog"]), texts) == whole
 
 

@@ -1,4 +1,4 @@
-"""A database for counts that may outgrow memory, and how batches get into it."""
+"""A database for what may outgrow memory, and how batches get into it."""
 
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -9,19 +9,19 @@ import pyarrow as pa
 
 ROWS = 65_536
 """Rows that leave it at a time."""
-_MEMORY = "1GB"
 
 
 @contextmanager
-def spilling() -> Iterator[duckdb.DuckDBPyConnection]:
+def spilling(memory_limit: str = "1GB") -> Iterator[duckdb.DuckDBPyConnection]:
     """A database on disk, gone afterwards: one thread, bounded memory."""
     with tempfile.TemporaryDirectory(prefix="metaclip_dagster_") as folder:
         config: dict[str, str | bool | int | float | list[str]] = {
             "threads": 1,
-            "memory_limit": _MEMORY,
+            "memory_limit": memory_limit,
             "temp_directory": folder,
         }
-        with duckdb.connect(f"{folder}/counts.duckdb", config=config) as query:
+        with duckdb.connect(f"{folder}/spilled.duckdb", config=config) as query:
+            query.execute("set enable_progress_bar = false")  # it would draw on a worker's terminal
             yield query
 
 
