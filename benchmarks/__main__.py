@@ -27,6 +27,7 @@ BENCHMARKS = (
     "language_id",
     "counting",
     "balancing",
+    "deduplicating",
     "filtering",
     "graph",
     "engines",

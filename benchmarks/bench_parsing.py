@@ -55,14 +55,15 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder, args.wat.name)
         path.write_bytes(dilute(args.wat.read_bytes(), IMAGES_PER_MB))
-        rows += measure("WAT", path, args.rounds, f"{args.wat.name} diluted to Common Crawl's density")
+        rows += measure("WAT", path, args.rounds, " of Common Crawl's link density")
     if warc:
         rows += measure("WARC", warc, args.rounds)
     print_rows(rows, args.json)
 
 
-def measure(kind: str, path: Path, rounds: int, name: str = "") -> list[Row]:
+def measure(kind: str, path: Path, rounds: int, density: str = "") -> list[Row]:
     """Give the rows of one file; what is said of memory comes from fresh processes, started while this one is small."""
+    name = f"{kind}{density}"
     once, ten_times = (in_fresh_process(_peak, kind, path, times) for times in (1, 10))
     archive = path.read_bytes()
     read, parse = (_read_wat_plainly, parse_wat) if kind == "WAT" else (_read_warc_plainly, parse_warc)
@@ -84,15 +85,16 @@ def measure(kind: str, path: Path, rounds: int, name: str = "") -> list[Row]:
         seconds.append(spent / (num_bytes / 1e9))
     ours, plain, inflating = np.transpose(seconds)
     low, median, high = np.quantile(plain / ours, (0.25, 0.5, 0.75))
-    density = images["images"] / (1 + rounds) / (num_bytes / 1e6)
-    told = f"{name or path.name}: {num_bytes / 1e6:.1f} MB raw, {density:,.0f} images a MB"
+    dense = images["images"] / (1 + rounds) / (num_bytes / 1e6)
+    diluted = ", its images among more other links" if density else ""
+    told = f"{path.name}{diluted}: {num_bytes / 1e6:.1f} MB raw, {dense:,.0f} images a MB"
     rows = [
-        row(f"parsing {kind}", np.median(ours), "s/GB raw", np.median(plain), median),
-        row(f"parsing {kind}, lower quartile of the ratio", low, "x", 1.0, low),
-        row(f"parsing {kind}, upper quartile of the ratio", high, "x", 1.0, high),
-        row(f"inflating {kind} alone", np.median(inflating), "s/GB raw"),
-        row(f"inflating {kind} alone, of parsing", 100 * np.median(inflating / ours), "%"),
-        flat(f"peak memory of ten times the {kind}", once, ten_times),
+        row(f"parsing {name}", np.median(ours), "s/GB raw", np.median(plain), median),
+        row(f"parsing {name}, lower quartile of the ratio", low, "x", 1.0, low),
+        row(f"parsing {name}, upper quartile of the ratio", high, "x", 1.0, high),
+        row(f"inflating {name} alone", np.median(inflating), "s/GB raw"),
+        row(f"inflating {name} alone, of parsing", 100 * np.median(inflating / ours), "%"),
+        flat(f"peak memory of ten times the {name}", once, ten_times),
     ]
     return [{**one, "input": told} for one in rows]
 

@@ -143,6 +143,20 @@ def write_matches(folder: Path, num_pairs: int, num_entries: int) -> str:
     return str(folder / "matches" / f"{num_pairs}%20pairs" / name)
 
 
+PAIR_IDS = pa.schema([MATCHES.field("pair_id")])
+
+
+@writes(PAIR_IDS)
+def repeating_pairs(*, index: int, num: int) -> Iterator[pa.RecordBatch]:
+    """The pair_ids of a shard: nine tenths of `num` are new; up to a tenth, drawn, stand in one before it."""
+    num_old = num // 10
+    first = index * (num - num_old)
+    new = np.arange(first, first + num - num_old, dtype=np.uint64)
+    old = np.unique(np.random.default_rng(index).integers(first, size=num_old, dtype=np.uint64)) if index else new[:0]
+    ids = np.concatenate([new, old]) * np.uint64(0x9E3779B97F4A7C15)  # odd: no two become one
+    yield pa.record_batch([pa.array(ids)], schema=PAIR_IDS)
+
+
 def pool_options(doc: str | None) -> argparse.ArgumentParser:
     """The options of a benchmark that reads MATCHES: how large a pool to make up, or whose texts to match."""
     parser = options(doc)

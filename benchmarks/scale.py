@@ -36,11 +36,9 @@ class Step:
 
 
 STEPS = (
-    Step("parse WATs", "parsing", "parsing WAT"),
-    Step("identify languages", "language_id", "identifying"),
-    Step("match entries", "matching", "matching"),
-    Step("scatter pairs into buckets", "scaling", "scatter_pairs, CPU time"),
-    Step("find duplicates, a bucket at a time", "scaling", "find_duplicates, CPU time"),
+    Step("parse WATs", "parsing", "parsing WAT of Common Crawl's link density"),
+    Step("match entries, identify languages", "matching", "match_entries, language identification in it"),
+    Step("find duplicates, a bucket at a time", "deduplicating", "deduplicating, CPU time"),
     Step("count matches", "counting", "counting, against bincount in numpy"),
     Step("admit, for every t at once", "balancing", "balancing at three t, against coins in numpy"),
     Step("select one subset", "scaling", "select_pairs, CPU time"),

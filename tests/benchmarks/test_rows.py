@@ -45,8 +45,6 @@ def options(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
                 for member_name, told in members.items():
                     wheel.writestr(member_name, told)
         return ["--packages", str(tmp_path), "--budget", "1000", "--lines", "100"]
-    if request.param == "wikipedia":
-        return ["--mb", "0.5", "--large-mb", "2", "--rounds", "1"]
     if request.param in ("graph", "scaling"):
         (tmp_path / "entries.txt").write_text("red\nred apple\napple\n", "utf-8")
         images = [{"url": f"/{number}.png", "alt": "a red apple"} for number in range(9)]
@@ -56,8 +54,16 @@ def options(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
             *read,
             *(["--times", "2"] if request.param == "graph" else ["--sizes", "1", "2", "--workers", "1", "2"]),
         ]
-    plain = {"counting": POOL, "balancing": POOL, "language_id": ["--texts", "200"], "training": SMALL}
-    return {**plain, "filtering": ["--images", "3", "--hashes", "1000"]}[request.param]
+    plain = {
+        "wikipedia": ["--mb", "0.5", "--large-mb", "2", "--rounds", "1"],
+        "language_id": ["--texts", "200"],
+        "counting": POOL,
+        "balancing": POOL,
+        "deduplicating": ["--pairs", "3000", "--pairs-a-shard", "100", "--group-size", "4", "--pairs-a-bucket", "500"],
+        "filtering": ["--images", "3", "--hashes", "1000"],
+        "training": SMALL,
+    }
+    return plain[request.param]
 
 
 @pytest.mark.slow
@@ -102,12 +108,12 @@ def test_texts_of_ones_own_make_a_pool(tmp_path: Path) -> None:
 
 
 def test_a_snapshot_costs_what_its_rows_say_times_its_size() -> None:
-    parsing = {("parsing", "parsing WAT"): (36.0, "s/GB raw")}
-    told = tell(parsing, dollars=0.5).split("\n")
-    assert "| parse WATs | parsing: parsing WAT | 36 s/GB raw | 810.0 | 405.00 | 81,000.0 | 40,500.00 |" in told
+    row = STEPS[0].row
+    told = tell({("parsing", row): (36.0, "s/GB raw")}, dollars=0.5).split("\n")
+    assert f"| parse WATs | parsing: {row} | 36 s/GB raw | 810.0 | 405.00 | 81,000.0 | 40,500.00 |" in told
     assert sum("not measured" in line for line in told) == len(STEPS) - 1 + len(TABLES)
-    with pytest.raises(ValueError, match="parsing WAT is in furlongs"):
-        tell({("parsing", "parsing WAT"): (36.0, "furlongs")})
+    with pytest.raises(ValueError, match=f"{row} is in furlongs"):
+        tell({("parsing", row): (36.0, "furlongs")})
 
 
 def test_every_row_that_scale_reads_is_one_that_a_benchmark_gives() -> None:
