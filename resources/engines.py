@@ -5,6 +5,7 @@ import inspect
 import multiprocessing
 import multiprocessing.context
 import pickle
+import signal
 import sys
 import threading
 import time
@@ -15,11 +16,12 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
 from typing import Any, Literal, Protocol
 
 import pyarrow as pa
-from pebble import ProcessPool
 
 from resources.digests import combine
 from resources.tables import ROW_GROUP, ShardManifest, TableStore
@@ -188,14 +190,22 @@ class InlineEngine:
 
 
 class LocalEngine:
-    """A process pool in which a killed worker fails its own shard only (concurrent.futures would break the pool)."""
+    """Worker processes, each with a pipe and a thread here: one that dies, whatever it is at, fails its own shard only.
+
+    A pool whose workers share a pipe waits for the lock that a killed one held, or gives itself up.
+    """
 
     def __init__(self, workers: int, shard_timeout: float | None = None) -> None:
-        context = _LeanForkServer()
+        self._context = _LeanForkServer()
         # Once for all workers, not in each: pyarrow imports pandas, where there is one, at the first array it makes.
-        context.set_forkserver_preload(["resources.engines", "duckdb", "pandas"])
+        self._context.set_forkserver_preload(["resources.engines", "duckdb", "pandas"])
         self._workers, self._timeout = workers, shard_timeout
-        self._pool = ProcessPool(workers, context=context, initializer=_leave_the_terminal)
+        self._todo: SimpleQueue[tuple[bytes, Future[ShardReport]] | None] = SimpleQueue()
+        self._alive: set[BaseProcess] = set()
+        self._starting, self._is_closed = threading.Lock(), False
+        self._threads = [threading.Thread(target=self._tend_worker, daemon=True) for _ in range(workers)]
+        for thread in self._threads:
+            thread.start()
 
     def slots(self) -> int:
         """Twice the workers, so that none waits for the driver."""
@@ -203,15 +213,73 @@ class LocalEngine:
 
     def submit(self, job: Job, shard: Shard) -> Future[ShardReport]:
         """Send it to the next free worker."""
-        future: Future[ShardReport] = self._pool.schedule(run_shard, args=(job, shard), timeout=self._timeout)
+        future: Future[ShardReport] = Future()
+        self._todo.put((pickle.dumps((job, shard)), future))
         return future
 
     def close(self, running: Iterable[Future[ShardReport]]) -> None:
         """End the workers; what they had not committed is lost, and nothing else."""
         for future in running:
             future.cancel()
-        self._pool.stop()
-        self._pool.join()
+        with self._starting:
+            self._is_closed = True
+            for process in self._alive:
+                process.kill()
+        for _ in self._threads:
+            self._todo.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _tend_worker(self) -> None:
+        """Have one worker after the other make shards, as each lives."""
+        worker: tuple[BaseProcess, Connection] | None = None
+        while (todo := self._todo.get()) is not None:
+            sent, future = todo
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                if worker is None or not worker[0].is_alive():
+                    worker = self._start_worker()
+                future.set_result(self._ask(*worker, sent))
+            except Exception as error:  # it died or could not be started, or its time is up
+                if worker:
+                    worker[0].kill()
+                worker = None
+                future.set_exception(error)
+        if worker:
+            worker[0].join()
+
+    def _start_worker(self) -> tuple[BaseProcess, Connection]:
+        with self._starting:
+            if self._is_closed:
+                raise OSError("the engine is closed")
+            mine, others = self._context.Pipe()
+            process = self._context.Process(target=_work, args=(others,), daemon=True)
+            process.start()
+            others.close()  # else its end would not be seen here
+            self._alive = {known for known in self._alive if known.is_alive()} | {process}
+            return process, mine
+
+    def _ask(self, process: BaseProcess, pipe: Connection, sent: bytes) -> ShardReport:
+        try:
+            pipe.send_bytes(sent)
+            if not pipe.poll(self._timeout):
+                raise TimeoutError(f"no end after {self._timeout} s")
+            report: ShardReport = pickle.loads(pipe.recv_bytes())  # noqa: S301  # made by _work
+            return report
+        except (EOFError, ConnectionError):
+            process.join(1)
+            raise OSError(f"worker {process.pid} ended with exit code {process.exitcode}") from None
+
+
+def _work(pipe: Connection) -> None:
+    """What a worker does: make shards as long as there is a driver."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the driver ends its workers
+    sys.modules["__main__"].__file__ = __file__  # without one DuckDB takes it for a terminal, and draws
+    with contextlib.suppress(EOFError, ConnectionError):  # the driver is gone
+        while True:
+            job, shard = pickle.loads(pipe.recv_bytes())  # noqa: S301  # made by submit
+            pipe.send_bytes(pickle.dumps(run_shard(job, shard)))
 
 
 def drive(engine: Engine, job: Job, shards: Sequence[Shard], *, retries: int = 2) -> Generator[ShardReport]:
@@ -261,11 +329,6 @@ def _bytes_read(inputs: Mapping[str, Any]) -> int:
 def _kept(call: bytes) -> Any:
     deferred: Deferred = pickle.loads(call)  # noqa: S301  # made by run_shard in this very process
     return deferred()
-
-
-def _leave_the_terminal() -> None:
-    """Give the worker's main module a file: DuckDB takes one without for a terminal, and draws progress bars there."""
-    sys.modules["__main__"].__file__ = __file__
 
 
 _MAIN = threading.Lock()

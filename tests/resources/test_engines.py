@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -73,6 +74,25 @@ def test_every_engine_gives_what_a_loop_gives_and_a_second_run_reuses_it(engine:
     assert {report.status for report in again} == {"reused"}
     assert numbers(again, store) == numbers(reports, store)
     assert len(data_files(store)) == 6
+
+
+def test_workers_that_are_killed_as_they_begin_cost_their_shards_an_attempt_and_no_time(store: TableStore) -> None:
+    engine, killed = LocalEngine(2), set[Any]()
+
+    def kill_the_first_six() -> None:
+        while len(killed) < 6:
+            for worker in engine._alive - killed:
+                worker.kill()
+                killed.add(worker)
+            time.sleep(0.001)
+
+    killer = threading.Thread(target=kill_the_first_six)
+    killer.start()
+    started = time.monotonic()
+    reports = list(drive(engine, job_of(stages.count_up, store), shards_of(6), retries=6))
+    killer.join()
+    assert time.monotonic() - started < 30
+    assert numbers(reports, store) == [1000 * k + i for k in range(6) for i in range(100)]
 
 
 def test_a_killed_worker_costs_its_shard_one_attempt_and_no_other(store: TableStore, tmp_path: Path) -> None:
