@@ -8,7 +8,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 # Compiled modules are kept: without them every process, workers too, compiles its imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check ui bench lock sample
+.PHONY: demo test check ui bench faults lock sample
 
 demo: $(READY)
 	$(BIN)/python demo.py
@@ -27,6 +27,10 @@ ui: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+N ?= 100
+faults: $(READY)
+	$(BIN)/python -m tests.faults --times $(N) --results
 
 lock: .venv/bin/uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

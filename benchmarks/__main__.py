@@ -77,9 +77,14 @@ def main() -> int:
 
 def keep(results: Path, name: str, command: list[str], rows: list[Row]) -> None:
     """Put the rows in the place of the benchmark's last ones."""
+    keep_section(results, name, _section(command, rows))
+
+
+def keep_section(results: Path, name: str, text: str) -> None:
+    """Put the text in the place of the section of that name, or at the end."""
     told = results.read_text("utf-8").split("\n## ")[1:] if results.exists() else []
     sections = {section.split("\n", 1)[0]: section.split("\n", 1)[1].strip("\n") for section in told}
-    sections[name] = _section(command, rows)
+    sections[name] = text
     order = sorted(sections, key=lambda known: BENCHMARKS.index(known) if known in BENCHMARKS else len(BENCHMARKS))
     results.write_text("\n".join([HEAD, *(f"## {known}\n\n{sections[known]}\n" for known in order)]), "utf-8")
 
@@ -87,7 +92,7 @@ def keep(results: Path, name: str, command: list[str], rows: list[Row]) -> None:
 def _section(command: list[str], rows: list[Row]) -> str:
     today = datetime.now(UTC).date()
     inputs = list(dict.fromkeys(row["input"] for row in rows))
-    lines = [f"{today}, {_machine()}; `python {' '.join(command)}`", ""]
+    lines = [f"{today}, {machine()}; `python {' '.join(command)}`", ""]
     lines += [f"- Input {number}: {told}" for number, told in enumerate(inputs, 1)]
     lines += ["", "| what | value | unit | baseline | ratio | input |", "| --- | ---: | --- | ---: | ---: | ---: |"]
     for row in rows:
@@ -101,7 +106,8 @@ def _figures(number: float | None) -> str:
     return "" if number is None else f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
 
 
-def _machine() -> str:
+def machine() -> str:
+    """What it ran on."""
     models = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines()
               if line.startswith("model name")]  # fmt: skip
     cores = len(os.sched_getaffinity(0))

@@ -11,7 +11,7 @@ import re
 import shutil
 import sys
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -111,16 +111,20 @@ def _short_dump() -> bytes:
     return whole[: [page.end() for page in re.finditer(rb"</page>\s*", whole)][20]] + b"</mediawiki>\n"
 
 
-def curate_tables(where: Deployment) -> None:
-    """What the demo curates, without the reports, which hold no rows."""
+def curate_tables(where: Deployment, skip: int = 0) -> None:
+    """What the demo curates, without the reports, which hold no rows; `skip` leaves out the first steps."""
     crawl, definitions = open_crawl(where), bind(where)
     keys = list(reversed(crawl.snapshots()))[:2]
     with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
         register_snapshots(instance, crawl, keys)
-        for names, partitions in demo.steps(keys):
-            tables = [name for name in names if name not in {"coverage", "data_cards"}]
-            for partition in partitions if tables else []:
-                demo.materialize(definitions, instance, tables, partition)
+        for tables, partition in table_steps(keys)[skip:]:
+            demo.materialize(definitions, instance, tables, partition)
+
+
+def table_steps(keys: Sequence[str]) -> list[tuple[list[str], str | None]]:
+    """The tables that are made together and the partition, in order, without the reports."""
+    steps = [([n for n in names if n not in {"coverage", "data_cards"}], told) for names, told in demo.steps(keys)]
+    return [(tables, partition) for tables, partitions in steps if tables for partition in partitions]
 
 
 if __name__ == "__main__":

@@ -1,13 +1,10 @@
 """Whatever dies, the budget is spent exactly and nothing is left running: laws of training processes."""
 
-import contextlib
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,14 +15,12 @@ import psutil
 import pytest
 
 from metaclip_dagster.training import Job
-from metaclip_dagster.training.running import read_curve
 from resources.open_clip import Trainer
 from resources.rank import FAILURE, OUTPUT, RESULT
 from tests.live import reserve_port
 from tests.metaclip_dagster.training_sets import BATCH, RECIPE, build_set, job_of
-from tests.resources.trainers import materialize
+from tests.resources.trainers import ROOT, ended, gone, materialize, result_of, seen, starting, wait_for, write_job
 
-ROOT = Path(__file__).parents[2]
 EPOCH = 8 * BATCH
 
 pytestmark = [
@@ -42,55 +37,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def start() -> Iterator[Callable[[Path], psutil.Process]]:
-    """Starts a training of a job's file, without the seconds of import that each would take."""
-    command = [sys.executable, "-m", "tests.resources.trainers"]
-    # As under a scheduler, whose tasks are not ranks of ours.
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "SLURM_NTASKS": "2", "SLURM_PROCID": "0"}
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as server:
-        assert server.stdin is not None
-        assert server.stdout is not None
-
-        def start_one(job: Path) -> psutil.Process:
-            print(job, file=server.stdin, flush=True)
-            return psutil.Process(int(server.stdout.readline()))  # type: ignore[union-attr]
-
+    with starting() as start_one:
         yield start_one
-        server.stdin.close()
-
-
-def write_job(job: Job) -> Path:
-    path = Path(job.out) / "job.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**job.to_json(), "train": "metaclip_dagster.training.running:train"}))
-    return path
-
-
-def wait_for(what: Callable[[], Any], seconds: float = 90.0) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "it never came to that"
-        time.sleep(0.01)
-
-
-def seen(out: Path) -> float:
-    with contextlib.suppress(FileNotFoundError, IndexError, json.JSONDecodeError):
-        return read_curve(out)[-1]["pairs_seen"]
-    return 0
-
-
-def gone(processes: list[psutil.Process]) -> bool:
-    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
-
-
-def ended(process: psutil.Process) -> bool:
-    return gone([process])
-
-
-def result_of(out: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((out / RESULT).read_text("utf-8"))
-    return found
 
 
 def test_a_training_that_is_killed_thrice_sees_its_budget_exactly(

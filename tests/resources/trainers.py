@@ -5,19 +5,84 @@ input, a job's file, and prints its process id. `python -m tests.resources.train
 that trains the job in the folder.
 """
 
+import contextlib
 import json
 import os
+import subprocess
 import sys
+import time
 import traceback
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import psutil
 
-from metaclip_dagster.training import train
+from metaclip_dagster.training import Job, train
+from metaclip_dagster.training.running import read_curve
 from resources.open_clip import Trainer
-from resources.rank import launch
+from resources.rank import RESULT, launch
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextlib.contextmanager
+def starting() -> Iterator[Callable[[Path], psutil.Process]]:
+    """Starts a training of a job's file, without the seconds of import that each would take."""
+    command = [sys.executable, "-m", "tests.resources.trainers"]
+    # As under a scheduler, whose tasks are not ranks of ours.
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "SLURM_NTASKS": "2", "SLURM_PROCID": "0"}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+
+        def start_one(job: Path) -> psutil.Process:
+            print(job, file=server.stdin, flush=True)
+            return psutil.Process(int(server.stdout.readline()))  # type: ignore[union-attr]
+
+        yield start_one
+        server.stdin.close()
+
+
+def write_job(job: Job) -> Path:
+    path = Path(job.out) / "job.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**job.to_json(), "train": "metaclip_dagster.training.running:train"}))
+    return path
+
+
+def wait_for(what: Callable[[], Any], seconds: float = 90.0) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.01)
+
+
+def seen(out: Path) -> float:
+    with contextlib.suppress(FileNotFoundError, IndexError, json.JSONDecodeError):
+        return read_curve(out)[-1]["pairs_seen"]
+    return 0
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
+
+
+def ended(process: psutil.Process) -> bool:
+    return gone([process])
+
+
+def wait_until_ended(process: psutil.Process) -> None:
+    wait_for(lambda: ended(process), 300)
+
+
+def result_of(out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / RESULT).read_text("utf-8"))
+    return found
 
 
 def materialize(
