@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+MOST_CHARACTERS = 100_000  # of a line, and within a field's own limit, which csv keeps for the whole process
 HEADER = ["kind", "value", "reason"]
 
 
@@ -32,6 +33,8 @@ def read_list(path: str) -> list[tuple[str, str, str]]:
 
 def _split(line: str, where: str) -> list[str]:
     """The fields of one line; none goes on in the next, or a quote too many would take lines along unseen."""
+    if len(line) > MOST_CHARACTERS:
+        raise ValueError(f"{where}: longer than {MOST_CHARACTERS:,} characters")
     try:
         return next(csv.reader([line], strict=True), [])
     except csv.Error as error:
