@@ -10,7 +10,6 @@ from selectolax.lexbor import LexborHTMLParser
 
 from metaclip_dagster.records import BrokenRecordError, Record
 from metaclip_dagster.responses import is_too_complex, read_html
-from metaclip_dagster.thinning import cut_other_links
 
 # Where an image's text is looked for, the first one first. A WAT carries the first two only.
 TEXT_SOURCES = ("alt", "title", "data-image-title")
@@ -41,7 +40,14 @@ def is_warc_record(record: Record) -> bool:
     return record.headers.get("warc-type") in {"request", "resource", "response", "revisit"}
 
 
-def read_wat_page(record: Record, *, thin: Callable[[bytes], bytes | memoryview] = cut_other_links) -> Page | None:
+def thin_links(block: bytes) -> memoryview:
+    """The JSON without the links that are no images."""
+    from metaclip_dagster.thinning import cut_other_links  # noqa: PLC0415  # numba: for who parses, not who loads the graph
+
+    return cut_other_links(block)
+
+
+def read_wat_page(record: Record, *, thin: Callable[[bytes], bytes | memoryview] = thin_links) -> Page | None:
     """The page that a WAT record describes; None where it shows no image.
 
     A record that names no image is not parsed, so a fault in it goes unseen; it costs no pair. `thin` takes from the
