@@ -56,10 +56,12 @@ def main() -> None:
 
 
 def read_results(path: Path) -> dict[tuple[str, str], tuple[float, str]]:
-    """Value and unit of each row, by its benchmark and name."""
-    found = {}
+    """Value and unit of each row that a step may need, by its benchmark and name."""
+    found, read = {}, {step.benchmark for step in (*STEPS, *TABLES)}
     for section in path.read_text("utf-8").split("\n## ")[1:]:
         benchmark, *lines = section.split("\n")
+        if benchmark not in read:
+            continue
         for line in lines:
             cells = [cell.strip() for cell in line.strip("| ").split("|")]
             if line.startswith("| ") and len(cells) >= 3 and cells[1] not in ("value", "---:"):
