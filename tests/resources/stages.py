@@ -83,6 +83,14 @@ def use_state(start: int, *, state: int) -> pa.Table:
     return pa.table({"number": pa.array([state, os.getpid()], pa.uint64())})
 
 
+def build_slowly() -> int:
+    """Burn half a second of CPU."""
+    end = time.process_time() + 0.5
+    while time.process_time() < end:
+        pass
+    return os.getpid()
+
+
 def fail_to_build(path: str) -> int:
     """Leave a mark for each time it is tried."""
     build_state(path)

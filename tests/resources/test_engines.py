@@ -186,6 +186,13 @@ def test_state_is_built_once_a_worker(store: TableStore, tmp_path: Path) -> None
     assert len(built) == len(set(built)) <= 2
 
 
+def test_what_a_process_builds_once_is_no_cost_of_a_shard(store: TableStore) -> None:
+    job = job_of(stages.use_state, store, setup={"state": defer(stages.build_slowly)})
+    [first] = [report.manifest for report in drive(LocalEngine(1), job, shards_of(1))]
+    assert first
+    assert first.cpu_seconds < 0.5
+
+
 def test_a_setup_that_cannot_succeed_is_tried_once_and_fails_every_shard(store: TableStore, tmp_path: Path) -> None:
     mark = tmp_path / "tried"
     job = job_of(stages.use_state, store, setup={"state": defer(stages.fail_to_build, str(mark))})
