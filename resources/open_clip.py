@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from resources.engines import qualified_name
 from resources.files import append_line, read_lines, write_text
-from resources.rank import FAILURE, OUTPUT, RESULT, only_trainer
+from resources.rank import CONTEXT, FAILURE, MESSAGES, OUTPUT, RESULT, only_trainer
 
 REPOSITORY = Path(__file__).parent.parent
 JOB, ATTEMPTS = "job.json", "attempts.jsonl"
@@ -127,6 +127,8 @@ class Trainer(dg.ConfigurableResource):
         client = dg.PipesSubprocessClient(
             cwd=str(REPOSITORY),
             env={"OMP_NUM_THREADS": str(self.threads)},
+            context_injector=dg.PipesFileContextInjector(str(folder / CONTEXT)),
+            message_reader=dg.PipesFileMessageReader(str(folder / MESSAGES)),
             termination_timeout_seconds=self.termination_timeout_seconds,
         )
         command = [sys.executable, "-m", "resources.rank", "--launch", str(folder / JOB)]

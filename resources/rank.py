@@ -21,6 +21,8 @@ from typing import Any
 from resources.files import write_text
 
 RESULT, FAILURE, OUTPUT = "result.json", "failure.txt", "output.log"
+CONTEXT, MESSAGES = "pipes_context.json", "pipes_messages.jsonl"
+"""A waiting Dagster run's, in the training's folder: the first rank may be on any node, started by anyone."""
 METHOD = "metaclip_dagster"
 PATIENCE_SECONDS = 3.0
 """A killed trainer holds its folder until the last of its threads is gone."""
@@ -57,7 +59,7 @@ def run(job: Path) -> None:
     folder, is_first = job.parent, os.environ.get("RANK", "0") == "0"
     with only_trainer(folder / "lock") if is_first else nullcontext():  # who does not get it leaves no word there
         try:
-            with _reporter() if is_first else nullcontext(_ignore) as report:
+            with _reporter(folder) if is_first else nullcontext(_ignore) as report:
                 content = json.loads(job.read_text("utf-8"))
                 result = _method(content["train"])(content, report)
                 if result is not None:
@@ -90,14 +92,16 @@ def _die_with_parent(sign: signal.Signals) -> None:
 
 
 @contextmanager
-def _reporter() -> Iterator[Report]:
-    """What takes numbers into the log of the Dagster run that started this, if one did."""
-    if "DAGSTER_PIPES_CONTEXT" not in os.environ:
+def _reporter(folder: Path) -> Iterator[Report]:
+    """What takes numbers into the log of the Dagster run that waits for this training, if one does."""
+    if not (folder / CONTEXT).exists():
         yield _ignore
         return
-    from dagster_pipes import open_dagster_pipes  # noqa: PLC0415  # without Dagster, a training needs none of it
+    import dagster_pipes as dp  # noqa: PLC0415  # without Dagster, a training needs none of it
 
-    with open_dagster_pipes() as pipes:
+    files = {dp.DAGSTER_PIPES_CONTEXT_ENV_VAR: CONTEXT, dp.DAGSTER_PIPES_MESSAGES_ENV_VAR: MESSAGES}
+    params = {name: dp.encode_param({"path": str(folder / file)}) for name, file in files.items()}
+    with dp.open_dagster_pipes(params_loader=dp.PipesMappingParamsLoader(params)) as pipes:
         yield lambda numbers: pipes.log.info(", ".join(f"{name} {value:.6g}" for name, value in numbers.items()))
 
 

@@ -139,7 +139,12 @@ def test_ranks_do_not_outlive_what_launched_them(folder: Path, tmp_path: Path) -
     parent.wait()
 
 
-BOTH = "import subprocess, sys; nodes = [subprocess.Popen(sys.argv[1:]) for _ in range(2)]; [n.wait() for n in nodes]"
+BOTH = """if True:
+    import os, subprocess, sys
+    own = {name: value for name, value in os.environ.items() if not name.startswith("DAGSTER_")}
+    nodes = [subprocess.Popen(sys.argv[1:], env=own) for _ in range(2)]
+    [node.wait() for node in nodes]
+"""
 
 
 def test_two_nodes_train_as_one_that_a_launcher_starts(
@@ -151,7 +156,11 @@ def test_two_nodes_train_as_one_that_a_launcher_starts(
     assert "several nodes need a `rendezvous`" in failure(materialize(out, job, ranks=1, nodes=2))
     with reserve_port() as port:
         meet: dict[str, Any] = {"nodes": 2, "rendezvous": f"127.0.0.1:{port}", "launcher": [sys.executable, "-c", BOTH]}
-        assert materialize(out, job, ranks=1, **meet).success
+        with dg.DagsterInstance.ephemeral() as instance:
+            result = materialize(out, job, instance, ranks=1, **meet)
+            assert result.success
+            messages = [entry.user_message for entry in instance.all_logs(result.run_id)]
+    assert any(message.startswith(f"pairs_seen {whole.budget}, loss ") for message in messages)
     assert result_of(out)["pairs_seen"] == whole.budget
     assert "Process (global: 0, local 0), total 2." in (out / "run" / "out.log").read_text("utf-8")
 
