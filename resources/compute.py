@@ -35,7 +35,7 @@ class RayCluster(dg.Config):
     """Cores that a shard is given."""
     memory_gb: float = 0.0
     """Memory that a shard is given: a node runs no more than it has memory for. 0 leaves it at the cores."""
-    max_in_flight: int = 2000
+    max_in_flight: int = Field(default=2000, ge=1)
     """Shards that the cluster is told of at once: more than it has cores, and than an autoscaler may give it."""
 
 
@@ -45,7 +45,7 @@ class Compute(dg.ConfigurableResource):
     lake: dg.ResourceDependency[Lake]
     engine: Local | RayCluster = Field(default_factory=Local, discriminator="kind")
     """Where workers run."""
-    workers: int = 0
+    workers: int = Field(default=0, ge=0)
     """Worker processes of the local engine; 0 takes every core this process may use."""
     retries: int = 2
     """How often a shard whose worker was lost, or that failed, is tried again."""

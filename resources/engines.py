@@ -158,10 +158,21 @@ def run_shard(job: Job, shard: Shard) -> ShardReport:
         mine = ShardManifest(shard.key, fingerprint, file, rows, size, digest, dict(dropped), dict(seen), **spent)
         return ShardReport(shard.key, "done", job.store.publish(mine))
     except Exception as error:
-        trace = "".join(traceback.format_exception(error)[-6:])
-        told = f"{type(error).__name__}: {error}\n{trace}"[:4000]
-        final = isinstance(error, (ValueError, TypeError, LookupError, FileNotFoundError, PermissionError))
-        return ShardReport(shard.key, "failed", error=told, final=final, of_setup=building)
+        return _failed(shard.key, error, of_setup=building)
+
+
+def _failed(key: str, error: Exception, *, of_setup: bool = False) -> ShardReport:
+    trace = "".join(traceback.format_exception(error)[-6:])
+    return ShardReport(
+        key,
+        "failed",
+        error=f"{type(error).__name__}: {error}\n{trace}"[:4000],
+        final=isinstance(error, _FINAL),
+        of_setup=of_setup,
+    )
+
+
+_FINAL = (ValueError, TypeError, LookupError, AttributeError, ImportError, FileNotFoundError, PermissionError)
 
 
 class Engine(Protocol):
@@ -214,7 +225,7 @@ class LocalEngine:
     def submit(self, job: Job, shard: Shard) -> Future[ShardReport]:
         """Send it to the next free worker."""
         future: Future[ShardReport] = Future()
-        self._todo.put((pickle.dumps((job, shard)), future))
+        self._todo.put((pickle.dumps((shard.key, pickle.dumps((job, shard)))), future))
         return future
 
     def close(self, running: Iterable[Future[ShardReport]]) -> None:
@@ -278,15 +289,21 @@ def _work(pipe: Connection) -> None:
     sys.modules["__main__"].__file__ = __file__  # without one DuckDB takes it for a terminal, and draws
     with contextlib.suppress(EOFError, ConnectionError):  # the driver is gone
         while True:
-            job, shard = pickle.loads(pipe.recv_bytes())  # noqa: S301  # made by submit
-            pipe.send_bytes(pickle.dumps(run_shard(job, shard)))
+            key, sent = pickle.loads(pipe.recv_bytes())  # noqa: S301  # made by submit
+            try:
+                job, shard = pickle.loads(sent)  # noqa: S301  # as above
+            except Exception as error:  # its code is not to be found here
+                report = _failed(key, error)
+            else:
+                report = run_shard(job, shard)
+            pipe.send_bytes(pickle.dumps(report))
 
 
 def drive(engine: Engine, job: Job, shards: Sequence[Shard], *, retries: int = 2) -> Generator[ShardReport]:
     """Run every shard, giving each report as it comes; a lost or failed attempt is tried again, `retries` times.
 
     Close the generator to cancel: workers are ended, and committed shards stay for the next run. A setup that cannot
-    succeed is not built anew for the shards that wait: they fail with it.
+    succeed is not built anew for the shards that wait or run: they fail with it.
     """
     todo = deque((shard, 1) for shard in shards)
     running: dict[Future[ShardReport], tuple[Shard, int]] = {}
@@ -311,8 +328,9 @@ def drive(engine: Engine, job: Job, shards: Sequence[Shard], *, retries: int = 2
                 yield replace(report, attempts=attempt)
             if report.final and report.of_setup:
                 told = f"not tried, as the setup failed for shard {shard.key}: {report.summary}"
-                yield from (replace(report, key=waiting.key, attempts=0, error=told) for waiting, _ in todo)
-                todo.clear()
+                others = [*running.values(), *todo]
+                yield from (replace(report, key=other.key, attempts=0, error=told) for other, _ in others)
+                return
     finally:
         engine.close(running)
 

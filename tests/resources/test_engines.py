@@ -6,9 +6,8 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -77,21 +76,19 @@ def test_every_engine_gives_what_a_loop_gives_and_a_second_run_reuses_it(engine:
 
 
 def test_workers_that_are_killed_as_they_begin_cost_their_shards_an_attempt_and_no_time(store: TableStore) -> None:
-    engine, killed = LocalEngine(2), set[Any]()
+    class Doomed(LocalEngine):
+        num_killed = 0
 
-    def kill_the_first_six() -> None:
-        while len(killed) < 6:
-            for worker in engine._alive - killed:
-                worker.kill()
-                killed.add(worker)
-            time.sleep(0.001)
+        def _start_worker(self) -> Any:
+            worker = super()._start_worker()
+            if self.num_killed < 6:  # by two threads: at most seven
+                self.num_killed += 1
+                worker[0].kill()
+            return worker
 
-    killer = threading.Thread(target=kill_the_first_six)
-    killer.start()
-    started = time.monotonic()
-    reports = list(drive(engine, job_of(stages.count_up, store), shards_of(6), retries=6))
-    killer.join()
-    assert time.monotonic() - started < 30
+    engine = Doomed(2)
+    reports = list(drive(engine, job_of(stages.count_up, store), shards_of(6), retries=7))
+    assert engine.num_killed >= 6
     assert numbers(reports, store) == [1000 * k + i for k in range(6) for i in range(100)]
 
 
@@ -202,6 +199,34 @@ def test_a_setup_that_cannot_succeed_is_tried_once_and_fails_every_shard(store: 
     assert [report.key for report in reports if "\n" in report.error] == ["00000"]  # the others point at it
     assert all("not tried, as the setup failed for shard 00000" in report.error for report in reports[1:])
     assert len(mark.read_text(encoding="utf-8").split()) == 1
+
+
+def test_a_setup_that_cannot_succeed_is_not_tried_for_what_is_in_flight(store: TableStore, tmp_path: Path) -> None:
+    class Wide(LocalEngine):
+        def slots(self) -> int:
+            return 40
+
+    mark = tmp_path / "tried"
+    job = job_of(stages.use_state, store, setup={"state": defer(stages.fail_to_build, str(mark))})
+    reports = list(drive(Wide(2), job, shards_of(60)))
+    assert sorted(report.key for report in reports) == [f"{k:05d}" for k in range(60)]
+    assert {report.status for report in reports} == {"failed"}
+    assert [report.attempts for report in reports] == [1] + 59 * [0]
+    assert len(mark.read_text(encoding="utf-8").split()) < 40
+
+
+def test_code_that_a_worker_cannot_find_is_named_at_once(store: TableStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def made_here(start: int) -> pa.Table:
+        return stages.count_up(start, dropped=Counter(), seen=Counter())
+
+    made_here.__qualname__ = "made_here"
+    monkeypatch.setattr(stages, "made_here", made_here, raising=False)  # here alone, not in the workers
+    made_here.__module__ = stages.__name__
+    job = Job(made_here, stages.NUMBERS, store)
+    [report] = drive(LocalEngine(1), job, shards_of(1))
+    assert (report.status, report.attempts) == ("failed", 1)
+    assert "AttributeError" in report.error
+    assert "made_here" in report.error
 
 
 class CrowdedEngine:
