@@ -20,7 +20,7 @@ def count_entries(pool: Iterable[pa.RecordBatch], *, snapshot: str, seen: Counte
     Memory is 8 bytes an entry, whatever the pool. `seen` counts the `pairs` and their `matches` apart from the
     entries, for a check of their sums. Raises ValueError for an entry_id that no list of entries can have.
     """
-    counts = np.zeros(MOST_ENTRIES, np.int64)  # of which the system gives only what is written to
+    counts = np.zeros(0, np.int64)
     num_entries = 0
     for batch in pool:
         entries = batch["entry_ids"].flatten().to_numpy()
@@ -29,6 +29,9 @@ def count_entries(pool: Iterable[pa.RecordBatch], *, snapshot: str, seen: Counte
         num_entries = max(num_entries, int(entries.max(initial=0)) + 1)
         if num_entries > MOST_ENTRIES:
             raise ValueError(f"{snapshot}: entry {num_entries - 1} cannot be; run matches again for this snapshot")
+        if num_entries > len(counts):
+            fewer, counts = counts, np.zeros(max(num_entries, 2 * len(counts)), np.int64)  # 0 takes no memory
+            counts[: len(fewer)] = fewer
         np.add.at(counts, entries, 1)
     entry_ids = np.flatnonzero(counts[:num_entries])
     columns = [pa.repeat(pa.scalar(snapshot), len(entry_ids)), entry_ids, counts[entry_ids]]

@@ -17,7 +17,7 @@ PART_BYTES = 16 * 2**20
 PAUSES = (0.2, 1.0, 5.0)
 """Seconds between tries to create an object that another request is just creating."""
 _CREDENTIALS = re.compile(r"secret|token|passw|credential|connection_string|(^|_|customer)key(_id)?$|^username$", re.I)
-_RETRIES = {"mode": "standard", "max_attempts": 8}
+_RETRIES = {"mode": "standard", "total_max_attempts": 9}
 
 
 def connect(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:  # fsspec ships no types

@@ -105,13 +105,10 @@ class Proxy(ThreadingHTTPServer):
     def options(self) -> dict[str, Any]:
         """fsspec's storage options to reach the server through this."""
         url = f"http://127.0.0.1:{self.server_address[1]}"
-        return {"endpoint_url": url, "config_kwargs": {"read_timeout": READ_TIMEOUT, "retries": RETRIES}}
+        return {"endpoint_url": url, "config_kwargs": {"read_timeout": READ_TIMEOUT}}
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no news."""
-
-
-RETRIES = {"mode": "standard", "max_attempts": 8}
 
 
 def no_faults(method: str, path: str) -> None:
