@@ -10,16 +10,18 @@ SECONDS_TO_CANCEL = 30.0
 IN_PROGRESS = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
-def end_lost_runs(instance: dg.DagsterInstance) -> None:
+def end_lost_runs(instance: dg.DagsterInstance, socket: str = "") -> None:
     """Report as failed each run whose process is gone, and as canceled where it was being canceled.
 
     Dagster leaves a run that had started as it is when its process goes together with the code server; it would hold
-    its slot of the queue and of a pool for ever. One that has not named its process yet is left to run monitoring.
+    its slot of the queue and of a pool for ever. One that has not named its process yet is left to run monitoring,
+    unless it was launched at the code server of that socket, which is dead with all its processes.
     """
+    launched = {run.run_id for run in (_executed_at(instance, socket) if socket else [])}
     for run in _in_progress(instance):
-        process = _process(instance, run)
-        if process and not _lives(process):
-            why = f"Its process, {process}, is gone: it ended with whatever had started it."
+        process = process_of(instance, run)
+        if run.run_id in launched or (process and not _lives(process)):
+            why = f"Its process, {process or 'not named yet'}, is gone: it ended with whatever had started it."
             if run.status == dg.DagsterRunStatus.CANCELING:
                 instance.report_run_canceled(run, why)
             else:
@@ -39,6 +41,14 @@ def cancel_runs(instance: dg.DagsterInstance, socket: str) -> list[dg.DagsterRun
     return left
 
 
+def process_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> int | None:
+    """The id of the process that executes a run, by the run's own events."""
+    told = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
+    events = [entry.dagster_event.engine_event_data.metadata for entry in told if entry.dagster_event]
+    found = [metadata["pid"].value for metadata in events if "pid" in metadata]
+    return int(str(found[-1])) if found else None
+
+
 def _executed_at(instance: dg.DagsterInstance, socket: str) -> list[dg.DagsterRun]:
     tags = [(run, json.loads(run.tags.get(".dagster/grpc_info", "{}"))) for run in _in_progress(instance)]
     return [run for run, told in tags if told.get("socket") == socket]
@@ -46,14 +56,6 @@ def _executed_at(instance: dg.DagsterInstance, socket: str) -> list[dg.DagsterRu
 
 def _in_progress(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     return list(instance.get_runs(filters=dg.RunsFilter(statuses=IN_PROGRESS)))
-
-
-def _process(instance: dg.DagsterInstance, run: dg.DagsterRun) -> int | None:
-    """The id of the process that executes a run, by the run's own events."""
-    told = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
-    events = [entry.dagster_event.engine_event_data.metadata for entry in told if entry.dagster_event]
-    found = [metadata["pid"].value for metadata in events if "pid" in metadata]
-    return int(str(found[-1])) if found else None
 
 
 def _lives(process: int) -> bool:

@@ -25,6 +25,8 @@ DAEMON = ("dagster._daemon", "run")
 CODE_LOCATION = """load_from:
   - grpc_server: {{location_name: metaclip, host: localhost, socket: {socket}}}
 """
+# While the code server is being started again, a backfill waits for its assets instead of failing for want of them.
+PATIENT = {"DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "1"}
 
 
 def main() -> int:
@@ -34,8 +36,9 @@ def main() -> int:
 
 
 def serve(definitions: str, dagster_home: Path, port: str) -> int:
-    """Run a code server, a web server and the daemon until one ends or SIGINT or SIGTERM comes; then end all there is.
+    """Run a code server, a web server and the daemon until SIGINT or SIGTERM comes, or one ends; then end all there is.
 
+    One that is killed is started again; one that ends by itself would do so again.
     Runs under way are cancelled, and are over when this returns; what is queued waits for the next start. `dagster dev`
     does the same, but is on its way out and may take minutes to end. Without a code server of their own, web server and
     daemon each load the code, the daemon once a minute.
@@ -65,13 +68,30 @@ def _check_free(port: str) -> None:
 def _serve(instance: dg.DagsterInstance, definitions: str, dagster_home: Path, port: str, folder: Path) -> None:
     code, workspace = folder / "code", folder / "workspace.yaml"
     workspace.write_text(CODE_LOCATION.format(socket=code), encoding="utf-8")
+    commands = (
+        (*CODE_SERVER, "-f", definitions, "-s", str(code)),
+        (*WEB_SERVER, "-w", str(workspace), "-h", "127.0.0.1", "-p", port),
+        (*DAEMON, "-w", str(workspace)),
+    )
     children: list[subprocess.Popen[bytes]] = []
     try:
-        children.append(_start(dagster_home, *CODE_SERVER, "-f", definitions, "-s", str(code)))
-        _wait_while(lambda: not code.exists(), children)
-        children.append(_start(dagster_home, *WEB_SERVER, "-w", str(workspace), "-h", "127.0.0.1", "-p", port))
-        children.append(_start(dagster_home, *DAEMON, "-w", str(workspace)))
-        _wait_while(lambda: True, children)
+        for command in commands:
+            children.append(_start(dagster_home, *command))
+            _wait_while(lambda: not code.exists(), children)
+        while dead := _wait_for_killed(children):
+            if dead is not children[0]:
+                _end([dead])  # with what it leaves behind
+                at = children.index(dead)
+                children[at] = _start(dagster_home, *commands[at])
+                continue
+            # A daemon that hears of a lost run and reaches no code server never retries it: it hears later.
+            _end([dead, children[2]])
+            del children[2]
+            code.unlink(missing_ok=True)
+            children[0] = _start(dagster_home, *commands[0])
+            _wait_while(lambda: not code.exists(), children)
+            end_lost_runs(instance, str(code))
+            children.append(_start(dagster_home, *commands[2]))
     finally:
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
@@ -87,7 +107,7 @@ def _start(dagster_home: Path, *command: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603  # our own programs
         [sys.executable, "-m", *command],
         cwd=REPOSITORY,
-        env=os.environ | {"DAGSTER_HOME": str(dagster_home)},
+        env=os.environ | PATIENT | {"DAGSTER_HOME": str(dagster_home)},
         start_new_session=True,
     )
 
@@ -95,6 +115,13 @@ def _start(dagster_home: Path, *command: str) -> subprocess.Popen[bytes]:
 def _wait_while(condition: Callable[[], bool], children: Sequence[subprocess.Popen[bytes]]) -> None:
     while condition() and all(child.poll() is None for child in children):
         time.sleep(0.5)
+
+
+def _wait_for_killed(children: Sequence[subprocess.Popen[bytes]]) -> subprocess.Popen[bytes] | None:
+    """Wait until one ends; gives it if something killed it."""
+    _wait_while(lambda: True, children)
+    ended = next(child for child in children if child.poll() is not None)
+    return ended if ended.returncode < 0 else None
 
 
 def _end(children: Sequence[subprocess.Popen[bytes]]) -> None:

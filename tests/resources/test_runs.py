@@ -1,5 +1,6 @@
 """Runs whose process was killed are told apart from those that go on."""
 
+import json
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -62,3 +63,18 @@ def test_a_run_that_names_no_process_yet_is_left_to_run_monitoring(tmp_path: Pat
         instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.STARTING)
         end_lost_runs(instance)
         assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.STARTING]
+
+
+def test_what_was_launched_at_a_dead_code_server_is_lost_though_it_names_no_process(tmp_path: Path) -> None:
+    @dg.job
+    def nothing() -> None:
+        pass
+
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        tags = [{".dagster/grpc_info": json.dumps({"socket": socket})} for socket in ("/dead", "/alive")]
+        dead, alive = (
+            instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.STARTING, tags=told).run_id for told in tags
+        )
+        end_lost_runs(instance, "/dead")
+        found = {run.run_id: run.status for run in instance.get_runs()}
+        assert found == {dead: dg.DagsterRunStatus.FAILURE, alive: dg.DagsterRunStatus.STARTING}
