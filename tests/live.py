@@ -72,6 +72,10 @@ class Live:
             assert in_time, f"no {what} in {seconds} s\n{self.tail()}"
             time.sleep(1)
 
+    def wait_until_ready(self) -> None:
+        """Wait for web server, daemon and code."""
+        self.until(lambda: _is_ready(self.web), "web server with a daemon", 240)
+
     def tail(self) -> str:
         """The end of what web server, daemon and runs printed."""
         return self.log.read_text(encoding="utf-8", errors="replace")[-8000:]
@@ -118,7 +122,7 @@ def _serve_in(folder: Path, home: Path, port: str) -> Iterator[Live]:
     where = mini_deployment(folder / "mini", home)
     live = Live(WebServer(f"http://127.0.0.1:{port}"), where, environment, process, log)
     try:
-        live.until(lambda: _is_ready(live.web), "web server with a daemon", 120)
+        live.wait_until_ready()
         yield live
         live.end(signal.SIGTERM)
     finally:

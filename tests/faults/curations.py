@@ -4,7 +4,7 @@ import json
 import random
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from tests.faults.drivers import Driver, Drivers
 from tests.mini import mini_deployment, table_steps
 
 SNAPSHOTS = ["SAMPLE-2026-01", "SAMPLE-2026-02"]
-STEPS = table_steps(SNAPSHOTS)
+Step = tuple[list[str], str | None]
+STEPS: list[Step] = table_steps(SNAPSHOTS)
 Contents = dict[str, list[tuple[str, str]]]
 
 
@@ -77,9 +78,7 @@ class Curation:
     def __post_init__(self) -> None:
         self.skip = self.draw.randrange(len(STEPS))
         shutil.copytree(self.reference.where.home, self.home)
-        for tables, partition in STEPS[self.skip :]:
-            for table in tables:
-                shutil.rmtree(self.home / "lake" / table / quote(partition or WHOLE, safe=""))
+        undo(self.home / "lake", STEPS[self.skip :])
         if not self._is_local:
             filesystem, root = connect(self.lake.root, self.lake.storage_options)
             for path in (self.home / "lake").rglob("*.*"):
@@ -136,25 +135,36 @@ class Curation:
         _, alive = psutil.wait_procs(self.family, timeout=15)
         if left := [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]:
             return 0, f"left running: {left}"
-        try:
-            for path in (self.home / "lake").rglob("*.parquet"):
-                pq.read_table(path)
-            before = contents_of(self.lake)
-            orphans = self.lake.sweep(older_than_hours=0)
-            found = contents_of(self.lake)
-        except (OSError, ValueError) as error:
-            return 0, f"{type(error).__name__}: {error}"
-        expected = self.reference.contents
-        wrong = sorted(
-            key
-            for key in found.keys() | before.keys() | expected.keys()
-            if not found.get(key) == before.get(key) == expected.get(key)
-        )
-        return len(orphans), f"other rows in {', '.join(wrong)}" if wrong else ""
+        return judge(self.lake, self.reference.contents)
 
     @property
     def _is_local(self) -> bool:
         return "METACLIP_LAKE" not in self.environment
+
+
+def undo(lake: Path, steps: Sequence[Step]) -> None:
+    """Delete the partitions that these steps made."""
+    for tables, partition in steps:
+        for table in tables:
+            shutil.rmtree(lake / table / quote(partition or WHOLE, safe=""))
+
+
+def judge(lake: Lake, expected: Contents) -> tuple[int, str]:
+    """How many files of a lake were left behind, and what of it is otherwise than expected."""
+    try:
+        for path in Path(lake.root).rglob("*.parquet"):  # none where it is an object store
+            pq.read_table(path)
+        before = contents_of(lake)
+        orphans = lake.sweep(older_than_hours=0)
+        found = contents_of(lake)
+    except (OSError, ValueError) as error:
+        return 0, f"{type(error).__name__}: {error}"
+    wrong = sorted(
+        key
+        for key in found.keys() | before.keys() | expected.keys()
+        if not found.get(key) == before.get(key) == expected.get(key)
+    )
+    return len(orphans), f"other rows in {', '.join(wrong)}" if wrong else ""
 
 
 def contents_of(lake: Lake) -> Contents:

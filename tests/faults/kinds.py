@@ -2,9 +2,10 @@
 
 import os
 import random
+import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +14,11 @@ from typing import Any
 
 import psutil
 
-from tests.faults.curations import Curation, Reference, Result, curate_reference, environment_of_lake
+from launch import register, snapshot_targets
+from tests.faults.backfills import Backfills, begin, targets_of
+from tests.faults.curations import SNAPSHOTS, STEPS, Curation, Reference, Result, curate_reference, environment_of_lake
 from tests.faults.drivers import Driver, Drivers, serving_drivers
+from tests.live import Live, live_deployment
 from tests.mini import build_mini
 
 LATEST_KILL = 0.2
@@ -26,6 +30,7 @@ class World:
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder, self._stack = folder, stack
+        self._live = stack.enter_context(ExitStack())
 
     @cached_property
     def reference(self) -> Reference:
@@ -56,6 +61,24 @@ class World:
     def cluster_drivers(self) -> Drivers:
         """Drivers on the cluster's first node."""
         return self._stack.enter_context(serving_drivers(self.cluster.popen))
+
+    @cached_property
+    def live(self) -> Live:
+        """Web server, daemon and code server over a copy of the undisturbed run."""
+        folder = Path(tempfile.mkdtemp(prefix="live-", dir=self.folder))
+        return self._live.enter_context(live_deployment(self.reference.mini, folder, self.reference.where))
+
+    @contextmanager
+    def backfills(self, draw: random.Random, skip: int) -> Iterator[Backfills]:
+        """Backfills of there, with these first steps done; the servers go if the round cannot be ended."""
+        try:
+            with begin(self.reference, self.live, draw, skip) as round_of:
+                yield round_of
+        except BaseException:
+            with suppress(AssertionError):
+                self._live.close()
+            self.__dict__.pop("live", None)
+            raise
 
     @cached_property
     def training_set(self) -> Path:
@@ -161,6 +184,38 @@ def kill_ray_node(world: World, draw: random.Random, home: Path) -> Result:
     return run.settle(hits)
 
 
+def kill_daemon(world: World, draw: random.Random, home: Path) -> Result:
+    """The daemon is killed while a backfill goes on, alone or with runs or the code server; all goes on by itself."""
+    skip = draw.randrange(2, len(STEPS) - 3)
+    with world.backfills(draw, skip) as run:
+        backfill = run.launch(targets_of(STEPS[skip:]))
+        if not run.wait(backfill):
+            return Result(0)
+        daemon, server = (world.live.processes(name) for name in ("tests.live daemon", "dagster code-server"))
+        victims = daemon + draw.choice([[], run.executing(), server])
+        hits = run.kill(draw.sample(victims, len(victims)))
+        goes_on = run.goes_on(backfill)
+        is_made = run.end(backfill)
+        return run.result(hits if goes_on else 0, "" if is_made else "the backfill failed")
+
+
+def refresh_pool(world: World, draw: random.Random, home: Path) -> Result:
+    """A snapshot joins the pool, and what follows from it is made, while a backfill of the pool without it goes on."""
+    second = SNAPSHOTS[1]
+    skip = draw.choice([2, 4])  # from parsing on, or from what counts the whole pool
+    with world.backfills(draw, min(skip, 3)) as run:
+        run.instance.delete_dynamic_partition("snapshot", second)
+        backfill = run.launch(targets_of([step for step in STEPS[skip:] if step[1] != second]))
+        if not run.wait(backfill):
+            return Result(0)
+        register(world.live.where, [second])
+        refresh = run.launch(refreshed := snapshot_targets(world.live.web, second))
+        hits = int(run.goes_on(backfill))
+        # Where it fails it is launched again, as one who sees it would; it makes good what failed of the backfill.
+        is_made = run.end(backfill, refresh) or any(run.end(run.launch(refreshed)) for _ in range(2))
+        return run.result(hits, "" if is_made else "the refresh failed three times")
+
+
 def kill_trainer(world: World, draw: random.Random, home: Path) -> Result:
     """A training is killed, or its loader, once or twice; it is to see its budget of pairs, each step once."""
     from tests.metaclip_dagster.training_sets import BATCH, RECIPE, job_of
@@ -218,6 +273,8 @@ KINDS: dict[str, Callable[[World, random.Random, Path], Result]] = {
     "short reads and writes": fail_calls("short reads and writes"),
     "S3 errors, cuts and timeouts": fail_requests,
     "same partitions twice at once": run_twice,
+    "daemon killed": kill_daemon,
+    "refresh during a backfill": refresh_pool,
     "trainer killed": kill_trainer,
     "Ray worker killed": kill_ray_worker,
     "Ray node killed": kill_ray_node,
