@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,8 +97,13 @@ class Cluster:
 
     def workers(self) -> list[psutil.Process]:
         """The processes that run shards, or wait for some."""
-        names = [(process, process.name()) for process in self.family() if process.is_running()]
-        return [process for process, name in names if name.startswith("ray::") and "Agent" not in name]
+        found = []
+        for process in self.family():
+            with suppress(psutil.NoSuchProcess):  # it ended since it was listed
+                name = process.name()
+                if name.startswith("ray::") and "Agent" not in name:
+                    found.append(process)
+        return found
 
     def family(self) -> list[psutil.Process]:
         """Everything that runs for the cluster and its drivers."""

@@ -9,6 +9,7 @@ undisturbed run, or struck nothing however often drawn.
 
 import argparse
 import random
+import shlex
 import shutil
 import sys
 import tempfile
@@ -58,7 +59,7 @@ def main() -> int:
     table = f"{HEAD}\n" + "\n".join(_line(kind, found, missed[kind]) for kind, found in results.items())
     print(f"{table}\n\n{told}")  # noqa: T201
     if asked.results:
-        command = f"make faults N={played}"
+        command = shlex.join(["python", "-m", "tests.faults", *sys.argv[1:]])
         head = f"{datetime.now(UTC).date()}, {machine()}; `{command}`: {told}"
         keep_section(RESULTS, "faults", f"{head}\n\n{table}")
     return int(equal < played)

@@ -249,7 +249,13 @@ def _on_cluster(world: World, draw: random.Random, home: Path) -> Curation:
 
 
 def _at_work(world: World) -> list[psutil.Process]:
-    return [process for process in world.cluster.workers() if "run_sent" in process.name()]
+    return [process for process in world.cluster.workers() if "run_sent" in _name(process)]
+
+
+def _name(process: psutil.Process) -> str:
+    with suppress(psutil.NoSuchProcess):  # it ended since it was listed
+        return str(process.name())
+    return ""
 
 
 def _kill_when_seen(run: Curation, driver: Driver, look: Callable[[Driver], list[psutil.Process]]) -> int:

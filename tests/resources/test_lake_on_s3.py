@@ -109,7 +109,10 @@ def test_of_many_writers_at_once_one_wins_and_the_others_leave_nothing(store: Ta
 
 def test_a_server_in_trouble_is_asked_again_eight_times(store: TableStore) -> None:
     client, _ = connect(store.root, store.storage_options)
-    assert client.config_kwargs == {"retries": {"mode": "standard", "total_max_attempts": 9}, "read_timeout": READ_TIMEOUT}
+    assert client.config_kwargs == {
+        "retries": {"mode": "standard", "total_max_attempts": 9},
+        "read_timeout": READ_TIMEOUT,
+    }
 
 
 def test_who_may_not_write_is_told_so_at_once(store: TableStore, proxy: Proxy) -> None:
