@@ -15,7 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any, BinaryIO, cast
 from urllib.parse import quote
 
@@ -51,7 +51,7 @@ class Pool:
 
     def shard(self, path: str) -> dict[str, Any]:
         """How one of the files is read, and its name."""
-        rows = Deferred(read_rows, (self, path), declared=f"{path} {self} {archive_version(path)}")
+        rows = Deferred(read_rows, (self, path), declared=f"{_READING} {path} {self} {archive_version(path)}")
         return {"rows": rows, "name": path.rsplit("/", 1)[-1]}
 
     def tars(self) -> dict[str, str]:
@@ -114,6 +114,7 @@ def open_pool_images(
     return partial(_fetch, tars, elsewhere, max_bytes)
 
 
+_READING = 2  # its version, to be raised where other rows come of the same file
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,60}")
 _URLS = ("url", "URL", "image_url")
 _TEXTS = ("text", "TEXT", "caption", "CAPTION", "txt")
@@ -200,13 +201,13 @@ def _lines(file: BinaryIO) -> Iterator[str | None]:
 
 
 def _split_csv(lines: Iterator[str | None]) -> Iterator[list[str] | str]:
-    """The fields of every record, or why it has none; what an unclosed quote would swallow is read line by line."""
+    """The fields of every record, or why it has none: one that does not parse costs its own lines alone."""
     csv.field_size_limit(_MAX_TEXT)  # of the process; its own limit would refuse a long text
     held: list[str | None] = []  # lines of the record at hand
 
-    def feed() -> Iterator[str]:
+    def feed(again: Sequence[str | None]) -> Iterator[str]:
         size = 0
-        for line in lines:
+        for line in chain(again, lines):
             size = (size if held else 0) + len(line or "")
             held.append(line)
             if line is None or size > _MAX_TEXT:
@@ -215,15 +216,19 @@ def _split_csv(lines: Iterator[str | None]) -> Iterator[list[str] | str]:
         if held:
             raise csv.Error
 
+    again: Sequence[str | None] = ()
     while True:
         try:
-            for fields in csv.reader(feed()):
+            for fields in csv.reader(feed(again), strict=True):
                 held.clear()
                 yield fields
             return
         except csv.Error:
-            yield from map(_split_line, held)
+            # A record that began on any but the last of these would end there too: they stand alone or not at all.
+            alone = held[:-1] or held[:]
+            again = held[len(alone) :]
             held.clear()
+            yield from map(_split_line, alone)
 
 
 def _split_line(line: str | None) -> list[str] | str:

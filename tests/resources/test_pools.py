@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import tarfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -120,17 +121,67 @@ def test_a_line_longer_than_a_text_may_be_is_dropped_and_counted(tmp_path: Path)
         assert dropped == {"too_large": 2}
 
 
-@pytest.mark.parametrize("num_rows", [20, 30_000])
-def test_an_unclosed_quote_costs_its_own_record(num_rows: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("num_rows", "text"),
+    [
+        (20, "A black dog"),
+        (30_000, "A black dog"),
+        (30_000, '"A black, dog"'),
+        (20, '"A black\ndog"'),
+        (20, '"A ""black"" dog"'),
+    ],
+)
+def test_an_unclosed_quote_costs_its_own_record(num_rows: int, text: str, tmp_path: Path) -> None:
+    """Whatever stands behind it: a quote that another record opens does not close it."""
     lines = [f'https://example.org/{number}.jpg,"Two\nlines, {number}"\n' for number in range(10)]
     lines += ['https://example.org/none.jpg,"A quote\n']
-    lines += [f"https://example.org/{number}.jpg,A black dog\n" for number in range(10, num_rows)]
+    lines += [f"https://example.org/{number}.jpg,{text}\n" for number in range(10, num_rows)]
     (tmp_path / "a.csv").write_text("url,text\n" + "".join(lines), encoding="utf-8")
     pairs, dropped = pairs_of(pool_of(tmp_path, files="a.csv"))
     assert pairs["url"].to_pylist() == [f"https://example.org/{number}.jpg" for number in range(num_rows)]
     assert pairs["text"].to_pylist()[9] == "Two lines, 9"
+    assert {*pairs["text"].to_pylist()[10:]} == {
+        text.removeprefix('"').removesuffix('"').replace('""', '"').replace("\n", " ")
+    }
     assert pairs["offset"].to_pylist() == [*range(10), *range(11, num_rows + 1)]
     assert dropped == {"corrupt": 1}
+
+
+def test_every_second_quote_may_be_unclosed(tmp_path: Path) -> None:
+    texts = ['"A quote', '"Closed, and\non two lines"']
+    lines = [f"https://example.org/{number}.jpg,{texts[number % 2]}\n" for number in range(6000)]
+    (tmp_path / "a.csv").write_text("url,text\n" + "".join(lines), encoding="utf-8")
+    pairs, dropped = pairs_of(pool_of(tmp_path, files="a.csv"))
+    assert pairs["url"].to_pylist() == [f"https://example.org/{number}.jpg" for number in range(1, 6000, 2)]
+    assert {*pairs["text"].to_pylist()} == {"Closed, and on two lines"}
+    assert dropped == {"corrupt": 3000}
+
+
+def test_a_quote_within_quotes_that_is_not_doubled_costs_its_own_record(tmp_path: Path) -> None:
+    lines = [
+        'u0.jpg,"He said "hi" there"',
+        'u1.jpg,5" wide',
+        'u2.jpg,"5"" wide"',
+        'u3.jpg,"two "words"',
+        "u4.jpg,plain",
+    ]
+    (tmp_path / "a.csv").write_text("url,text\n" + "".join(f"https://h.org/{line}\n" for line in lines))
+    pairs, dropped = pairs_of(pool_of(tmp_path, files="a.csv"))
+    assert pairs.select(["text", "offset"]).to_pylist() == [
+        {"text": '5" wide', "offset": 1},
+        {"text": '5" wide', "offset": 2},
+        {"text": "plain", "offset": 4},
+    ]
+    assert dropped == {"corrupt": 2}
+
+
+def test_quotes_that_lead_on_and_on_are_read_in_time_that_grows_with_their_number(tmp_path: Path) -> None:
+    """Each line opens a quote that the next one closes and opens again, a megabyte on to no end."""
+    (tmp_path / "a.csv").write_text("url,text\n" + 'a","b\n' * 200_000, encoding="utf-8")
+    begun = time.process_time()
+    _, dropped = pairs_of(pool_of(tmp_path, files="a.csv"))
+    assert dropped == {"corrupt": 200_000}
+    assert time.process_time() - begun < 60, "hours, if each were read with all that follow"
 
 
 def test_a_webdataset_brings_its_images_along(tmp_path: Path) -> None:
