@@ -134,6 +134,7 @@ class _Body(io.RawIOBase):
             self._held.close()
             raise
         self.start = self._at
+        self._is_read = self._at > 0  # what is resumed was read before: no other body may follow it
 
     def readable(self) -> bool:
         """Yes."""

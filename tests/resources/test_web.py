@@ -112,6 +112,20 @@ def test_a_download_whose_file_changed_starts_anew(server: Host, web: Web, tmp_p
     assert web.download(f"{server.url}/file.gz", path).read_bytes() == BODY[::-1]
 
 
+def test_a_resumed_download_whose_file_changes_before_its_first_byte_starts_anew(
+    server: Host, web: Web, tmp_path: Path
+) -> None:
+    path = tmp_path / "file.gz"
+    (tmp_path / ".file.gz.part").write_bytes(BODY[:1_000_000])
+    (tmp_path / ".file.gz.tag").write_text('"one"')
+    server.plan = [cut_after(0), changed]
+    with pytest.raises(OSError, match="changed"):
+        web.download(f"{server.url}/file.gz", path)
+    assert [asked for _, asked, _ in server.asked] == ["bytes=1000000-"] * 2
+    server.plan = [changed]
+    assert web.download(f"{server.url}/file.gz", path).read_bytes() == BODY[::-1]
+
+
 @pytest.mark.parametrize("status", [401, 403, 451])
 def test_a_refusal_stops_every_process_at_once(server: Host, web: Web, status: int) -> None:
     server.plan = [refusing(status)]
