@@ -181,7 +181,7 @@ def test_who_waits_for_a_connection_in_vain_is_told_who_has_them(server: Host, w
 def test_a_host_that_trickles_is_given_up(web: Web) -> None:
     def trickle(handler: Handler) -> None:
         body = handler.begin()
-        for byte in body[:40]:
+        for byte in body[:1200]:  # a minute
             handler.wfile.write(bytes([byte]))
             time.sleep(0.05)
 
@@ -190,7 +190,7 @@ def test_a_host_that_trickles_is_given_up(web: Web) -> None:
         begun = time.monotonic()
         with pytest.raises(TimeoutError, match="too slow"):
             read(replace(web, total_seconds=0.5), server)
-        assert time.monotonic() - begun < 1.5
+        assert time.monotonic() - begun < 30
 
 
 def test_the_user_agent_names_the_project_and_a_contact(server: Host, web: Web) -> None:
