@@ -21,7 +21,8 @@ PARSERS: dict[str, Callable[..., Any]] = {"wat": parse_wat, "warc": parse_warc, 
 class Crawl(dg.Config):
     """What of a snapshot is read. Whatever is not given is as when the partition was last made, at first all its WATs.
 
-    So a rerun that somebody else starts, or a schedule, does not read the whole of what was looked at in part.
+    So a rerun that somebody else starts, or a schedule, does not read the whole of what was looked at in part. `first`
+    and `share` are one thing: where either is given, the other is not as before but all.
     """
 
     archive: Literal["as_before", "wat", "warc"] = "as_before"
@@ -73,9 +74,11 @@ def _asked(config: Crawl, told: Mapping[str, str]) -> tuple[Literal["wat", "warc
     """Which archives are read, and how they are drawn: as the config says, else as the partition's manifest does."""
     asked = told.get("archive") if config.archive == "as_before" else config.archive
     archive: Literal["wat", "warc"] = "warc" if asked == "warc" else "wat"
+    given = config.model_dump(include={"first", "share", "seed"}, exclude_none=True)
+    draw = {} if {"first", "share"} & given.keys() else told
     before = {
-        "first": int(told.get("first", 0)),
-        "share": float(told.get("share", 1)),
+        "first": int(draw.get("first", 0)),
+        "share": float(draw.get("share", 1)),
         "seed": int(told.get("seed", 0)),
     }
-    return archive, before | config.model_dump(include={"first", "share", "seed"}, exclude_none=True)
+    return archive, before | given

@@ -126,6 +126,11 @@ def test_a_rerun_reads_what_was_read_until_it_is_told_otherwise(mini: Path, tmp_
         assert some == {"archive": "wat", "first": "0", "share": "0.5", "seed": "3", "archives_read": "1"}
         assert make() == make(max_broken_share=0.5) == some
         assert make(share=1.0) == some | {"share": "1.0", "archives_read": "2"}
+        assert make(share=0.5) == some
+        assert make(first=2) == some | {"first": "2", "share": "1.0", "archives_read": "2"}
+        first = make(first=1)
+        assert first == make() == some | {"first": "1", "share": "1.0", "archives_read": "1"}
+        assert make(share=0.9) == some | {"share": "0.9", "archives_read": "2"}
 
 
 def test_shards_workers_buckets_and_order_of_registration_change_nothing(
