@@ -89,7 +89,7 @@ class Gone:
 def find_gone(lake: Lake, takedowns: Takedowns, shown: Collection[str] = ()) -> Gone:
     """Read PAIRS of all snapshots, registered or not; twice, where one place of a pair may go and another stay.
 
-    `shown` is text, SHOWN characters at most, that begins with a URL; what begins with one that goes is wanted.
+    `shown` is text that begins with a URL, SHOWN characters of it or more; what begins with one that goes is wanted.
     """
     places: dict[Place, pa.Array] = {}
     starts = sorted(shown)
@@ -103,8 +103,10 @@ def find_gone(lake: Lake, takedowns: Takedowns, shown: Collection[str] = ()) -> 
             pairs.append(listed["pair_id"])
             images.append(listed["image_id"])
             places[place] = pa.concat_arrays([*([places[place]] if place in places else []), listed["pair_id"]])
-            for url in listed["url"].to_pylist() if starts else ():
-                found.update(_begin_with(url, starts))
+            if starts:
+                pages = listed.filter(are_taken_down(listed.select(["page_url"]), takedowns))
+                for url in {*listed["url"].to_pylist(), *pages["page_url"].to_pylist()}:
+                    found.update(_begin_with(url, starts))
     gone_pairs, gone_images = pc.unique(pa.concat_arrays(pairs)), pc.unique(pa.concat_arrays(images))
     if len(gone_pairs) and not takedowns.of_whole_images:
         for _, rows in _scan(lake):

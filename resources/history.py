@@ -16,9 +16,10 @@ SHOWN = 50
 
 
 def shown_urls(instance: dg.DagsterInstance) -> dict[str, set[str]]:
-    """What stands wherever a URL begins, SHOWN characters of it, in what each run was asked and told, by the run's id.
+    """What stands wherever a URL begins, in what each run was asked and told, by the run's id.
 
-    Where the URL ends nobody can tell: quotes, commas and brackets may belong to it.
+    SHOWN characters of it, or to the end of a host that is longer. Where the URL ends nobody can tell: quotes, commas
+    and brackets may belong to it.
     """
     return {run.run_id: _urls_of(instance, run) for run in instance.get_runs()}
 
@@ -41,10 +42,11 @@ def forget_runs(instance: dg.DagsterInstance, runs: Collection[str], home: Path)
 def _urls_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[str]:
     events = (json.loads(dg.serialize_value(entry)) for entry in instance.all_logs(run.run_id))
     texts = itertools.chain.from_iterable(map(_strings, itertools.chain([dict(run.run_config)], events)))
-    return {url[:SHOWN] for text in texts for url in _URL.findall(text)}
+    found = ((text, url.start(), len(url[1])) for text in texts for url in _URL.finditer(text))
+    return {text[start : start + max(SHOWN, to_host)] for text, start, to_host in found}
 
 
-_URL = re.compile(rf"(?=(https?://.{{0,{SHOWN}}}))", re.DOTALL)
+_URL = re.compile(r"(?=(https?://[^\s/?#]{0,253}))")  # a host has 253 characters at most
 
 
 def _strings(value: Any) -> Iterator[str]:

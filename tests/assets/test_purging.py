@@ -11,6 +11,7 @@ import pytest
 from assets.purging import Gone, find_gone, purge
 from metaclip_dagster.schemas import EXCLUSIONS, IMAGE_TEXTS, IMAGES, MATCHES, PAIRS, SUBSETS, TRAINING_SETS
 from metaclip_dagster.takedowns import build_takedowns
+from resources.history import SHOWN
 from resources.lake import Lake
 from resources.tables import PartitionManifest, ShardManifest
 
@@ -152,3 +153,14 @@ def test_a_url_is_found_whatever_stands_behind_it(lake: Lake) -> None:
     takedowns = build_takedowns([("list.csv:2", "pair_id", "4"), ("list.csv:3", "domain", "gone.example")])
     shown = {"http://i.example/z'), and", "http://i.example/zebra.png", "http://gone.example, said\nno"}
     assert find_gone(lake, takedowns, shown).shown == {"http://i.example/z'), and", "http://gone.example, said\nno"}
+
+
+def test_a_page_is_found_where_its_host_was_cut_and_where_it_was_not(lake: Lake) -> None:
+    host = f"{'long-' * 12}.example"
+    pair = {"pair_id": 9, "image_id": b"w" * 12, "url": "http://i.example/w", "page_url": f"http://{host}/page"}
+    other = {**pair, "pair_id": 10, "url": "http://i.example/v", "page_url": f"http://www.{host}/page"}
+    commit(lake, "pairs", "C", batch(PAIRS, pair, other))
+    cut, whole = f"http://{host}"[:SHOWN], f"http://of-an-older-crawl.{host}"
+    kept = {"http://www.p.example/", "http://q.example/"}
+    takedowns = build_takedowns([("list.csv:2", "page_domain", host), ("list.csv:3", "pair_id", "4")])
+    assert find_gone(lake, takedowns, {cut, whole, *kept}).shown == {cut, whole}

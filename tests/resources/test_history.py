@@ -41,6 +41,14 @@ def test_a_url_is_found_with_its_quotes_in_tables_and_texts(instance: dg.Dagster
     assert max(map(len, shown)) == SHOWN
 
 
+def test_a_host_is_never_cut(instance: dg.DagsterInstance) -> None:
+    hosts = [f"https://{'.'.join([letter * 60] * 4)}.example" for letter in "abcde"]
+    told = [host + after for host, after in zip(hosts, ["/page", ", said\nno", "?x", "#y", ""], strict=True)]
+    run = question.execute_in_process(run_config=asked(" ".join(told)), instance=instance).run_id
+    shown = shown_urls(instance)[run]
+    assert [host for host in hosts if not any(url.startswith(host) for url in shown)] == []
+
+
 def test_a_run_that_never_answered_shows_what_it_was_asked(instance: dg.DagsterInstance, tmp_path: Path) -> None:
     run, other = (instance.create_run_for_job(question, run_config=asked(url)).run_id for url in (QUOTED, LONG))
     assert shown_urls(instance) == {run: {QUOTED}, other: {LONG[:SHOWN]}}
