@@ -145,10 +145,11 @@ def _begin_with(url: str, starts: Sequence[str]) -> Iterator[str]:
         start = starts[at]
         if not start.startswith(url[:SHOWN]):
             return
-        if len(url) >= SHOWN or not re.match(r"[\w/%]", start[len(url) :]):
+        if len(url) >= SHOWN or not _GOES_ON.match(start, len(url)):
             yield start
 
 
+_GOES_ON = re.compile(r"[\w/%]|[-.?&=+~#:]\w")
 _JUDGED = ["pair_id", "image_id", "url", "page_url"]
 
 

@@ -149,10 +149,13 @@ def test_beginnings_of_urls_that_people_were_shown_are_found(lake: Lake) -> None
     assert find_gone(lake, takedowns, shown).shown == {"http://i.example/z", "http://gone.example/of-an-older-crawl"}
 
 
-def test_a_url_is_found_whatever_stands_behind_it(lake: Lake) -> None:
+def test_a_url_is_found_whatever_stands_behind_it_but_not_in_a_longer_one(lake: Lake) -> None:
     takedowns = build_takedowns([("list.csv:2", "pair_id", "4"), ("list.csv:3", "domain", "gone.example")])
-    shown = {"http://i.example/z'), and", "http://i.example/zebra.png", "http://gone.example, said\nno"}
-    assert find_gone(lake, takedowns, shown).shown == {"http://i.example/z'), and", "http://gone.example, said\nno"}
+    behind = ["", "'), and", ". Then", ".", "? No", "?", ": a cat", "#", "-", "…", '"}', "\nno", ") ~ b"]
+    longer = ["ebra.png", ".jpg", "-2.png", "?x=1", "&x=1", "=1", "+1", "~1", "#x", ":1", "/1", "%20"]
+    shown = {f"http://i.example/z{rest}" for rest in behind} | {"http://gone.example, said\nno"}
+    others = {f"http://i.example/z{rest}" for rest in longer}
+    assert find_gone(lake, takedowns, shown | others).shown == shown
 
 
 def test_a_page_is_found_where_its_host_was_cut_and_where_it_was_not(lake: Lake) -> None:
