@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--dry-run", action="store_true", help="say what would go, and change nothing")
     try:
         print(describe(take_down(deployment(), dry_run=parser.parse_args().dry_run)))
-    except (RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         sys.exit(f"purge: {error}")
 
 

@@ -85,11 +85,16 @@ class ImageStore:
 
         Of an image stay its id, its digest and the reason, so that nobody fetches it again. The index is first to say
         so; what is then left to blank, after a kill too, is found in it. Every other image stays where it lies.
+        A dry run counts them alone, and waits for no writer: indices are replaced whole.
         """
         gone = Counter(images=0, bytes=0)
         for folder in sorted(self.root.glob("[0-9]*")):
-            with self.bucket(int(folder.name), pa.schema([])) as bucket:
-                gone.update(bucket.forget(judge, reason, dry_run=dry_run))
+            if dry_run:
+                for index in _indices(folder):
+                    gone.update(_pick(pq.read_table(index), judge, reason)[1])
+            else:
+                with self.bucket(int(folder.name), pa.schema([])) as bucket:
+                    gone.update(bucket.forget(judge, reason))
         return gone
 
     def tars(self) -> list[str]:
@@ -129,7 +134,7 @@ class Bucket:
         Raises ValueError where a tar is missing or not as long as its index says.
         """
         segments = []
-        for path in self._indices():
+        for path in _indices(self._folder):
             rows = pq.read_table(path).select(self._schema.names).cast(self._schema)
             _check_length(path.with_suffix(".tar"), rows)
             segments.append(rows)
@@ -174,33 +179,28 @@ class Bucket:
         self._lock.write(str(number + 1).encode())
         self._lock.flush()
 
-    def forget(self, judge: Callable[[pa.RecordBatch], pa.Array], reason: str, *, dry_run: bool) -> Counter[str]:
+    def forget(self, judge: Callable[[pa.RecordBatch], pa.Array], reason: str) -> Counter[str]:
         """One bucket's share of `ImageStore.forget`."""
         gone = Counter[str]()
-        for path in self._indices():
-            rows = pq.read_table(path).combine_chunks()
-            [batch] = rows.to_batches() or [pa.RecordBatch.from_pylist([], rows.schema)]
-            picked = pc.and_not(judge(batch), pc.equal(pc.fill_null(batch["reason"], ""), reason))
-            gone.update(images=pc.sum(pc.and_(picked, pc.is_valid(batch["tar"]))).as_py() or 0)
-            gone.update(bytes=pc.sum(batch["size"].filter(picked)).as_py() or 0)
-            if dry_run:
-                continue
+        for path in _indices(self._folder):
+            rows = pq.read_table(path)
+            picked, counted = _pick(rows, judge, reason)
+            gone.update(counted)
             if pc.any(picked).as_py():
-                forgotten = {"reason": pa.repeat(pa.scalar(reason), len(batch))}
+                forgotten = {"reason": pa.repeat(pa.scalar(reason), rows.num_rows)}
                 for name in set(rows.column_names) - {"image_id", "offset", "size", "sha256"}:
-                    instead = forgotten.get(name, pa.nulls(len(batch), rows.schema.field(name).type))
+                    instead = forgotten.get(name, pa.nulls(rows.num_rows, rows.schema.field(name).type))
                     at = rows.column_names.index(name)
-                    rows = rows.set_column(at, rows.schema.field(name), pc.if_else(picked, instead, batch[name]))
+                    rows = rows.set_column(at, rows.schema.field(name), pc.if_else(picked, instead, rows[name]))
                 with _create(path) as file:
                     pq.write_table(rows, file, compression="zstd")
             _blank(path.with_suffix(".tar"), rows.filter(pc.and_(pc.is_null(rows["tar"]), pc.is_valid(rows["offset"]))))
-        if not dry_run:
-            self._delete_unread()
+        self._delete_unread()
         return gone
 
     def _delete_unread(self) -> None:
         """Delete what killed writers left: it may hold any image."""
-        named = {path.stem for path in self._indices()}
+        named = {path.stem for path in _indices(self._folder)}
         for path in self._folder.iterdir():
             if path.suffix == ".tmp" or (path.suffix == ".tar" and path.stem not in named):
                 path.unlink()
@@ -208,10 +208,7 @@ class Bucket:
     def _next_number(self) -> int:
         """Above all that there are and that there were: tables may still name a tar that was deleted."""
         self._lock.seek(0)
-        return max([int(self._lock.read() or 0), *(int(path.stem) + 1 for path in self._indices())])
-
-    def _indices(self) -> list[Path]:
-        return sorted(self._folder.glob("[0-9]*.parquet"))
+        return max([int(self._lock.read() or 0), *(int(path.stem) + 1 for path in _indices(self._folder))])
 
 
 def open_image_store(
@@ -230,6 +227,20 @@ _WAY_OUT = (
     "restore it, or delete it and its .parquet, materialize images of every t with force and then the training sets: "
     "what it held is fetched again"
 )
+
+
+def _indices(folder: Path) -> list[Path]:
+    return sorted(folder.glob("[0-9]*.parquet"))
+
+
+def _pick(
+    rows: pa.Table, judge: Callable[[pa.RecordBatch], pa.Array], reason: str
+) -> tuple[pa.Array, Mapping[str, int]]:
+    """Which rows of an index are to be forgotten and are not yet; how many `images` that is, and `bytes`."""
+    [batch] = rows.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], rows.schema)]
+    picked = pc.and_not(judge(batch), pc.equal(pc.fill_null(batch["reason"], ""), reason))
+    num_images = pc.sum(pc.and_(picked, pc.is_valid(batch["tar"]))).as_py() or 0
+    return picked, {"images": num_images, "bytes": pc.sum(batch["size"].filter(picked)).as_py() or 0}
 
 
 def _cut_short(tar: Path) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import signal
@@ -417,6 +418,18 @@ def test_nothing_is_purged_while_a_run_is_in_progress(mini: Path, tmp_path: Path
         assert [left.status for left in instance.get_runs()] == [dg.DagsterRunStatus.STARTED]
         instance.report_run_canceled(run)
     assert purge.take_down(where)["pairs"] == 0
+
+
+def test_a_file_that_goes_while_it_is_read_is_told_in_a_line(made: Deployment, tmp_path: Path) -> None:
+    home = tmp_path / "sample"
+    shutil.copytree(Path(made.lake, "pairs"), home / "lake" / "pairs")
+    next((home / "lake").rglob("*.parquet")).unlink()
+    (home / "takedowns.csv").write_text("kind,value,reason\ndomain,x.example,\n", encoding="utf-8")
+    command = [sys.executable, "purge.py", "--dry-run"]
+    environment = {**os.environ, "METACLIP_DEPLOYMENT": "sample", "METACLIP_DATA": str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert re.fullmatch(r"purge: .*\.parquet.*\n", done.stderr)
 
 
 def test_the_history_forgets_the_runs_that_showed_it_and_no_others(mini: Path, tmp_path: Path) -> None:

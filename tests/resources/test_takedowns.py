@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -262,6 +263,13 @@ def test_what_killed_writers_left_goes_too(tmp_path: Path) -> None:
     store.forget(chosen(IDS[1]), "taken_down")  # type: ignore[arg-type]
     assert b"picture 1 " not in on_disk(tmp_path)
     assert not (tmp_path / "00000" / "00002.tar").exists()
+
+
+def test_a_dry_run_waits_for_no_writer(tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    with ThreadPoolExecutor(1) as aside, store.bucket(0, IMAGES):
+        told = aside.submit(store.forget, chosen(IDS[1]), "taken_down", dry_run=True)  # type: ignore[arg-type]
+        assert told.result(timeout=60) == {"images": 1, "bytes": len(picture(1))}
 
 
 KILLED = """
