@@ -120,9 +120,16 @@ class CommonCrawl(dg.ConfigurableResource):
 
     @property
     def _hasty(self) -> Web:
-        """For what a sensor asks: a tick has a minute, and the next one asks again."""
+        """For what a sensor asks: a tick has a minute, and the next one asks again. One connection is for it alone."""
         return replace(
-            self._web, attempts=3, max_wait_seconds=5.0, timeout_seconds=10.0, slot_seconds=5.0, total_seconds=20.0
+            self._web,
+            connections=1,
+            lane="hasty",
+            attempts=3,
+            max_wait_seconds=5.0,
+            timeout_seconds=10.0,
+            slot_seconds=5.0,
+            total_seconds=20.0,
         )
 
     @property

@@ -40,6 +40,8 @@ class Web:
     """An address for whoever runs the host, in the user agent."""
     connections: int = 4
     """Transfers from one host at a time, over all processes."""
+    lane: str = "connections"
+    """Where in `folder` they are counted: who asks little and cannot wait takes a lane apart from long transfers."""
     attempts: int = 8
     """Tries in a row that bring no byte before a transfer fails."""
     wait_seconds: float = 1.0
@@ -249,7 +251,7 @@ def _pool() -> urllib3.PoolManager:
 @contextmanager
 def _connection(web: Web, host: str, name: str) -> Iterator[None]:
     """Hold one of the host's connections; the system gives back those of a process that died."""
-    folder = Path(web.folder, "connections", host)
+    folder = Path(web.folder, web.lane, host)
     folder.mkdir(parents=True, exist_ok=True)
     slots = [folder / str(number) for number in range(web.connections)]
     until = time.monotonic() + web.slot_seconds
