@@ -346,6 +346,21 @@ def test_a_digest_takes_down_every_url_of_the_picture_and_stays_known(
             assert ImageStore(taken.where.images).find([digest]) == ids
 
 
+def test_a_digest_that_is_listed_before_any_image_is_asked_for_keeps_the_picture_out(
+    mini: Path, made: Deployment, full: Deployment, tmp_path: Path
+) -> None:
+    ring = [row for row in Lake(root=full.lake).read("images", ["20"]).to_pylist() if row["tar"]]
+    digest, copies = Counter(row["sha256"] for row in ring).most_common(1)[0]
+    with graph(mini, tmp_path, Path(made.lake)) as taken:
+        taken.write_list(f"image_sha256,{digest},")
+        taken.make(["images"], "20")
+        before = Lake(root=full.lake).manifest("images", "20").total("dropped")
+        assert taken.lake.manifest("images", "20").total("dropped") == before + Counter(taken_down=copies)
+        left = {row["image_id"] for row in taken.lake.read("images", ["20"]).to_pylist() if row["tar"]}
+    assert left == {row["image_id"] for row in ring if row["sha256"] != digest}
+    assert digest not in {hashlib.sha256(data).hexdigest() for data in members(taken.where).values()}
+
+
 KILLED = """
 import os, sys
 from pathlib import Path
