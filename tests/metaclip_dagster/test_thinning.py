@@ -119,7 +119,19 @@ def test_what_is_left_is_the_images_and_little_else() -> None:
         (b'[{"path":"A","path":"IMG@/src"}]', "the last of two keys counts"),
         (b'[{"path":"IMG@\\/src"}]', "an image, escaped"),
         (b'[{"p\\u0061th":"IMG@/src"}]', "an image, escaped"),
+        (b'[{"path":"\\u0049MG@/src"}]', "an image, escaped"),
+        (b'[{"path":"I\\u004dG@/src"}]', "an image, escaped"),
+        (b'[{"a":"b","path":"IM', "cut off"),
+        (b'[{"a":"b","path":"I', "cut off"),
+        (b'[{"a":"b","path":"', "cut off"),
         (b'[{"a":"\\ud800"}]', "no character"),
+        (b'[{"a":"\\u00"}]', "no JSON"),
+        (b'[{"a":"\\u00g0"}]', "no JSON"),
+        (b'[{"a":"\\x"}]', "no JSON"),
+        (b'[{\\"a":"b"}]', "no JSON"),
+        (b'[{"a","b":"c"}]', "no JSON"),
+        (b'[{"a":"b":"c"}]', "no JSON"),
+        (b'[{"a":"b";"c":"d"}]', "no JSON"),
         (b'[{"a":"\x1f"}]', "no JSON"),
         (b'[{"a":"\xed\xa0\x80"}]', "no UTF-8"),
         (b'[{"a":"\xf4\x90\x80\x80"}]', "no UTF-8"),
@@ -132,5 +144,28 @@ def test_what_is_left_is_the_images_and_little_else() -> None:
     ],
 )
 def test_what_may_be_an_image_or_no_json_stays_as_it_is(kept: bytes, why: str) -> None:
-    padded = kept + b" " * 2048  # so that there is much to cut, as far as images go
-    assert bytes(cut_other_links(padded)) == padded, why
+    assert bytes(cut_other_links(kept)) == kept, why
+
+
+@pytest.mark.parametrize(
+    "broken", [b',{"a":"b"}{"c":"d"}', b'[{"a":"b"}{"a":"b"}]', b'{"k":1,{"a":"b"}}', b'[,{"a":"b"}]']
+)
+def test_no_cut_mends_what_is_broken(broken: bytes) -> None:
+    assert page_of(b'{"IMG@":' + broken + b"}") == "bad_json"
+    with pytest.raises(ValueError, match=r"."):
+        json.loads(bytes(cut_other_links(broken)))
+
+
+whole_texts = st.text(st.characters(codec="utf-8", max_codepoint=0xFFFF) | st.sampled_from('"\\/\n\0I')).filter(
+    lambda text: not text.startswith("IM")
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.dictionaries(whole_texts, whole_texts, min_size=1), min_size=1), st.booleans())
+def test_a_run_of_other_links_is_cut_whole_whatever_its_texts_are(
+    links: list[dict[str, str]], ascii_only: bool
+) -> None:
+    block = json.dumps(links, ensure_ascii=ascii_only, separators=(",", ":")).replace("</", "<\\/").encode()
+    may_be_image = b'"\\u' in block  # what is escaped from its beginning on stays
+    assert may_be_image or bytes(cut_other_links(block)) == b"[{}]"
