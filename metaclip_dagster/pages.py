@@ -40,14 +40,14 @@ def is_warc_record(record: Record) -> bool:
     return record.headers.get("warc-type") in {"request", "resource", "response", "revisit"}
 
 
-def thin_links(block: bytes) -> memoryview:
+def thin_links(block: memoryview) -> memoryview:
     """The JSON without the links that are no images."""
     from metaclip_dagster.thinning import cut_other_links  # noqa: PLC0415  # numba: for who parses, not who loads the graph
 
     return cut_other_links(block)
 
 
-def read_wat_page(record: Record, *, thin: Callable[[bytes], bytes | memoryview] = thin_links) -> Page | None:
+def read_wat_page(record: Record, *, thin: Callable[[memoryview], bytes | memoryview] = thin_links) -> Page | None:
     """The page that a WAT record describes; None where it shows no image.
 
     A record that names no image is not parsed, so a fault in it goes unseen; it costs no pair. `thin` takes from the
@@ -59,10 +59,9 @@ def read_wat_page(record: Record, *, thin: Callable[[bytes], bytes | memoryview]
     """
     if not record.holds(b'"IMG@') or not is_wat_record(record):
         return None
-    block = record.block
-    if is_too_complex(block, b"{") or is_too_complex(block, b"["):
+    if any(is_too_complex(record.data, opening, record.begin_block, record.end) for opening in (b"{", b"[")):
         raise BrokenRecordError("too_complex")
-    content = _load_json(block, thin)
+    content = _load_json(record, thin)
     envelope = _descend(content, "Envelope")
     if not envelope:
         raise BrokenRecordError("no_envelope")
@@ -112,13 +111,13 @@ def read_warc_page(record: Record, *, name: str, max_bytes: int) -> Page | None:
 _MAX_URL_CHARACTERS = 8192
 
 
-def _load_json(block: bytes, thin: Callable[[bytes], bytes | memoryview]) -> object:
+def _load_json(record: Record, thin: Callable[[memoryview], bytes | memoryview]) -> object:
     try:
-        return orjson.loads(thin(block))
+        return orjson.loads(thin(record.view))
     except orjson.JSONDecodeError:
         pass
     try:  # bad UTF-8 and lone surrogates, which the standard library takes, or really broken
-        return json.loads(block.decode("utf-8", "replace"))
+        return json.loads(record.block.decode("utf-8", "replace"))
     except (ValueError, RecursionError) as fault:
         raise BrokenRecordError("bad_json") from fault
 

@@ -36,9 +36,10 @@ def read_html(message: bytes, *, identified_type: str, max_bytes: int) -> str | 
     return html
 
 
-def is_too_complex(data: bytes, opening: bytes) -> bool:
-    """Whether data would unfold into so many objects that they, and not its bytes, fill the memory."""
-    return len(data) > 4 << 20 and data.count(opening) > 1_000_000
+def is_too_complex(data: bytes, opening: bytes, begin: int = 0, end: int | None = None) -> bool:
+    """Whether data, or this part, would unfold into so many objects that they, and not its bytes, fill the memory."""
+    end = len(data) if end is None else end
+    return end - begin > 4 << 20 and data.count(opening, begin, end) > 1_000_000
 
 
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")  # some servers end their lines without a carriage return

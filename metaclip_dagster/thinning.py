@@ -12,7 +12,7 @@ Places = npt.NDArray[np.int32]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def cut_other_links(block: bytes) -> memoryview:
+def cut_other_links(block: bytes | memoryview) -> memoryview:
     r"""The JSON with `{}` in the place of each run of objects in an array that surely are no images.
 
     Those are objects of strings alone, none of them beginning as IMG@/src may, written without blanks, in UTF-8, and
