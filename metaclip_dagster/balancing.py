@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from metaclip_dagster.schemas import ADMISSIONS, SUBSETS, writes
+from metaclip_dagster.schemas import ADMISSIONS, MATCHES, SUBSETS, writes
 
 Floats = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.uint64]
@@ -31,7 +31,9 @@ def build_draw(entry_counts: pa.Table) -> Draw:
     beside = np.empty(len(entry_counts), [("count", np.float64), ("key", np.uint64)])  # one place in memory a match
     beside["count"] = entry_counts["entry_count"].to_numpy()
     beside["key"] = [xxhash.xxh3_64_intdigest(f"{language}\n{entry}".encode()) for language, entry in words]
-    return Draw(beside["count"], beside["key"])
+    draw = Draw(beside["count"], beside["key"])
+    admitted_at(pa.RecordBatch.from_pylist([], MATCHES), draw, 0)  # compiles what is not yet, not while pairs wait
+    return draw
 
 
 @writes(ADMISSIONS)
@@ -49,12 +51,10 @@ def admitted_at(matches: pa.RecordBatch, draw: Draw, seed: int) -> Floats:
     A coin with probability min(1, t / count) falls heads exactly when u * count < t, u uniform in [0, 1). The paper
     keeps a pair at its first heads (Xu et al. 2023, Algorithm 1): D(t) is the pairs whose least u * count is below t.
     """
-    lists = matches["entry_ids"]
-    entries, lengths = lists.flatten().to_numpy().astype(np.intp), pc.list_value_length(lists).to_numpy()
-    of_pair = np.repeat(_mix_pair(matches["pair_id"].to_numpy(), seed), lengths)
-    drawn = _uniform(of_pair + draw.entry_key[entries])
-    drawn *= draw.entry_count[entries]
-    return _least(drawn, lengths)
+    from metaclip_dagster.drawing import draw_least  # noqa: PLC0415  # numba: only what draws a pool pays for it
+
+    lists, of_pair = matches["entry_ids"], _mix_pair(matches["pair_id"].to_numpy(), seed)
+    return draw_least(of_pair, lists.offsets.to_numpy(), lists.values.to_numpy(), draw.entry_key, draw.entry_count)
 
 
 def uniform(pair_id: Ids, entry_key: Ids, seed: int) -> Floats:
@@ -62,7 +62,7 @@ def uniform(pair_id: Ids, entry_key: Ids, seed: int) -> Floats:
 
     53 bits without an offset: the largest is 1 - 2**-53, so u * count stays below count and the tail is kept whole.
     """
-    return _uniform(_mix_pair(pair_id, seed) + entry_key)
+    return (_mix(_mix_pair(pair_id, seed) + entry_key) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def keep_probability(entry_count: Floats, t: float) -> float:
@@ -245,36 +245,8 @@ def _mix_pair(pair_id: Ids, seed: int) -> Ids:
     return _mix(pair_id ^ np.uint64(xxhash.xxh3_64_intdigest(f"seed {seed}".encode())))
 
 
-def _uniform(x: Ids) -> Floats:
-    """Overwrites `x`."""
-    x = _mix(x)
-    x >>= np.uint64(11)
-    drawn = x.view(np.int64).astype(np.float64)  # from signed integers it takes a quarter of the time
-    drawn *= 2.0**-53
-    return drawn
-
-
 def _mix(x: Ids) -> Ids:
-    """Finaliser of splitmix64: every bit of the input moves every bit of the output. Overwrites `x`."""
-    x ^= x >> np.uint64(30)
-    x *= np.uint64(0xBF58476D1CE4E5B9)
-    x ^= x >> np.uint64(27)
-    x *= np.uint64(0x94D049BB133111EB)
-    x ^= x >> np.uint64(31)
-    return x
-
-
-def _least(drawn: Floats, lengths: npt.NDArray[np.int32]) -> Floats:
-    """The least of each list, the lists one after the other in `drawn`; inf where a list is empty.
-
-    By position in the list, the longest lists first, so that those which still have one are in front.
-    """
-    longest = np.argsort(lengths)[::-1]
-    at = (np.cumsum(lengths) - lengths)[longest]
-    least = np.full(len(lengths), np.inf)
-    for num_left in len(lengths) - np.cumsum(np.bincount(lengths)[:-1]):
-        np.minimum(least[:num_left], drawn[at[:num_left]], out=least[:num_left])
-        at += 1
-    given = np.empty_like(least)
-    given[longest] = least
-    return given
+    """Finaliser of splitmix64: every bit of the input moves every bit of the output."""
+    x = (x ^ x >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ x >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+    return x ^ x >> np.uint64(31)

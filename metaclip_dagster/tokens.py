@@ -1,19 +1,19 @@
 """Find entries as runs of tokens: a table of words, another of what follows them, and loops that numba compiles."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from metaclip_dagster.compiling import compiled
 
 Bytes = npt.NDArray[np.uint8]
 Ids = npt.NDArray[np.uint32]
 Numbers = npt.NDArray[np.int64]
 # Slots of a hash table, a power of two of them: each a key, 0 where it is free, and a value.
 Slots = npt.NDArray[np.uint64]
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class TokenEngine:
@@ -80,12 +80,6 @@ def _strings(array: pa.Array) -> tuple[Bytes, Numbers]:
     return _read_only(np.frombuffer(data or b"", np.uint8)), _read_only(bounds.astype(np.int64))
 
 
-def _compiled(function: Function) -> Function:
-    """The function as machine code, which numba keeps on disk; other threads run on beside it."""
-    made: Function = numba.njit(function, cache=True, nogil=True, error_model="numpy")
-    return made
-
-
 _SPACE = 32
 _BLANK, _MARK = 1, 2
 _KINDS = np.zeros(256, np.uint8)
@@ -104,7 +98,7 @@ _NUMBER, _GOES_ON, _WITHIN, _NO_ENTRY = _U(34), _U(1 << 33), _U(1 << 32), _U(0xF
 _WINDOW, _FEW = 2048, 64
 
 
-@_compiled
+@compiled
 def _slot(key: np.uint64, num_slots: int) -> Any:
     key ^= key >> _U(32)
     key *= _MIX
@@ -113,7 +107,7 @@ def _slot(key: np.uint64, num_slots: int) -> Any:
     return np.int64(key >> _U(32)) & (num_slots - 1)
 
 
-@_compiled
+@compiled
 def _head(data: Bytes, start: int, end: int) -> Any:
     """The second number of a token: what is before its last eight bytes, and its length."""
     head = _ZERO
@@ -127,12 +121,12 @@ def _head(data: Bytes, start: int, end: int) -> Any:
     return head | _LONG
 
 
-@_compiled
+@compiled
 def _word_slot(tail: np.uint64, head: np.uint64, words: Slots) -> Any:
     return 3 * _slot(tail ^ head * _MIX, len(words) // 3)
 
 
-@_compiled
+@compiled
 def _find_word(
     tail: np.uint64, head: np.uint64, data: Bytes, start: int, end: int, words: Slots, letters: Bytes, bounds: Numbers
 ) -> Any:
@@ -155,7 +149,7 @@ def _find_word(
     return at
 
 
-@_compiled
+@compiled
 def _find_run(run: np.uint64, runs: Slots) -> Any:
     """The slot of a run, or the free one where it would be."""
     at = 2 * _slot(run, len(runs) // 2)
@@ -166,13 +160,13 @@ def _find_run(run: np.uint64, runs: Slots) -> Any:
     return at
 
 
-@_compiled
+@compiled
 def _run(before: np.uint64, word: np.uint64) -> Any:
     """The key of a run, from the values of all but its last word, and of that."""
     return before >> _NUMBER << _U(32) | word >> _NUMBER
 
 
-@_compiled
+@compiled
 def _tail(data: Bytes, start: int, end: int) -> Any:
     """The first number of a token: its last eight bytes."""
     tail = _ZERO
@@ -181,7 +175,7 @@ def _tail(data: Bytes, start: int, end: int) -> Any:
     return tail
 
 
-@_compiled
+@compiled
 def _number_words(data: Bytes, offsets: Numbers, num_tokens: int) -> Any:
     """Number the words of all entries from 1 on; also give the long ones' letters, and the most tokens of an entry."""
     words = np.zeros(3 * 16, np.uint64)
@@ -210,7 +204,7 @@ def _number_words(data: Bytes, offsets: Numbers, num_tokens: int) -> Any:
     return words, letters[:written].copy(), bounds[: number + 1].copy(), longest
 
 
-@_compiled
+@compiled
 def _with_more_words(words: Slots) -> Any:
     larger = np.zeros(2 * len(words), np.uint64)
     for i in range(0, len(words), 3):
@@ -222,7 +216,7 @@ def _with_more_words(words: Slots) -> Any:
     return larger
 
 
-@_compiled
+@compiled
 def _link_words(data: Bytes, offsets: Numbers, entry_ids: Ids, words: Slots, letters: Bytes, bounds: Numbers) -> Any:
     """Give the runs of two words and more, and tell the words which entries they are and what they are part of."""
     runs = np.zeros(2 * 16, np.uint64)
@@ -263,7 +257,7 @@ def _link_words(data: Bytes, offsets: Numbers, entry_ids: Ids, words: Slots, let
     return runs
 
 
-@_compiled
+@compiled
 def _with_more_runs(runs: Slots) -> Any:
     larger = np.zeros(2 * len(runs), np.uint64)
     for i in range(0, len(runs), 2):
@@ -273,7 +267,7 @@ def _with_more_runs(runs: Slots) -> Any:
     return larger
 
 
-@_compiled
+@compiled
 def _search(
     data: Bytes, offsets: Numbers, words: Slots, runs: Slots, letters: Bytes, bounds: Numbers, limits: Numbers
 ) -> Any:
@@ -308,7 +302,7 @@ def _search(
     return ends, found[:num].copy()
 
 
-@_compiled
+@compiled
 def _read(
     data: Bytes, offsets: Numbers, at: int, text: int, filled: int, tails: Slots, heads: Slots, spans: Numbers
 ) -> Any:
@@ -338,7 +332,7 @@ def _read(
     return at, text, filled
 
 
-@_compiled
+@compiled
 def _look_up(
     data: Bytes, first: int, end: int, tails: Slots, heads: Slots, spans: Numbers,
     words: Slots, letters: Bytes, bounds: Numbers, slots: Numbers, values: Slots,
@@ -354,7 +348,7 @@ def _look_up(
         values[i] = words[at + 2]
 
 
-@_compiled
+@compiled
 def _look_up_pairs(end: int, values: Slots, runs: Slots, slots: Numbers, pairs: Slots) -> None:
     """Ask for the memory of the slots of all runs of two."""
     for i in range(end - 1):
@@ -363,7 +357,7 @@ def _look_up_pairs(end: int, values: Slots, runs: Slots, slots: Numbers, pairs: 
         pairs[i] = runs[slots[i]]
 
 
-@_compiled
+@compiled
 def _collect(
     i: int, end: int, heads: Slots, values: Slots, pairs: Slots, runs: Slots,
     num: int, num_marked: int, searched: int, found: Ids, ends: Numbers, marked: Slots,
@@ -406,7 +400,7 @@ def _collect(
     return i, num, num_marked, searched
 
 
-@_compiled
+@compiled
 def _mark(marked: Slots, entry: int) -> Any:
     """Mark an entry; 1 if it was not."""
     at, bit = np.int64(entry) >> 6, _ONE << (_U(entry) & _U(63))
@@ -415,7 +409,7 @@ def _mark(marked: Slots, entry: int) -> Any:
     return np.int64(is_new)
 
 
-@_compiled
+@compiled
 def _unmark(marked: Slots, found: Ids, end: int) -> Any:
     """Write all marked entries, in order, and mark none; the end of them."""
     for at in range(len(marked)):
@@ -428,7 +422,7 @@ def _unmark(marked: Slots, found: Ids, end: int) -> Any:
     return end
 
 
-@_compiled
+@compiled
 def _sort(found: Ids, first: int, end: int) -> Any:
     """Sort the few ids from the first on, each once; the end of them."""
     for i in range(first + 1, end):

@@ -100,6 +100,12 @@ def test_the_draw_of_a_pair_is_the_least_of_its_entries_bit_for_bit(
     assert admitted_at(pool, draw, 3).tolist() == naive
 
 
+def test_a_match_of_an_entry_that_was_not_counted_is_refused() -> None:
+    draw = build_draw(counts_of([5, 5]))
+    with pytest.raises(IndexError, match="was not counted"):
+        admitted_at(matches_of({1: [0, 1], 2: [0, 2]}), draw, 0)
+
+
 def test_a_changed_list_of_entries_redraws_no_entry_that_stays() -> None:
     draw = build_draw(COUNTS)
     longer = pa.concat_tables([counts_of([7]).set_column(1, "entry", pa.array(["new"])), COUNTS])
