@@ -212,7 +212,8 @@ def _with_more_words(words: Slots) -> Any:
             at = _word_slot(words[i + 1], words[i], larger)
             while larger[at] != _ZERO:
                 at = (at + 3) % len(larger)
-            larger[at : at + 3] = words[i : i + 3]
+            for k in range(3):  # not a slice: numba would compile, for seconds, what it says where lengths differ
+                larger[at + k] = words[i + k]
     return larger
 
 
@@ -263,7 +264,7 @@ def _with_more_runs(runs: Slots) -> Any:
     for i in range(0, len(runs), 2):
         if runs[i] != _ZERO:
             at = _find_run(runs[i], larger)
-            larger[at : at + 2] = runs[i : i + 2]
+            larger[at], larger[at + 1] = runs[i], runs[i + 1]
     return larger
 
 
@@ -280,21 +281,23 @@ def _search(
     tails, heads = np.zeros(room, np.uint64), np.zeros(room, np.uint64)
     values, pairs, slots = np.zeros(room, np.uint64), np.zeros(room, np.uint64), np.empty(room, np.int64)
     spans = np.empty((room, 2), np.int64)
-    at, text, held, searched, num, num_marked = offsets[0], 0, 0, 0, 0, 0
+    at = offsets[0]
+    text = held = searched = num = num_marked = np.int64(0)  # of a plain 0 numba makes a type, and compiles for it too
     while searched < num_texts:
         at, text, filled = _read(data, offsets, at, text, held, tails, heads, spans)
         _look_up(data, held, filled, tails, heads, spans, words, letters, bounds, slots, values)
         # A run may go on in what is not read yet.
         until = filled if text == num_texts else filled - longest + 1
         _look_up_pairs(until, values, runs, slots, pairs)
-        i = 0
+        i = np.int64(0)
         while i < until:
             i, num, num_marked, searched = _collect(
                 i, until, heads, values, pairs, runs, num, num_marked, searched, found, ends, marked
             )
             if i < until:
                 longer = np.empty(2 * len(found), np.uint32)
-                longer[:num] = found[:num]
+                for k in range(num):
+                    longer[k] = found[k]
                 found = longer
         held = filled - until
         for k in range(held):
