@@ -1,9 +1,9 @@
 """Time the search against pyahocorasick as one would first write it and against our automaton, and show its memory.
 
-python -m benchmarks.bench_matching [--entries F] [--texts F] [--limit N] [--json]
+python -m benchmarks.bench_matching [--entries F] [--texts F | --wat F ...] [--limit N] [--json]
 
---entries  one entry a line (.txt or .txt.gz); --texts  a Parquet file with a column `text`; without them and without
-the larger files that are not tracked, the names of WordNet and the texts of the sample
+--entries  one entry a line (.txt or .txt.gz); --texts  a Parquet file with a column `text`; --wat  archives, for their
+texts; without them and without the larger files that are not tracked, the names of WordNet and the texts of the sample
 Times are CPU time of one process, chunks of texts in turn through all three; equal answers are asserted on every chunk.
 Loading numba, and compiling where its cache is empty, come before the times and are told apart.
 """
@@ -26,7 +26,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.inputs import SHARED, write_sample
+from benchmarks.inputs import SHARED, write_sample, write_texts
 from benchmarks.measure import Floats, Row, flat, in_fresh_process, options, print_rows, resident_mb, row, take_turns
 from metaclip_dagster.automaton import Automaton
 from metaclip_dagster.matching import build_matcher, index_entries, match_entries, open_matcher, why_unmatchable
@@ -35,22 +35,26 @@ from metaclip_dagster.spacing import spaced
 from resources.language_id import load_identifier
 from resources.mapped import mapped
 
-BENCH = SHARED / "bench"
+LARGE = SHARED / "bench" / "entries_500k.txt.gz", SHARED / "bench" / "texts_300k.parquet"
 NUM_TEXTS_A_CHUNK = 8192
 
 
 def main() -> None:
     """Print what was measured."""
     parser = options(__doc__)
-    parser.add_argument("--entries", type=Path, default=BENCH / "entries_500k.txt.gz")
-    parser.add_argument("--texts", type=Path, default=BENCH / "texts_300k.parquet")
+    parser.add_argument("--entries", type=Path)
+    parser.add_argument("--texts", type=Path)
+    parser.add_argument("--wat", type=Path, nargs="+", help="in place of --texts")
     parser.add_argument("--limit", type=int, help="read so many texts only")
     args = parser.parse_args()
     with TemporaryDirectory() as folder:
-        if BENCH in args.entries.parents and BENCH in args.texts.parents and not BENCH.exists():
-            rows = measure(*write_sample(Path(folder)), args.limit, "the sample")
-        else:
-            rows = measure(args.entries, args.texts, args.limit, f"{args.entries.name}, {args.texts.name}")
+        is_own = args.entries and (args.texts or args.wat)
+        entries, texts = LARGE if is_own or LARGE[0].exists() else write_sample(Path(folder))
+        entries, texts = args.entries or entries, args.texts or texts
+        told = ", ".join(path.name for path in (entries, *(args.wat or [texts])))
+        if args.wat:
+            texts = write_texts(Path(folder, "texts.parquet"), args.wat)
+        rows = measure(entries, texts, args.limit, told)
     print_rows(rows, args.json)
 
 

@@ -6,7 +6,7 @@ import json
 import random
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -56,14 +56,16 @@ def listed_entries(path: str, num_entries: int | None = None) -> pa.Table:
 
 def write_sample(folder: Path) -> tuple[Path, Path]:
     """The sample as files of entries, one a line, and of texts, a Parquet file with a column `text`."""
-    entries, texts = folder / "entries.txt", folder / "texts.parquet"
+    entries = folder / "names of WordNet"
     entries.write_text("\n".join(sample_names()) + "\n", "utf-8")
-    found: list[pa.RecordBatch] = []
-    for path in sample_archives():
-        with path.open("rb") as archive:
-            found += [b.select(["text"]) for b in parse_wat(archive, name=path.name, dropped=Counter())]
-    pq.write_table(pa.Table.from_batches(found), texts)
-    return entries, texts
+    return entries, write_texts(folder / "texts of the sample", sample_archives())
+
+
+def write_texts(path: Path, wats: Sequence[Path]) -> Path:
+    """The texts of WATs, as a Parquet file with a column `text`."""
+    found = [batch.select(["text"]) for wat in wats for batch in _parse(wat)]
+    pq.write_table(pa.Table.from_batches(found), path)
+    return path
 
 
 def replicate(archive: Path, copies: range, to: Path) -> None:
@@ -169,7 +171,12 @@ def pool_options(doc: str | None) -> argparse.ArgumentParser:
 
 
 def write_pools(folder: Path, args: argparse.Namespace) -> tuple[list[str], int, str]:
-    """The pool that the options name and one of ten times the pairs, how many entries there are, and what it is."""
+    """The pool that the options name and one of ten times the pairs, how many entries there are, and what it is.
+
+    Raises ValueError for entries without texts, or texts without entries.
+    """
+    if bool(args.entries) != bool(args.texts or args.wat):
+        raise ValueError("--entries goes with --texts or --wat; without any of them a pool is made up")
     if not args.entries:
         paths = [write_matches(folder, pairs, args.num_entries) for pairs in (args.pairs, 10 * args.pairs)]
         return paths, args.num_entries, "made up by Zipf's law"

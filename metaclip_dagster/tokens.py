@@ -281,15 +281,15 @@ def _search(
     tails, heads = np.zeros(room, np.uint64), np.zeros(room, np.uint64)
     values, pairs, slots = np.zeros(room, np.uint64), np.zeros(room, np.uint64), np.empty(room, np.int64)
     spans = np.empty((room, 2), np.int64)
-    at = offsets[0]
-    text = held = searched = num = num_marked = np.int64(0)  # of a plain 0 numba makes a type, and compiles for it too
+    zero: Any = np.int64(0)  # a plain 0 has a type of its own, for which numba would compile once more
+    at, text, held, searched, num, num_marked = offsets[0], zero, zero, zero, zero, zero
     while searched < num_texts:
         at, text, filled = _read(data, offsets, at, text, held, tails, heads, spans)
         _look_up(data, held, filled, tails, heads, spans, words, letters, bounds, slots, values)
         # A run may go on in what is not read yet.
         until = filled if text == num_texts else filled - longest + 1
         _look_up_pairs(until, values, runs, slots, pairs)
-        i = np.int64(0)
+        i = zero
         while i < until:
             i, num, num_marked, searched = _collect(
                 i, until, heads, values, pairs, runs, num, num_marked, searched, found, ends, marked

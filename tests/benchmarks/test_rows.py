@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.__main__ import BENCHMARKS, RESULTS, keep
-from benchmarks.inputs import replicate, sample_archives, zipf_matches
+from benchmarks.inputs import pool_options, replicate, sample_archives, write_pools, write_texts, zipf_matches
 from benchmarks.scale import STEPS, TABLES, read_results, tell
 from metaclip_dagster.parsing import parse_wat
 from metaclip_dagster.schemas import MATCHES
@@ -142,3 +142,17 @@ def _pair_ids(path: Path) -> set[int]:
     with path.open("rb") as archive:
         batches = list(parse_wat(archive, name=path.name, dropped=Counter()))
     return {pair_id for batch in batches for pair_id in batch["pair_id"].to_pylist()}
+
+
+def test_the_texts_of_wats_are_those_of_their_pairs_in_order(tmp_path: Path) -> None:
+    for name in "ab":
+        wat = wat_record(content("http://h.example/a.html", [{"url": "/i.png", "alt": f"apple {name}"}]))
+        (tmp_path / name).write_bytes(member(wat))
+    texts = pq.read_table(write_texts(tmp_path / "texts", [tmp_path / "a", tmp_path / "b"]))
+    assert texts["text"].to_pylist() == ["apple a", "apple b"]
+
+
+@pytest.mark.parametrize("given", [["--entries", "F"], ["--texts", "F"], ["--wat", "F"]])
+def test_entries_without_texts_and_texts_without_entries_make_no_pool(given: list[str], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--entries goes with --texts or --wat"):
+        write_pools(tmp_path, pool_options("").parse_args(given))
