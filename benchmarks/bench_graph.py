@@ -80,6 +80,7 @@ def measure(crawl: "Crawl", times: int, copies: int, workers: int) -> list[Row]:
     """Give the rows: for each way to grow the largest of all stages, then every stage."""
     sizes = {"as it is": (1, copies), "more shards": (times, copies), "larger shards": (1, times * copies)}
     peaks, pairs = {}, {}
+    compile_stages(crawl)
     for name, (replicas, copies_a_shard) in sizes.items():
         made = in_fresh_process(curate, crawl, replicas, copies_a_shard, workers)
         peaks[name] = {stage: cost.peak_mb for stage, cost in made.stages.items()} | {"driver": made.driver_mb}
@@ -171,6 +172,11 @@ class Run:
             bytes=sum(shard.bytes for shard in made),
         )
         return {shard.key: store.path(shard) for shard in made}
+
+
+def compile_stages(crawl: Crawl) -> None:
+    """Fill numba's cache, so that no stage that is measured compiles, which takes memory and time once a machine."""
+    in_fresh_process(curate, crawl, 1, 1, 1)
 
 
 def curate(crawl: Crawl, replicas: int, copies: int, workers: int) -> Curated:

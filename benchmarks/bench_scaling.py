@@ -12,11 +12,12 @@ the same size: 2 is all that two can give. That of memory is the smallest input'
 workers from reading to commit, without their start; a stage's is for each pair that was parsed.
 """
 
+import itertools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.bench_graph import Crawl, Curated, crawl_of, crawl_options, curate
+from benchmarks.bench_graph import Crawl, Curated, compile_stages, crawl_of, crawl_options, curate
 from benchmarks.measure import Row, flat, in_fresh_process, print_rows, row
 
 TABLES = {
@@ -46,6 +47,7 @@ def main() -> None:
 def measure(crawl: Crawl, sizes: Sequence[int], workers: Sequence[int]) -> Runs:
     """Every size with every number of workers, by turns."""
     runs: Runs = {}
+    compile_stages(crawl)
     for size in sizes:
         for num in workers:
             runs[num, size] = in_fresh_process(curate, crawl, size, 1, num)
@@ -97,14 +99,18 @@ def draw(runs: Runs, path: Path) -> None:
     mpl.use("Agg")
     import matplotlib.pyplot as plt  # noqa: PLC0415
 
-    figure, panels = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
-    measures = {"CPU seconds": cpu, "seconds": wall, "MB of the largest worker": peak}
-    for axes, (label, of) in zip(panels, measures.items(), strict=True):
-        for num in sorted({num for num, _ in runs}):
+    figure, panels = plt.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
+    measures = {"CPU time of all workers, s": cpu, "time, start of workers included, s": wall,
+                "peak memory of the largest worker, MB": peak}  # fmt: skip
+    for axes, (title, of) in zip(panels, measures.items(), strict=True):
+        for num, style in zip(sorted({num for num, _ in runs}), itertools.cycle(["o-", "s--", "^:"]), strict=False):
             made = [runs[num, size] for size in sorted(size for workers, size in runs if workers == num)]
-            axes.plot([one.num_pairs / 1e3 for one in made], [*map(of, made)], marker="o", label=f"workers {num}")
-        axes.set(xlabel="thousand pairs", ylabel=label, xlim=(0, None), ylim=(0, None))
-        axes.legend()
+            named = f"{num} worker{'s' if num > 1 else ''}"
+            axes.plot([one.num_pairs / 1e3 for one in made], [*map(of, made)], style, label=named)
+        axes.set(title=title, xlabel="thousand pairs", xlim=(0, None), ylim=(0, None))
+        axes.margins(y=0.1)
+        axes.grid(alpha=0.3)
+        axes.legend(loc="lower right")
     figure.savefig(path, dpi=110)
 
 
