@@ -107,11 +107,11 @@ def draw(runs: Runs, path: Path) -> None:
             made = [runs[num, size] for size in sorted(size for workers, size in runs if workers == num)]
             named = f"{num} worker{'s' if num > 1 else ''}"
             axes.plot([one.num_pairs / 1e3 for one in made], [*map(of, made)], style, label=named)
-        axes.set(title=title, xlabel="thousand pairs", xlim=(0, None), ylim=(0, None))
-        axes.margins(y=0.1)
+        most = max(map(of, runs.values()))
+        axes.set(title=title, xlabel="thousand pairs", xlim=(0, None), ylim=(0, 1.15 * most))
         axes.grid(alpha=0.3)
         axes.legend(loc="lower right")
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=120)
 
 
 if __name__ == "__main__":
