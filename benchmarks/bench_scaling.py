@@ -9,7 +9,7 @@ python -m benchmarks.bench_scaling [--sizes N ...] [--workers N ...] [--num-entr
 Each run is the whole curation of `bench_graph`, from archives to a subset on a lake on disk, in a fresh process. The
 baseline of CPU time is the smallest input's, scaled: 1 is linear. The baseline of more workers is the time of one at
 the same size: 2 is all that two can give. That of memory is the smallest input's: 1 is flat. CPU time is that of
-workers from reading to commit, without their start; a stage's is for each pair that was parsed.
+workers from reading to commit, without their start; a stage's is for each pair that was parsed, or that a subset keeps.
 """
 
 import itertools
@@ -70,7 +70,8 @@ def rows_of(crawl: Crawl, runs: Runs) -> list[Row]:
             rows.append(row(f"time, {name}", wall(made), "s", alone, alone / wall(made), input=told))
     made = runs[fewest, largest]
     for stage, cost in made.stages.items():
-        rows.append(row(f"{stage}, CPU time", cost.cpu_seconds / made.num_pairs * 1e6, "us/pair", input=told))
+        pairs = cost.rows if TABLES.get(stage) == "subsets" else made.num_pairs
+        rows.append(row(f"{stage}, CPU time", cost.cpu_seconds / max(1, pairs) * 1e6, "us/pair", input=told))
     for stage, table in TABLES.items():
         cost = made.stages[stage]
         rows.append(row(f"{table}, stored", cost.bytes / max(1, cost.rows), "bytes/row", input=told))

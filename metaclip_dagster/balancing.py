@@ -170,15 +170,18 @@ def thresholds_for(
 ) -> list[float]:
     """For each size the least t whose subset has at least so many pairs; exactly so many, unless admitted_at ties.
 
-    Quantiles too: the median t is that for half of the pool. Reads ADMISSIONS once, holds 8 bytes a pair, sorted once,
-    then bisects over all float64. With several languages, one step of t may admit a whole group of another language's
-    pairs. Raises ValueError if the pool is smaller.
+    Quantiles too: the median t is that for half of the pool. Reads ADMISSIONS once, holds 8 bytes a pair, and twice
+    that of one language at a time, sorted once, then bisects over all float64. With several languages, one step of t
+    may admit a whole group of another language's pairs. Raises ValueError if the pool is smaller.
     """
     drawn: dict[str, list[Floats]] = {}
     for batch in admissions:
         for language, mine in _by_language(batch):
             drawn.setdefault(language, []).append(mine)
-    ascending = {language: np.sort(np.concatenate(parts)) for language, parts in drawn.items()}
+    ascending = {}
+    for language in [*drawn]:
+        ascending[language] = np.concatenate(drawn.pop(language))
+        ascending[language].sort()
     pool, hold = sum(map(len, ascending.values())), hold_languages(entry_counts, reference=reference)
 
     def size(bits: int) -> int:

@@ -59,7 +59,7 @@ def index_entries(entries: pa.Table) -> pa.Table:
     all Chinese. Raises ValueError if there is no entry, if an entry_id is not its row's number or if a language names
     an entry twice.
     """
-    from metaclip_dagster.tokens import ARRAYS, index_tokens  # noqa: PLC0415  # numba: only what matches pays for it
+    from metaclip_dagster.tokens import ARRAYS, index_tokens  # noqa: PLC0415  # numba: for who matches, not who loads the graph
 
     _check(entries)
     arrays = {name: pa.large_list(type_) for name, type_ in ARRAYS.items()}

@@ -1,15 +1,12 @@
 """A WAT record's JSON -> the same but for the links that are no images, cut out before Python makes objects of them."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from metaclip_dagster.compiling import compiled, inlined
+
 Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int32]
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def cut_other_links(block: bytes | memoryview) -> memoryview:
@@ -29,15 +26,6 @@ def cut_other_links(block: bytes | memoryview) -> memoryview:
     return kept[: _cut(data, stops, kept)].data
 
 
-def _compiled(function: Function) -> Function:
-    """The function as machine code, which numba keeps on disk; other threads run on beside it.
-
-    A function that others call goes into them: called for every string, it took three times the time.
-    """
-    made: Function = numba.njit(function, cache=True, nogil=True, forceinline=True, error_model="numpy")
-    return made
-
-
 _QUOTE, _BACKSLASH, _COLON, _COMMA, _OPEN, _CLOSE, _OPEN_ARRAY = b'"\\:,{}['
 _D, _I, _M, _U = b"dIMu"
 # 1 where a byte is not simply itself in a string of ASCII
@@ -46,7 +34,7 @@ _ESCAPED = np.isin(np.arange(256), [*b'"\\/bfnrt'])
 _HEX_DIGIT = np.isin(np.arange(256), [*b"0123456789abcdefABCDEF"])
 
 
-@_compiled
+@compiled
 def _cut(data: Bytes, stops: Places, kept: Bytes) -> int:
     """Write what is kept; its length. The JSON is read string by string, from one stop to the next."""
     num_stops = _find_stops(data, stops)
@@ -81,7 +69,7 @@ def _cut(data: Bytes, stops: Places, kept: Bytes) -> int:
     return _copy(data, begin, len(data), kept, num_kept)
 
 
-@_compiled
+@inlined
 def _find_stops(data: Bytes, stops: Places) -> int:
     """Write where stops are; how many. Whether or not a byte is one, the same is done: that is what makes it fast."""
     num = np.uint64(0)  # unsigned, or numba would ask at each byte whether it counts from the end
@@ -91,7 +79,7 @@ def _find_stops(data: Bytes, stops: Places) -> int:
     return int(num)
 
 
-@_compiled
+@inlined
 def _closing(data: Bytes, stops: Places, opening: int, num_stops: int) -> int:
     """Which stop closes the string that this one opens; negative: something in it may be no JSON."""
     i, sign = opening + 1, 1
@@ -105,14 +93,14 @@ def _closing(data: Bytes, stops: Places, opening: int, num_stops: int) -> int:
     return sign * i
 
 
-@_compiled
+@inlined
 def _copy(data: Bytes, begin: int, end: int, kept: Bytes, num_kept: int) -> int:
     for i in range(end - begin):
         kept[num_kept + i] = data[begin + i]
     return num_kept + end - begin
 
 
-@_compiled
+@inlined
 def _may_be_image(data: Bytes, at: int) -> bool:
     """Whether a string that begins here may be IMG@/src, however it is escaped."""
     if at + 1 >= len(data):
@@ -121,7 +109,7 @@ def _may_be_image(data: Bytes, at: int) -> bool:
     return bool(second == _U if first == _BACKSLASH else first == _I and second in (_M, _BACKSLASH))
 
 
-@_compiled
+@inlined
 def _size_of_escape(data: Bytes, at: int) -> int:
     """How many bytes an escape has; 0: it is none, or may be half a pair of surrogates."""
     if at + 6 > len(data):
@@ -136,7 +124,7 @@ def _size_of_escape(data: Bytes, at: int) -> int:
     return 6 if num_digits == 4 else 0
 
 
-@_compiled
+@inlined
 def _size_of_character(data: Bytes, at: int) -> int:
     """How many bytes a character beyond ASCII has in UTF-8; 0: it is none (Unicode 16, table 3-7)."""
     lead = data[at]

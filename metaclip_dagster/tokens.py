@@ -50,12 +50,12 @@ def index_tokens(entries: pa.Array, entry_ids: pa.Array) -> dict[str, pa.Array]:
 
     `words` and `runs` are hash tables; `letters` and `bounds` hold the words of more than fifteen bytes, to compare;
     `limits` are the tokens of the longest entry and one more than the largest id. Raises OverflowError where entries
-    have 2**30 tokens or more.
+    have 2**29 tokens or more.
     """
     data, offsets = _strings(entries)
     num_tokens = len(entries) + int(np.count_nonzero(data[offsets[0] : offsets[-1]] == _SPACE))
-    if num_tokens >= 1 << 30:
-        raise OverflowError(f"{num_tokens:,} tokens of entries in one language; there is room for {1 << 30:,}")
+    if num_tokens >= 1 << 29:  # words and runs of them are numbered together, in thirty bits
+        raise OverflowError(f"{num_tokens:,} tokens of entries in one language; there is room for {1 << 29:,}")
     ids = _read_only(entry_ids.to_numpy())
     words, letters, bounds, longest = _number_words(data, offsets, num_tokens)
     runs = _link_words(data, offsets, ids, words, letters, bounds)
