@@ -32,6 +32,7 @@ BENCHMARKS = (
     "graph",
     "engines",
     "scaling",
+    "demo",
     "training",
     "sweep",
 )
