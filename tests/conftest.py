@@ -3,11 +3,16 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import demo
 from resources.deployments import Deployment
 from resources.lake import Lake
 from tests.mini import build_mini, mini_deployment
+
+# A machine that others use too draws examples slowly; that is no failure.
+settings.register_profile("patient", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
