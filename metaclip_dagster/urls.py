@@ -56,7 +56,7 @@ def pair_id_of(url: str, text: str) -> int:
 _NORMAL = re.compile(r"https?://[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::[0-9]{1,4})?/[!-\"$-\[\]-~]{0,4096}")
 _SIMPLE_PATH = re.compile(r"/?[\w-][\w.%~+-]*+(?:/[\w-][\w.%~+-]*+)*+(?:\?[\w.%~+&=/-]++)?", re.ASCII)
 _PARTS = re.compile(r"(https?)://(?:([^/?#]*)@)?([^/?#@]+)([^#]*)", re.IGNORECASE)
-_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\x00-\x20\"#%/:<>?@\[\\\]^`{|}\x7f]+)(?::[0-9]*)?")
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\x00-\x20\"#%/:<>?@\[\\\]^`{|}\x7f\ud800-\udfff]+)(?::[0-9]*)?")
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 _C0_AND_BLANK = "".join(map(chr, range(0x21)))
 _DELETED_OR_REPLACED = dict.fromkeys(map(ord, "\0\t\n\r")) | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")

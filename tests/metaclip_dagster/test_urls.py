@@ -1,7 +1,7 @@
 """One image, one URL: every spelling of it that browsers take for the same is the same here."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from metaclip_dagster.urls import URL_NORMALISATION, normalise_url
@@ -81,6 +81,7 @@ spellings = st.lists(pieces, max_size=8).map("".join) | st.text(alphabet=st.char
 
 @settings(deadline=None, max_examples=500)
 @given(spellings, spellings)
+@example("0", "https://\ud800")
 def test_a_normal_url_is_absolute_and_stays_as_it_is(url: str, base: str) -> None:
     for against in (BASE, base):
         normal, reason = normalise_url(url, against)
