@@ -112,11 +112,9 @@ def _may_be_image(data: Bytes, at: int) -> bool:
 @inlined
 def _size_of_escape(data: Bytes, at: int) -> int:
     """How many bytes an escape has; 0: it is none, or may be half a pair of surrogates."""
-    if at + 6 > len(data):
-        return 0
-    if _ESCAPED[data[at + 1]]:
+    if at + 1 < len(data) and _ESCAPED[data[at + 1]]:
         return 2
-    if data[at + 1] != _U or data[at + 2] | 0x20 == _D:
+    if at + 6 > len(data) or data[at + 1] != _U or data[at + 2] | 0x20 == _D:
         return 0
     num_digits = 0
     for i in range(at + 2, at + 6):
