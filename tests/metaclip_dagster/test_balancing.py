@@ -82,7 +82,7 @@ def test_the_draw_does_not_depend_on_batches_and_order() -> None:
     assert parts.sort_by("pair_id") == whole.sort_by("pair_id")
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.integers(0, 2**64 - 1), st.sets(st.integers(0, 29), min_size=1)), min_size=1),
     st.lists(st.integers(0, 2**50), min_size=30, max_size=30),
@@ -218,7 +218,6 @@ def test_every_positive_float_has_a_spelling_that_reads_back(t: float) -> None:
 counts_strategy = st.lists(st.integers(0, 50), min_size=1, max_size=12)
 
 
-@settings(deadline=None)
 @given(counts_strategy.filter(any), counts_strategy, st.lists(st.floats(0.5, 60), min_size=2, max_size=6))
 def test_a_languages_own_t_is_nondecreasing_and_drops_no_language(
     english: list[int], other: list[int], rungs: list[float]

@@ -34,7 +34,7 @@ def ids(pairs: Sequence[int]) -> list[pa.RecordBatch]:
     return [pa.record_batch([pa.array(pairs[at : at + 3], pa.uint64())], ["pair_id"]) for at in range(0, len(pairs), 3)]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(lists, lists)
 def test_entries_are_added_removed_moved_or_as_they_were(before: list[Entry], after: list[Entry]) -> None:
     told = compare_entries(entries_of(before), entries_of(after))
@@ -54,7 +54,7 @@ def test_a_change_counts_for_its_language_and_source() -> None:
     ]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.dictionaries(named, st.integers(0, 9)), st.dictionaries(named, st.integers(0, 9)))
 def test_the_largest_moves_of_counts_come_first_and_all_are_counted(
     before: dict[Entry, int], after: dict[Entry, int]
@@ -67,7 +67,7 @@ def test_the_largest_moves_of_counts_come_first_and_all_are_counted(
     assert all(moves[row["language"], row["entry"]] == row["after"] - row["before"] for row in told["largest"])
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.sets(st.integers(0, 2**64 - 1), max_size=20), st.sets(st.integers(0, 2**64 - 1), max_size=20))
 def test_pairs_join_leave_or_stay(before: set[int], after: set[int]) -> None:
     told = compare_subsets(ids(sorted(before)), ids(sorted(after)), num_pairs=20)

@@ -22,7 +22,7 @@ def count(pools: dict[str, list[pa.RecordBatch]], num_entries: int = 6) -> pa.Ta
     return merge_counts(batches, entries=entries_of([f"e{i}" for i in range(num_entries)]))
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(rows, rows)
 def test_counts_equal_a_loop_and_add_up_over_snapshots(first: list[list[int]], second: list[list[int]]) -> None:
     pools = {

@@ -68,7 +68,7 @@ def near(told: Told) -> dict[str, int]:
     return dict(zip(told["table"]["entry"].to_pylist(), told["table"]["num_near"].to_pylist(), strict=True))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(entries_of, st.lists(texts_of, min_size=1, max_size=3))
 def test_an_entry_is_found_as_often_as_matching_finds_it_and_else_one_reason_is_given(
     entries: list[str], shards: list[list[str]]
@@ -93,7 +93,7 @@ def test_an_entry_is_found_as_often_as_matching_finds_it_and_else_one_reason_is_
             assert reason == ("punctuation" if has else "rare")
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(entries_of, texts_of, st.integers(1, 5))
 def test_how_texts_are_cut_into_shards_changes_nothing(entries: list[str], texts: list[str], size: int) -> None:
     table = table_of(entries)
@@ -103,7 +103,7 @@ def test_how_texts_are_cut_into_shards_changes_nothing(entries: list[str], texts
     assert told == again
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(entries_of, texts_of)
 def test_every_word_of_a_text_is_in_an_entry_or_counted(entries: list[str], texts: list[str]) -> None:
     [told] = cover(table_of(entries), texts)["languages"]

@@ -59,7 +59,7 @@ def find_naively(crawl: Crawl) -> list[tuple[str, str, int]]:
     return excluded
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(crawls, st.integers(1, 5), st.integers(1, 3))
 def test_the_exchange_gives_what_a_loop_in_place_order_gives(crawl: Crawl, num_buckets: int, group_size: int) -> None:
     found, seen = find(crawl, num_buckets, group_size)
@@ -68,7 +68,7 @@ def test_the_exchange_gives_what_a_loop_in_place_order_gives(crawl: Crawl, num_b
     assert seen == Counter({"places": len(pairs), "distinct_pairs": len(set(pairs))}) - Counter()
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(crawls, st.randoms(use_true_random=False))
 def test_the_order_of_registration_changes_nothing(crawl: Crawl, random: "object") -> None:
     keys = list(crawl)

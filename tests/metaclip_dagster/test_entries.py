@@ -65,7 +65,7 @@ def expected(rows: Rows, language: str, budget: int, caps: Mapping[str, int]) ->
     return taken
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(sources, st.integers(0, 12), st.integers(0, 3))
 def test_each_language_fills_its_budget_by_precedence_then_rank_up_to_each_cap(
     rows: Rows, budget: int, cap: int
@@ -79,7 +79,7 @@ def test_each_language_fills_its_budget_by_precedence_then_rank_up_to_each_cap(
     assert entries["entry_id"].to_pylist() == list(range(len(wanted)))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(sources, st.randoms())
 def test_the_order_of_rows_changes_nothing(rows: Rows, random: Any) -> None:
     shuffled = {source: random.sample(own, len(own)) for source, own in rows.items()}
@@ -87,7 +87,7 @@ def test_the_order_of_rows_changes_nothing(rows: Rows, random: Any) -> None:
     assert first.equals(second)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(sources, st.integers(0, 12), st.integers(0, 3))
 def test_every_candidate_is_taken_or_accounted_for(rows: Rows, budget: int, cap: int) -> None:
     tables, dropped = {source: candidates(own) for source, own in rows.items()}, Counter[str]()

@@ -125,7 +125,7 @@ def test_retrieval_of_three_images_and_four_captions_is_that_of_pencil_and_paper
     assert scores["image_retrieval_recall@5"] == scores["text_retrieval_recall@5"] == (1.0, 1.0)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 12), st.integers(1, 9), st.integers(0, 10_000))
 def test_a_place_counts_what_a_stable_sort_puts_first(rows: int, columns: int, seed: int) -> None:
     generator = np.random.default_rng(seed)
@@ -135,7 +135,7 @@ def test_a_place_counts_what_a_stable_sort_puts_first(rows: int, columns: int, s
     assert places(similarity, own).tolist() == [row.tolist().index(mine) for row, mine in zip(order, own, strict=True)]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2).filter(lambda of: len({p for _, p in of}) == 2)
 )

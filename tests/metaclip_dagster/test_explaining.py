@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import xxhash
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metaclip_dagster.balancing import admitted_at, build_draw, keep_probability
@@ -54,7 +54,6 @@ def test_counts_that_are_older_than_a_match_are_named() -> None:
 
 
 @given(st.lists(words, max_size=6, unique=True), words)
-@settings(deadline=None)
 def test_the_entries_found_in_one_text_are_those_that_matching_finds(entries: list[str], text: str) -> None:
     table = entries_of(entries or ["a"])
     [engine] = build_matcher(table).engines.values()
@@ -64,7 +63,6 @@ def test_the_entries_found_in_one_text_are_those_that_matching_finds(entries: li
 
 
 @given(st.lists(words, max_size=6, unique=True), words)
-@settings(deadline=None)
 def test_a_text_holds_all_of_some_entries_when_each_is_found_in_it(entries: list[str], text: str) -> None:
     table = entries_of(entries or ["a"])
     found = {entry for _, entry in find_entries(text, table.to_batches())}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -109,7 +109,6 @@ def test_a_hash_outlives_jpeg_and_grey(drawings: list[Image.Image]) -> None:
         assert near.mean() > 0.8  # flat drawings of 48 pixels: what JPEG rings with is a good part of them
 
 
-@settings(deadline=None)
 @given(few_bits, few_bits, st.integers(0, 4))
 def test_what_is_near_is_what_comparing_each_with_each_finds(some: list[int], others: list[int], distance: int) -> None:
     def first(mine: int, of: list[int]) -> int:
@@ -126,7 +125,6 @@ def test_a_distance_at_which_most_images_are_near_is_refused(distance: int) -> N
         nearest_earlier(np.zeros(1, np.uint64), distance)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2**8 - 1)), max_size=30), st.integers(0, 3))
 def test_filtered_sets_are_nested_hold_no_two_near_images_and_lose_none_without_a_near_one(
     drawn: list[tuple[int, int]], distance: int

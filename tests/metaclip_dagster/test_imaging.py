@@ -198,7 +198,7 @@ def test_the_limits_are_the_callers() -> None:
     assert told(data, max_pixels=16 * 16 - 1) == "too_many_pixels"
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.sampled_from(sorted(KEPT)),
     st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=4),
@@ -291,7 +291,7 @@ def gather(
 TEXTS = st.lists(st.tuples(st.sampled_from(["en", "de"]), st.floats(0, 50)), min_size=1, max_size=3)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     st.dictionaries(st.integers(0, 40), TEXTS, max_size=30),
     st.lists(st.floats(0, 60), min_size=1, max_size=3, unique=True),

@@ -43,7 +43,7 @@ LONG = [f"{first}{'x' * (n - 2)}{last}" for n in (7, 8, 9, 15, 16, 17, 40) for f
 strings = st.lists(st.sampled_from([*WORDS, *SCRIPTS, *BLANKS, *MARKS, *MARKS]), max_size=9).map("".join)
 lists_of_entries = st.lists(st.one_of(strings, st.sampled_from([*WORDS, *SCRIPTS, *MARKS])), max_size=25, unique=True)
 lists_of_texts = st.lists(strings, max_size=12)
-thorough = settings(deadline=None, max_examples=300)
+thorough = settings(max_examples=300)
 
 
 def naive(texts: Iterable[str], entries: list[str]) -> list[list[int]]:
@@ -131,7 +131,7 @@ def test_portions_and_windows_change_no_match(
         assert search(texts, entries) == naive(texts, entries)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(lists_of_texts, st.integers(1, 4), st.integers(1, 12))
 def test_a_portion_is_as_large_as_its_bounds_allow(texts: list[str], most_texts: int, most_bytes: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -370,7 +370,7 @@ def test_whoever_does_not_match_does_not_import_the_compiler() -> None:
     assert run.stdout == "False\n"
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(lists_of_texts, st.integers(0, 5), st.integers(0, 5))
 def test_a_slice_of_texts_matches_as_if_it_were_whole(texts: list[str], skipped: int, left_off: int) -> None:
     entries = ["a", "b", "ab", "犬", "!"]
@@ -420,7 +420,7 @@ def test_pairs_without_a_match_give_no_batch_but_are_counted(texts: list[str] | 
         assert (len(matches), dropped["no_match"]) == (0, len(texts or []))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(lists_of_texts, st.lists(st.integers(0, 12)), st.booleans())
 def test_how_pairs_are_cut_into_batches_changes_no_row(texts: list[str], cuts: list[int], two_languages: bool) -> None:
     matcher = build_matcher(table_of(["a", "b", "ab", "犬"], ["en", "de" if two_languages else "en", "en", "en"]))

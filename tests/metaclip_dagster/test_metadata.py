@@ -78,7 +78,7 @@ class TestNGrams:
         assert counted == {" ".join(pair): n for pair, n in finder.ngram_fd.items()}
         assert scores(unigrams([("t", TEXT)], min_count=1)) == dict(finder.word_fd)
 
-    @settings(deadline=None, max_examples=15)
+    @settings(max_examples=15)
     @given(st.lists(st.lists(words, max_size=12), max_size=6), st.integers(1, 6), st.integers(1, 4), st.integers(1, 9))
     def test_parts_buckets_and_memory_change_nothing(
         self, pages: list[list[str]], num_parts: int, num_buckets: int, held: int
@@ -257,7 +257,7 @@ class TestText:
     def test_running_text_is_what_a_reader_sees(self, wikitext: str, text: str) -> None:
         assert plain_text(wikitext, {"file", "image", "category", "datei", "kategorie"}) == text
 
-    @settings(deadline=None, max_examples=200)
+    @settings(max_examples=200)
     @given(st.lists(st.sampled_from(WIKITEXT), max_size=60).map("".join))
     def test_any_wikitext_has_a_text_and_words_without_marks(self, wikitext: str) -> None:
         for run in runs_of_words(plain_text(wikitext)):

@@ -141,7 +141,7 @@ def test_what_cannot_be_an_entry_is_counted_by_reason() -> None:
     assert dropped == {"empty": 2, "repeated": 1, "control_character": 2, "not_unicode": 2, "too_long": 1}
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs"]), min_size=1), min_size=1, unique=True))
 def test_a_list_comes_back_whole(entries: Sequence[str]) -> None:
     if not entries[0].startswith("\ufeff"):

@@ -228,7 +228,7 @@ def test_a_fault_costs_what_it_touches_and_is_counted(fault: str) -> None:
     assert seen["records"] + broken in {10, 11}
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.data())
 def test_whatever_a_record_holds_costs_that_record_alone(data: st.DataObject) -> None:
     described = good(99)
@@ -245,7 +245,7 @@ def test_whatever_a_record_holds_costs_that_record_alone(data: st.DataObject) ->
     assert len(rows) <= 11
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     st.permutations(range(10)),
     st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 255)), max_size=3),
@@ -314,7 +314,7 @@ urls = st.one_of(
 images = st.lists(st.fixed_dictionaries({"src": urls}, optional={"alt": texts, "title": texts}), max_size=6)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(images, st.none() | urls)
 def test_a_page_gives_the_same_pairs_from_wat_and_warc(images: list[dict[str, str]], base: str | None) -> None:
     links = [{"url" if name == "src" else name: value for name, value in image.items()} for image in images]
@@ -488,7 +488,6 @@ def test_texts_are_cleaned_of_white_space_and_controls_only(text: str, clean: st
     assert clean_text(text) == clean
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=st.characters(codec=None)))
 def test_a_clean_text_stays_as_it_is_and_can_be_encoded(text: str) -> None:
     clean = clean_text(text)

@@ -61,7 +61,7 @@ damages = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.permutations(range(10)), st.lists(damages, min_size=10, max_size=10))
 def test_members_that_are_whole_survive_damage_to_the_others(order: list[int], harms: list[tuple[object, ...]]) -> None:
     archive = b""
@@ -83,7 +83,7 @@ def test_members_that_are_whole_survive_damage_to_the_others(order: list[int], h
     assert found.total() + dropped.total() >= expected.total()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=4), st.integers(0, 10**6))
 def test_no_damage_to_a_plain_archive_raises_anything_else(flips: list[tuple[int, int]], end: int) -> None:
     archive = bytearray(b"".join(TEN))

@@ -100,7 +100,7 @@ def strict(text: str) -> Any:
 
 
 @given(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=5, unique=True), max_size=30), st.integers(1, 7))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_subset_is_counted_as_a_loop_would_in_any_batches(lists: list[list[int]], size: int) -> None:
     batches = [subset_batch(lists[i : i + size]) for i in range(0, len(lists), size)]
     counts = count_subset(iter(batches), 10)
@@ -129,7 +129,7 @@ def test_pairs_and_scores_add_up_over_batches() -> None:
 
 
 @given(st.data(), st.sampled_from(["1", "20", "99.5", "inf"]))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_every_number_agrees_with_a_naive_recount(data: st.DataObject, t: str) -> None:
     before = data.draw(counts_of_pool)
     after = [data.draw(st.integers(0, count)) for count in before]
@@ -327,7 +327,7 @@ def test_hostile_texts_end_as_harmless_text() -> None:
 
 
 @given(st.text(max_size=300))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_any_entry_is_shown_as_text_and_changes_no_tag(text: str) -> None:
     trees = [LexborHTMLParser(render_card(card_of([3], [2], words=[word]), {})) for word in ("plain", text)]
     tags = [[node.tag for node in tree.css("*")] for tree in trees]

@@ -161,7 +161,7 @@ def test_a_page_of_nothing_but_tags_does_not_unfold_in_memory() -> None:
     assert dropped == {"too_complex": 1}
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.binary(max_size=200),
     st.sampled_from(["gzip", "deflate", "br", "gzip, br", "chunked"]),

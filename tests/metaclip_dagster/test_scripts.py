@@ -78,7 +78,7 @@ strings = st.lists(pieces, max_size=8).map("".join)
 lists_of_entries = st.lists(strings, min_size=1, max_size=25, unique=True)
 lists_of_texts = st.lists(strings, max_size=10)
 languages = st.sampled_from(["zh", "ja", "th", "km", "my", "bo", "ko"])
-thorough = settings(deadline=None, max_examples=100)
+thorough = settings(max_examples=100)
 
 
 def search(texts: Sequence[str], entries: Sequence[str], language: str) -> list[list[int]]:

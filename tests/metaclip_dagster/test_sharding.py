@@ -67,7 +67,7 @@ def build(pairs: Subset, num_buckets: int = 3) -> tuple[list[dict[str, Any]], Co
     return rows, dropped, seen
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(subsets)
 def test_a_training_set_is_its_subset_minus_the_failed_images_and_both_are_counted(pairs: Subset) -> None:
     rows, dropped, seen = build(pairs)
@@ -78,7 +78,7 @@ def test_a_training_set_is_its_subset_minus_the_failed_images_and_both_are_count
     assert seen["failed_images"] == len({image for image in pairs.values() if image >= 100})
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(subsets, st.integers(1, 5))
 def test_buckets_change_which_shard_holds_a_row_and_nothing_else(pairs: Subset, num_buckets: int) -> None:
     whole, recut = build(pairs, 1)[0], build(pairs, num_buckets)[0]

@@ -151,7 +151,7 @@ any_score = st.floats(0, 1) | st.just(math.nan)
     ),
     st.randoms(use_true_random=False),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_any_cells_in_any_order_give_the_same_strict_json_with_numpys_mean_and_spread(
     drawn: dict[tuple[str, int], tuple[float, float, int, float]], shuffler: random.Random
 ) -> None:

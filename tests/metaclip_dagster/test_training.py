@@ -105,7 +105,7 @@ def test_a_job_is_the_same_after_json(folder: Path) -> None:
         assert Job.from_json(told) == job
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     budget=st.integers(1, 10**6),
     batch=st.integers(1, 64),

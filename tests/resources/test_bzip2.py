@@ -26,14 +26,14 @@ def blocks_of(file: bytes, start: int = 0) -> list[tuple[int, bytes]]:
     return list(read_blocks(io.BytesIO(file), start))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(1, 350_000), st.integers(1, 30), st.sampled_from([1, 9]))
 def test_blocks_are_the_files_bytes_however_it_was_packed(size: int, streams: int, level: int) -> None:
     content = text(size)
     assert b"".join(block for _, block in blocks_of(packed(content, streams, level))) == content
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.data())
 def test_from_any_byte_on_the_blocks_are_those_that_begin_there_or_later(data: st.DataObject) -> None:
     file = packed(text(350_000), streams=2)
@@ -63,7 +63,7 @@ def test_a_file_that_ends_within_a_block_is_cut_short(cut: int) -> None:
         blocks_of(packed(text(250_000))[:-cut])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.data())
 def test_of_a_damaged_file_nothing_is_left_out_or_made_up_in_silence(data: st.DataObject) -> None:
     content = text(250_000)

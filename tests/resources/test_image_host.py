@@ -41,7 +41,7 @@ def answers(archives: list[bytes], *urls: str, max_bytes: int = 20 << 20) -> dic
 
 
 @pytest.mark.parametrize("pack", PACKS)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     st.lists(
         st.dictionaries(st.integers(0, 30), st.binary(max_size=200) | st.integers(0, 30), max_size=12),
@@ -136,7 +136,7 @@ def test_an_archive_whose_records_cannot_be_told_apart_is_refused(tmp_path: Path
         open_warc_images([Deferred(open_archive, (str(tmp_path / "images.warc"),))])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.sampled_from(PACKS), st.lists(st.tuples(st.integers(0, 1500), st.integers(0, 255)), max_size=3))
 def test_a_damaged_archive_is_refused_or_answers_every_url(pack: Pack, flips: list[tuple[int, int]]) -> None:
     bodies = {f"http://i.example/{number}": bytes([number]) * 100 for number in range(4)}

@@ -51,7 +51,7 @@ def index(store: ImageStore, bucket: int = 0) -> pa.Table:
 CONTENTS = st.dictionaries(st.integers(0, 9).map("{:024x}".format), st.none() | st.binary(max_size=2000))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(CONTENTS, max_size=4))
 def test_the_index_finds_every_image_and_an_image_supersedes_its_failures_only(
     tmp_path_factory: pytest.TempPathFactory, segments: list[dict[str, bytes | None]]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from resources.image_web import ImageWeb, open_image_web, why_not_dialled
@@ -94,7 +94,6 @@ def test_no_url_is_left_unanswered(url: str, reason: str, asking: ImageWeb) -> N
     assert answers(asking, url) == {url: reason}
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(max_size=30).map(lambda text: f"http://{text}"), max_size=5, unique=True))
 def test_any_text_is_answered(urls: list[str]) -> None:
     quick = ImageWeb(total_seconds=0.5, connect_seconds=0.2, attempts=1, connections=8)

@@ -33,7 +33,7 @@ def test_a_sentence_is_in_its_language() -> None:
     assert identify([*SENTENCES.values()])[0] == [*SENTENCES]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(texts, max_size=8))
 def test_a_text_has_one_answer_whatever_stands_beside_it(batch: list[str]) -> None:
     languages, scores = identify(batch)
@@ -46,7 +46,7 @@ def test_the_model_opened_again_gives_the_same() -> None:
     assert load_identifier()([*SENTENCES.values()]) == identify([*SENTENCES.values()])
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(texts, texts)
 def test_a_newline_is_read_as_a_space(start: str, end: str) -> None:
     assert identify([f"{start}\n{end}", f"{start} {end}"])[0] == identify([f"{start} {end}"])[0] * 2

@@ -32,13 +32,13 @@ def streams_of(dump: bytes, size: int) -> bytes:
     return b"".join(bz2.compress(dump[at : at + size], 1) for at in range(0, len(dump), size))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(xml_texts.filter(bool), xml_texts), max_size=5), st.sampled_from(["0.10", "0.11"]))
 def test_every_article_comes_back_as_it_was_written(articles: list[tuple[str, str]], version: str) -> None:
     assert pages_of(export(*(page(*article) for article in articles), version=version)) == articles
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     st.lists(st.tuples(st.sampled_from("ABC"), xml_texts, st.sampled_from([0, 0, 1])), max_size=6),
     st.integers(1, 400),

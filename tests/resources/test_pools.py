@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metaclip_dagster.parsing import parse_rows
@@ -306,7 +306,6 @@ def test_files_that_are_missing_or_broken_are_named(tmp_path: Path) -> None:
         pool_of(tmp_path, files="d.tar").check("pool-ours")
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_or_refused(tmp_path_factory: Any, data: bytes) -> None:
     folder = tmp_path_factory.mktemp("pool")

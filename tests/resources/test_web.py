@@ -54,7 +54,7 @@ def read(web: Web, server: Host) -> bytes:
         return body.read()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(faults=st.lists(st.sampled_from([*_FAULTS]), max_size=3))
 def test_whatever_breaks_in_between_the_bytes_are_the_same(faults: list[str], tmp_path_factory: Any) -> None:
     with serving(lambda _: BODY) as server:
