@@ -27,7 +27,7 @@ def cut_other_links(block: bytes | memoryview) -> memoryview:
 
 
 _QUOTE, _BACKSLASH, _COLON, _COMMA, _OPEN, _CLOSE, _OPEN_ARRAY = b'"\\:,{}['
-_D, _I, _M, _U = b"dIMu"
+_D, _I, _M, _U, _EIGHT = b"dIMu8"
 # 1 where a byte is not simply itself in a string of ASCII
 _IS_STOP = np.array([byte < 32 or byte > 127 or byte in b'"\\' for byte in range(256)], np.uint8)
 _ESCAPED = np.isin(np.arange(256), [*b'"\\/bfnrt'])
@@ -114,7 +114,7 @@ def _size_of_escape(data: Bytes, at: int) -> int:
     """How many bytes an escape has; 0: it is none, or may be half a pair of surrogates."""
     if at + 1 < len(data) and _ESCAPED[data[at + 1]]:
         return 2
-    if at + 6 > len(data) or data[at + 1] != _U or data[at + 2] | 0x20 == _D:
+    if at + 6 > len(data) or data[at + 1] != _U or (data[at + 2] | 0x20 == _D and data[at + 3] >= _EIGHT):
         return 0
     num_digits = 0
     for i in range(at + 2, at + 6):

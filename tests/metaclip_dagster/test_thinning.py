@@ -65,7 +65,7 @@ changes = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=600)
+@settings(max_examples=600)
 @given(st.lists(changes, min_size=1, max_size=4))
 def test_a_damaged_record_gives_the_page_or_the_reason_that_it_gives_uncut(damages: list[tuple[Any, ...]]) -> None:
     block = WHOLE
@@ -91,7 +91,7 @@ def reordered(value: Any, draw: st.DataObject) -> Any:
     return value
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.data(), st.booleans(), st.sampled_from([(",", ":"), (", ", ": "), (",", ": "), ("\n,", ":")]))
 def test_the_order_of_keys_blanks_and_escapes_make_no_difference(
     data: st.DataObject, ascii_only: bool, separators: tuple[str, str]
@@ -161,9 +161,10 @@ whole_texts = st.text(st.characters(codec="utf-8", max_codepoint=0xFFFF) | st.sa
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(st.dictionaries(whole_texts, whole_texts, min_size=1), min_size=1), st.booleans())
 @example([{"": "\r"}], False)
+@example([{"": "a\ud7a3"}], True)
 def test_a_run_of_other_links_is_cut_whole_whatever_its_texts_are(
     links: list[dict[str, str]], ascii_only: bool
 ) -> None:
