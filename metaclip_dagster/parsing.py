@@ -16,7 +16,7 @@ from metaclip_dagster.pages import (
 )
 from metaclip_dagster.records import BrokenRecordError, Record, read_records
 from metaclip_dagster.schemas import PAIRS, writes
-from metaclip_dagster.urls import image_id_of, normalise_url, pair_id_of
+from metaclip_dagster.urls import URL_NORMALISATION, image_id_of, normalise_url, pair_id_of
 
 # Reasons in `dropped` that mean a record which could not be read; all others mean one image or one pair.
 BROKEN_RECORDS = frozenset(
@@ -24,7 +24,7 @@ BROKEN_RECORDS = frozenset(
 )
 
 
-@writes(PAIRS)
+@writes(PAIRS, version=URL_NORMALISATION)
 def parse_wat(
     archive: BinaryIO,
     *,
@@ -54,7 +54,7 @@ def parse_wat(
     yield from _pair_texts(pages, dropped=dropped, seen=seen)
 
 
-@writes(PAIRS)
+@writes(PAIRS, version=URL_NORMALISATION)
 def parse_warc(
     archive: BinaryIO,
     *,
@@ -82,7 +82,7 @@ def parse_warc(
     yield from _pair_texts(pages, dropped=dropped, seen=seen)
 
 
-@writes(PAIRS, version=2)
+@writes(PAIRS, version=1 + URL_NORMALISATION)
 def parse_rows(
     rows: Iterable[tuple[object, object, object, int] | str],
     *,

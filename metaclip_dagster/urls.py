@@ -7,18 +7,18 @@ from urllib.parse import quote, urljoin, urlsplit
 
 import xxhash
 
-# Image ids hang on what `normalise_url` does: a change to it is a new number, and a new pool.
-URL_NORMALISATION = 1
+# Image ids hang on what `normalise_url` does: a change to it is a new number, with which all pairs are made anew.
+URL_NORMALISATION = 2
 
 
 def normalise_url(url: str, base: str) -> tuple[str, None] | tuple[None, str]:
     r"""The URL, absolute and http or https, with None; or None with the reason why it cannot be an image's.
 
-    Version 1, a modest part of the WHATWG URL standard: C0 controls and blanks around it go, and NUL, tabs and
-    newlines inside; `\\` is `/`; the base resolves what is relative; the fragment goes, for it never reaches the
-    server; scheme and host are in lower case; an empty path is `/`; in path and query whatever is no printable ASCII
-    is percent-encoded as UTF-8. Host names stay in their own script; default ports, dot segments of absolute URLs and
-    existing escapes stay.
+    Version 2, a modest part of the WHATWG URL standard: C0 controls and blanks around it go, and NUL, tabs and
+    newlines inside; `\\` is `/`, in the base too; the base resolves what is relative; the fragment goes, for it never
+    reaches the server, an empty query stays; scheme and host are in lower case; an empty path is `/`; in path and query
+    whatever is no printable ASCII is percent-encoded as UTF-8. Host names stay in their own script; default ports, dot
+    segments of absolute URLs and existing escapes stay.
 
     >>> normalise_url(" ../a b.png#top", "http://H.org/x/y/")
     ('http://h.org/x/a%20b.png', None)
@@ -34,9 +34,9 @@ def normalise_url(url: str, base: str) -> tuple[str, None] | tuple[None, str]:
         return None, "data_url"
     if not url or len(url) > _MAX_CHARACTERS:
         return None, "long_url" if url else "no_url"
-    path, mark, query = url.translate(_DELETED_OR_REPLACED).partition("?")
+    url, _, _ = url.translate(_DELETED_OR_REPLACED).partition("#")
     try:
-        resolved = urljoin(base, path.replace("\\", "/") + mark + query)
+        resolved = _join(base, url)
         return (resolved, None) if _NORMAL.fullmatch(resolved) else _normalise_resolved(resolved)
     except ValueError:  # urllib's word for a broken IPv6 address or port
         return None, "bad_url"
@@ -70,6 +70,17 @@ def _find_prefixes(base: str) -> tuple[str, str] | None:
     if not _NORMAL.fullmatch(base) or "/." in path or "//" in path[8:]:
         return None
     return path[: path.rindex("/") + 1], path[: path.index("/", 8)]
+
+
+def _join(base: str, url: str) -> str:
+    """The URL, which has neither fragment nor NUL, resolved as browsers do it."""
+    (path, mark, query), (base, *base_query) = (told.partition("?") for told in (url, base))
+    if path.endswith(";"):
+        path += "\0"  # or urljoin would take an empty parameter or query for none
+    if mark and not query:
+        query = "\0"
+    joined = urljoin(base.replace("\\", "/") + "".join(base_query), path.replace("\\", "/") + mark + query)
+    return joined.replace(";\0", ";").replace("?\0", "?")
 
 
 def _normalise_resolved(url: str) -> tuple[str, None] | tuple[None, str]:

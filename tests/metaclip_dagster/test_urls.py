@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from metaclip_dagster.urls import URL_NORMALISATION, normalise_url
+from metaclip_dagster.urls import normalise_url
 
 BASE = "https://h.example/a/b/c.html?q=/x"
 
@@ -29,6 +29,11 @@ BASE = "https://h.example/a/b/c.html?q=/x"
         (" \n\x00i.png\t ", "https://h.example/a/b/i.png"),
         ("ht\ntps://h.example/i\t.png", "https://h.example/i.png"),
         ("img\\i.png", "https://h.example/a/b/img/i.png"),
+        ("/i.png?", "https://h.example/i.png?"),
+        ("https://h.example/i.png?#", "https://h.example/i.png?"),
+        ("https://é.example/i.png?", "https://é.example/i.png?"),
+        ("i.png;", "https://h.example/a/b/i.png;"),
+        ("i;/j;?", "https://h.example/a/b/i;/j;?"),
         ("i.png?a\\b", "https://h.example/a/b/i.png?a\\b"),
         ("my image.png", "https://h.example/a/b/my%20image.png"),
         ("my%20image.png", "https://h.example/a/b/my%20image.png"),
@@ -42,6 +47,7 @@ BASE = "https://h.example/a/b/c.html?q=/x"
 )
 def test_an_image_has_the_url_that_browsers_ask_for(url: str, normal: str) -> None:
     assert normalise_url(url, BASE) == (normal, None)
+    assert normalise_url(url, "https://h.example\\a/b\\?q=/x") == (normal.replace("c.html", ""), None)
 
 
 @pytest.mark.parametrize(
@@ -79,9 +85,12 @@ pieces = st.sampled_from([*"/\\?#.:@%[]&;=ä \t\ud800", "..", "//", "http:", "ht
 spellings = st.lists(pieces, max_size=8).map("".join) | st.text(alphabet=st.characters(codec=None), max_size=20)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(spellings, spellings)
 @example("0", "https://\ud800")
+@example("https://ä?", "")
+@example("https://ä/a;", "http://x/")
+@example("https://", "https://https://\\")
 def test_a_normal_url_is_absolute_and_stays_as_it_is(url: str, base: str) -> None:
     for against in (BASE, base):
         normal, reason = normalise_url(url, against)
@@ -93,14 +102,10 @@ def test_a_normal_url_is_absolute_and_stays_as_it_is(url: str, base: str) -> Non
             assert normalise_url(normal, BASE) == (normal, None)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.from_regex(r"/?[a-z][a-z.%~+-]{0,6}(/[a-z][a-z.]{0,4}){0,2}(\?[a-z=&/.]{1,6})?", fullmatch=True), st.data())
 def test_the_short_cut_for_simple_paths_gives_what_the_long_way_gives(url: str, data: st.DataObject) -> None:
     base = data.draw(
         st.from_regex(r"https?://[a-z]{1,5}(:8080)?/([a-z.]{1,4}/){0,2}[a-z.]{0,3}(\?[a-z/.]{0,4})?", fullmatch=True)
     )
     assert normalise_url(url, base) == normalise_url(f"{url}#fragment", base)
-
-
-def test_the_number_of_this_normalisation_is_one() -> None:
-    assert URL_NORMALISATION == 1
