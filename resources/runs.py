@@ -15,8 +15,11 @@ def end_lost_runs(instance: dg.DagsterInstance, socket: str = "") -> None:
 
     Dagster leaves a run that had started as it is when its process goes together with the code server; it would hold
     its slot of the queue and of a pool for ever. One that has not named its process yet is left to run monitoring,
-    unless it was launched at the code server of that socket, which is dead with all its processes.
+    unless it was launched at the code server of that socket, which is dead with all its processes. Runs that another
+    launcher starts (in pods, say) have processes elsewhere, and run monitoring: none of them is touched.
     """
+    if not isinstance(instance.run_launcher, dg.DefaultRunLauncher):
+        return
     launched = {run.run_id for run in (_executed_at(instance, socket) if socket else [])}
     for run in _in_progress(instance):
         process = process_of(instance, run)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
@@ -19,6 +20,8 @@ from resources.runs import cancel_runs, end_lost_runs
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SECONDS_TO_END = 10
+# One that is killed so often in so short a time would not stay.
+MAX_KILLS, SECONDS_OF_KILLS = 4, 180.0
 CODE_SERVER = ("dagster", "code-server", "start")
 WEB_SERVER = ("dagster_webserver",)
 DAEMON = ("dagster._daemon", "run")
@@ -38,7 +41,7 @@ def main() -> int:
 def serve(definitions: str, dagster_home: Path, port: str) -> int:
     """Run a code server, a web server and the daemon until SIGINT or SIGTERM comes, or one ends; then end all there is.
 
-    One that is killed is started again; one that ends by itself would do so again.
+    One that is killed is started again, unless it is killed again and again; one that ends by itself would do so again.
     Runs under way are cancelled, and are over when this returns; what is queued waits for the next start. `dagster dev`
     does the same, but is on its way out and may take minutes to end. Without a code server of their own, web server and
     daemon each load the code, the daemon once a minute.
@@ -74,14 +77,21 @@ def _serve(instance: dg.DagsterInstance, definitions: str, dagster_home: Path, p
         (*DAEMON, "-w", str(workspace)),
     )
     children: list[subprocess.Popen[bytes]] = []
+    kills = [deque[float](maxlen=MAX_KILLS) for _ in commands]
     try:
         for command in commands:
             children.append(_start(dagster_home, *command))
             _wait_while(lambda: not code.exists(), children)
         while dead := _wait_for_killed(children):
-            if dead is not children[0]:
+            at = children.index(dead)
+            kills[at].append(time.monotonic())
+            is_hopeless = len(kills[at]) == MAX_KILLS and kills[at][-1] - kills[at][0] < SECONDS_OF_KILLS
+            then = "as often before: the end" if is_hopeless else "and is started again"
+            print(f"{' '.join(commands[at][:2])}: killed by signal {-dead.returncode}, {then}", flush=True)  # noqa: T201
+            if is_hopeless:
+                return
+            if at:
                 _end([dead])  # with what it leaves behind
-                at = children.index(dead)
                 children[at] = _start(dagster_home, *commands[at])
                 continue
             # A daemon that hears of a lost run and reaches no code server never retries it: it hears later.
@@ -89,7 +99,7 @@ def _serve(instance: dg.DagsterInstance, definitions: str, dagster_home: Path, p
             del children[2]
             code.unlink(missing_ok=True)
             children[0] = _start(dagster_home, *commands[0])
-            _wait_while(lambda: not code.exists(), children)
+            _wait_while(lambda: not code.exists(), children[:1])
             end_lost_runs(instance, str(code))
             children.append(_start(dagster_home, *commands[2]))
     finally:

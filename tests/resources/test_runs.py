@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.events import EngineEventData
 
 from resources.deployments import REPOSITORY
 from resources.runs import end_lost_runs
@@ -63,6 +64,20 @@ def test_a_run_that_names_no_process_yet_is_left_to_run_monitoring(tmp_path: Pat
         instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.STARTING)
         end_lost_runs(instance)
         assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.STARTING]
+
+
+def test_a_run_of_another_launcher_has_its_process_elsewhere_and_is_left_alone(tmp_path: Path) -> None:
+    @dg.job
+    def nothing() -> None:
+        pass
+
+    launcher = {"module": "dagster._core.launcher.sync_in_memory_run_launcher", "class": "SyncInMemoryRunLauncher"}
+    with dg.DagsterInstance.local_temp(str(tmp_path), overrides={"run_launcher": launcher}) as instance:
+        run = instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.STARTED)
+        elsewhere = EngineEventData(metadata={"pid": 2**22 + 1})  # above what Linux gives
+        instance.report_engine_event("in a pod", run, elsewhere)
+        end_lost_runs(instance)
+        assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.STARTED]
 
 
 def test_what_was_launched_at_a_dead_code_server_is_lost_though_it_names_no_process(tmp_path: Path) -> None:

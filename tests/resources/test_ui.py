@@ -1,11 +1,14 @@
 """What `make ui` says where it cannot begin, and that it keeps alive what it started."""
 
+import signal
 import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 import pytest
@@ -13,6 +16,7 @@ import pytest
 from resources.deployments import REPOSITORY
 from resources.ui import serve
 from tests.live import reserve_port
+from tests.resources.idle import SLOW_SECONDS
 
 SERVING = """
 import sys
@@ -35,24 +39,62 @@ def test_a_port_that_is_not_to_be_had_is_told_before_anything_starts(port: str, 
 
 @pytest.mark.slow
 def test_what_is_killed_is_started_again_and_what_ends_by_itself_ends_all(tmp_path: Path) -> None:
+    with serving(tmp_path) as process:
+        first = _wait_for_servers(process)
+        for server in first.values():
+            with suppress(psutil.NoSuchProcess):  # it went with the one before
+                server.kill()
+        again = _wait_for_servers(process, without=first)
+        (tmp_path / "end").touch()
+        assert process.wait(60) == 1
+        assert not any(server.is_running() for server in again.values())
+
+
+@pytest.mark.slow
+def test_a_daemon_starts_beside_a_code_server_though_the_web_server_was_killed_too(tmp_path: Path) -> None:
+    (tmp_path / "slow").touch()
+    with serving(tmp_path) as process:
+        first = _wait_for_servers(process)
+        for name in ("code", "web"):
+            first[name].kill()
+        again = _wait_for_servers(process, without=first)
+        assert again["daemon"].create_time() > again["code"].create_time() + SLOW_SECONDS
+
+
+@pytest.mark.slow
+def test_what_is_killed_again_and_again_ends_all(tmp_path: Path) -> None:
+    with serving(tmp_path) as process:
+        servers: dict[str, psutil.Process] = {}
+        for _ in range(4):
+            servers = _wait_for_servers(process, without={"web": servers["web"]} if servers else {})
+            servers["web"].kill()
+        assert process.wait(60) == 1
+        assert not any(server.is_running() for server in servers.values())
+
+
+@contextmanager
+def serving(home: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`make ui` over servers that do nothing."""
     with reserve_port() as port:
-        command = [sys.executable, "-c", SERVING, str(tmp_path), str(port)]
+        command = [sys.executable, "-c", SERVING, str(home), str(port)]
         with subprocess.Popen(command, cwd=REPOSITORY) as process:
             try:
-                serving = psutil.Process(process.pid)
-                while len(first := _servers(serving)) < 3:
-                    time.sleep(0.1)
-                for server in first.values():
-                    server.kill()
-                while len(again := _servers(serving)) < 3 or {*again.values()} & {*first.values()}:
-                    time.sleep(0.1)
-                assert process.poll() is None
-                (tmp_path / "end").touch()
-                assert process.wait(60) == 1
-                assert not any(server.is_running() for server in again.values())
+                yield process
             finally:
-                (tmp_path / "end").touch()
-                process.kill()
+                (home / "end").touch()
+                process.send_signal(signal.SIGINT)
+
+
+def _wait_for_servers(
+    process: subprocess.Popen[bytes], without: Mapping[str, psutil.Process] = MappingProxyType({})
+) -> dict[str, psutil.Process]:
+    """All three, once none is one of those."""
+    deadline = time.monotonic() + 120
+    while len(found := _servers(psutil.Process(process.pid))) < 3 or {*found.values()} & {*without.values()}:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return found
 
 
 def _servers(serving: psutil.Process) -> dict[str, psutil.Process]:
