@@ -43,7 +43,7 @@ def main() -> int:
     kinds, started = asked.only or list(KINDS), time.monotonic()
     results: dict[str, list[Result]] = defaultdict(list)
     missed: dict[str, int] = defaultdict(int)
-    with tempfile.TemporaryDirectory(prefix="faults-") as folder, ExitStack() as stack:
+    with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as folder, ExitStack() as stack:
         world = World(Path(folder), stack)
         _ = world.reference  # without it, no round can be judged
         rounds = tqdm(islice(cycle(kinds), asked.times), total=asked.times, unit="round")
@@ -72,6 +72,8 @@ def play(world: World, kind: str, seed: str, home: Path) -> tuple[Result, int]:
             result = KINDS[kind](world, random.Random(f"{seed} {draws}"), home / str(draws))
         except Exception as error:  # a round that cannot be played is one that is lost
             result = Result(0, difference=f"{type(error).__name__}: {error}")
+        finally:
+            world.end_round()
         if result.hits or result.difference:
             break
         shutil.rmtree(home, ignore_errors=True)  # not all have one

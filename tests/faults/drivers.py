@@ -64,13 +64,24 @@ class Drivers:
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process
+        self._started: list[Driver] = []
 
     def start(self, mini: Path, home: Path, log: Path, **order: Any) -> Driver:
         """Curate the mini sample in `home`: `skip` finished steps, an `environment` and a `fault` may be told."""
         if order.get("fault") and not inject.PRELOAD.exists():
             raise FileNotFoundError(inject.MISSING)
         told = {"mini": str(mini), "home": str(home), "log": str(log), **order}
-        return Driver(self.ask(told), log, self)
+        self._started.append(Driver(self.ask(told), log, self))
+        return self._started[-1]
+
+    def end(self) -> None:
+        """Kill what is still at work of all that was started."""
+        while self._started:
+            driver = self._started.pop()
+            with suppress(psutil.NoSuchProcess):
+                for process in [*driver.children(recursive=True), driver]:
+                    process.kill()
+            driver.end()
 
     def ask(self, what: Any) -> int:
         """Have an order done."""
