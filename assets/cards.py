@@ -94,7 +94,7 @@ def _stages(lake: Lake, snapshots: list[str], subset: PartitionManifest) -> list
         for tally in ("dropped", "seen"):
             told[-1][tally] = sum((manifest.total(tally) for manifest in made), Counter[str]())
     pool = told[-1]["rows"]
-    told[-1]["dropped"] = Counter(lake.read("exclusions")["reason"].to_pylist())
+    told[-1]["dropped"] = Counter(count_pairs(lake.stream("exclusions")(), "reason"))
     return [*told, {"stage": "subset", "rows": subset.rows, "dropped": {"balanced_away": pool - subset.rows}}]
 
 

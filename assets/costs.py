@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.partitions import THRESHOLDS, Cell
 from assets.pool import thresholds_of
 from metaclip_dagster.balancing import parse_threshold
+from metaclip_dagster.spilling import spilling
 from metaclip_dagster.training import recipe_of
 from resources.costs import Cost, cost_of, predict_by_shard, predict_by_size
 from resources.deployments import Deployment
@@ -103,7 +103,8 @@ def predict_t(where: Deployment, lake: Lake, t: str) -> list[Prediction]:
     images = _by_size(lake, "images", t, [(_fetched(ring), ring) for ring in rings], fetched, where.image_buckets)
     told["images"] = _exactly(images, rows=size.ring, bytes_read=fetched * size.bytes_an_image)
     if own and images.took:
-        brought = pc.sum(lake.dataset("images", [t]).to_table(columns=["size"])["size"]).as_py() or 0
+        sizes = lake.dataset("images", [t]).to_batches(columns=["size"])
+        brought = sum(pc.sum(batch["size"]).as_py() or 0 for batch in sizes)
         told["images"] = replace(told["images"], took=replace(images.took, bytes_read=brought))
     ordered = [told[stage] for stage in ("subsets", "image_texts", "images", "training_sets")]
     return ordered + list(_predict_cells(where, lake, t))
@@ -116,7 +117,7 @@ def measure(where: Deployment, lake: Lake, t: str) -> Size:
     held_to, held_below = thresholds_of(lake, t), thresholds_of(lake, below[-1]) if below else {}
     rungs = [{"language": of, "t": at, "below": held_below.get(of, 0.0)} for of, at in held_to.items()]
     indices = [str(path) for path in where.images.glob("*/*.parquet")]
-    with duckdb.connect() as query:
+    with spilling() as query:
         query.register("pool", lake.dataset("admissions", [shard.key for shard in lake.manifest("exclusions").shards]))
         query.register("rungs", pa.Table.from_pylist(rungs))
         query.sql("create table stored (image_id varchar, size ubigint)")

@@ -14,7 +14,18 @@ from assets.checks import (
     subsets_nested,
 )
 from assets.partitions import all_snapshots, snapshots, thresholds
-from assets.pool import aligned, drawing_setup, grouped, matching_setup, pool_of, pool_shards, strays, thresholds_of
+from assets.pool import (
+    aligned,
+    all_judged,
+    drawing_setup,
+    grouped,
+    judged,
+    matching_setup,
+    pool_of,
+    pool_shards,
+    strays,
+    thresholds_of,
+)
 from assets.shown import describe_counts, kept_and_dropped, lineage, sample_matches, sample_subset, table
 from assets.takedowns import find_taken, left_over, read_takedowns, together
 from metaclip_dagster.balancing import admit, select_pairs
@@ -104,6 +115,7 @@ def exclusions(
     The lowest snapshot, then the lowest shard, owns a pair; where that is taken down, the next does.
     """
     pool = pool_of(context, lake, "matches", matching_setup(lake))
+    made_of = judged(lake, pool.snapshots)  # before they are read: what is made anew meanwhile is not what is told
     takedowns = read_takedowns(takedown_list, image_store.root)
     taken = find_taken(context, lake, compute, takedowns, pool.snapshots)
     for snapshot in pool.snapshots:
@@ -117,16 +129,16 @@ def exclusions(
         f"{bucket:05d}": {"places": lake.where("places", "bucket", bucket, partitions=pool.snapshots)}
         for bucket in range(config.num_buckets)
     }
-    judged = compute.map_shards(context, find_duplicates, buckets, table="duplicates", whole=True)
+    found = compute.map_shards(context, find_duplicates, buckets, table="duplicates", whole=True)
     gathered = {
         s: {"exclusions": together(lake.where("duplicates", "snapshot", s), taken[s]), "snapshot": s}
         for s in pool.snapshots
     }
-    made = compute.map_shards(context, gather_exclusions, gathered, whole=True)
+    made = compute.map_shards(context, gather_exclusions, gathered, whole=True, told=made_of)
     duplicates = lake.dataset("exclusions").count_rows(filter=pc.field("reason") == DUPLICATE)
     excluded = table(["snapshot", "pairs excluded"], [(shard.key, shard.rows) for shard in made.shards])
     told = {**config.model_dump(), **pool.metadata, "excluded": excluded, "taken_down": made.rows - duplicates}
-    return compute.result(made, metadata=told, checks=[no_pair_twice(judged, duplicates)])
+    return compute.result(made, metadata=told, checks=[no_pair_twice(found, duplicates)])
 
 
 @dg.asset(
@@ -150,6 +162,7 @@ def entry_counts(context: dg.AssetExecutionContext, config: Grouping, lake: Lake
     Few entries, the head, have most of the matches; balancing thins those above t and keeps the tail whole.
     """
     pool = pool_of(context, lake, "matches", matching_setup(lake))
+    all_judged(lake, pool.snapshots)
     for snapshot in pool.snapshots:
         groups = grouped(pool_shards(lake, snapshot), config.group_size)
         counted = {
@@ -219,7 +232,7 @@ def subsets(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> 
     An entry with more than t matches is thinned to about t; D of a smaller t lies inside D of a larger one, and inf
     is the pool as it is.
     """
-    pool = pool_of(context, lake, "admissions", drawing_setup(lake), alike="seed")
+    pool = pool_of(context, lake, "admissions", drawing_setup(lake), "seed")
     shards = [
         Shard(f"{snapshot}/{key}", {"snapshot": snapshot, **inputs})
         for snapshot in pool.snapshots

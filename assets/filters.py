@@ -14,7 +14,7 @@ from metaclip_dagster.filtering import hash_samples, judge_images, score_images
 from metaclip_dagster.filters import load_scorers
 from resources.compute import Compute
 from resources.deployments import deployment
-from resources.engines import Deferred, defer
+from resources.engines import Deferred, defer, stage_version
 from resources.images import Images
 from resources.lake import WHOLE, Lake
 from resources.tables import PartitionManifest, chain_batches
@@ -83,7 +83,10 @@ def _score(
 ) -> None:
     """Scores of one ring, taken over from earlier runs where the bytes are the same."""
     # They stand outside fingerprints, as the store does: a score is what its function gives, whenever it was asked.
-    earlier = [lake.shards("image_scores", made) for made in lake.finished("image_scores", rings)]
+    finished = [] if compute.force else lake.finished("image_scores", rings)
+    stage = stage_version(score_images)
+    like = [made for made in finished if lake.manifest("image_scores", made).inputs.get("stage") == stage]
+    earlier = [lake.shards("image_scores", made) for made in like]
     shards = {
         key: {
             "images": images,

@@ -1,23 +1,25 @@
 """The pool as the lake has it: which snapshots are in, and their matches without the excluded pairs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import duckdb
 
 from assets.partitions import THRESHOLDS
 from metaclip_dagster.balancing import build_draw, language_thresholds, parse_threshold
 from metaclip_dagster.deduplicating import exclude, pair_ids
 from metaclip_dagster.matching import INDEX, build_matcher, index_entries, open_matcher
+from metaclip_dagster.spilling import spilling
 from resources.deployments import deployment
 from resources.digests import combine
 from resources.engines import Deferred, defer, version_of
 from resources.lake import Lake
 from resources.language_id import MODEL, load_identifier
 from resources.mapped import mapped
+
+_JUDGED = "matches of "
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,12 @@ def drawing_setup(lake: Lake) -> dict[str, Deferred]:
 
 
 def pool_of(
-    context: dg.AssetExecutionContext, lake: Lake, table: str, setup: Mapping[str, Deferred], alike: str | None = None
+    context: dg.AssetExecutionContext, lake: Lake, table: str, setup: Mapping[str, Deferred], *alike: str
 ) -> Pool:
     """The snapshots of the pool that have the table; a deleted key stays in the lake, so the registered keys decide.
 
-    Raises dg.Failure if none has it, if one was made with another setup than there is now, or if they differ in the
-    option `alike`: what comes of two versions must not be added up.
+    Raises dg.Failure if none has it, if one was made with another setup than there is now, or if they differ in their
+    stage or in an option that is to be `alike`: what comes of two versions must not be added up.
     """
     registered = sorted(context.instance.get_dynamic_partitions("snapshot"))
     finished = lake.finished(table, registered)
@@ -73,14 +75,33 @@ def pool_of(
         raise dg.Failure(
             f"{table} of {names} was made from another version of its inputs; materialize it again for {names}"
         )
-    values = {key: inputs[key].get(alike) for key in finished} if alike else {}
-    if len(set(values.values())) > 1:
-        raise dg.Failure(f"{table} was made with more than one {alike}: {values}; materialize it again with one")
+    for name in ("stage", *alike):
+        values = {key: inputs[key].get(name) for key in finished}
+        if len(set(values.values())) > 1:
+            raise dg.Failure(f"{table} was made with more than one {name}: {values}; materialize it again with one")
     return Pool(finished, [key for key in registered if key not in finished])
 
 
+def judged(lake: Lake, snapshots: Sequence[str]) -> dict[str, str]:
+    """Which matches EXCLUSIONS are made of, as its manifest is told; they hold for no other."""
+    return {f"{_JUDGED}{snapshot}": lake.manifest("matches", snapshot).version for snapshot in snapshots}
+
+
+def all_judged(lake: Lake, snapshots: Sequence[str]) -> None:
+    """Raise dg.Failure unless EXCLUSIONS is made of just these snapshots: a pair's place may be in any of them."""
+    held = {name.removeprefix(_JUDGED) for name in lake.manifest("exclusions").inputs if name.startswith(_JUDGED)}
+    if held != {*snapshots}:
+        told = ", ".join(sorted(held))
+        raise dg.Failure(f"exclusions was made of {told}, the pool is {', '.join(snapshots)}: materialize exclusions")
+
+
 def pool_shards(lake: Lake, snapshot: str) -> dict[str, Deferred]:
-    """The snapshot's shards of MATCHES without the excluded pairs; a shard's version knows its own exclusions only."""
+    """The snapshot's shards of MATCHES without the excluded pairs; a shard's version knows its own exclusions only.
+
+    Raises dg.Failure if EXCLUSIONS is made of other matches of the snapshot.
+    """
+    if not judged(lake, [snapshot]).items() <= lake.manifest("exclusions").inputs.items():
+        raise dg.Failure(f"exclusions was made of other matches of {snapshot}: materialize exclusions")
     versions = lake.versions("exclusions", "shard", shard=snapshot)
     return {
         key: defer(
@@ -124,7 +145,7 @@ def strays(lake: Lake, t: str) -> dict[str, int]:
     for smaller, larger in neighbours:
         made = [lake.store("subsets", key).manifest() for key in (smaller, larger)]
         if all(made) and len({m.inputs.get("admissions") for m in made if m}) == 1:
-            with duckdb.connect() as query:
+            with spilling() as query:
                 query.register("smaller", lake.dataset("subsets", [smaller]))
                 query.register("larger", lake.dataset("subsets", [larger]))
                 [(found[f"{smaller} in {larger}"],)] = query.sql(

@@ -125,8 +125,10 @@ def _score(
 
 def _gather(rings: Mapping[str, Iterable[pa.RecordBatch]]) -> pa.Table:
     """All images, the smallest ring first, in a ring by id; one that moved between rings counts in the first."""
-    tables = [pa.Table.from_batches(batches, IMAGE_SCORES).sort_by("image_id") for batches in rings.values()]
-    scored = pa.concat_tables(tables).combine_chunks()
+    kept = ["image_id", "phash", "scores"]
+    schema = pa.schema([IMAGE_SCORES.field(name) for name in kept])
+    streams = ((batch.select(kept) for batch in batches) for batches in rings.values())
+    scored = pa.concat_tables(pa.Table.from_batches(s, schema).sort_by("image_id") for s in streams).combine_chunks()
     _, first = np.unique(scored["image_id"].to_numpy(zero_copy_only=False), return_index=True)
     return scored.take(np.sort(first))
 

@@ -12,7 +12,18 @@ from pydantic import Field
 from tqdm import tqdm
 
 from resources.digests import combine
-from resources.engines import Deferred, Engine, InlineEngine, Job, LocalEngine, Shard, ShardReport, drive, version_of
+from resources.engines import (
+    Deferred,
+    Engine,
+    InlineEngine,
+    Job,
+    LocalEngine,
+    Shard,
+    ShardReport,
+    drive,
+    stage_version,
+    version_of,
+)
 from resources.lake import WHOLE, Lake
 from resources.tables import PartitionManifest
 
@@ -191,7 +202,8 @@ class Compute(dg.ConfigurableResource):
 
 def _versions(job: Job, shards: Sequence[Shard]) -> dict[str, str]:
     of_shards = {name: combine(version_of(s.inputs[name]) for s in shards) for name in shards[0].inputs}
-    return of_shards | {name: version_of(value) for name, value in [*job.setup.items(), *job.options.items()]}
+    others = {name: version_of(value) for name, value in [*job.setup.items(), *job.options.items()]}
+    return of_shards | others | {"stage": stage_version(job.stage)}
 
 
 def _prefixed(prefix: str, counts: Counter[str]) -> dict[str, int]:

@@ -122,8 +122,12 @@ class Job:
         """What the shard's rows follow from: the stage and its version, options, and the versions of all inputs."""
         named = [(name, version_of(value)) for part in (self.setup, self.options, shard.inputs)
                  for name, value in sorted(part.items())]  # fmt: skip
-        version = getattr(self.stage, "version", 1)
-        return combine([qualified_name(self.stage), str(version), str(self.schema), self.salt, *map(repr, named)])
+        return combine([*stage_version(self.stage).split(), str(self.schema), self.salt, *map(repr, named)])
+
+
+def stage_version(stage: Callable[..., Any]) -> str:
+    """The stage's name and the number of what it does."""
+    return f"{qualified_name(stage)} {getattr(stage, 'version', 1)}"
 
 
 def run_shard(job: Job, shard: Shard) -> ShardReport:

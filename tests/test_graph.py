@@ -167,6 +167,35 @@ def test_a_pool_without_a_snapshot_is_the_pool_built_without_it(mini: Path, made
         assert digests(removed.lake, alone) == digests(never.lake, alone)
 
 
+def test_what_exclusions_were_not_made_of_is_not_counted(mini: Path, made: Deployment, tmp_path: Path) -> None:
+    shutil.copytree(made.lake, tmp_path / "lake")
+    first, second = SNAPSHOTS
+    with graph(mini, tmp_path) as grown:
+        grown.register(first)
+        grown.make(["exclusions"])
+        grown.register(second)
+        with pytest.raises(dg.Failure, match=f"made of {first}, the pool is {first}, {second}: materialize exclusions"):
+            grown.make(["entry_counts"])
+        with pytest.raises(dg.Failure, match=f"made of other matches of {second}: materialize exclusions"):
+            grown.make(["admissions"], second)
+        grown.make(["exclusions", "entry_counts"])
+        tables = ("entry_counts", "admissions")
+        assert digests(grown.lake, SNAPSHOTS, *tables) == digests(Lake(root=made.lake), SNAPSHOTS, *tables)
+
+
+def test_what_two_versions_of_a_stage_made_is_not_added_up(mini: Path, made: Deployment, tmp_path: Path) -> None:
+    shutil.copytree(made.lake, tmp_path / "lake")
+    with graph(mini, tmp_path) as mixed:
+        mixed.register(*SNAPSHOTS)
+        store = mixed.lake.store("matches", SNAPSHOTS[0])
+        manifest = mixed.lake.manifest("matches", SNAPSHOTS[0])
+        store.finish(
+            replace(manifest, inputs={**manifest.inputs, "stage": "metaclip_dagster.matching:match_entries 1"})
+        )
+        with pytest.raises(dg.Failure, match="matches was made with more than one stage"):
+            mixed.make(["exclusions"])
+
+
 @pytest.mark.slow
 def test_kills_at_random_moments_and_reruns_change_nothing(mini: Path, made: Deployment, tmp_path: Path) -> None:
     home, expected = tmp_path / "home", digests(Lake(root=made.lake), SNAPSHOTS)

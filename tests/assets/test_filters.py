@@ -11,6 +11,7 @@ import pytest
 
 import demo
 from definitions import bind
+from metaclip_dagster.filtering import score_images
 from resources.deployments import Deployment
 from resources.image_store import open_image_store
 from resources.lake import Lake
@@ -75,6 +76,17 @@ def test_a_changed_limit_scores_nothing_again(graph: Graph) -> None:
     assert before.total("seen")["scored"] > 0
     graph.make("20", filters={SIDE: {"at_least": 20}})
     assert graph.lake.manifest("image_scores", "20") == before
+
+
+def test_what_another_version_scored_is_scored_again(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = Graph(replace(graph.where, workers=1), graph.instance)  # in this process
+    for version, is_anew in ((98, True), (99, True), (99, False)):
+        monkeypatch.setattr(score_images, "version", version, raising=False)
+        before = graph.lake.store("image_scores", "20").manifest()
+        alone.make("20", filters={SIDE: {"at_least": 10}})
+        after = graph.lake.manifest("image_scores", "20")
+        assert (after != before) == is_anew
+        assert after.total("seen")["scored"] >= len(graph.lake.read("image_scores", ["20"])["sha256"].unique())
 
 
 def test_images_that_nobody_could_score_do_not_pass(graph: Graph, tmp_path: Path) -> None:
