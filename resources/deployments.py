@@ -15,7 +15,9 @@ from resources.object_store import refuse_credentials
 REPOSITORY = Path(__file__).parent.parent
 SAMPLE = REPOSITORY / "data" / "sample"
 COMMON_CRAWL = "https://data.commoncrawl.org"
+COMMON_CRAWLS = (COMMON_CRAWL, "s3://commoncrawl")
 COLLINFO = "https://index.commoncrawl.org/collinfo.json"
+"""The list of snapshots, which does not lie beside these."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,7 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
             tasks=tuple(str(SAMPLE / "tasks" / name) for name in ("twemoji", "twemoji-unseen")),
         )
     if name == "commoncrawl":
+        crawl = environment.get("METACLIP_CRAWL", COMMON_CRAWL).rstrip("/")
         return Deployment(
             name=name,
             home=home,
@@ -189,8 +192,8 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
             lake_options=lake_options,
             contact=contact,
             ray=ray,
-            crawl=environment.get("METACLIP_CRAWL", COMMON_CRAWL).rstrip("/"),
-            collinfo="" if "METACLIP_CRAWL" in environment else COLLINFO,
+            crawl=crawl,
+            collinfo=COLLINFO if crawl in COMMON_CRAWLS else "",
             images_from_web=True,
             # The three oldest crawls have ids of their own.
             snapshot_pattern=r"CC-MAIN-\d{4}(-\d{2}|-\d{4})?",

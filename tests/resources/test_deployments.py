@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.deployments import REPOSITORY, read_deployment
+from resources.deployments import COLLINFO, REPOSITORY, read_deployment
 from resources.lake import Lake
 
 OURS = (REPOSITORY / "resources" / "dagster.yaml").read_bytes()
@@ -35,6 +35,13 @@ def test_a_slash_at_the_end_of_a_crawl_changes_no_address() -> None:
     for name in ("sample", "commoncrawl"):
         told = {"METACLIP_DEPLOYMENT": name, "METACLIP_CRAWL": "s3://crawl/"}
         assert read_deployment(told).crawl == "s3://crawl"
+
+
+def test_the_list_of_common_crawls_snapshots_is_where_it_is_wherever_its_files_are_read() -> None:
+    listed = {None: COLLINFO, "https://data.commoncrawl.org/": COLLINFO, "s3://commoncrawl": COLLINFO, "s3://mine": ""}
+    for crawl, collinfo in listed.items():
+        told = {"METACLIP_DEPLOYMENT": "commoncrawl"} | ({"METACLIP_CRAWL": crawl} if crawl else {})
+        assert read_deployment(told).collinfo == collinfo
 
 
 def test_a_lake_elsewhere_has_a_folder_for_each_deployment(tmp_path: Path) -> None:
