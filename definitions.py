@@ -9,7 +9,7 @@ import dagster as dg
 from pydantic import create_model
 
 from assets import automation, cards, coverage, crawl, curation, entries, evaluation, explain, metadata, training
-from resources.common_crawl import open_crawl
+from resources.common_crawl import CommonCrawl, open_crawl
 from resources.compute import Compute, Local, RayCluster
 from resources.deployments import Deployment, deployment
 from resources.images import Images
@@ -28,7 +28,7 @@ MODULES = [metadata, entries, crawl, coverage, curation, cards, training, evalua
 def bind(where: Deployment) -> dg.Definitions:
     """The graph and the resources that the deployment gives it."""
     lake = open_lake(where)
-    common_crawl = open_crawl(where)
+    common_crawl = _preset(CommonCrawl, **open_crawl(where).model_dump())()
     return dg.Definitions(
         assets=_with_sources(dg.load_assets_from_modules(MODULES)),
         resources={
@@ -40,12 +40,13 @@ def bind(where: Deployment) -> dg.Definitions:
                 max_failed_fraction=where.max_failed_fraction,
             )(lake=lake),
             "common_crawl": common_crawl,
-            "sources": Sources(
+            "sources": _preset(
+                Sources,
                 nltk_data=where.nltk_data,
                 parts_of_speech=where.parts_of_speech,
                 wikipedia=where.wikipedia,
                 languages=list(where.languages),
-            ),
+            )(),
             "takedown_list": TakedownList(path=str(where.takedowns), named=bool(where.takedown_list)),
             "reports": Reports(root=str(where.reports)),
             "image_store": _preset(
@@ -58,7 +59,9 @@ def bind(where: Deployment) -> dg.Definitions:
             "trainer": _preset(
                 Trainer, root=str(where.checkpoints), device=where.device, loader_workers=where.loader_workers
             )(),
-            "zero_shot": ZeroShot(folders=list(where.tasks), checkpoints=str(where.checkpoints), device=where.device),
+            "zero_shot": _preset(
+                ZeroShot, folders=list(where.tasks), checkpoints=str(where.checkpoints), device=where.device
+            )(),
         },
         sensors=automation.sensors(where),
         schedules=automation.schedules(),
