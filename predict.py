@@ -12,13 +12,16 @@ from resources.deployments import Deployment, deployment
 from resources.lake import open_lake
 
 
-def snapshot_table(where: Deployment, key: str, *, share: float = 1.0) -> str:
-    """The stages of curation for a snapshot, or a share of its files; where it is made, for what it was made of."""
+def snapshot_table(where: Deployment, key: str, *, share: float | None = None) -> str:
+    """The stages of curation for a snapshot; where it is made and no share is asked for, for what it was made of."""
     lake = open_lake(where)
     made = lake.store("pairs", key).manifest()
-    files = len(made.shards) if made else len(draw_archives(open_crawl(where).files(key, "wat")[1], share=share))
-    told = f"{key}: {files:,} files{', as it was made' if made else ''}"
-    return f"{told}\n{_table(predict_snapshot(where, lake, key, files))}"
+    if made and share is None:
+        told = f"{key}: {len(made.shards):,} files, as it was made"
+        return f"{told}\n{_table(predict_snapshot(where, lake, key, len(made.shards)))}"
+    files = len(draw_archives(open_crawl(where).files(key, "wat")[1], share=share or 1.0))
+    told = f"{key}: {files:,} files{f', of which {len(made.shards):,} are made' if made else ''}"
+    return f"{told}\n{_table(predict_snapshot(where, lake, key, files, from_own=made is not None))}"
 
 
 def t_table(where: Deployment, t: str) -> str:
@@ -64,7 +67,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="what", required=True)
     snapshot = commands.add_parser("snapshot", help=snapshot_table.__doc__, description=snapshot_table.__doc__)
     snapshot.add_argument("key", help="a snapshot that the crawl lists, made or not")
-    snapshot.add_argument("--share", type=float, default=1.0, help="of its files; all by default")
+    snapshot.add_argument("--share", type=float, help="of its files; 1 is all, also of one that is made in part")
     rung = commands.add_parser("t", help=t_table.__doc__, description=t_table.__doc__)
     rung.add_argument("t", help="a rung or any other number, or inf")
     asked = parser.parse_args()

@@ -61,25 +61,31 @@ def expected_cost(lake: Lake, made: PartitionManifest) -> dict[str, Any]:
     return {"expected_cpu_seconds": round(told.expected.cpu_seconds, 3), **off}
 
 
-def predict_snapshot(where: Deployment, lake: Lake, key: str, num_files: int) -> list[Prediction]:
-    """Every stage of curation that a snapshot of so many files adds to, from the snapshots that are made."""
-    others = _alike(lake, "pairs", key)
+def predict_snapshot(
+    where: Deployment, lake: Lake, key: str, num_files: int, *, from_own: bool = False
+) -> list[Prediction]:
+    """Every stage of curation that a snapshot of so many files adds to, from the other snapshots that are made.
+
+    `from_own` predicts more, or less, of one that is made in part: from what it took too, which is not told then.
+    """
+    others = [*_alike(lake, "pairs", key), *([key] if from_own else [])]
     told = [_by_shard(lake, stage, key, others, num_files) for stage in ("pairs", "matches", "admissions")]
-    matches = (told[1].took or told[1].expected or Cost()).rows
+    matches = ((None if from_own else told[1].took) or told[1].expected or Cost()).rows
     rows = {k: lake.manifest("matches", k).rows for k in lake.finished("matches", others)}
     for stage in ("places", "snapshot_counts"):
         made = [(rows[k], lake.manifest(stage, k)) for k in lake.finished(stage, rows)]
         told.append(_by_size(lake, stage, key, made, matches, -(-num_files // where.group_size)))
     pool = lake.store("exclusions", WHOLE).manifest()
-    is_in = pool is not None and key in {shard.key for shard in pool.shards}
+    is_in = not from_own and pool is not None and key in {shard.key for shard in pool.shards}
+    beside = sum(num for k, num in rows.items() if k != key)
     for stage in ("duplicates", "exclusions", "entry_counts"):
         whole = lake.store(stage, WHOLE).manifest()
         made = [] if is_in or whole is None else [(sum(rows.values()), whole)]
-        prediction = _by_size(lake, stage, WHOLE, made, sum(rows.values()) + matches, len(whole.shards) if whole else 0)
+        prediction = _by_size(lake, stage, WHOLE, made, beside + matches, len(whole.shards) if whole else 0)
         told.append(replace(prediction, took=prediction.took if is_in else None))
         if stage == "entry_counts" and whole:
             told[-1] = _exactly(told[-1], rows=whole.rows)  # one an entry, however large the pool
-    return told
+    return [replace(prediction, took=None) for prediction in told] if from_own else told
 
 
 def predict_t(where: Deployment, lake: Lake, t: str) -> list[Prediction]:

@@ -61,6 +61,20 @@ def test_a_snapshot_that_waits_costs_what_the_two_cost_in_the_mean(made: Deploym
     assert rows["entry_counts"].expected.rows == lake.manifest("entries").rows
 
 
+def test_all_of_a_snapshot_is_predicted_from_the_part_that_is_made(made: Deployment, tmp_path: Path) -> None:
+    shutil.copytree(made.lake, tmp_path / "lake")
+    shutil.rmtree(tmp_path / "lake" / "pairs" / SECOND)  # nothing else is made
+    lake = Lake(root=str(tmp_path / "lake"))
+    part, files = lake.manifest("pairs", FIRST), 1000
+    told = {row.stage: row for row in predict_snapshot(made, lake, FIRST, files, from_own=True)}
+    assert told["pairs"].expected is not None
+    assert told["pairs"].expected.rows == pytest.approx(part.rows * files / len(part.shards))
+    assert all(row.expected is not None and row.took is None for row in told.values())
+    where = replace(made, home=tmp_path)
+    assert f"{FIRST}: 2 files, as it was made\n" in predict.snapshot_table(where, FIRST)
+    assert f"{FIRST}: 2 files, of which 2 are made\n" in predict.snapshot_table(where, FIRST, share=1.0)
+
+
 def test_the_rows_of_a_subset_are_predicted_exactly(made: Deployment, lake: Lake) -> None:
     for t in THRESHOLDS:
         row = predict_t(made, lake, t)[0]
