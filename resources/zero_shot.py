@@ -22,7 +22,9 @@ class ZeroShot(dg.ConfigurableResource):
     def tasks(self, read: Callable[[str], Any], version: Callable[[str], str]) -> Mapping[str, Deferred]:
         """Each task by its folder's name, read by `read`. Raises dg.Failure for no task, and for two of one name."""
         if not self.folders:
-            raise dg.Failure("the deployment names no zero-shot task; give the resource zero_shot the folders of some")
+            raise dg.Failure(
+                "there is no zero-shot task: put folders into tasks/ at home, or name them in the resource zero_shot"
+            )
         names = Counter(Path(folder).name for folder in self.folders)
         if alike := [folder for folder in self.folders if names[Path(folder).name] > 1]:
             raise dg.Failure(
