@@ -346,8 +346,8 @@ def test_the_weekly_look_reruns_pairs_of_the_newest_registered_snapshot_by_the_c
     crawl = Crawl(tmp_path, dg.DagsterInstance.local_temp(str(tmp_path)))
 
     def run() -> Any:
-        context = dg.build_schedule_context(crawl.instance, resources={"common_crawl": crawl.resource})
-        return newest_again(context)
+        with dg.build_schedule_context(crawl.instance, resources={"common_crawl": crawl.resource}) as context:
+            return newest_again(context)  # the context has entered the instance, and leaves it here
 
     assert "cannot be read" in run().skip_message
     crawl.show("SAMPLE-2026-01", "SAMPLE-2026-09")
