@@ -8,7 +8,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 # Compiled modules are kept: without them every process, workers too, compiles its imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check ui bench faults lock sample
+.PHONY: demo test check ui bench faults lock
 
 demo: $(READY)
 	$(BIN)/python demo.py

@@ -8,7 +8,6 @@ Times are CPU time of one process, chunks of texts in turn through all three; eq
 Loading numba, and compiling where its cache is empty, come before the times and are told apart.
 """
 
-import gzip
 import os
 import time
 from collections import Counter, deque
@@ -26,7 +25,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.inputs import SHARED, write_sample, write_texts
+from benchmarks.inputs import SHARED, read_lines, write_sample, write_texts
 from benchmarks.measure import Floats, Row, flat, in_fresh_process, options, print_rows, resident_mb, row, take_turns
 from metaclip_dagster.automaton import Automaton
 from metaclip_dagster.matching import build_matcher, index_entries, match_entries, open_matcher, why_unmatchable
@@ -78,7 +77,7 @@ def measure(entries: Path, texts: Path, limit: int | None, source: str) -> list[
     low, median, high = np.quantile(plain_us / tuned_us, [0.25, 0.5, 0.75])
     against = np.median(automaton_us / tuned_us)
     num_texts = min(pq.read_metadata(texts).num_rows, limit or (1 << 62))
-    told = f"{source}: {len(_read_entries(entries)):,} entries, {num_texts:,} texts"
+    told = f"{source}: {len(read_lines(entries)):,} entries, {num_texts:,} texts"
     (one_pss, one_uss), (two_pss, _), (four_pss, four_uss) = (workers[num] for num in (1, 2, 4))
     rows = [
         row("matching", np.median(tuned_us), "us/text", np.median(plain_us), median),
@@ -102,11 +101,6 @@ def measure(entries: Path, texts: Path, limit: int | None, source: str) -> list[
     return [{**one, "input": told} for one in rows]
 
 
-def _read_entries(path: Path) -> list[str]:
-    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    return data.decode("utf-8").removesuffix("\n").split("\n")
-
-
 def _build_plain(entries: list[str]) -> ahocorasick.Automaton:
     automaton = ahocorasick.Automaton()
     for i, entry in enumerate(entries):
@@ -126,7 +120,7 @@ def _table_of(entries: list[str]) -> pa.Table:
 
 def _cost_of_building(path: Path, tuned: bool) -> tuple[float, float]:
     """CPU seconds and resident megabytes, from the entries in the form that each takes."""
-    entries = _read_entries(path)
+    entries = read_lines(path)
     build = partial(build_matcher, _table_of(entries)) if tuned else partial(_build_plain, entries)
     _warm_up()
     start, before = time.process_time(), resident_mb()
@@ -151,7 +145,7 @@ def _warm_up() -> None:
 
 
 def _write_index(entries: Path, path: Path) -> None:
-    mapped(path, partial(index_entries, _table_of(_read_entries(entries))))
+    mapped(path, partial(index_entries, _table_of(read_lines(entries))))
 
 
 def _cost_of_opening(index: Path) -> float:
@@ -196,7 +190,7 @@ def _grow(pipe: Connection, index: Path, texts: Path) -> None:
 
 def _cost_of_stage(entries: Path, texts: Path, limit: int | None) -> tuple[float, float]:
     """Microseconds a text of the stage as the graph runs it, and of identifying languages in it."""
-    matcher, identify, spent = build_matcher(_table_of(_read_entries(entries))), load_identifier(), [0.0]
+    matcher, identify, spent = build_matcher(_table_of(read_lines(entries))), load_identifier(), [0.0]
 
     def timed(batch: list[str]) -> tuple[list[str], list[float]]:
         start = time.process_time()
@@ -215,7 +209,7 @@ def _cost_of_stage(entries: Path, texts: Path, limit: int | None) -> tuple[float
 def _peaks(entries: Path, texts: Path, limit: int | None) -> tuple[float, float]:
     """Resident megabytes at most while the stage runs over a tenth of the texts, then ten times over that."""
     num_texts = (pq.read_metadata(texts).num_rows if limit is None else limit) // 10
-    matcher, identify = build_matcher(_table_of(_read_entries(entries))), load_identifier()
+    matcher, identify = build_matcher(_table_of(read_lines(entries))), load_identifier()
     once, ten_times = (
         max(
             resident_mb()
@@ -242,7 +236,7 @@ def _stream(path: Path, num_texts: int, times: int) -> Iterator[pa.RecordBatch]:
 
 def _time_chunks(entries_path: Path, texts_path: Path, limit: int | None) -> tuple[Floats, Floats, Floats]:
     """Microseconds a text, plain, of the automaton and of tokens, of each chunk."""
-    entries = _read_entries(entries_path)
+    entries = read_lines(entries_path)
     texts = pq.read_table(texts_path, columns=["text"])["text"].combine_chunks()[:limit]
     plain = _build_plain(entries)
     automaton = Automaton({entry: i for i, entry in enumerate(entries) if why_unmatchable(entry) is None})

@@ -218,12 +218,10 @@ def read_batches(
             yield from parquet.iter_batches(batch_rows, [group], columns, use_threads=False)
 
 
-def stream_files(
-    paths: list[str], storage_options: Mapping[str, Any], columns: list[str] | None = None
-) -> Iterator[pa.RecordBatch]:
+def stream_files(paths: list[str], storage_options: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
     """Stream the rows of several shards, one after the other."""
     for path in paths:
-        yield from read_batches(path, storage_options, columns)
+        yield from read_batches(path, storage_options)
 
 
 def chain_batches(*streams: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -231,9 +229,9 @@ def chain_batches(*streams: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch
     return itertools.chain.from_iterable(streams)
 
 
-def read_table(paths: list[str], storage_options: Mapping[str, Any], columns: list[str] | None = None) -> pa.Table:
+def read_table(paths: list[str], storage_options: Mapping[str, Any]) -> pa.Table:
     """Read shards whole, one after the other."""
-    return pa.concat_tables(_read_file(path, storage_options, columns) for path in paths)
+    return pa.concat_tables(_read_file(path, storage_options) for path in paths)
 
 
 def read_where(
@@ -260,9 +258,9 @@ def versions_by(batches: Iterable[pa.RecordBatch], column: str) -> dict[str, str
     return {value: digest.hexdigest() for value, digest in digests.items()}
 
 
-def _read_file(path: str, storage_options: Mapping[str, Any], columns: list[str] | None) -> pa.Table:
+def _read_file(path: str, storage_options: Mapping[str, Any]) -> pa.Table:
     with open_parquet(path, storage_options) as parquet:
-        return parquet.read(columns=columns, use_threads=False)
+        return parquet.read(use_threads=False)
 
 
 def _row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema, row_group: int) -> Iterator[pa.Table]:
