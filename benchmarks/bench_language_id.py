@@ -10,6 +10,7 @@ shares with and without our lowering of texts in capitals.
 
 import json
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,8 @@ def _load_plain() -> Callable[[list[str]], list[str]]:
 def _time(labels: list[str], num_texts: int) -> Row:
     # Those that are read alike by both.
     texts = [label for label in labels if not label.isupper()]
-    texts = (texts * -(-num_texts // len(texts)))[:num_texts]
+    # Numbered, for a text that comes again in a batch is identified once.
+    texts = [f"{text} {number}" for number, text in zip(range(num_texts), cycle(texts), strict=False)]
     identify, plain = load_identifier(), _load_plain()
     seconds = []
     for turn in range(NUM_ROUNDS):

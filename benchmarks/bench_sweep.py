@@ -2,14 +2,16 @@
 
 python -m benchmarks.bench_sweep [--sets KEY ...] [--seeds N] [--json]
 
-Run `make demo` first: this goes on in its lake, through the same Dagster assets, and trains the cells that are not
-there (a minute each on two cores). The baseline is the unbalanced pool, t = inf. `random` is a control of no asset:
-as many images as t = 20 has, drawn from the pool without balancing. All see as many pairs by the same recipe.
+Runs the demo, which reuses what it made before, goes on in its lake through the same Dagster assets, and trains the
+cells that are not there (a minute each on two cores). The baseline is the unbalanced pool, t = inf. `random` is a
+control of no asset: as many images as t = 20 has, drawn from the pool without balancing. All see as many pairs by the
+same recipe.
 """
 
 import json
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,8 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=list(SETS))
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
+    with redirect_stdout(sys.stderr):
+        demo.run(deployment())
     print_rows(measure(deployment(), args.sets, deployment().models[: args.seeds]), args.json)
 
 
