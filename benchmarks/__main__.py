@@ -2,9 +2,9 @@
 
 python -m benchmarks [NAME ...] [-- OPTION ...]
 
-NAME  of those to run, as in `counting matching`; without one, all. OPTION  handed to each of them, as in
-`matching -- --entries F --texts F`. A benchmark's rows replace its last ones as soon as
-it is done; where it fails, they stay, and the exit code is 1.
+NAME  of those to run, as in `counting matching`; without one, all, which takes an hour on two cores. OPTION  handed to
+each of them, as in `matching -- --entries F --texts F`. A benchmark's rows replace its last ones as soon as it is done;
+where it fails, they stay, and the exit code is 1.
 """
 
 import argparse

@@ -1,22 +1,24 @@
 """Compare a Ray cluster of two nodes with worker processes of one machine: CPU beside the shards' own, and memory.
 
-python -m benchmarks.bench_engines [--shards N] [--copies N] [--sizes N ...] [--json]
+python -m benchmarks.bench_engines [--shards N] [--copies N] [--rounds N] [--sizes N ...] [--json]
 
 --shards  shards to parse; --copies  how many times over a sample archive makes one: 10 seconds of CPU or more
---sizes  how many small shards memory is measured at
-Both engines parse the same archives on two workers. What is beside the shards is the CPU of driver and workers, less
-that inside shards; two small shards tell how much of it is the start. The nodes' own processes, which run with or
-without shards, have a row of their own. Baselines are the local engine's. Then Ray makes small shards; baselines of
-memory are those of the fewest. The nodes are on loopback addresses in a network namespace of their own, which takes
-root.
+--rounds  how often each engine does it; --sizes  how many small shards memory is measured at
+Both engines parse the same archives on two workers, by turns; values are medians, over all shards of all rounds, or
+over rounds. What is beside the shards is the CPU of driver and workers, less that inside shards; two small shards tell
+how much of it is the start. The nodes' own processes, which run with or without shards, have a row of their own.
+Baselines are the local engine's. Then Ray makes small shards; baselines of memory are those of the fewest. The nodes
+are on loopback addresses in a network namespace of their own, which takes root.
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import psutil
 
 from benchmarks.inputs import replicate, sample_archives
@@ -35,35 +37,42 @@ SNAPSHOT, WORKERS = "SAMPLE-2026-01", 2
 def main() -> None:
     """Print what was measured."""
     parser = options(__doc__)
-    parser.add_argument("--shards", type=int, default=4)
+    parser.add_argument("--shards", type=int, default=8)
     parser.add_argument("--copies", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1000, 10_000])
     args = parser.parse_args()
     with TemporaryDirectory() as folder, cluster_of_two() as cluster:
-        rows = compare(cluster, Path(folder), args.shards, args.copies)
+        rows = compare(cluster, Path(folder), args.shards, args.copies, args.rounds)
         print_rows(rows + grow(cluster, Path(folder), args.sizes), args.json)
 
 
-def compare(cluster: Cluster, folder: Path, num_shards: int, copies: int) -> list[Row]:
+def compare(cluster: Cluster, folder: Path, num_shards: int, copies: int, num_rounds: int) -> list[Row]:
     """The cost of either engine on long shards."""
     sets = {"few": _archives(folder / "few", WORKERS, 1), "many": _archives(folder / "many", num_shards, copies)}
-    beside: dict[tuple[str, str], float] = {}
-    inside: dict[str, float] = {}
-    digests: dict[tuple[str, str], list[str]] = {}
-    for engine, address in [("local", ""), ("Ray", ADDRESS)]:
-        for size, shards in sets.items():
-            job = Job(parse_wat, PAIRS, TableStore(str(folder / engine), "pairs", size))
-            with _driven(cluster, job, shards, address) as run:
-                made = [report.manifest for report in run.reports if report.manifest]
-                inside[engine] = sum(shard.cpu_seconds for shard in made)
-                beside[engine, size] = run.cpu_seconds - inside[engine]
-                digests[engine, size] = sorted(shard.digest for shard in made)
-    assert all(digests["local", size] == digests["Ray", size] for size in sets)
-    source = f"{num_shards} shards, each {copies} times a WAT of {SNAPSHOT}, on {WORKERS} workers"
-    local, ray = inside["local"] / num_shards, inside["Ray"] / num_shards
-    per_minute = 60 / run.wall_seconds / 2
-    start, start_of_ray = beside["local", "few"], beside["Ray", "few"]
-    rest, rest_of_ray = beside["local", "many"] - start, beside["Ray", "many"] - start_of_ray
+    inside: dict[str, list[float]] = {"local": [], "Ray": []}
+    beside: dict[tuple[str, str], list[float]] = defaultdict(list)
+    of_nodes: list[float] = []
+    for turn in range(num_rounds):
+        digests: dict[tuple[str, str], list[str]] = {}
+        engines = [("local", ""), ("Ray", ADDRESS)]
+        for engine, address in engines if turn % 2 == 0 else reversed(engines):
+            for size, shards in sets.items():
+                job = Job(parse_wat, PAIRS, TableStore(str(folder / f"{engine} {turn}"), "pairs", size))
+                with _driven(cluster, job, shards, address) as run:
+                    made = [report.manifest for report in run.reports if report.manifest]
+                    working = [shard.cpu_seconds for shard in made]
+                    beside[engine, size].append(run.cpu_seconds - sum(working))
+                    digests[engine, size] = sorted(shard.digest for shard in made)
+            inside[engine] += working
+            of_nodes.append(60 * run.nodes_cpu_seconds / run.wall_seconds / 2)
+        assert all(digests["local", size] == digests["Ray", size] for size in sets)
+    source = f"{num_shards} shards, each {copies} times a WAT of {SNAPSHOT}, on {WORKERS} workers, {num_rounds} rounds"
+    local, ray = np.median(inside["local"]), np.median(inside["Ray"])
+    start, start_of_ray = np.median(beside["local", "few"]), np.median(beside["Ray", "few"])
+    rest, rest_of_ray = (
+        np.median(np.subtract(beside[engine, "many"], beside[engine, "few"])) for engine in ("local", "Ray")
+    )
     more = 100 * (rest_of_ray - rest) / num_shards / ray
     return [
         row("inside a shard", ray, "CPU s", local, local / ray, input=source),
@@ -78,7 +87,7 @@ def compare(cluster: Cluster, folder: Path, num_shards: int, copies: int) -> lis
         row("beside the shards, rest, on Ray", rest_of_ray, "CPU s", input=source),
         row("beside the shards, rest, local", rest, "CPU s", input=source),
         row("rest of Ray less that of the local engine", more, "% of shards", input=source),
-        row("a node's own processes", per_minute * run.nodes_cpu_seconds, "CPU s/minute", input=source),
+        row("a node's own processes", np.median(of_nodes), "CPU s/minute", input=source),
     ]
 
 
