@@ -71,7 +71,7 @@ def options(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
-    [(name, name) for name in BENCHMARKS if name not in ("engines", "sweep")],
+    [(name, name) for name in BENCHMARKS if name not in ("engines", "images", "sweep")],
     indirect=["options"],
     ids=str,
 )
@@ -83,6 +83,13 @@ def test_a_benchmark_gives_rows_with_the_five_keys(name: str, options: list[str]
         assert {"name", "value", "unit", "baseline", "ratio"} <= set(row)
         assert isinstance(row["value"], float)
         assert (row["baseline"] is None) == (row["ratio"] is None)
+
+
+def test_every_benchmark_has_rows_that_were_measured() -> None:
+    named = {path.stem.removeprefix("bench_") for path in RESULTS.parent.glob("bench_*.py")}
+    assert named == set(BENCHMARKS)
+    told = RESULTS.read_text("utf-8")
+    assert [name for name in BENCHMARKS if f"\n## {name}\n" not in told] == []
 
 
 def test_rows_replace_the_last_ones_of_their_benchmark_only(tmp_path: Path) -> None:
