@@ -203,7 +203,7 @@ def test_kills_at_random_moments_and_reruns_change_nothing(mini: Path, made: Dep
     started = time.monotonic()
     subprocess.run([*command[:-1], str(tmp_path / "timed")], cwd=ROOT, check=True, capture_output=True)
     whole, moments = time.monotonic() - started, random.Random(2026)
-    for kill in range(2):  # `make faults` does it a hundred times
+    for kill in range(4):  # `make faults` does it a hundred times
         run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             run.wait(moments.uniform(0.1, 1.0) * whole)
