@@ -41,7 +41,7 @@ RECIPES = {
     "ViT-B-32-quickgelu": Recipe("ViT-B-32-quickgelu"),
     "ViT-B-16-quickgelu": Recipe("ViT-B-16-quickgelu"),
     "ViT-L-14-quickgelu": Recipe("ViT-L-14-quickgelu", lr=4e-4, grad_checkpointing=True),
-    "ViT-H-14-quickgelu": Recipe("ViT-H-14-quickgelu", lr=4e-4, wd=0.1, beta2=0.95, grad_checkpointing=True),
+    "ViT-H-14-quickgelu": Recipe("ViT-H-14-quickgelu", lr=4e-4, grad_checkpointing=True),
 }
 
 

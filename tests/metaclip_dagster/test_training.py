@@ -48,13 +48,13 @@ def test_a_models_name_gives_its_recipe_and_seed() -> None:
 
 
 def test_the_recipes_are_the_papers() -> None:
-    # Xu et al. 2023, table 12; H/14 as its code trains it.
+    # Xu et al. 2023, table 12.
     for name, recipe in RECIPES.items():
         if name != "tiny":
             assert (recipe.batch_size, recipe.warmup, recipe.beta1, recipe.eps) == (32_768, 2_000, 0.9, 1e-6)
             is_large = name.startswith(("ViT-L", "ViT-H"))
             assert recipe.lr == (4e-4 if is_large else 5e-4)
-            assert (recipe.wd, recipe.beta2) == ((0.1, 0.95) if name.startswith("ViT-H") else (0.2, 0.98))
+            assert (recipe.wd, recipe.beta2) == (0.2, 0.98)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_open_clip_train_reads_the_arguments_as_they_are_meant(folder: Path) -> 
     job = job_of(folder, "/out", recipe=recipe, ranks=8, loader_workers=6, device="cuda", precision="amp_bf16", seed=3)
     args = parse_args(build_arguments(job))
     assert (args.batch_size, args.accum_freq, args.grad_checkpointing) == (1024, 4, True)
-    assert (args.lr, args.beta1, args.beta2, args.eps, args.wd, args.warmup) == (4e-4, 0.9, 0.95, 1e-6, 0.1, 2_000)
+    assert (args.lr, args.beta1, args.beta2, args.eps, args.wd, args.warmup) == (4e-4, 0.9, 0.98, 1e-6, 0.2, 2_000)
     assert (args.train_data, args.workers, args.seed, args.epochs) == ("{0..7}", 6, 3, 32)
     assert (args.device, args.precision, args.dist_backend, args.aug_cfg) == (
         "cuda",
