@@ -14,10 +14,18 @@ from metaclip_dagster.spilling import ROWS, insert, spilling
 _DOUBLINGS = 4  # 16 redirects in a row; MediaWiki itself follows one
 
 
-@writes(CANDIDATES)
+@writes(CANDIDATES, version=2)
 def rank_synsets(names: Iterable[str], *, language: str = "en", dropped: Counter[str]) -> Iterator[pa.RecordBatch]:
-    """Every name of WordNet's synsets once, scored by the number of synsets that bear it (Xu et al. 2023, Table 1)."""
-    counts = Counter(names)
+    """Every name of WordNet's synsets once, scored by the number of synsets that bear it (Xu et al. 2023, Table 1).
+
+    Of a name that holds a point the part before its first point is a name too, as in MetaCLIP's release: `st. louis`
+    cannot match, since texts are set apart at points; `et al`, cut from `et al.`, can.
+    """
+    counts = Counter[str]()
+    for name in names:
+        counts[name] += 1
+        if "." in name and (cut := name.partition(".")[0]):
+            counts[cut] += 1
     if empty := counts.pop("", 0):
         dropped["empty_name"] += empty
     columns = [[*counts], [language] * len(counts), [*map(float, counts.values())], [*counts.values()]]

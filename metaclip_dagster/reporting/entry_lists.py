@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from metaclip_dagster.reporting import prose
 from metaclip_dagster.reporting.entries import PAPER_SOURCES, share
 from metaclip_dagster.reporting.layout import page
 from metaclip_dagster.reporting.markup import Html, compact, data, element, joined, number, percent, table
@@ -95,7 +96,7 @@ def _paper(languages: Sequence[Part]) -> Html:
         for name in names
     ]
     rows.append(["all", number(entries), "", number(theirs), ""])
-    note = "The paper's numbers: Xu et al. 2023, Table 1. Ours are those of the first language."
+    note = f"Ours are the entries of the first language. {prose.PAPER_SOURCES}"
     return joined([table(["Source", "Ours", "Share", "Paper", "Share"], rows), element("p", note, class_="note")])
 
 

@@ -171,9 +171,14 @@ class TestNGrams:
 
     def test_synsets_are_ranked_by_how_many_bear_the_name(self) -> None:
         dropped = Counter[str]()
-        names = collect(rank_synsets, ["st. louis", "run", "dog", "run", ""], dropped=dropped)
-        assert scores(names) == {"run": 2.0, "dog": 1.0, "st. louis": 1.0}
+        names = collect(rank_synsets, ["dog", "run", "run", "dog", "run", ""], dropped=dropped)
+        assert scores(names) == {"run": 3.0, "dog": 2.0}
         assert dropped == {"empty_name": 1}
+
+    def test_a_name_with_a_point_is_also_cut_at_it_as_the_release_does(self) -> None:
+        names = collect(rank_synsets, ["et al.", "st. john's", "st. denis", "st", ".22 caliber"], dropped=Counter())
+        whole = {"et al.": 1.0, "st. john's": 1.0, "st. denis": 1.0, ".22 caliber": 1.0}
+        assert scores(names) == {"et al": 1.0, "st": 3.0, **whole}
 
 
 class TestTitles:
