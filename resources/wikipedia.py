@@ -88,9 +88,8 @@ def open_site(urls: Sequence[str], language: str) -> Site:
 
 
 def not_shown(site: Site) -> tuple[str, ...]:
-    """The namespaces, in lower case, of files and categories: a link to them shows nothing in its place."""
-    local = {name.casefold() for number, name in site.namespaces if number in {_FILE, _CATEGORY}}
-    return tuple(sorted(local | {"file", "image", "category"}))
+    """The site's own names, in lower case, for files and categories: a link to them shows nothing in its place."""
+    return tuple(sorted(name.casefold() for number, name in site.namespaces if number in {_FILE, _CATEGORY}))
 
 
 def open_pages(url: str, start: int, end: int | None) -> Iterator[tuple[str, str | None]]:

@@ -9,19 +9,19 @@ import mwparserfromhell.parser
 import numpy as np
 import pyarrow as pa
 
-from metaclip_dagster.metadata.wikitext import NOT_SHOWN, plain_text, runs_of_words
+from metaclip_dagster.metadata.wikitext import plain_text, runs_of_words
 from metaclip_dagster.schemas import NAME_COUNT_PARTS, NAME_COUNTS, WIKIPEDIA_PAGES, writes
 from metaclip_dagster.spilling import ROWS, insert, spilling
 
 _HELD = 1_000_000  # distinct strings, or lines of views, counted in memory, some 150 MB, before they are written
 
 
-@writes(NAME_COUNT_PARTS, version=2, rows_together=8192)
+@writes(NAME_COUNT_PARTS, version=3, rows_together=8192)
 def count_ngrams(
     pages: Iterable[tuple[str, str | None]],
     *,
     language: str = "en",
-    not_shown: Collection[str] = NOT_SHOWN,
+    not_shown: Collection[str] = (),
     num_buckets: int = 1,
     dropped: Counter[str],
     seen: Counter[str],

@@ -7,35 +7,39 @@ from collections.abc import Collection, Iterator
 import mwparserfromhell
 from mwparserfromhell.nodes import Comment, ExternalLink, Heading, HTMLEntity, Tag, Text, Wikilink
 
+from metaclip_dagster.metadata.namespaces import is_shown
 from metaclip_dagster.scripts import folded, segments
 
 # What no running text is in goes before the parser sees it: that takes three quarters off its time, and the parser,
 # which costs the square of what is opened and never closed, never meets such tags, templates and tables.
-# An unclosed element ends with its paragraph, an unclosed comment with the page.
-_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
-_ASIDE = re.compile(
-    r"<(ref|gallery|math|chem|ce|timeline|score|source|syntaxhighlight|imagemap|hiero|graph|templatedata)\b"
-    r"(?:[^<>]*/>|.*?(?:</\1\s*>|(?=\n\n)|\Z))",
-    re.DOTALL | re.IGNORECASE,
+_HIDDEN = (  # elements whose contents are no running text
+    "categorytree charinsert gallery graph imagemap includeonly indicator inputbox mapframe maplink pre quiz ref "
+    "references section source syntaxhighlight templatedata templatestyles timeline"
 )
-_TEMPLATE = re.compile(r"\{\{[^{}]*\}\}")
+_INLINE = ("ce", "chem", "hiero", "math", "score")  # those that show no words within a sentence
+_ELEMENTS = (*_HIDDEN.split(), *_INLINE, "nowiki")
+_OPENING = re.compile(rf"<(?:!--|({'|'.join(_ELEMENTS)})(?=[\s/>])[^<>]*>)", re.IGNORECASE)
+_CLOSING = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in _ELEMENTS}
+# With braces of its own, which may be lone ones, but with no template in it.
+_TEMPLATE = re.compile(r"\{\{(?:[^{}]|\{[^{}]*+\}(?!\}(?!\}))|\{(?!\{)|\}(?!\}))*+\}\}")
 # What wikis of a language with several scripts show in the reader's: -{flags|zh-hans:鼠标;zh-hant:滑鼠}-.
 _CONVERTED = re.compile(r"-\{(?:([A-Za-z; -]*)\|)?([^{}]*)\}-")
 _VARIANT = re.compile(r"\s*[a-z]{2,3}(?:-[a-z]+)*\s*:([^;]*)")
 _MAX_DEPTH = 40  # to which MediaWiki itself expands templates within templates
+_TABLE_EDGE = re.compile(r"^[ \t:]*(\{\||\|\})", re.MULTILINE)
 _TABLE_LINE = re.compile(r"^[ \t:]*(?:\{\||\||!).*$", re.MULTILINE)
 _LINE_TAG = re.compile(r"</?(?:br|p|div|li|tr|td|blockquote|center)\b[^<>]*>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-z][^<>]*>", re.IGNORECASE)
-_STYLE = re.compile(r"'{2,5}|__[A-Z]+__")
+_STYLE = re.compile(r"'{2,5}|__\w+?__")
 _LIST_MARKERS = re.compile(r"^[*#:;]+", re.MULTILINE)
-_LINK = re.compile(r"\[\[([^\[\]|\n]+)(?:\|([^\[\]|]*))?\]\]")  # with no other link inside, and one label at most
+_LINK = re.compile(r"\[\[([^\[\]|\n]+)(?:\|((?:[^\[\]]|\[[^\[\]\n]+\])*+))?\]\]")  # with no other link of a wiki inside
 _HEADING = re.compile(r"^(={1,6})(.+?)\1[ \t]*$", re.MULTILINE)
 _GRAMMAR = ("[", "&", "----", "://", "mailto:")  # what is left for the parser to read
 _PARAGRAPHS = re.compile(r"\n{2,}")
 _MAX_PARAGRAPH = 10_000  # characters; longer ones go line by line, longer lines are cut
 _MAX_UNCLOSED = 8  # brackets that a paragraph opens and does not close; with more, all of them are text
-_LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z]+)?")
-NOT_SHOWN = ("category", "file", "image")
+# What a <nowiki> holds is text, whatever it looks like: its marks go through the rest as entities.
+_LITERAL = {ord(mark): f"&#{ord(mark)};" for mark in "!'()*+-/:<=>?@[\\]_`{|}~\n"}
 
 # Words are apart at white space and at what ends a clause, a quotation or a bracket. Matching parts texts at the seven
 # marks , . ; : ? ! ` (Xu et al. 2023, section 3.2), so no word may hold one.
@@ -43,28 +47,32 @@ _BREAK = re.compile(r"[,.;:?!`…—\"“”„«»()\[\]{}<>|*=•\x00-\x1f\x7f
 _EDGES = "'‘’‚-–−_~/\\^&#@·"
 
 
-def plain_text(wikitext: str, not_shown: Collection[str] = NOT_SHOWN) -> str:
+def plain_text(wikitext: str, not_shown: Collection[str] = ()) -> str:
     """The running text of a page: link labels, headings and lists stay; templates, tables, notes, files and markup go.
 
     A paragraph a block. A template leaves an ellipsis: the words around it are not neighbours. Of what a wiki shows in
-    the reader's script the first is taken. `not_shown` are the names, in lower case, of the namespaces whose pages a
-    link puts beside the text or under it.
+    the reader's script the first is taken. `not_shown` are names, in lower case, of namespaces whose pages a link puts
+    beside the text or under it, as a dump's head tells them; `is_shown` knows most.
 
     >>> plain_text("The '''[[dog]]''' is a [[wolf|tame wolf]].<ref>Darwin</ref>")
     'The dog is a tame wolf.'
     """
-    text = _ASIDE.sub("", _COMMENT.sub("", wikitext))
+    text = _cut_elements(wikitext)
     for _ in range(_MAX_DEPTH):
         text, num_templates = _TEMPLATE.subn("…", text)
         text, num_converted = _CONVERTED.subn(_first_variant, text)
         if not num_templates + num_converted:
             break
-    text = _HEADING.sub(r"\2", _LIST_MARKERS.sub("", _TABLE_LINE.sub("", text)))
+    text = _HEADING.sub(r"\2", _LIST_MARKERS.sub("", _TABLE_LINE.sub("", _cut_tables(text))))
     # A brace or an angle that is left opens nothing.
     text = _TAG.sub("", _LINE_TAG.sub("\n", text)).replace("<", "&lt;").replace("{", "&#123;")
-    text = _LINK.sub(lambda link: _label(link[1], link[2], not_shown), text)
+    text = _STYLE.sub(_keep_names, text)
+    for _ in range(_MAX_DEPTH):  # from the inside out: captions hold links
+        text, num_links = _LINK.subn(lambda link: _label(link[1], link[2], not_shown), text)
+        if not num_links:
+            break
     parsed = ("".join(_read(part, not_shown)) for part in _parts(text))
-    blocks = ("\n".join(filter(None, map(str.strip, _STYLE.sub("", block).split("\n")))) for block in parsed)
+    blocks = ("\n".join(filter(None, map(str.strip, block.split("\n")))) for block in parsed)
     return "\n\n".join(filter(None, blocks))
 
 
@@ -91,6 +99,55 @@ def runs_of_words(text: str, language: str = "en") -> Iterator[list[str]]:
             yield run
 
 
+def _cut_elements(text: str) -> str:
+    """The wikitext without comments and the elements whose contents are no running text.
+
+    As in MediaWiki the first that opens counts, an element ends with the first tag that closes it, and one that
+    nothing closes is text.
+    """
+    pieces: list[str] = []
+    begin, at = 0, 0
+    never_closed: set[str] = set()
+    while opening := _OPENING.search(text, at):
+        name = (opening[1] or "").lower()
+        at = opening.end()
+        if not name:
+            end = text.find("-->", at)
+            inner, at = "", end + 3 if end >= 0 else len(text)
+        elif text[at - 2] == "/":
+            inner = ""
+        elif name in never_closed or not (closing := _CLOSING[name].search(text, at)):
+            never_closed.add(name)
+            continue
+        else:
+            inner, at = text[at : closing.start()], closing.end()
+        shown = inner.translate(_LITERAL) if name == "nowiki" else "…" if name in _INLINE else ""
+        pieces += text[begin : opening.start()], shown
+        begin = at
+    return "".join([*pieces, text[begin:]])
+
+
+def _cut_tables(text: str) -> str:
+    """The wikitext without the tables that are closed, with the tables in them."""
+    pieces: list[str] = []
+    opened: list[int] = []  # where the open tables begin
+    begin = 0
+    for edge in _TABLE_EDGE.finditer(text):
+        if edge[1] == "{|":
+            opened.append(edge.start())
+        elif opened:
+            start = opened.pop()
+            if not opened:
+                pieces.append(text[begin:start])
+                begin = edge.end()
+    return "".join([*pieces, text[begin:]])
+
+
+def _keep_names(style: re.Match[str]) -> str:
+    """Nothing for quotes and magic words, which are in capitals where a script has them; a name like __init__ stays."""
+    return style[0] if style[0] != style[0].upper() else ""
+
+
 def _parts(text: str) -> Iterator[str]:
     for paragraph in _PARAGRAPHS.split(text):
         for lines in [paragraph] if len(paragraph) <= _MAX_PARAGRAPH else paragraph.split("\n"):
@@ -109,8 +166,7 @@ def _first_variant(converted: re.Match[str]) -> str:
 
 
 def _label(title: str, text: str | None, not_shown: Collection[str]) -> str:
-    name, colon, _ = title.partition(":")
-    if colon and ((name := name.strip()).casefold() in not_shown or _LANGUAGE.fullmatch(name)):
+    if not is_shown(title, not_shown):
         return ""
     return title if text is None else text
 
@@ -129,7 +185,7 @@ def _shown(code: mwparserfromhell.wikicode.Wikicode | None, not_shown: Collectio
             case HTMLEntity():
                 yield html.unescape(str(node))
             case Wikilink():
-                if _label(str(node.title), "x", not_shown):
+                if is_shown(str(node.title), not_shown):
                     yield from _shown(node.title if node.text is None else node.text, not_shown)
             case ExternalLink():
                 yield from _shown(node.title, not_shown)

@@ -262,6 +262,30 @@ class TestText:
     def test_running_text_is_what_a_reader_sees(self, wikitext: str, text: str) -> None:
         assert plain_text(wikitext, {"file", "image", "category", "datei", "kategorie"}) == text
 
+    @pytest.mark.parametrize(
+        ("wikitext", "words"),
+        [
+            ('a\n\n<syntaxhighlight lang="python">\nimport b\n\nb.c()\n</syntaxhighlight>\n\nd', "a d"),
+            ("<gallery>\nFile:A.jpg|One\n\nFile:B.jpg|Two\n</gallery>\na", "a"),
+            ("A note.<ref>First.\n\nSecond.</REF > More.", "A note. More."),
+            ("a <ref>b\n\nc", "a b c"),
+            ("<!-- <nowiki> -->a <!-- b", "a"),
+            ('<mapframe zoom=3>{"title":"kennel"}</mapframe> a', "a"),
+            ("so <math>x^2</math> is<ref name=a /> big", "so … is big"),
+            ("A set {{math|{1, 2}}} or {{a|{b}} or {{c|d}e}}.", "A set … or … or …."),
+            ('{| class="wikitable"\n! Name\n|-\n|\nA cell\n{|\n|\nb\n|}\nc\n|}\nd', "d"),
+            ("{|\n| a\nb\n\nc", "b c"),
+            ("[[Bild:Hund.jpg|mini|200px|Ein [[Hund]]\n\nrennt [http://a.example los]]] a", "a"),
+            ("[[Dosya:Köpek|b]][[Категория:Псы]][[حيوان:كلب.svg|c]] a", "a"),
+            ("__KEIN_INHALTSVERZEICHNIS__ __БЕЗ_ОГЛАВЛЕНИЯ__ __لافهرس__ a <code>__init__</code>", "a __init__"),
+            ("Write <nowiki><ref>, ''x'', [[y]] &amp; {{z}}</nowiki>.", "Write <ref>, ''x'', [[y]] & {{z}}."),
+            ("[[zh-min-nan:Káu]] [[simple:Dog]] [[be-x-old:Сабака]] a", "a"),
+            ("See [[doi:10.1/2|the paper]] in [[:de:Hund|German]].", "See the paper in German."),
+        ],
+    )
+    def test_what_is_no_running_text_goes_as_a_whole(self, wikitext: str, words: str) -> None:
+        assert plain_text(wikitext).split() == words.split()
+
     @settings(max_examples=200)
     @given(st.lists(st.sampled_from(WIKITEXT), max_size=60).map("".join))
     def test_any_wikitext_has_a_text_and_words_without_marks(self, wikitext: str) -> None:
@@ -297,7 +321,10 @@ class TestText:
             '<b x="',
             "<ref>",
             "<!--",
+            "<math>",
             "{|\n",
+            "{{a {b} ",
+            "[[a|[b] ",
             "{{{a|",
             "\n*:;#",
             "[http://a [[b|]] ",
