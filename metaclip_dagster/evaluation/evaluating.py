@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PART_METRICS = ("acc1", "acc5", "mean_per_class")
 
 
-@writes(SCORES)
+@writes(SCORES, version=2)
 def score_model(
     task: Task,
     *,
@@ -126,13 +126,14 @@ def _classify(task: Task, model: Loaded, batches: Batches, batch_size: int) -> C
         num_classes_per_batch=max(1, batch_size // len(task.templates)),
         device=model.device,
     ).float()
-    own, place, margin = [], [], []
+    own, place, nearest, margin = [], [], [], []
     for samples, images in batches:
         similarity = (images @ names).cpu().numpy()
         own.append(np.array([sample.class_id for sample in samples], np.int64))
         place.append(places(similarity, own[-1]))
+        nearest.append(similarity.argmax(axis=1).astype(np.int64))
         margin.append((similarity[:, -1] - similarity[:, 0]).astype(np.float64))
-    return Classified(len(task.class_names), *map(np.concatenate, (own, place, margin)))
+    return Classified(len(task.class_names), *map(np.concatenate, (own, place, nearest, margin)))
 
 
 def _retrieve(task: Task, model: Loaded, batches: Batches, batch_size: int) -> Retrieved:

@@ -31,13 +31,15 @@ class Classified:
     """The image's class."""
     place: Ints
     """How many names are nearer to it than its own."""
+    nearest: Ints
+    """The class of the name that is nearest to it."""
     margin: Floats
     """Similarity to the last name less that to the first: with two classes, how sure the second is."""
 
     def of_classes(self, classes: Ints) -> "Classified":
         """Only the images of these classes; their places among all names stay."""
         mine = np.isin(self.own, classes)
-        return Classified(self.num_classes, self.own[mine], self.place[mine], self.margin[mine])
+        return Classified(self.num_classes, self.own[mine], self.place[mine], self.nearest[mine], self.margin[mine])
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def places(similarity: Embeddings, own: Ints) -> Ints:
 
 
 def score_classified(found: Classified) -> dict[str, Score]:
-    """acc1, acc5, mean_per_class (of classes with images), acc1_acc5 and, with two classes, roc_auc."""
+    """acc1, acc5, mean_per_class and f1_macro (of classes with images), acc1_acc5 and, with two classes, roc_auc."""
     num_images, right, among_five = count_per_class(found)
     has_images = num_images > 0
     one, five = 1 / found.num_classes, min(1.0, 5 / found.num_classes)
@@ -76,10 +78,25 @@ def score_classified(found: Classified) -> dict[str, Score]:
         "acc5": Score(acc5, five),
         "mean_per_class": Score(float((right[has_images] / num_images[has_images]).mean()), one),
         "acc1_acc5": Score((acc1 + acc5) / 2, (one + five) / 2),
+        "f1_macro": _score_f1(found, num_images, right),
     }
     if found.num_classes == 2 and has_images.all():
         scores["roc_auc"] = Score(roc_auc(found.margin, found.own == 1), 0.5)
     return scores
+
+
+def _score_f1(found: Classified, num_images: Ints, right: Ints) -> Score:
+    """The mean over classes with images of F1 = 2 right / (images + namings), as WILDS has it (Koh et al. 2021).
+
+    A random guess names each class equally often, and is right with 1 of num_classes.
+    """
+    namings = np.bincount(found.nearest, minlength=found.num_classes)
+    guesses = num_images.sum() / found.num_classes
+    has_images = num_images > 0
+    images = num_images[has_images]
+    f1 = 2 * right[has_images] / (images + namings[has_images])
+    by_chance = 2 * images / found.num_classes / (images + guesses)
+    return Score(float(f1.mean()), float(by_chance.mean()))
 
 
 def count_per_class(found: Classified) -> tuple[Ints, Ints, Ints]:

@@ -9,7 +9,7 @@ from typing import Literal
 import xxhash
 
 DEFAULT_TEMPLATES = ("a photo of a {c}.",)
-CLASSIFICATION_METRICS = ("acc1", "acc5", "mean_per_class", "acc1_acc5", "roc_auc")
+CLASSIFICATION_METRICS = ("acc1", "acc5", "mean_per_class", "acc1_acc5", "f1_macro", "roc_auc")
 RETRIEVAL_METRICS = ("mean_recall@1",)
 PARTS = ("head", "tail")
 
@@ -23,7 +23,12 @@ _METRIC_OF = {
     **dict.fromkeys(["flowers", "flowers102", "oxfordflowers", "oxfordflowers102"], "mean_per_class"),
     **dict.fromkeys(["kinetics700", "k700"], "acc1_acc5"),
     "hatefulmemes": "roc_auc",
+    # DataComp's own (Gadre et al. 2023, appendix N).
+    **dict.fromkeys(["iwildcam", "wildsiwildcam"], "f1_macro"),
 }
+# DataComp scores these by the accuracy on their worst group, or by a game: top-1 beside it would compare with nothing.
+_OTHERWISE_SCORED = dict.fromkeys(["dollarstreet", "fmow", "wildsfmow", "geode"], "the worst of its groups")
+_OTHERWISE_SCORED |= dict.fromkeys(["winogavil", "miscwinogavil"], "the Jaccard index of its associations")
 
 
 @dataclass(frozen=True)
@@ -130,10 +135,7 @@ def _read_names(folder: Path, tars: Sequence[Path]) -> tuple[str, ...]:
     names = _read_lines(path)
     if not names:
         raise ValueError(f"{path}: names no class; write one name a line, in the order of the numbers in .cls")
-    for line, name in enumerate(names, 1):
-        if not name:
-            raise ValueError(f"{path}, line {line}: is empty; every line is the name of a class")
-    return tuple(names)
+    return tuple(names)  # an empty one, too, is a name: CLIP_benchmark exports them
 
 
 def _read_templates(folder: Path) -> tuple[str, ...]:
@@ -173,8 +175,17 @@ def _read_parts(path: Path, names: Sequence[str]) -> tuple[str | None, ...]:
 def _read_metric(folder: Path, kind: str, num_classes: int) -> str:
     path = folder / "metric.txt"
     known = CLASSIFICATION_METRICS if kind == "classification" else RETRIEVAL_METRICS
-    by_rule = _clips_metric(folder.name) if kind == "classification" else known[0]
-    metric = " ".join(_read_lines(path)) if path.exists() else by_rule
+    if path.exists():
+        metric = " ".join(_read_lines(path))
+    elif kind == "retrieval":
+        metric = known[0]
+    elif (name := _plain_name(folder.name)) in _OTHERWISE_SCORED:
+        raise ValueError(
+            f"{folder}: DataComp scores this task by {_OTHERWISE_SCORED[name]}, which is not computed here; "
+            f"write {' or '.join(known)} into {path} to score it so"
+        )
+    else:
+        metric = _METRIC_OF.get(name, "acc1")
     if metric not in known:
         raise ValueError(f"{path}: {metric!r} is no metric of {kind}; one of {', '.join(known)}")
     if metric == "roc_auc" and num_classes != 2:
@@ -182,11 +193,11 @@ def _read_metric(folder: Path, kind: str, num_classes: int) -> str:
     return metric
 
 
-def _clips_metric(name: str) -> str:
-    """CLIP's metric for a classification task of that name, as CLIP_benchmark's folders are named or plainly."""
+def _plain_name(name: str) -> str:
+    """A task's name without what CLIP_benchmark and DataComp put around it."""
     plain = re.sub(r"^wds[_-]|[_-]test$", "", name.lower())
     plain = re.sub(r"^(vtab|tfds)[_/-]", "", plain)
-    return _METRIC_OF.get(re.sub(r"[^a-z0-9]", "", plain), "acc1")
+    return re.sub(r"[^a-z0-9]", "", plain)
 
 
 def _read_lines(path: Path) -> list[str]:

@@ -101,12 +101,13 @@ def test_scores_of_a_hand_made_table_are_those_of_pencil_and_paper() -> None:
     own = np.array([0, 1, 0, 2])
     place = places(similarity, own)
     assert place.tolist() == [0, 1, 5, 0]
-    scores = score_classified(Classified(6, own, place, np.zeros(4)))
+    scores = score_classified(Classified(6, own, place, similarity.argmax(axis=1), np.zeros(4)))
     assert {name: score.value for name, score in scores.items()} == {
         "acc1": 0.5,
         "acc5": 0.75,
         "mean_per_class": pytest.approx((1 / 2 + 0 + 1) / 3),
         "acc1_acc5": 0.625,
+        "f1_macro": pytest.approx((2 / (2 + 2) + 0 + 2 / (1 + 1)) / 3),
     }
     assert [scores[name].chance for name in ("acc1", "acc5", "mean_per_class")] == pytest.approx([1 / 6, 5 / 6, 1 / 6])
 
@@ -150,7 +151,7 @@ def test_guessing_gives_chance_in_the_mean() -> None:
     generator = np.random.default_rng(0)
     own = np.repeat(np.arange(8), 500)
     similarity = generator.random((4000, 8), np.float32)
-    guessed = score_classified(Classified(8, own, places(similarity, own), np.zeros(4000)))
+    guessed = score_classified(Classified(8, own, places(similarity, own), similarity.argmax(axis=1), np.zeros(4000)))
     counts = np.arange(300) % 5 + 1
     images, texts = (generator.standard_normal((n, 64)).astype(np.float32) for n in (300, counts.sum()))
     for score in [*guessed.values(), *score_retrieved(retrieve(images, texts, counts)).values()]:
@@ -159,7 +160,8 @@ def test_guessing_gives_chance_in_the_mean() -> None:
 
 def test_a_model_to_which_all_is_alike_is_no_better_than_one_answer() -> None:
     own = np.repeat(np.arange(5), 4)
-    scores = score_classified(Classified(5, own, places(np.ones((20, 5), np.float32), own), np.zeros(20)))
+    nearest = np.zeros(20, np.int64)
+    scores = score_classified(Classified(5, own, places(np.ones((20, 5), np.float32), own), nearest, np.zeros(20)))
     assert scores["acc1"].value == scores["mean_per_class"].value == 0.2
 
 
@@ -184,6 +186,7 @@ def test_a_model_whose_training_diverged_has_no_score(colours: Path, captions: P
         ("Flowers102", "mean_per_class"),
         ("Kinetics700", "acc1_acc5"),
         ("HatefulMemes", "roc_auc"),
+        ("wds_wilds-iwildcam_test", "f1_macro"),
         ("wds_imagenet1k", "acc1"),
         ("twemoji", "acc1"),
         ("my-pets-and-cars", "acc1"),
@@ -191,6 +194,27 @@ def test_a_model_whose_training_diverged_has_no_score(colours: Path, captions: P
 )
 def test_the_main_metric_is_clips_own(name: str, metric: str, tmp_path: Path) -> None:
     assert read_task(write_task(tmp_path / name, [[]], classnames="a\nb\n")).metric == metric
+
+
+@pytest.mark.parametrize("name", ["wds_dollar_street", "wds_wilds-fmow_test", "geode", "wds_misc-winogavil"])
+def test_a_task_that_datacomp_scores_by_what_is_not_built_is_never_scored_by_top_1_unsaid(
+    name: str, tmp_path: Path
+) -> None:
+    folder = write_task(tmp_path / name, [[]], classnames="a\nb\n")
+    with pytest.raises(ValueError, match=r"DataComp scores this task by .*, which is not computed.*metric\.txt"):
+        read_task(folder)
+    spoil(folder, "metric.txt", "acc1")
+    assert read_task(folder).metric == "acc1"
+
+
+def test_an_empty_class_name_is_a_name(tmp_path: Path) -> None:
+    names = "0 objects\n1 object\n\n3 objects\n"
+    assert read_task(write_task(tmp_path / "count", [[]], classnames=names)).class_names == (
+        "0 objects",
+        "1 object",
+        "",
+        "3 objects",
+    )
 
 
 # Tables
@@ -344,7 +368,6 @@ def spoil(folder: Path, file: str, content: str | bytes | None) -> None:
     [
         ("classnames.txt", None, r"classnames\.txt: is missing"),
         ("classnames.txt", "\n\n", "names no class"),
-        ("classnames.txt", "a\n\nb\n", r"classnames\.txt, line 2: is empty"),
         ("classnames.txt", b"\xff\xfe", r"classnames\.txt: is not UTF-8"),
         ("zeroshot_classification_templates.txt", "a {c}\na photo\n", r"templates\.txt, line 2: has no \{c\}"),
         ("zeroshot_classification_templates.txt", "", r"templates\.txt, line 1: has no \{c\}"),
