@@ -6,28 +6,43 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from assets.partitions import THRESHOLDS
+from assets.partitions import THRESHOLDS, rings_up_to
 from metaclip_dagster.sharding import webdataset_samples
 from resources.deployments import Deployment, deployment
-from resources.exports import new_folder, write_webdataset
+from resources.exports import clear_made_up_addresses, new_folder, write_webdataset
 from resources.image_store import open_image_store
 from resources.lake import open_lake
 
 
 def export_subset(where: Deployment, t: str, folder: Path) -> str:
-    """Copy the Parquet files of D(t), and no superseded ones, for img2dataset, datasets or DuckDB."""
+    """Copy the Parquet files of D(t), and no superseded ones, for img2dataset, datasets or DuckDB.
+
+    A url is null where an image came without one, in a pool's own tars.
+    """
     lake = open_lake(where)
     pairs = lake.manifest("subsets", t).rows
     with new_folder(folder) as partial:
         files = lake.copy_files("subsets", t, partial)
-    return f"{pairs:,} pairs of D({t}) in {len(files)} files: {folder}"
+        without = sum(map(clear_made_up_addresses, files))
+    note = f", {without:,} of them without an address" if without else ""
+    return f"{pairs:,} pairs of D({t}) in {len(files)} files{note}: {folder}"
 
 
 def export_training_set(where: Deployment, t: str, folder: Path, *, images_per_tar: int) -> str:
-    """Write the training set of D(t) as tars of image, .txt and .json."""
+    """Write the training set of D(t) as tars of image, .txt and .json.
+
+    All images have one suffix: that of their format if they share it, else .jpg, which readers take by content.
+    """
     lake, store = open_lake(where), open_image_store(str(where.images))
     images = lake.manifest("training_sets", t).rows
-    samples = webdataset_samples(lake.stream("training_sets", [t])(), store.members)
+    batches = lake.dataset("images", rings_up_to(t)).to_batches(columns=["format"])
+    formats = {name for batch in batches for name in batch["format"].unique().to_pylist() if name}
+    samples = webdataset_samples(
+        lake.stream("training_sets", [t])(),
+        lake.stream("subsets", [t])(),
+        store.members,
+        suffix=formats.pop() if len(formats) == 1 else "jpg",
+    )
     with new_folder(folder) as partial:
         shown = tqdm(samples, total=images, unit="image", disable=None)
         written = write_webdataset(shown, partial, images_per_tar=images_per_tar)

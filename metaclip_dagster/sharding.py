@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaclip_dagster.schemas import IMAGE_TEXTS, IMAGE_VERDICTS, IMAGES, TRAINING_SETS, writes
+from metaclip_dagster.spilling import ROWS, insert, spilling
 
 
 @writes(IMAGE_TEXTS, rows_together=4096)
@@ -78,32 +79,66 @@ def build_training_set(
 
 
 def webdataset_samples(
-    training_set: Iterable[pa.RecordBatch], read_tar: Callable[[str], Iterable[tuple[str, bytes]]]
+    training_set: Iterable[pa.RecordBatch],
+    subset: Iterable[pa.RecordBatch],
+    read_tar: Callable[[str], Iterable[tuple[str, bytes]]],
+    *,
+    suffix: str = "jpg",
 ) -> Iterator[dict[str, Any]]:
     """A training set as WebDataset samples, which any trainer reads: the image, `.txt`, and `.json` with all its texts.
 
-    `read_tar` gives the members of one of the store's tars, as name and bytes. `.txt` is the text of the least pair_id.
-    Raises ValueError if a tar lacks an image that the set names.
+    `subset` are the SUBSETS rows that the set was made of, `read_tar` gives the members of one of the store's tars, as
+    name and bytes. `.txt` is the text of the least pair_id. Every image has the one `suffix`, since some loaders take
+    the first samples' members for those of all; `.json` names its format. Numbers that JavaScript would round are text.
+    Raises ValueError if a tar lacks an image that the set names, or the subset a pair.
     """
-    for tar, rows in _by_tar(training_set):
-        for name, data in read_tar(tar):
-            image_id, suffix = name.rsplit(".", 1)
-            if texts := rows.pop(image_id, None):
-                told = json.dumps({"image_id": image_id, "texts": texts}, ensure_ascii=False)
-                yield {"__key__": image_id, suffix: data, "txt": texts[0]["text"], "json": told.encode()}
-        if rows:
-            raise ValueError(f"{tar}: {len(rows)} images of the training set are not in it, {min(rows)} among them")
+    with spilling() as query:
+        for tar, images in _images_by_tar(query, training_set, subset):
+            for name, data in read_tar(tar):
+                image_id, image_format = name.rsplit(".", 1)
+                if image := images.pop(image_id, None):
+                    described = json.dumps({"image_id": image_id, "format": image_format, **image}, ensure_ascii=False)
+                    text = image["texts"][0]["text"]
+                    yield {"__key__": image_id, suffix: data, "txt": text, "json": described.encode()}
+            if images:
+                raise ValueError(
+                    f"{tar}: {len(images)} images of the training set are not in it, {min(images)} among them"
+                )
 
 
-def _by_tar(training_set: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, dict[str, list[dict[str, Any]]]]]:
-    """Each tar with its images' texts; rows of one tar stand together."""
-    current, rows = "", dict[str, list[dict[str, Any]]]()
-    for batch in training_set:
+def _images_by_tar(
+    query: duckdb.DuckDBPyConnection, training_set: Iterable[pa.RecordBatch], subset: Iterable[pa.RecordBatch]
+) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
+    """Each tar with what is known of its images: address, licence, texts and their pages."""
+    query.sql("create table members (tar varchar, image_id varchar, pair_id ubigint)")
+    insert(query, "members", training_set, "tar, image_id, unnest(list_transform(texts, lambda text: text.pair_id))")
+    names = ["pair_id", "url", "text", "language", "page_url", "entry_ids", "admitted_at"]
+    query.sql(
+        "create table pairs (pair_id ubigint, url varchar, text varchar, language varchar, page_url varchar, "
+        "entry_ids uinteger[], admitted_at double)"
+    )
+    insert(query, "pairs", subset, ", ".join(names))
+    [(unknown,)] = query.sql("select count(*) from members anti join pairs using (pair_id)").fetchall()
+    if unknown:
+        raise ValueError(
+            f"{unknown:,} pairs of the training set are not in the subset, which was made anew since; "
+            "materialize this t of training_sets, then export again"
+        )
+    # Nothing answers at .invalid (RFC 6761): such an address was made up for an image that came without one.
+    rows = query.sql("""
+        select tar, image_id, any_value(if(regexp_matches(url, '^https?://[^/]*[.]invalid/'), null, url)) as url,
+            list(struct_pack(
+                pair_id := pair_id::varchar, text, language, entry_ids, admitted_at, page_url, license := null::varchar
+            ) order by pair_id) as texts
+        from members join pairs using (pair_id) group by tar, image_id order by tar
+    """).to_arrow_reader(ROWS)
+    tar, images = "", dict[str, dict[str, Any]]()
+    for batch in rows:
         for row in batch.to_pylist():
-            if row["tar"] != current and rows:
-                yield current, rows
-                rows = {}
-            current = row["tar"]
-            rows[row["image_id"]] = row["texts"]
-    if rows:
-        yield current, rows
+            if row["tar"] != tar and images:
+                yield tar, images
+                images = {}
+            tar = row.pop("tar")
+            images[row.pop("image_id")] = row
+    if images:
+        yield tar, images

@@ -8,6 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
@@ -19,6 +23,17 @@ def new_folder(folder: Path) -> Iterator[Path]:
     partial.mkdir(parents=True)
     yield partial
     partial.rename(folder)
+
+
+def clear_made_up_addresses(path: Path) -> int:
+    """Null for every `url` of a Parquet file that was made up for an image without one. Returns how many there were."""
+    table = pq.read_table(path)
+    # Nothing answers at .invalid (RFC 6761).
+    made_up = pc.match_substring_regex(table["url"], r"^https?://[^/]*\.invalid/")
+    if num_made_up := pc.sum(made_up).as_py():
+        urls = pc.if_else(made_up, pa.scalar(None, pa.string()), table["url"])
+        pq.write_table(table.set_column(table.column_names.index("url"), "url", urls), path, compression="zstd")
+    return num_made_up or 0
 
 
 def write_webdataset(samples: Iterable[Mapping[str, Any]], folder: Path, *, images_per_tar: int) -> int:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaclip_dagster.schemas import IMAGE_TEXTS, IMAGES, SUBSETS
+from metaclip_dagster.schemas import IMAGE_TEXTS, IMAGES, SUBSETS, TRAINING_SETS
 from metaclip_dagster.sharding import build_training_set, scatter_texts, webdataset_samples
 
 Subset = dict[int, int]
@@ -51,6 +51,13 @@ def images_of(images: set[int]) -> list[pa.RecordBatch]:
         for image in images
     ]
     return list(pa.Table.from_pylist(rows, IMAGES).to_batches())
+
+
+def webdataset_of(
+    rows: list[dict[str, Any]], pairs: Subset, tars: dict[str, list[tuple[str, bytes]]]
+) -> list[dict[str, Any]]:
+    training_set = pa.Table.from_pylist(rows, TRAINING_SETS).to_batches()
+    return list(webdataset_samples(training_set, subset_of(pairs), lambda tar: tars[tar]))
 
 
 def build(pairs: Subset, num_buckets: int = 3) -> tuple[list[dict[str, Any]], Counter[str], Counter[str]]:
@@ -110,15 +117,37 @@ def test_an_image_that_no_ring_asked_for_is_an_error_that_names_the_way_out() ->
 def test_a_plain_webdataset_holds_each_image_once_with_its_texts() -> None:
     rows, _, _ = build({1: 90, 2: 90, 3: 91, 4: 105}, 1)
     tars = {f"00000/{n:05d}.tar": [(f"{image_id(image)}.webp", b"image")] for n, image in ((0, 90), (1, 91))}
-    batches = pa.Table.from_pylist(rows).to_batches()
-    samples = {sample["__key__"]: sample for sample in webdataset_samples(batches, lambda tar: tars[tar])}
+    samples = {sample["__key__"]: sample for sample in webdataset_of(rows, {1: 90, 2: 90, 3: 91, 4: 105}, tars)}
     assert set(samples) == {image_id(90), image_id(91)}
     first = samples[image_id(90)]
-    assert (first["webp"], first["txt"]) == (b"image", "text 1")
-    assert [text["pair_id"] for text in json.loads(first["json"])["texts"]] == [1, 2]
+    assert (first["jpg"], first["txt"]) == (b"image", "text 1")
+    described = json.loads(first["json"])
+    assert (described["url"], described["format"]) == ("http://a.example/90", "webp")
+    # Half of all pair_ids are above 2**63, where other readers round or overflow.
+    assert [(text["pair_id"], text["page_url"]) for text in described["texts"]] == [
+        ("1", "http://a.example/"),
+        ("2", "http://a.example/"),
+    ]
+
+
+def test_an_address_that_was_made_up_is_none() -> None:
+    rows, _, _ = build({1: 90}, 1)
+    [subset] = subset_of({1: 90})
+    url = subset.schema.get_field_index("url")
+    subset = subset.set_column(url, "url", pa.array(["https://my-pool.invalid/00000.tar/512-9.jpg"]))
+    tars = {"00000/00000.tar": [(f"{image_id(90)}.jpg", b"image")]}
+    training_set = pa.Table.from_pylist(rows, TRAINING_SETS).to_batches()
+    [sample] = webdataset_samples(training_set, [subset], lambda tar: tars[tar])
+    assert json.loads(sample["json"])["url"] is None
+
+
+def test_a_subset_that_was_made_anew_since_is_an_error() -> None:
+    rows, _, _ = build({1: 90, 2: 91}, 1)
+    with pytest.raises(ValueError, match="1 pairs of the training set are not in the subset.*training_sets"):
+        webdataset_of(rows, {1: 90}, {})
 
 
 def test_a_tar_that_lacks_an_image_of_the_set_is_an_error() -> None:
     rows, _, _ = build({1: 90}, 1)
     with pytest.raises(ValueError, match=r"00000/00000\.tar: 1 images"):
-        list(webdataset_samples(pa.Table.from_pylist(rows).to_batches(), lambda tar: []))
+        webdataset_of(rows, {1: 90}, {"00000/00000.tar": []})

@@ -1,15 +1,19 @@
 """Folders for other tools say themselves what they hold."""
 
+import io
 import json
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from webdataset.writer import TarWriter
 
-from resources.exports import write_webdataset
+from resources.exports import clear_made_up_addresses, write_webdataset
 
 
 def samples(number: int) -> Iterator[dict[str, Any]]:
@@ -31,6 +35,31 @@ def test_sizes_are_those_of_the_tars_however_large_the_images_are(
     sizes = json.loads((tmp_path / "sizes.json").read_text("utf-8"))
     assert sizes == {path.name: count_images(path) for path in tmp_path.glob("*.tar")}
     assert sorted(sizes.values(), reverse=True) == [3] * (number // 3) + [number % 3] * (number % 3 > 0 or not number)
+
+
+def test_hugging_face_reads_every_image_of_a_set_of_several_formats(tmp_path: Path) -> None:
+    import datasets
+
+    def encoded(image_format: str) -> bytes:
+        file = io.BytesIO()
+        Image.new("RGB", (4, 3)).save(file, image_format)
+        return file.getvalue()
+
+    (tmp_path / "set").mkdir()
+    formats = ["PNG", "JPEG", "WEBP"] * 4
+    given = ({"__key__": f"{n:04d}", "jpg": encoded(f), "txt": str(n)} for n, f in enumerate(formats))
+    write_webdataset(given, tmp_path / "set", images_per_tar=5)
+    files = sorted(map(str, (tmp_path / "set").glob("*.tar")))
+    loaded = datasets.load_dataset("webdataset", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))
+    assert [row["jpg"].size for row in loaded] == [(4, 3)] * len(formats)
+
+
+def test_addresses_that_were_made_up_are_null_and_counted(tmp_path: Path) -> None:
+    urls = ["https://pool.invalid/0.tar/512-9.jpg", "https://a.example/x.invalid/", "https://invalid.example/"]
+    pq.write_table(pa.table({"pair_id": [1, 2, 3], "url": urls}), tmp_path / "0.parquet")
+    assert clear_made_up_addresses(tmp_path / "0.parquet") == 1
+    assert pq.read_table(tmp_path / "0.parquet")["url"].to_pylist() == [None, *urls[1:]]
+    assert clear_made_up_addresses(tmp_path / "0.parquet") == 0
 
 
 @pytest.mark.parametrize("images_per_tar", [0, -1])
