@@ -1,13 +1,15 @@
-"""The front door for other tools: a subset as Parquet files, or a training set as plain WebDataset."""
+"""The front door for other tools: a subset as Parquet files, a training set as plain WebDataset, or a model."""
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
 from tqdm import tqdm
 
-from assets.partitions import THRESHOLDS, rings_up_to
+from assets.partitions import THRESHOLDS, TRAINING_SETS, Cell, rings_up_to
 from metaclip_dagster.sharding import webdataset_samples
+from metaclip_dagster.training.transformers_folder import write_for_transformers
 from resources.deployments import Deployment, deployment
 from resources.exports import clear_made_up_addresses, new_folder, write_webdataset
 from resources.image_store import open_image_store
@@ -49,6 +51,19 @@ def export_training_set(where: Deployment, t: str, folder: Path, *, images_per_t
     return f"{written:,} images of D({t}): {folder}"
 
 
+def export_model(where: Deployment, training_set: str, model: str, folder: Path) -> str:
+    """Copy a trained model: open_clip's weights and, where it has the architecture, transformers'."""
+    [row] = open_lake(where).read("checkpoints", [Cell(training_set, model).key]).to_pylist()
+    with new_folder(folder) as partial:
+        shutil.copytree(where.checkpoints / row["path"], partial, dirs_exist_ok=True)
+        try:
+            write_for_transformers(partial, partial)
+            readers = "open_clip and transformers"
+        except ValueError as error:
+            readers = f"open_clip ({error})"
+    return f"{model} trained on {training_set}, for {readers}: {folder}"
+
+
 def main() -> None:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -58,15 +73,21 @@ def main() -> None:
         command.add_argument("t", choices=THRESHOLDS, help="which t")
         command.add_argument("folder", type=Path, help="where to; must not be there yet")
     command.add_argument("--images-per-tar", type=int, default=10_000)
+    command = commands.add_parser("model", help=export_model.__doc__, description=export_model.__doc__)
+    command.add_argument("training_set", choices=TRAINING_SETS, help="what it was trained on")
+    command.add_argument("model", choices=deployment().models, help="which model")
+    command.add_argument("folder", type=Path, help="where to; must not be there yet")
     asked = parser.parse_args()
     try:
         if asked.what == "subset":
-            told = export_subset(deployment(), asked.t, asked.folder)
+            said = export_subset(deployment(), asked.t, asked.folder)
+        elif asked.what == "model":
+            said = export_model(deployment(), asked.training_set, asked.model, asked.folder)
         else:
-            told = export_training_set(deployment(), asked.t, asked.folder, images_per_tar=asked.images_per_tar)
+            said = export_training_set(deployment(), asked.t, asked.folder, images_per_tar=asked.images_per_tar)
     except (FileNotFoundError, FileExistsError, ValueError) as error:
         sys.exit(f"export: {error}")
-    print(told)
+    print(said)
 
 
 if __name__ == "__main__":

@@ -260,6 +260,12 @@ def test_exports_hold_the_subset_and_the_set_as_other_tools_read_them(trained: G
         with tarfile.open(tmp_path / "set" / name) as tar:
             assert len({member.partition(".")[0] for member in tar.getnames()}) == size
     assert sum(sizes.values()) == len(ids(trained.lake, "20"))
+    said = export.export_model(trained.where, CELLS[0].training_set, CELLS[0].model, tmp_path / "model")
+    assert "its image tower is a ResNet" in said
+    assert {path.name for path in (tmp_path / "model").iterdir()} == {
+        "open_clip_config.json",
+        "open_clip_model.safetensors",
+    }
     with pytest.raises(FileExistsError, match="is there already"):
         export.export_subset(trained.where, "20", tmp_path / "subset")
 

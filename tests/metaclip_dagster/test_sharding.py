@@ -143,7 +143,7 @@ def test_an_address_that_was_made_up_is_none() -> None:
 
 def test_a_subset_that_was_made_anew_since_is_an_error() -> None:
     rows, _, _ = build({1: 90, 2: 91}, 1)
-    with pytest.raises(ValueError, match="1 pairs of the training set are not in the subset.*training_sets"):
+    with pytest.raises(ValueError, match=r"1 pairs of the training set are not in the subset.*training_sets"):
         webdataset_of(rows, {1: 90}, {})
 
 

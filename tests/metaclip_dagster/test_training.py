@@ -29,6 +29,7 @@ from metaclip_dagster.training.arguments import build_arguments
 from metaclip_dagster.training.exporting import MODELS, count_steps, read_checkpoint
 from metaclip_dagster.training.jobs import PRECISIONS, check_images, check_sizes
 from metaclip_dagster.training.running import read_curve
+from metaclip_dagster.training.transformers_folder import write_for_transformers
 from tests.metaclip_dagster.training_sets import IN_SET, NAMES, RECIPE, build_set, job_of, online
 
 ROOT = Path(__file__).parents[2]
@@ -268,6 +269,48 @@ def test_an_exported_model_loads_where_nothing_of_ours_is_known(tmp_path: Path) 
     command = [sys.executable, "-W", "error", "-c", LOAD, str(tmp_path / "model"), str(tmp_path / "epoch_latest.pt")]
     told = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
     assert told.split() == ["1", "16", "0.48145466", "0.4578275", "0.40821073"]
+
+
+@pytest.mark.slow
+def test_transformers_gives_the_logits_that_open_clip_gives(tmp_path: Path) -> None:
+    import open_clip
+    import torch
+    from PIL import Image
+    from transformers import CLIPModel, CLIPProcessor
+
+    text = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}
+    vision = {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16, "mlp_ratio": 4.9231}
+    architecture = {"embed_dim": 24, "quick_gelu": True, "vision_cfg": vision, "text_cfg": text}
+    (tmp_path / "small-vit.json").write_text(json.dumps(architecture), "utf-8")
+    open_clip.add_model_config(tmp_path / "small-vit.json")
+    torch.manual_seed(0)
+    state = open_clip.create_model("small-vit").state_dict()
+    export_checkpoint({"state_dict": state}, "small-vit", tmp_path / "model")
+    write_for_transformers(tmp_path / "model", tmp_path / "model")
+
+    theirs = CLIPModel.from_pretrained(tmp_path / "model").eval()
+    processor = CLIPProcessor.from_pretrained(tmp_path / "model")
+    ours, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{tmp_path / 'model'}")
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{tmp_path / 'model'}")
+    texts = ["a photo of a dog", "Two CATS' toys, 3.5 m", "né"]
+    image = Image.effect_mandelbrot((48, 40), (-2, -1, 1, 1), 50).convert("RGB")
+    given = processor(text=texts, images=image, return_tensors="pt", padding=True)
+    pixels = preprocess(image)[None]
+    assert torch.allclose(given["pixel_values"], pixels, atol=0.03)  # it resizes 8-bit numbers in another order
+    with torch.inference_mode():
+        expected = ours.eval()(pixels, tokenizer(texts))
+        logits = theirs(**given | {"pixel_values": pixels}).logits_per_image
+    assert torch.allclose(logits, expected[2] * expected[0] @ expected[1].T, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_an_architecture_that_transformers_lacks_is_named(tmp_path: Path) -> None:
+    import open_clip
+
+    open_clip.add_model_config(MODELS)
+    export_checkpoint({"state_dict": open_clip.create_model("rn32s").state_dict()}, "rn32s", tmp_path / "model")
+    with pytest.raises(ValueError, match="its image tower is a ResNet"):
+        write_for_transformers(tmp_path / "model", tmp_path)
 
 
 @pytest.mark.slow
