@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from assets.lookups import count_pairs_with, find_pairs
 from assets.partitions import THRESHOLDS
-from assets.verdicts import Found, Verdicts
+from assets.verdicts import Found, Place, Verdicts
 from metaclip_dagster.balancing import language_thresholds, parse_threshold
 from metaclip_dagster.explaining import (
     FACTS,
@@ -76,6 +76,13 @@ def _check_limit(limit: int) -> None:
         raise QuestionError(f"a limit of {limit} pairs leaves nothing to tell of; give 1 or more")
 
 
+def _tell_record(place: Place) -> str:
+    if place.snapshot.startswith("pool-"):
+        held = f", its image at {place.pool_address}" if place.pool_address else ""
+        return f"{place.warc}, number {place.offset}{held}"
+    return f"{place.warc or 'no WARC file named'} at byte {place.offset}"
+
+
 def _tell(pair: Found) -> list[Table]:
     long = [("characters", f"{len(pair.text):,}")] if len(pair.text) > 200 else []
     facts = [("text", pair.text), *long, ("language", pair.language), *pair.notes]
@@ -85,7 +92,7 @@ def _tell(pair: Found) -> list[Table]:
         facts += [
             ("found in", f"{place.snapshot}, shard {place.shard}: {place.verdict}"),
             ("  page", f"{place.page_url} ({place.text_source})"),
-            ("  record", f"{place.warc or 'no WARC file named'} at byte {place.offset}"),
+            ("  record", _tell_record(place)),
         ]
     if pair.num_places > len(pair.places):
         facts.append(("found in", _of(len(pair.places), pair.num_places, "the lowest places are told")))

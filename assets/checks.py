@@ -28,7 +28,14 @@ def check_specs(
 
 def no_empty_snapshot(made: PartitionManifest) -> dg.AssetCheckResult:
     """The snapshot gave at least one row, and no shard of it failed unnoticed."""
-    return _verdict("no_empty_snapshot", made.rows > 0, rows=made.rows, failed_shards=len(made.failed))
+    dropped = dict((+made.total("dropped")).most_common())
+    reasons = ", ".join(f"{reason} {times:,}" for reason, times in dropped.items()) or "nothing"
+    return dg.AssetCheckResult(
+        check_name="no_empty_snapshot",
+        passed=made.rows > 0,
+        description=f"{made.rows:,} rows; dropped: {reasons}",
+        metadata={"rows": made.rows, "failed_shards": len(made.failed), "dropped": dropped},
+    )
 
 
 def no_empty_list(made: PartitionManifest) -> dg.AssetCheckResult:

@@ -28,6 +28,7 @@ class Place:
     page_url: str
     warc: str | None
     offset: int | None
+    pool_address: str | None
     verdict: str = ""
 
 
@@ -83,7 +84,7 @@ class Verdicts:
             if number >= limit and (owner or pair.unmatched):
                 break
             row = self._read.row("pairs", snapshot, shard, pair_id)
-            told = {name: row[name] for name in ("text_source", "page_url", "warc", "offset")}
+            told = {name: row[name] for name in ("text_source", "page_url", "warc", "offset", "pool_address")}
             place = Place(snapshot, shard, **told)
             owner = self._judge(pair, place, owner)
             if number < limit or place is owner:

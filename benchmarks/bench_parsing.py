@@ -144,7 +144,7 @@ def _table(found: Iterator[Found]) -> pa.Table:
         pair_id = xxhash.xxh3_64_intdigest(f"{url}\n{text}".encode())
         if pair_id not in given:
             given.add(pair_id)
-            rows.append((pair_id, hashlib.sha224(url.encode()).digest()[:12], url, text, *place))
+            rows.append((pair_id, hashlib.sha224(url.encode()).digest()[:12], url, text, *place, None))
     return pa.Table.from_arrays(
         [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), PAIRS, strict=True)],
         schema=PAIRS,

@@ -154,7 +154,7 @@ def select_pairs(
         if not mine["pair_id"].equals(ids[of]):
             raise ValueError(f"{snapshot}: pairs, matches and admissions of a shard disagree; run matches again")
         columns = {
-            **{name: mine[name] for name in ("pair_id", "url", "text", "page_url")},
+            **{name: mine[name] for name in ("pair_id", "url", "text", "page_url", "pool_address")},
             "snapshot": pa.repeat(pa.scalar(snapshot), mine.num_rows),
             "image_id": pa.array([image.hex() for image in mine["image_id"].to_pylist()], pa.string()),
             "language": kept["language"][of].combine_chunks(),

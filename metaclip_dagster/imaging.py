@@ -5,7 +5,7 @@ import io
 import re
 import threading
 import warnings
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -89,7 +89,7 @@ def gather_images(
             if not missing:
                 break
             segment = missing[: store.segment_images]
-            held.append(_fetch_images({wanted[image_id]: image_id for image_id in segment}, fetch, check))
+            held.append(_fetch_images({image_id: wanted[image_id] for image_id in segment}, fetch, check))
         fetched.update(segment)
     seen.update(images=len(wanted), fetched=len(fetched), held=len(wanted) - len(fetched))
     dropped.update(rows["reason"].drop_null().to_pylist())
@@ -152,18 +152,21 @@ _MAX_SCANS = 100
 _REMEMBERED_IMAGES, _REMEMBERED_BYTES = 4096, 64 << 20
 
 
-def _ring(texts: Iterable[pa.RecordBatch], thresholds_below: Mapping[str, float]) -> dict[str, str]:
-    """The URL of each image that the next smaller t does not have."""
-    urls: dict[str, str] = {}
+def _ring(texts: Iterable[pa.RecordBatch], thresholds_below: Mapping[str, float]) -> dict[str, tuple[str, str]]:
+    """The URL of each image that the next smaller t does not have, and the address to fetch it by."""
+    images: dict[str, tuple[str, str]] = {}
     below: set[str] = set()
     for batch in texts:
-        urls.update(zip(batch["image_id"].to_pylist(), batch["url"].to_pylist(), strict=True))
+        columns = (batch[name].to_pylist() for name in ("image_id", "url", "pool_address"))
+        for image_id, url, address in zip(*columns, strict=True):
+            if address or image_id not in images:  # a pool's file has it nearer than the web
+                images[image_id] = (url, address or url)
         languages = batch["language"].dictionary_encode()
         known = [thresholds_below.get(language, 0.0) for language in languages.dictionary.to_pylist()]
         t = np.array(known, np.float64)[languages.indices.to_numpy()]
         is_below = pa.array(batch["admitted_at"].to_numpy() < t)
         below.update(batch["image_id"].filter(is_below).to_pylist())
-    return {image_id: url for image_id, url in urls.items() if image_id not in below}
+    return {image_id: image for image_id, image in images.items() if image_id not in below}
 
 
 def _remember(check: Callable[[bytes], CheckedImage]) -> Callable[[bytes], CheckedImage | str]:
@@ -199,21 +202,24 @@ def _size(found: CheckedImage | str) -> int:
 
 
 def _fetch_images(
-    ids: dict[str, str], fetch: Fetch, check: Callable[[bytes], CheckedImage | str]
+    images: Mapping[str, tuple[str, str]], fetch: Fetch, check: Callable[[bytes], CheckedImage | str]
 ) -> Iterator[tuple[dict[str, Any], bytes | None]]:
-    """For each URL of `ids`, as it is answered: what an IMAGES row can tell before it is stored, and the bytes."""
-    waiting = dict(ids)
-    for url, answer in fetch(list(ids)):
+    """For each image, as its address is answered: what an IMAGES row can tell before it is stored, and the bytes."""
+    waiting: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for image_id, (url, address) in images.items():  # a page may name a pool's address, which is then two images'
+        waiting[address].append({"image_id": image_id, "url": url})
+    addresses = list(waiting)
+    for address, answer in fetch(addresses):
         found = answer if isinstance(answer, str) else check(answer)
-        row: dict[str, Any] = {"image_id": waiting.pop(url), "url": url}
-        if isinstance(found, CheckedImage):
-            yield row | {"format": found.format, "width": found.width, "height": found.height}, found.data
-        else:
-            yield row | {"reason": found}, None
+        for row in waiting.pop(address):
+            if isinstance(found, CheckedImage):
+                yield row | {"format": found.format, "width": found.width, "height": found.height}, found.data
+            else:
+                yield row | {"reason": found}, None
     if waiting:
         raise ValueError(
-            f"the image host left {len(waiting)} of {len(ids)} URLs unanswered, {next(iter(waiting))} among them; "
-            "it must give bytes or a reason for each"
+            f"the image host left {len(waiting)} of {len(addresses)} URLs unanswered, {next(iter(waiting))} among "
+            "them; it must give bytes or a reason for each"
         )
 
 

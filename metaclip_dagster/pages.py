@@ -18,7 +18,8 @@ TEXT_SOURCES = ("alt", "title", "data-image-title")
 class Page(NamedTuple):
     """A page with images: src, and texts in the order of TEXT_SOURCES, as they were found; they may be any object.
 
-    `warc` and `offset` say where its WARC record lies; None where the archive does not.
+    `warc` and `offset` say where its WARC record lies; None where the archive does not. `pool_address` is of a pool's
+    row alone.
     """
 
     url: str
@@ -26,6 +27,7 @@ class Page(NamedTuple):
     images: Sequence[tuple[object, Sequence[object]]]
     warc: str | None
     offset: int | None
+    pool_address: str | None = None
 
 
 def is_wat_record(record: Record) -> bool:

@@ -1,7 +1,7 @@
 """WAT or WARC bytes in, pairs out: what each page says of each image that it shows (Xu et al. 2023, §3.1)."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -20,7 +20,19 @@ from metaclip_dagster.urls import URL_NORMALISATION, image_id_of, normalise_url,
 
 # Reasons in `dropped` that mean a record which could not be read; all others mean one image or one pair.
 BROKEN_RECORDS = frozenset(
-    ("bad_body", "bad_json", "corrupt", "no_envelope", "no_page_url", "too_complex", "too_large", "truncated")
+    (
+        "bad_body",
+        "bad_json",
+        "corrupt",
+        "extra_fields",
+        "link",
+        "no_envelope",
+        "no_page_url",
+        "sparse",
+        "too_complex",
+        "too_large",
+        "truncated",
+    )
 )
 
 
@@ -82,19 +94,20 @@ def parse_warc(
     yield from _pair_texts(pages, dropped=dropped, seen=seen)
 
 
-@writes(PAIRS, version=1 + URL_NORMALISATION)
+@writes(PAIRS, version=2 + URL_NORMALISATION)
 def parse_rows(
-    rows: Iterable[tuple[object, object, object, int] | str],
+    rows: Iterable[tuple[object, Sequence[object], object, int, str | None] | str],
     *,
     name: str,
     dropped: Counter[str],
     seen: Counter[str] | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Every distinct pair of a file of another pool, each row of which is an image's URL, text, page and row number.
+    """Every distinct pair of a file of another pool, by rows: an image's URL, its texts, page, number and pool_address.
 
     A row that could not be read is one of BROKEN_RECORDS instead. What a crawl's images go through, these do: texts
-    are cleaned, URLs normalised, repeats dropped, with the same reasons. `warc` is `name`, the file's, and `offset`
-    the row.
+    are cleaned, URLs normalised, repeats dropped, with the same reasons, and `too_many_texts` for those of an image
+    beyond a thousand. An image whose origin is unknown, or no URL of the web, has its pool_address for its URL. `warc`
+    is `name`, the file's, and `offset` the row's number.
     """
     seen = Counter() if seen is None else seen
 
@@ -103,9 +116,14 @@ def parse_rows(
             if isinstance(told, str):
                 dropped[told] += 1
                 continue
-            url, text, page, row = told
+            url, texts, page, number, address = told
             seen["records"] += 1
-            yield Page(page if isinstance(page, str) else "", None, [(url, [text])], name, row)
+            if len(texts) > _MAX_TEXTS:
+                dropped["too_many_texts"] += len(texts) - _MAX_TEXTS
+            if address and not (isinstance(url, str) and normalise_url(url, "")[0]):
+                url = address
+            images: list[tuple[object, Sequence[object]]] = [(url, [text]) for text in texts[:_MAX_TEXTS]]
+            yield Page(page if isinstance(page, str) else "", None, images or [(url, ())], name, number, address)
 
     yield from _pair_texts(read(), dropped=dropped, seen=seen)
 
@@ -123,6 +141,7 @@ def clean_text(text: str) -> str:
 _DELETED_OR_REPLACED = dict.fromkeys([*range(9), *range(14, 28)]) | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 _BATCH_PAIRS = 8192
 _BATCH_CHARACTERS = 16 << 20
+_MAX_TEXTS = 1000
 
 
 def _read_pages(
@@ -172,6 +191,7 @@ def _pair_texts(pages: Iterable[Page], *, dropped: Counter[str], seen: Counter[s
         seen["images"] += len(page.images)
         page_url = clean_text(page.url)
         base = _resolve_base(page)
+        place = (page.warc, page.offset, page.pool_address)
         for src, texts in page.images:
             sources = _clean_texts(texts)
             if not sources:
@@ -187,7 +207,7 @@ def _pair_texts(pages: Iterable[Page], *, dropped: Counter[str], seen: Counter[s
                     dropped["repeat"] += 1
                     continue
                 given.add(pair_id)
-                rows.append((pair_id, image_id_of(url), url, text, source, page_url, page.warc, page.offset))
+                rows.append((pair_id, image_id_of(url), url, text, source, page_url, *place))
                 num_characters += len(url) + len(text) + len(page_url)
                 if len(rows) == _BATCH_PAIRS or num_characters > _BATCH_CHARACTERS:
                     yield _batch(rows)

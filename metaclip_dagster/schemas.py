@@ -49,8 +49,12 @@ PAIRS = _table(
     text=(pa.string(), "What the page says of the image; runs of white space are one space"),
     text_source=(pa.string(), "The attribute that held the text: alt, title or data-image-title"),
     page_url=(pa.string(), "The page that shows the image"),
-    warc=(pa.string(), "File name of the WARC that holds the page"),
-    offset=(pa.uint64(), "Byte in that WARC where the page's record begins"),
+    warc=(pa.string(), "File name of the WARC that holds the page, or of another pool's file"),
+    offset=(pa.uint64(), "Byte in that WARC where the page's record begins; in a pool's file, which row or sample"),
+    pool_address=(
+        pa.string(),
+        "Where a file of another pool holds the image's bytes; null where only its URL is known",
+    ),
 )
 NAME_COUNT_PARTS = _table(
     bucket=(pa.uint32(), "Which of the buckets the name falls in, by its checksum"),
@@ -130,6 +134,10 @@ SUBSETS = _table(
     entry_ids=(pa.list_(pa.uint32()), "Entries found in the text"),
     admitted_at=(pa.float64(), "The t above which the pair is kept"),
     t=(pa.float64(), "The t that its language was held to"),
+    pool_address=(
+        pa.string(),
+        "Where a file of another pool holds the image's bytes; null where only its URL is known",
+    ),
 )
 IMAGE_TEXTS = _table(
     bucket=(pa.uint32(), "Which of the image store's buckets the image falls in, by its id"),
@@ -140,6 +148,10 @@ IMAGE_TEXTS = _table(
     language=(pa.string(), "Language of the text"),
     entry_ids=(pa.list_(pa.uint32()), "Entries found in the text"),
     admitted_at=(pa.float64(), "The t above which the pair is kept"),
+    pool_address=(
+        pa.string(),
+        "Where a file of another pool holds the image's bytes; null where only its URL is known",
+    ),
 )
 IMAGES = _table(
     image_id=(pa.string(), "The image, as 24 hexadecimal digits"),

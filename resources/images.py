@@ -12,7 +12,7 @@ from resources.files import create
 from resources.image_host import open_warc_images
 from resources.image_store import open_image_store
 from resources.image_web import OPT_OUTS, ImageWeb, open_image_web, read_allowed
-from resources.pools import open_pool_images
+from resources.pool_images import open_pool_images
 
 
 class Images(dg.ConfigurableResource):
@@ -67,8 +67,8 @@ class Images(dg.ConfigurableResource):
             elsewhere = Deferred(open_image_web, (web,))
         else:
             elsewhere = Deferred(open_warc_images, (self._archives(crawled),))
-        tars = {pool.name: pool.tars() for pool in pools}
-        return Deferred(open_pool_images, (tars, elsewhere), declared="image source")
+        files = {pool.name: pool.image_files() for pool in pools}
+        return Deferred(open_pool_images, (files, elsewhere), declared="image source")
 
     def _archives(self, snapshots: Sequence[str]) -> list[Deferred]:
         try:

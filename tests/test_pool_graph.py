@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 import demo
+from assets.answers import explain_pair
 from assets.partitions import THRESHOLDS, register_snapshots
 from definitions import bind
 from resources.common_crawl import open_crawl
@@ -21,6 +22,7 @@ from tests.resources.test_pools import tar_of
 pytestmark = pytest.mark.slow
 
 POOLS = ["pool-tars", "pool-web"]
+ORIGIN = "https://photos.example/{}.jpg"  # of the first ten in the tar
 KINDS = {"ok": 60, "status/404": 10, "noai": 5, "to/forbidden_port": 5}
 
 
@@ -46,6 +48,7 @@ def lake(mini: Path, made: Deployment, hosts: ImageHosts, tmp_path_factory: pyte
         for kind, data in (
             ("jpg", picture(1000 + number)),
             ("txt", f"This is the drawing of a cat, number {number}".encode()),
+            ("json", json.dumps({"url": ORIGIN.format(number)} if number < 10 else {}).encode()),
         )
     ]
     tar_of(home / "tars 0.tar", members)
@@ -84,3 +87,13 @@ def test_the_training_set_holds_what_could_be_had(lake: Lake) -> None:
     texts = [text["text"] for row in lake.read("training_sets", ["inf"]).to_pylist() for text in row["texts"]]
     assert len(texts) == 60 + 30
     assert sum("drawing" in text for text in texts) == 30
+
+
+def test_a_pools_image_goes_by_its_origin_in_subsets_and_explanations(lake: Lake) -> None:
+    rows = [row for row in lake.read("subsets", ["inf"]).to_pylist() if row["snapshot"] == "pool-tars"]
+    origins = {row["url"] for row in rows if row["url"].startswith("https://photos.example/")}
+    assert origins == {ORIGIN.format(number) for number in range(10)}
+    assert all(row["url"] in {row["pool_address"], *origins} for row in rows)
+    told = str(explain_pair(lake, POOLS, ORIGIN.format(7)))
+    assert "in the image store" in told
+    assert "https://tars.invalid/tars%200.tar/" in told

@@ -264,6 +264,7 @@ def pairs_of(ids: list[int]) -> pa.RecordBatch:
         "page_url": ["http://x.example/"] * len(ids),
         "warc": ["a.warc.gz"] * len(ids),
         "offset": [0] * len(ids),
+        "pool_address": [f"https://theirs.invalid/0.tar/{i}-9.png" for i in ids],
     }
     return pa.RecordBatch.from_pydict(columns, schema=PAIRS)
 
@@ -288,6 +289,7 @@ def test_a_subset_joins_what_the_three_tables_know_of_a_pair() -> None:
         "entry_ids": [0, 2],
         "admitted_at": 1.5,
         "t": 20.0,
+        "pool_address": "https://theirs.invalid/0.tar/1-9.png",
     }
     nothing = list(select_pairs(pairs, matches, admissions, thresholds={"en": 1.0}, snapshot="S"))
     assert sum(batch.num_rows for batch in nothing) == 0

@@ -33,7 +33,7 @@ def table_of(entries: Sequence[str], languages: Sequence[str] | None = None) -> 
 def pairs_of(texts: Sequence[str]) -> pa.RecordBatch:
     n = len(texts)
     same = [""] * n
-    columns = [range(n), [bytes(12)] * n, same, texts, same, same, same, range(n)]
+    columns = [range(n), [bytes(12)] * n, same, texts, same, same, same, range(n), [None] * n]
     return pa.record_batch(
         [pa.array(column, field.type) for column, field in zip(columns, PAIRS, strict=True)], schema=PAIRS
     )

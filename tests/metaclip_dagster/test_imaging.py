@@ -246,6 +246,7 @@ def texts_of(*texts: tuple[int, str, float]) -> pa.RecordBatch:
         "language": [language for _, language, _ in texts],
         "entry_ids": [[0]] * len(texts),
         "admitted_at": [at for _, _, at in texts],
+        "pool_address": [None] * len(texts),
     }
     return pa.RecordBatch.from_pydict(columns, schema=IMAGE_TEXTS)
 

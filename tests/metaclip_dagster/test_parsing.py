@@ -71,6 +71,7 @@ def test_a_pair_says_where_it_comes_from() -> None:
         "page_url": PAGE,
         "warc": "crawl.warc.gz",
         "offset": 80610308,
+        "pool_address": None,
     }
     assert (title["text"], title["text_source"], title["image_id"]) == ("the dog", "title", alt["image_id"])
 

@@ -12,7 +12,7 @@ from moto.server import ThreadedMotoServer
 
 from resources.common_crawl import draw_archives, open_crawl
 from resources.deployments import Deployment, read_deployment
-from resources.pools import open_pool_images
+from resources.pool_images import open_pool_images
 from tests.image_hosts import picture
 from tests.mini import CRAWL
 from tests.resources.test_pools import pairs_of, pool_of, tar_of, write_lines
@@ -98,9 +98,9 @@ def test_an_image_of_a_pool_in_a_bucket_costs_one_request_of_its_size(asked: Ask
     tar_of(tmp_path / "part 0.tar", [(f"{number}.jpg", picture(number)) for number in range(20)])
     S3().put(str(tmp_path / "part 0.tar"), "s3://crawl/pool/part 0.tar")
     crawl = pool_of(tmp_path, files="s3://crawl/pool/*.tar")
-    fetch = open_pool_images({"theirs": crawl.pool("pool-theirs").tars()}, None)
+    fetch = open_pool_images({"theirs": crawl.pool("pool-theirs").image_files()}, None)
     [file] = crawl.shards("pool-theirs", crawl.files("pool-theirs", "wat")[1]).values()
-    urls = [row[0] for row in file["rows"]()]
+    urls = [row.address for row in file["rows"]()]
     asked.clear()
     found = dict(fetch([*urls[::2], urls[0].replace("/512-", "/999999-")]))
     assert [found[url] for url in urls[::2]] == [picture(number) for number in range(0, 20, 2)]

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from metaclip_dagster.parsing import parse_rows
 from resources.common_crawl import CommonCrawl
-from resources.pools import open_pool_images, read_pools
+from resources.pool_images import open_pool_images
+from resources.pools import read_pools
 from tests.image_hosts import picture
 
 ROWS = [
@@ -121,6 +122,20 @@ def test_a_line_longer_than_a_text_may_be_is_dropped_and_counted(tmp_path: Path)
         assert dropped == {"too_large": 2}
 
 
+@pytest.mark.parametrize(("name", "mark"), [("a.csv", ","), ("a.tsv", "\t")])
+def test_a_row_of_more_fields_than_columns_is_counted_and_no_half_of_its_url_is_a_pair(
+    name: str, mark: str, tmp_path: Path
+) -> None:
+    """As where a comma stands in a URL and no quotes hold it."""
+    rows = [("url", "text"), ("https://h.org/a", "b.jpg", "A dog"), ("https://h.org/c.jpg", "A cat", "")]
+    (tmp_path / name).write_text("".join(mark.join(row) + "\n" for row in rows), encoding="utf-8")
+    pairs, dropped = pairs_of(pool_of(tmp_path, files=name))
+    assert pairs.select(["url", "text", "offset"]).to_pylist() == [
+        {"url": "https://h.org/c.jpg", "text": "A cat", "offset": 1}
+    ]
+    assert dropped == {"extra_fields": 1}
+
+
 @pytest.mark.parametrize(
     ("num_rows", "text"),
     [
@@ -194,13 +209,12 @@ def test_a_webdataset_brings_its_images_along(tmp_path: Path) -> None:
         tar_of(tmp_path / f"{number:05d}.tar", members)
     crawl = pool_of(tmp_path, files="*.tar")
     pairs, dropped = pairs_of(crawl)
-    assert [*zip(pairs["text"].to_pylist(), pairs["page_url"].to_pylist(), strict=True)] == [
-        ("A black dog", ""), ("A cat", "http://h/c"), ("Three", ""),
-    ] * 2  # fmt: skip
+    assert pairs["text"].to_pylist() == ["A black dog", "A cat", "Three"] * 2
     assert dropped == {"no_url": 2}
-    fetch = open_pool_images({"theirs": crawl.pool("pool-theirs").tars()}, None)
-    found = dict(fetch(pairs["url"].to_pylist()))
-    assert [found[url] for url in pairs["url"].to_pylist()] == [picture(0), picture(1, kind="PNG"), picture(3)] * 2
+    fetch = open_pool_images({"theirs": crawl.pool("pool-theirs").image_files()}, None)
+    addresses = pairs["pool_address"].to_pylist()
+    found = dict(fetch(addresses))
+    assert [found[address] for address in addresses] == [picture(0), picture(1, kind="PNG"), picture(3)] * 2
 
 
 def test_a_tar_that_breaks_off_or_is_broken_inside_is_refused_wherever_that_is(tmp_path: Path) -> None:
@@ -220,7 +234,7 @@ def test_a_tar_may_have_any_name(name: str, tmp_path: Path) -> None:
     tar_of(tmp_path / name, [("0.jpg", picture(0)), ("0.txt", b"text")])
     crawl = pool_of(tmp_path, files="*.tar")
     [url] = pairs_of(crawl)[0]["url"].to_pylist()
-    assert dict(open_pool_images({"theirs": crawl.pool("pool-theirs").tars()}, None)([url])) == {url: picture(0)}
+    assert dict(open_pool_images({"theirs": crawl.pool("pool-theirs").image_files()}, None)([url])) == {url: picture(0)}
 
 
 def test_only_members_of_the_pool_are_read(tmp_path: Path) -> None:
@@ -235,7 +249,7 @@ def test_only_members_of_the_pool_are_read(tmp_path: Path) -> None:
         good.replace("0.tar", "secret"),
         good.replace("theirs", "ours"), "https://example.org/x.jpg",
     ]  # fmt: skip
-    found = dict(open_pool_images({"theirs": crawl.pool("pool-theirs").tars()}, None)([good, *bad]))
+    found = dict(open_pool_images({"theirs": crawl.pool("pool-theirs").image_files()}, None)([good, *bad]))
     assert found.pop(good) == picture(0)
     assert set(found.values()) == {"not_found", "too_large"}
 
@@ -252,6 +266,8 @@ def test_what_is_in_no_pool_is_asked_elsewhere() -> None:
     ("told", "message"),
     [
         ({"A b": {"files": "x.parquet"}}, "no pool's name"),
+        ({"xn--a": {"files": "x.parquet"}}, "no pool's name"),
+        ({"a": {"files": "x.csv", "text": ["t"]}}, "text is one name"),
         ({"a": {"files": []}}, "names no files"),
         ({"a": {"files": "x.zip"}}, "none of"),
         ({"a": {"files": "x.tar.gz"}}, "none of"),
@@ -285,7 +301,7 @@ def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
 
 def test_a_row_group_that_claims_more_than_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parquet(tmp_path / "a.parquet", "url", "text")
-    monkeypatch.setattr("resources.pools._MAX_ROW_GROUP", 10)
+    monkeypatch.setattr("resources.pool_parquet._MAX_ROW_GROUP", 10)
     with pytest.raises(ValueError, match=r"a\.parquet: row group 0 claims more than 10 bytes"):
         pairs_of(pool_of(tmp_path, files="a.parquet"))
 
