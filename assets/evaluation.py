@@ -150,4 +150,4 @@ def _tasks(zero_shot: ZeroShot) -> dict[str, dict[str, Deferred]]:
 
 def _version(pretrained: str) -> str:
     """A tag is its own version, a file's is its size and time."""
-    return archive_version(pretrained) if Path(pretrained).is_file() else pretrained
+    return str(archive_version(pretrained)) if Path(pretrained).is_file() else pretrained

@@ -124,8 +124,12 @@ class TableStore:
 
     def retract(self, shard: ShardManifest) -> None:
         """Take a shard's manifest away, so that none names a file that is to go."""
+        self.forget(shard.key, shard.fingerprint)
+
+    def forget(self, key: str, fingerprint: str) -> None:
+        """Have a shard made again: its manifest goes, what readers follow stays until the partition is finished."""
         with contextlib.suppress(FileNotFoundError):
-            self._fs.rm_file(self._path(self._shard(shard.key, shard.fingerprint)))
+            self._fs.rm_file(self._path(self._shard(key, fingerprint)))
 
     def finish(self, manifest: PartitionManifest) -> None:
         """Make a finished partition the one that readers see, whole or not at all."""
