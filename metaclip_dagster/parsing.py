@@ -9,6 +9,7 @@ import pyarrow as pa
 from metaclip_dagster.pages import (
     TEXT_SOURCES,
     Page,
+    compile_thinning,
     is_warc_record,
     is_wat_record,
     read_warc_page,
@@ -24,7 +25,7 @@ BROKEN_RECORDS = frozenset(
 )
 
 
-@writes(PAIRS, version=URL_NORMALISATION)
+@writes(PAIRS, version=URL_NORMALISATION, prepare=compile_thinning)
 def parse_wat(
     archive: BinaryIO,
     *,

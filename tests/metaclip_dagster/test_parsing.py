@@ -5,6 +5,8 @@ import hashlib
 import inspect
 import json
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
@@ -506,3 +508,19 @@ def test_a_clean_text_stays_as_it_is_and_can_be_encoded(text: str) -> None:
     assert clean_text(clean) == clean
     assert clean == clean.encode().decode().strip()
     assert not re.search(r"[\x00-\x1f]|\s\s", clean)
+
+
+def test_all_that_a_wat_needs_compiled_is_compiled_before_it_is_read(tmp_path: Path) -> None:
+    code = """
+from collections import Counter
+from sys import argv
+from metaclip_dagster.parsing import parse_wat
+parse_wat.prepare()
+from metaclip_dagster.thinning import _cut
+before = list(_cut.signatures)
+batches = list(parse_wat(open(argv[1], "rb"), name="x", dropped=Counter()))
+assert batches and _cut.signatures == before and len(before) == 1
+"""
+    archive = tmp_path / "ten.wat.gz"
+    archive.write_bytes(members(*TEN))
+    subprocess.run([sys.executable, "-c", code, str(archive)], cwd=ROOT, check=True)
