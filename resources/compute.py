@@ -11,6 +11,7 @@ import dagster as dg
 from pydantic import Field
 from tqdm import tqdm
 
+from resources.costs import keep_earlier
 from resources.digests import combine
 from resources.engines import (
     Deferred,
@@ -79,6 +80,7 @@ class Compute(dg.ConfigurableResource):
         setup: Mapping[str, Deferred] | None = None,
         options: Mapping[str, Any] | None = None,
         told: Mapping[str, str] | None = None,
+        size: float = 0,
         force: bool = False,
         again: Collection[str] = (),
         inline: bool = False,
@@ -87,7 +89,8 @@ class Compute(dg.ConfigurableResource):
         """Run the stage over every shard and finish the partition; what is stored and still holds is reused.
 
         The table is the asset's own and the partition its key, unless named. What is `told` goes into the manifest
-        beside the versions of the inputs. `force` makes it anew, `again` only the shards that it names. `inline` runs
+        beside the versions of the inputs, as does `size`, the rows that it is made of: what this and other builds took
+        is predicted from then. `force` makes it anew, `again` only the shards that it names. `inline` runs
         in this process, a shard at a time, for stages that hold a model or a GPU. Raises dg.Failure, naming the first
         failed shard and why, if more than `max_failed_fraction` of them failed, or any where the partition must be
         `whole`; readers then still see the last finished partition, and the next run takes up the shards that were
@@ -124,6 +127,8 @@ class Compute(dg.ConfigurableResource):
             shards=done,
             failed=failed,
             inputs=_versions(job, todo) | dict(told or {}),
+            size=size,
+            earlier=keep_earlier(before, stage_version(stage), size),
             reused=sum(report.status == "reused" for report in reports.values()),
         )
         if manifest != before:
@@ -131,9 +136,18 @@ class Compute(dg.ConfigurableResource):
         return manifest
 
     def result(
-        self, manifest: PartitionManifest, *, metadata: Mapping[str, Any] | None = None, checks: Sequence[Any] = ()
+        self,
+        manifest: PartitionManifest,
+        *,
+        beside: Sequence[PartitionManifest] = (),
+        metadata: Mapping[str, Any] | None = None,
+        checks: Sequence[Any] = (),
     ) -> dg.MaterializeResult:
-        """What Dagster is told of a finished partition: rows, columns, drops, cost and version."""
+        """What Dagster is told of a finished partition: rows, columns, drops, cost and version.
+
+        The cost is that of the tables `beside`, which the asset made on the way, too.
+        """
+        tables = [manifest, *beside]
         schema = self.lake.dataset(manifest.table, [manifest.partition]).schema
         counted = {**_prefixed("dropped", manifest.total("dropped")), **_prefixed("seen", manifest.total("seen"))}
         return dg.MaterializeResult(
@@ -144,9 +158,9 @@ class Compute(dg.ConfigurableResource):
                 "shards": len(manifest.shards),
                 "failed_shards": len(manifest.failed),
                 "reused_shards": manifest.reused,
-                "bytes": sum(shard.bytes for shard in manifest.shards),
-                "cpu_seconds": round(sum(shard.cpu_seconds for shard in manifest.shards), 3),
-                "wall_seconds": round(sum(shard.wall_seconds for shard in manifest.shards), 3),
+                "bytes": sum(shard.bytes for table in tables for shard in table.shards),
+                "cpu_seconds": round(sum(shard.cpu_seconds for table in tables for shard in table.shards), 3),
+                "wall_seconds": round(sum(shard.wall_seconds for table in tables for shard in table.shards), 3),
                 **counted,
                 **({"failed": _describe_failures(manifest)} if manifest.failed else {}),
                 **(metadata or {}),

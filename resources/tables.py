@@ -10,10 +10,10 @@ import itertools
 import json
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypedDict
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -25,6 +25,15 @@ from resources.files import create
 from resources.object_store import connect, create_object, create_object_once, is_local, read_object
 
 ROW_GROUP = 65_536
+
+
+class Earlier(TypedDict):
+    """What an earlier build of a partition took, for so many shards and so much input."""
+
+    shards: float
+    size: float
+    cost: Sequence[float]
+    """As resources.costs.Cost has it."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,10 @@ class PartitionManifest:
     shards: tuple[ShardManifest, ...]
     failed: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
+    size: float = field(default=0, compare=False)
+    """How much it was made of, in rows of what it reads, where that is known; costs are predicted by it."""
+    earlier: Sequence[Earlier] = field(default=(), compare=False)
+    """What earlier builds took, of other sizes."""
     reused: int = field(default=0, compare=False)
     """Shards that this run found made; told to people, never stored."""
 

@@ -25,6 +25,10 @@ import urllib3
 from resources.files import sync_folder
 
 PROJECT = "metaclip_dagster/0.1"
+NO_CONTACT = (
+    "METACLIP_CONTACT is not set: hosts on the web are asked by somebody whom their owners cannot write to, and are "
+    "quicker to block; set it to an address of yours"
+)
 _PIECE = 1 << 20
 _BLOCKED_SECONDS = 3600.0
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}
