@@ -11,10 +11,12 @@ from assets.costs import expected_cost
 from assets.partitions import snapshots
 from assets.shown import kept_and_dropped, sample_pairs, table
 from metaclip_dagster.parsing import BROKEN_RECORDS, parse_rows, parse_warc, parse_wat
+from resources.archives import is_web
 from resources.common_crawl import CommonCrawl, draw_archives, find_archives
 from resources.compute import Compute
 from resources.lake import Lake
 from resources.tables import PartitionManifest
+from resources.web import NO_CONTACT
 
 PARSERS: dict[str, Callable[..., Any]] = {"wat": parse_wat, "warc": parse_warc, "pool": parse_rows}
 
@@ -62,6 +64,8 @@ def pairs(
     A snapshot is one release of Common Crawl, or a pool that others made (`pool-<name>`). Its archives are read file by
     file; no image is fetched here.
     """
+    if not common_crawl.contact and is_web(common_crawl.root):
+        context.log.warning(NO_CONTACT)
     key = context.partition_key
     before = lake.store("pairs", key).manifest()
     archive, draw = _asked(config, before.inputs if before else {})
