@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from resources.deployments import Deployment, deployment
-from resources.web import Web
+from resources.web import NO_CONTACT, Web
 from resources.wikimedia import DUMPS, Download, list_dump, list_pageviews
 from resources.wikipedia import pageview_days
 from resources.wordnet import NLTK_DATA, PACKAGE, check_package
@@ -42,6 +42,8 @@ def main() -> None:
     for command, root in ((dump, DUMPS), (views, DUMPS), (wordnet, NLTK_DATA)):
         command.add_argument("--root", default=root, help="where from, or a mirror of it")
     asked, where = parser.parse_args(), deployment()
+    if not where.contact:
+        print(f"download: {NO_CONTACT}", file=sys.stderr, flush=True)
     if asked.what != "wordnet" and "://" in where.wikipedia:
         sys.exit(f"download: {where.wikipedia} is no folder; set METACLIP_WIKIPEDIA to one, and copy it from there")
     try:

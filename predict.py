@@ -29,35 +29,68 @@ def t_table(where: Deployment, t: str) -> str:
     return f"t = {t}\n{_table(predict_t(where, open_lake(where), t))}"
 
 
+UNKNOWN = "unknown"
+
+
 def _table(predictions: Sequence[Prediction]) -> str:
     head = ["stage", "", "CPU seconds", "", "read", "written", "rows"]
     rows = [head]
     for told in predictions:
         off = "" if told.off is None or math.isinf(told.off) else f"± {told.off:.0%}"
-        rows.append([told.stage, "expected", *_numbers(told.expected, off)])
+        rows.append([told.stage, "expected", *_numbers(told.expected, told.at_most, off)])
         if told.took:
-            rows.append(["", "took", *_numbers(told.took, "")])
+            rows.append(["", "took", *_numbers(told.took, None, "")])
+    known = [told for told in predictions if told.expected]
+    unknown = [told.stage for told in predictions if not told.expected]
+    in_all = sum((told.expected for told in known if told.expected), Cost())
+    at_most = sum((told.at_most or told.expected or Cost() for told in known), Cost())
     rows.append(
-        ["in all", "expected", *_numbers(sum((told.expected for told in predictions if told.expected), Cost()), "")]
+        ["in all", "at least" if known and unknown else "expected", *_numbers(in_all if known else None, at_most, "")]
     )
     rows[-1][-1] = ""
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    return "\n".join(
+    lines = [
         "  ".join(
             cell.ljust(width) if column < 2 else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
-    )
+    ]
+    return "\n".join([*lines, *_notes(unknown, any(told.at_most for told in known))])
 
 
-def _numbers(cost: Cost | None, off: str) -> list[str]:
+def _notes(unknown: Sequence[str], is_ranged: bool) -> list[str]:
+    notes = []
+    if unknown:
+        notes.append(
+            f"unknown, for none is made to predict from: {', '.join(unknown)}; make them of a small share first"
+        )
+    if is_ranged:
+        notes.append(
+            "low .. high: what is made is of one size, which does not tell what a shard costs from what its rows do; "
+            "make it of another size too"
+        )
+    return notes
+
+
+def _numbers(cost: Cost | None, at_most: Cost | None, off: str) -> list[str]:
     if cost is None:
-        return ["-", "", "", "", ""]
-    return [f"{cost.cpu_seconds:,.1f}", off, _bytes(cost.bytes_read), _bytes(cost.bytes_written), f"{cost.rows:,.0f}"]
+        return [UNKNOWN, "", "", "", ""]
+    most = at_most or cost
+    return [
+        _range(f"{cost.cpu_seconds:,.1f}", f"{most.cpu_seconds:,.1f}"),
+        off,
+        _range(_megabytes(cost.bytes_read), _megabytes(most.bytes_read)),
+        _range(_megabytes(cost.bytes_written), _megabytes(most.bytes_written)),
+        _range(f"{cost.rows:,.0f}", f"{most.rows:,.0f}"),
+    ]
 
 
-def _bytes(number: float) -> str:
+def _range(low: str, high: str) -> str:
+    return low if low == high else f"{low} .. {high}"
+
+
+def _megabytes(number: float) -> str:
     return f"{number / 1e6:,.1f} MB" if number else ""
 
 

@@ -1,6 +1,8 @@
 """What balancing did, for people."""
 
+import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -23,6 +25,7 @@ from metaclip_dagster.reporting import (
     plot_sizes,
     render_card,
 )
+from resources.costs import Cost, Observation, write_costs
 from resources.deployments import deployment
 from resources.lake import Lake
 from resources.reports import Reports
@@ -44,10 +47,17 @@ def data_cards(context: dg.AssetExecutionContext, lake: Lake, reports: Reports) 
 
     Entries before and after, how many pairs each t keeps, what every stage dropped, and from which versions.
     """
-    t = context.partition_key
+    t, started = context.partition_key, time.process_time()
     card, plots = make_card(lake, t)
     page, data = reports.write(f"data_card_t_{t}", render_card(card, plots), card)
-    told = {"pairs_of_pool": card["pairs"]["pool"], "pairs": card["pairs"]["subset"], **_numbers(card)}
+    cost = Cost(cpu_seconds=time.process_time() - started)
+    write_costs(Path(reports.root), page.stem, Observation(1, card["pairs"]["pool"], cost))
+    told = {
+        "cpu_seconds": round(cost.cpu_seconds, 3),
+        "pairs_of_pool": card["pairs"]["pool"],
+        "pairs": card["pairs"]["subset"],
+        **_numbers(card),
+    }
     paths = {"page": dg.MetadataValue.path(str(page)), "json": dg.MetadataValue.path(str(data))}
     return dg.MaterializeResult(metadata={**told, **paths, "plots": inline(plots)})
 

@@ -12,7 +12,15 @@ from assets.pool import thresholds_of
 from metaclip_dagster.balancing import parse_threshold
 from metaclip_dagster.spilling import spilling
 from metaclip_dagster.training import recipe_of
-from resources.costs import Cost, cost_of, predict_by_shard, predict_by_size
+from resources.costs import (
+    Cost,
+    Observation,
+    cost_of,
+    observe,
+    predict_by_shard,
+    predict_by_size,
+    read_costs,
+)
 from resources.deployments import Deployment
 from resources.lake import WHOLE, Lake
 from resources.open_clip import Trainer
@@ -21,8 +29,6 @@ from resources.tables import PartitionManifest
 NUM_OTHERS = 3
 """Snapshots that a run of `pairs` is compared with: a manifest of 90,000 shards is some 40 MB to read."""
 
-Sized = Sequence[tuple[float, PartitionManifest]]
-
 
 @dataclass(frozen=True)
 class Prediction:
@@ -30,11 +36,13 @@ class Prediction:
 
     stage: str
     expected: Cost | None
-    """None where no other is made to predict from."""
+    """At least, where what is made leaves a range. None where nothing is made to predict from: it is not known."""
     took: Cost | None
     """None where it is not made yet."""
     off: float | None = None
     """By which share the CPU seconds may well be off: twice the standard error. None where it is not known."""
+    at_most: Cost | None = None
+    """Where what is made leaves a range, its other end."""
 
 
 @dataclass(frozen=True)
@@ -73,18 +81,28 @@ def predict_snapshot(
     matches = ((None if from_own else told[1].took) or told[1].expected or Cost()).rows
     rows = {k: lake.manifest("matches", k).rows for k in lake.finished("matches", others)}
     for stage in ("places", "snapshot_counts"):
-        made = [(rows[k], lake.manifest(stage, k)) for k in lake.finished(stage, rows)]
+        made = [one for k in lake.finished(stage, rows) for one in observe(lake.manifest(stage, k), rows[k])]
         told.append(_by_size(lake, stage, key, made, matches, -(-num_files // where.group_size)))
     pool = lake.store("exclusions", WHOLE).manifest()
     is_in = not from_own and pool is not None and key in {shard.key for shard in pool.shards}
-    beside = sum(num for k, num in rows.items() if k != key)
+    num_snapshots = len({*rows, key})
+    size = sum(num for k, num in rows.items() if k != key) + matches
     for stage in ("duplicates", "exclusions", "entry_counts"):
         whole = lake.store(stage, WHOLE).manifest()
-        made = [] if is_in or whole is None else [(sum(rows.values()), whole)]
-        prediction = _by_size(lake, stage, WHOLE, made, beside + matches, len(whole.shards) if whole else 0)
+        observed = observe(whole, sum(rows.values())) if whole else []
+        made = observed[:-1] if is_in else observed
+        num_shards = num_snapshots if stage == "exclusions" else len(whole.shards) if whole else 0
+        prediction = _by_size(lake, stage, WHOLE, made, size, num_shards)
         told.append(replace(prediction, took=prediction.took if is_in else None))
-        if stage == "entry_counts" and whole:
-            told[-1] = _exactly(told[-1], rows=whole.rows)  # one an entry, however large the pool
+        if stage == "entry_counts" and whole:  # a row an entry, however large the pool, with a count a snapshot
+            told[-1] = _exactly(told[-1], rows=whole.rows, bytes_written=cost_of(whole).bytes_written)
+            if told[-1].at_most:
+                growth = num_snapshots / max(len(rows), 1)
+                most = replace(told[-1].at_most, bytes_written=growth * cost_of(whole).bytes_written)
+                told[-1] = replace(told[-1], at_most=most)
+    pool_files = num_files + sum(len(lake.manifest("pairs", k).shards) for k in rows if k != key)
+    told += _predict_subsets(lake, key, pool_files, is_in=is_in, from_own=from_own)
+    told += _predict_cards(where, size, is_in=is_in)
     return [replace(prediction, took=None) for prediction in told] if from_own else told
 
 
@@ -99,14 +117,19 @@ def predict_t(where: Deployment, lake: Lake, t: str) -> list[Prediction]:
     shards = {"subsets": files, "image_texts": -(-files // where.group_size), "training_sets": where.image_buckets}
     told = {}
     for stage, num_shards in shards.items():
-        made = [(subsets[rung].rows, lake.manifest(stage, rung)) for rung in lake.finished(stage, subsets)]
+        made = [
+            one
+            for rung in lake.finished(stage, subsets)
+            for one in observe(lake.manifest(stage, rung), subsets[rung].rows)
+        ]
         told[stage] = _by_size(lake, stage, t, made, size.pairs, num_shards)
     for stage in ("subsets", "image_texts"):
         told[stage] = _exactly(told[stage], rows=size.pairs)
     rings = [lake.manifest("images", rung) for rung in lake.finished("images", THRESHOLDS) if rung != t]
     own = lake.store("images", t).manifest()
     fetched = _fetched(own) if own else size.to_fetch
-    images = _by_size(lake, "images", t, [(_fetched(ring), ring) for ring in rings], fetched, where.image_buckets)
+    made = [one for ring in rings for one in observe(ring, _fetched(ring))]
+    images = _by_size(lake, "images", t, made, fetched, where.image_buckets)
     told["images"] = _exactly(images, rows=size.ring, bytes_read=fetched * size.bytes_an_image)
     if own and images.took:
         sizes = lake.dataset("images", [t]).to_batches(columns=["size"])
@@ -142,6 +165,30 @@ def measure(where: Deployment, lake: Lake, t: str) -> Size:
     return Size(*told)
 
 
+def _predict_subsets(lake: Lake, key: str, num_files: int, *, is_in: bool, from_own: bool) -> Iterator[Prediction]:
+    """The subset at each rung that is made: a shard a file of the pool, all of which a new snapshot has made again."""
+    rungs = lake.finished("subsets", THRESHOLDS)
+    for t in rungs:
+        subset = lake.manifest("subsets", t)
+        others = [shard for shard in subset.shards if from_own or not shard.key.startswith(f"{key}/")]
+        expected, off = predict_by_shard([replace(subset, shards=tuple(others))], num_files) if others else (None, None)
+        yield Prediction(f"subsets {t}", expected, cost_of(subset) if is_in else None, off)
+    if not rungs:
+        yield Prediction("subsets", None, None)
+
+
+def _predict_cards(where: Deployment, size: float, *, is_in: bool) -> Iterator[Prediction]:
+    """The data card at each rung that has one, which its run's own process makes of the whole pool."""
+    rungs = [(t, observed) for t in THRESHOLDS if (observed := read_costs(where.reports, f"data_card_t_{t}"))]
+    for t, observed in rungs:
+        *earlier, last = observed
+        stage, before = f"data_cards {t}", earlier if is_in else observed
+        expected, at_most = predict_by_size(before, size, 1) if before else (None, None)
+        yield _ranged(Prediction(stage, expected, last.cost if is_in else None), at_most)
+    if not rungs:
+        yield Prediction("data_cards", None, None)
+
+
 def _alike(lake: Lake, table: str, key: str) -> list[str]:
     """The other snapshots that have the table; of another pool, none."""
     made = [k for name, k in lake.partitions() if name == table and k != key and not k.startswith("pool-")]
@@ -154,9 +201,13 @@ def _by_shard(lake: Lake, stage: str, key: str, others: Sequence[str], num_shard
     return Prediction(stage, expected, _took(lake, stage, key), off)
 
 
-def _by_size(lake: Lake, stage: str, key: str, made: Sized, size: float, num_shards: int) -> Prediction:
-    expected = predict_by_size(made, size, num_shards) if made else None
-    return Prediction(stage, expected, _took(lake, stage, key))
+def _by_size(lake: Lake, stage: str, key: str, made: Sequence[Observation], size: float, num_shards: int) -> Prediction:
+    expected, at_most = predict_by_size(made, size, num_shards) if made else (None, None)
+    return _ranged(Prediction(stage, expected, _took(lake, stage, key)), at_most)
+
+
+def _ranged(prediction: Prediction, at_most: Cost | None) -> Prediction:
+    return prediction if at_most == prediction.expected else replace(prediction, at_most=at_most)
 
 
 def _took(lake: Lake, stage: str, key: str) -> Cost | None:
@@ -165,7 +216,8 @@ def _took(lake: Lake, stage: str, key: str) -> Cost | None:
 
 
 def _exactly(prediction: Prediction, **known: float) -> Prediction:
-    return replace(prediction, expected=prediction.expected and replace(prediction.expected, **known))
+    expected, at_most = (cost and replace(cost, **known) for cost in (prediction.expected, prediction.at_most))
+    return replace(prediction, expected=expected, at_most=at_most)
 
 
 def _fetched(ring: PartitionManifest) -> int:
@@ -186,9 +238,10 @@ def _predict_cells(where: Deployment, lake: Lake, t: str) -> Iterator[Prediction
         yield Prediction(f"checkpoints {model}", expected, took)
         scored = [k for table, k in lake.partitions() if table == "scores" and Cell.of(k).training_set != t]
         alike = [k for k in scored if recipe_of(Cell.of(k).model)[0].architecture == architecture]
-        made = [(1.0, lake.manifest("scores", k)) for k in lake.finished("scores", alike)]
-        told = _by_size(lake, "scores", Cell(t, model).key, made, 1, len(where.tasks))
-        yield replace(told, stage=f"scores {model}")
+        for table in ("scores", "class_scores"):  # whichever of them comes first embeds the images for both
+            made = [one for k in lake.finished(table, alike) for one in observe(lake.manifest(table, k), 1)]
+            told = _by_size(lake, table, Cell(t, model).key, made, 1, len(where.tasks))
+            yield replace(told, stage=f"{table} {model}")
 
 
 def _seconds_per_pair(where: Deployment, lake: Lake) -> Iterator[tuple[tuple[Cell, str], float]]:

@@ -58,15 +58,16 @@ def coverage(
         "searches": defer(build_searches, lake.table("entries"), build_matcher),
         "identify": matching_setup(lake)["identify"],
     }
-    seen, num_shards = Counter[str](), {}
+    seen, num_shards, beside = Counter[str](), {}, []
     for snapshot in pool.snapshots:
         shards = lake.shards("pairs", snapshot)
         chosen = {key: {"pairs": shards[key]} for key in _choose(list(shards), snapshot, config)}
         made = compute.map_shards(context, cover_pairs, chosen, table="coverage_parts", partition=snapshot, setup=setup)
+        beside.append(made)
         seen += made.total("seen")
         num_shards[snapshot] = [len(chosen), len(shards)]
     parts: dict[str, Deferred] = {"parts": lake.stream("coverage_parts", pool.snapshots)}
-    compute.map_shards(
+    words = compute.map_shards(
         context, rank_words, {"00000": parts}, table="uncovered_words", options={"top": config.top}, inline=True
     )
     with_entries = {"00000": {**parts, "entries": lake.table("entries")}}
@@ -75,7 +76,8 @@ def coverage(
     report = {**told, "shards": num_shards, **config.model_dump()}
     page, data = reports.write("coverage", render_coverage(report), report)
     paths = {"page": dg.MetadataValue.path(str(page)), "json": dg.MetadataValue.path(str(data))}
-    return compute.result(made, metadata={**config.model_dump(), **pool.metadata, **_shown(told), **paths})
+    shown = {**config.model_dump(), **pool.metadata, **_shown(told), **paths}
+    return compute.result(made, beside=[*beside, words], metadata=shown)
 
 
 def _choose(keys: list[str], snapshot: str, config: Sampling) -> list[str]:

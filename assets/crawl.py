@@ -9,13 +9,22 @@ from assets.automation import when_registered
 from assets.checks import check_specs, few_broken_records, no_empty_snapshot
 from assets.costs import expected_cost
 from assets.partitions import snapshots
-from assets.shown import kept_and_dropped, sample_pairs
+from assets.shown import kept_and_dropped, sample_pairs, table
 from metaclip_dagster.parsing import BROKEN_RECORDS, parse_rows, parse_warc, parse_wat
-from resources.common_crawl import CommonCrawl, draw_archives
+from resources.archives import is_web
+from resources.common_crawl import CommonCrawl, draw_archives, find_archives
 from resources.compute import Compute
 from resources.lake import Lake
+from resources.tables import PartitionManifest
+from resources.web import NO_CONTACT
 
 PARSERS: dict[str, Callable[..., Any]] = {"wat": parse_wat, "warc": parse_warc, "pool": parse_rows}
+
+
+READ_AGAIN = (
+    'materialize this partition again: what failed is tried again, what is there is reused. `again: ["00007"]` in '
+    "the config of pairs also reads an archive again that did not fail."
+)
 
 
 class Crawl(dg.Config):
@@ -32,6 +41,8 @@ class Crawl(dg.Config):
     share: float | None = None
     """Which share of the archives is read, drawn with `seed`: for a look at a snapshot before all of it is read."""
     seed: int | None = None
+    again: list[str] = []
+    """Archives to read again although none shows a change, by number (`"00007"`) or by the end of a path."""
     max_broken_share: float = 0.01
     """Share of records that may be unreadable before nothing flows on."""
 
@@ -53,6 +64,8 @@ def pairs(
     A snapshot is one release of Common Crawl, or a pool that others made (`pool-<name>`). Its archives are read file by
     file; no image is fetched here.
     """
+    if not common_crawl.contact and is_web(common_crawl.root):
+        context.log.warning(NO_CONTACT)
     key = context.partition_key
     before = lake.store("pairs", key).manifest()
     archive, draw = _asked(config, before.inputs if before else {})
@@ -60,14 +73,24 @@ def pairs(
     drawn = draw_archives(listed, **draw)
     read = {"archive": archive, **draw, "archives_read": len(drawn), "archives_listed": len(listed)}
     told = {name: str(value) for name, value in read.items()}
-    made = compute.map_shards(context, PARSERS[kind], common_crawl.shards(key, drawn), told=told)
+    again = find_archives(drawn, config.again)
+    made = compute.map_shards(context, PARSERS[kind], common_crawl.shards(key, drawn), told=told, again=again)
     checks = [no_empty_snapshot(made), few_broken_records(made, BROKEN_RECORDS, config.max_broken_share)]
     shown = {
         "kept_and_dropped": kept_and_dropped(made.rows, made.total("dropped")),
         **sample_pairs(lake, key),
         **expected_cost(lake, made),
+        **_describe_failures(made, drawn),
     }
     return compute.result(made, metadata={**read, "max_broken_share": config.max_broken_share, **shown}, checks=checks)
+
+
+def _describe_failures(made: PartitionManifest, archives: Mapping[str, str]) -> dict[str, Any]:
+    """Which archives are missing, why, and how they are read again."""
+    if not made.failed:
+        return {}
+    rows = [(number, archives[number], why) for number, why in made.failed.items()]
+    return {"failed": table(["number", "archive", "why"], rows), "to_read_failed_again": READ_AGAIN}
 
 
 def _asked(config: Crawl, told: Mapping[str, str]) -> tuple[Literal["wat", "warc"], dict[str, Any]]:

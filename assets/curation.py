@@ -20,6 +20,7 @@ from assets.pool import (
     drawing_setup,
     grouped,
     judged,
+    matched_pairs,
     matching_setup,
     pool_of,
     pool_shards,
@@ -118,27 +119,38 @@ def exclusions(
     made_of = judged(lake, pool.snapshots)  # before they are read: what is made anew meanwhile is not what is told
     takedowns = read_takedowns(takedown_list, image_store.root)
     taken = find_taken(context, lake, compute, takedowns, pool.snapshots)
+    sizes, beside = matched_pairs(lake, pool.snapshots), []
     for snapshot in pool.snapshots:
         groups = grouped(left_over(lake.shards("matches", snapshot, ["pair_id"]), taken[snapshot]), config.group_size)
         scattered = {key: {"matches": group, "snapshot": snapshot} for key, group in groups.items()}
         options = {"num_buckets": config.num_buckets}
-        compute.map_shards(
-            context, scatter_pairs, scattered, table="places", partition=snapshot, options=options, whole=True
+        places = compute.map_shards(
+            context,
+            scatter_pairs,
+            scattered,
+            table="places",
+            partition=snapshot,
+            options=options,
+            size=sizes[snapshot],
+            whole=True,
         )
+        beside.append(places)
     buckets = {
         f"{bucket:05d}": {"places": lake.where("places", "bucket", bucket, partitions=pool.snapshots)}
         for bucket in range(config.num_buckets)
     }
-    found = compute.map_shards(context, find_duplicates, buckets, table="duplicates", whole=True)
+    found = compute.map_shards(
+        context, find_duplicates, buckets, table="duplicates", size=sum(sizes.values()), whole=True
+    )
     gathered = {
         s: {"exclusions": together(lake.where("duplicates", "snapshot", s), taken[s]), "snapshot": s}
         for s in pool.snapshots
     }
-    made = compute.map_shards(context, gather_exclusions, gathered, whole=True, told=made_of)
+    made = compute.map_shards(context, gather_exclusions, gathered, size=sum(sizes.values()), whole=True, told=made_of)
     duplicates = lake.dataset("exclusions").count_rows(filter=pc.field("reason") == DUPLICATE)
     excluded = table(["snapshot", "pairs excluded"], [(shard.key, shard.rows) for shard in made.shards])
     told = {**config.model_dump(), **pool.metadata, "excluded": excluded, "taken_down": made.rows - duplicates}
-    return compute.result(made, metadata=told, checks=[no_pair_twice(found, duplicates)])
+    return compute.result(made, beside=[*beside, found], metadata=told, checks=[no_pair_twice(found, duplicates)])
 
 
 @dg.asset(
@@ -163,18 +175,23 @@ def entry_counts(context: dg.AssetExecutionContext, config: Grouping, lake: Lake
     """
     pool = pool_of(context, lake, "matches", matching_setup(lake))
     all_judged(lake, pool.snapshots)
+    sizes, beside = matched_pairs(lake, pool.snapshots), []
     for snapshot in pool.snapshots:
         groups = grouped(pool_shards(lake, snapshot), config.group_size)
         counted = {
             k: {"pool": defer(chain_batches, *group.values()), "snapshot": snapshot} for k, group in groups.items()
         }
-        compute.map_shards(context, count_entries, counted, table="snapshot_counts", partition=snapshot)
+        beside.append(
+            compute.map_shards(
+                context, count_entries, counted, table="snapshot_counts", partition=snapshot, size=sizes[snapshot]
+            )
+        )
     counts = {"counts": lake.stream("snapshot_counts", pool.snapshots), "entries": lake.table("entries")}
     before = build_before(lake, "entry_counts")
-    made = compute.map_shards(context, merge_counts, {"00000": counts})
+    made = compute.map_shards(context, merge_counts, {"00000": counts}, size=sum(sizes.values()))
     check = counts_add_up(lake, pool.snapshots)
     told = {**config.model_dump(), **pool.metadata, **describe_counts(lake), **changed_counts(lake, before)}
-    return compute.result(made, metadata=told, checks=[check])
+    return compute.result(made, beside=beside, metadata=told, checks=[check])
 
 
 @dg.asset(

@@ -1,6 +1,6 @@
 """From checkpoints to zero-shot scores, and one report over all t."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from resources.engines import Deferred
 from resources.lake import Lake
 from resources.open_clip import Trainer
 from resources.reports import Reports
+from resources.tables import PartitionManifest
 from resources.zero_shot import ZeroShot
 
 Result = dg.MaterializeResult
@@ -57,7 +58,7 @@ def scores(
     model = zero_shot.model(load_model, f"local-dir:{folder}", version=trained["sha256"])
     told = {name: trained[name] for name in ("training_set", "seed", "pairs_seen")}
     # First, so that where there are scores, there are those of classes too; the model embeds once for both.
-    compute.map_shards(
+    of_classes = compute.map_shards(
         context,
         score_classes,
         _tasks(zero_shot),
@@ -66,7 +67,8 @@ def scores(
         options=config.model_dump(),
         inline=True,
     )
-    return _score(context, config, compute, zero_shot, model=model, told={"model_name": cell.model, **told})
+    told = {"model_name": cell.model, **told}
+    return _score(context, config, compute, zero_shot, model=model, told=told, beside=[of_classes])
 
 
 @dg.asset(
@@ -127,6 +129,7 @@ def _score(
     *,
     model: Deferred,
     told: Mapping[str, Any],
+    beside: Sequence[PartitionManifest] = (),
 ) -> Result:
     """Score the model on every task."""
     options = {**told, **config.model_dump()}
@@ -139,9 +142,8 @@ def _score(
     columns = ["task", "part", "metric", "score", "chance", "num_images"]
     listed = [[row[name] for name in columns] for row in rows.to_pylist() if row["metric"] != "main"]
     metadata["scores"] = table(columns, listed)
-    return compute.result(
-        made, metadata={**metadata, "mean_over_tasks": mean_over_tasks(rows.to_pylist())}, checks=[above_chance(rows)]
-    )
+    metadata["mean_over_tasks"] = mean_over_tasks(rows.to_pylist())
+    return compute.result(made, beside=beside, metadata=metadata, checks=[above_chance(rows)])
 
 
 def _tasks(zero_shot: ZeroShot) -> dict[str, dict[str, Deferred]]:
@@ -150,4 +152,4 @@ def _tasks(zero_shot: ZeroShot) -> dict[str, dict[str, Deferred]]:
 
 def _version(pretrained: str) -> str:
     """A tag is its own version, a file's is its size and time."""
-    return archive_version(pretrained) if Path(pretrained).is_file() else pretrained
+    return str(archive_version(pretrained)) if Path(pretrained).is_file() else pretrained

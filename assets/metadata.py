@@ -105,7 +105,7 @@ def wikipedia_ngrams(
     parts = compute.map_shards(context, count_ngrams, counted, table="ngram_parts", options=options, whole=True)
     made = compute.map_shards(context, sum_counts, _buckets(lake, parts, config.num_buckets), whole=True)
     told = {**config.model_dump(), **parts.total("seen"), **parts.total("dropped")}
-    return compute.result(made, metadata=told, checks=[no_empty_list(made)])
+    return compute.result(made, beside=[parts], metadata=told, checks=[no_empty_list(made)])
 
 
 @dg.asset(
@@ -159,13 +159,13 @@ def wikipedia_titles(
     options = {"num_buckets": config.num_buckets}
     parts = compute.map_shards(context, count_views, views, table="view_parts", options=options, whole=True)
     buckets = _buckets(lake, parts, config.num_buckets)
-    compute.map_shards(context, sum_counts, buckets, table="title_views", whole=True)
+    summed = compute.map_shards(context, sum_counts, buckets, table="title_views", whole=True)
     listed = {
         piece: {"titles": titles, "language": language}
         for language in sources.languages
         for piece, titles in sources.titles(language).items()
     }
-    compute.map_shards(context, list_pages, listed, table="wikipedia_pages", whole=True)
+    pages = compute.map_shards(context, list_pages, listed, table="wikipedia_pages", whole=True)
     ranked = {
         language: {
             "views": lake.where("title_views", "language", language),
@@ -178,7 +178,7 @@ def wikipedia_titles(
     made = compute.map_shards(context, rank_titles, ranked, options=thresholds, whole=True)
     counted = {**parts.total("seen"), **parts.total("dropped"), **_by_language(made)}
     told = {**config.model_dump(), **counted, **top_candidates(lake, "wikipedia_titles")}
-    return compute.result(made, metadata=told, checks=[no_empty_list(made)])
+    return compute.result(made, beside=[parts, summed, pages], metadata=told, checks=[no_empty_list(made)])
 
 
 def _buckets(lake: Lake, parts: PartitionManifest, num_buckets: int) -> dict[str, dict[str, Deferred]]:

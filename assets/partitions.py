@@ -1,4 +1,4 @@
-"""Snapshots come and go in the instance; rungs of t are reviewed lines of a deployment."""
+"""Snapshots come and go in the instance; rungs of t are the deployment's, each time that it starts."""
 
 import warnings
 from dataclasses import dataclass

@@ -87,6 +87,11 @@ def judged(lake: Lake, snapshots: Sequence[str]) -> dict[str, str]:
     return {f"{_JUDGED}{snapshot}": lake.manifest("matches", snapshot).version for snapshot in snapshots}
 
 
+def matched_pairs(lake: Lake, snapshots: Sequence[str]) -> dict[str, int]:
+    """Pairs of each snapshot that match: how much the stages of the whole pool are made of."""
+    return {snapshot: lake.manifest("matches", snapshot).rows for snapshot in snapshots}
+
+
 def all_judged(lake: Lake, snapshots: Sequence[str]) -> None:
     """Raise dg.Failure unless EXCLUSIONS is made of just these snapshots: a pair's place may be in any of them."""
     held = {name.removeprefix(_JUDGED) for name in lake.manifest("exclusions").inputs if name.startswith(_JUDGED)}

@@ -40,6 +40,7 @@ from resources.lake import Lake
 from resources.open_clip import Trainer
 from resources.tables import PartitionManifest, chain_batches
 from resources.takedowns import TakedownList
+from resources.web import NO_CONTACT
 from resources.zero_shot import ZeroShot
 
 Result = dg.MaterializeResult
@@ -72,8 +73,10 @@ def images(
 
     D(t) is the ring of t and those of all smaller t. Images that cannot be had are kept count of, with the reason.
     """
+    if image_store.from_web and not image_store.contact:
+        context.log.warning(NO_CONTACT)
     t, buckets = context.partition_key, image_store.buckets()
-    scatter(context, config, lake, compute, t=t, num_buckets=len(buckets))
+    scattered = scatter(context, config, lake, compute, t=t, num_buckets=len(buckets))
     texts = lake.where_each("image_texts", "bucket", buckets.values(), partitions=[t])
     shards = {key: {"texts": texts[bucket], "bucket": bucket} for key, bucket in buckets.items()}
     snapshots = sorted({shard.key.rsplit("/", 1)[0] for shard in lake.manifest("subsets", t).shards})
@@ -90,7 +93,7 @@ def images(
     )
     failed = made.total("dropped")
     told = {**config.model_dump(), "kept_and_dropped": kept_and_dropped(made.rows - failed.total(), failed)}
-    return compute.result(made, metadata=told, checks=[some_images(made), few_failed_images(made)])
+    return compute.result(made, beside=[scattered], metadata=told, checks=[some_images(made), few_failed_images(made)])
 
 
 @dg.asset(
@@ -125,7 +128,7 @@ def training_sets(
     t = "inf" if context.partition_key.startswith("online-") else context.partition_key
     rings, buckets = rings_up_to(t), image_store.buckets()
     held = _images_of(lake, rings, buckets)
-    scatter(context, config, lake, compute, t=t, num_buckets=len(buckets))
+    scattered = scatter(context, config, lake, compute, t=t, num_buckets=len(buckets))
     texts = lake.where_each("image_texts", "bucket", buckets.values(), partitions=[t])
     judged, found = verdicts(context, config, lake, compute, image_store, zero_shot, rings=rings, buckets=buckets)
     shards = {k: {"texts": texts[b], "images": held[k], **judged.get(k, {})} for k, b in buckets.items()}
@@ -133,7 +136,9 @@ def training_sets(
     pairs, pairs_of_subset = made.total("seen")["pairs"], lake.manifest("subsets", t).rows
     told = {"pairs": pairs, "pairs_of_subset": pairs_of_subset, "rings": list(rings), **found}
     told["pairs_kept_and_dropped"] = kept_and_dropped(pairs, made.total("dropped"))
-    return compute.result(made, metadata=told, checks=[every_pair_accounted_for(made, pairs_of_subset)])
+    return compute.result(
+        made, beside=[scattered], metadata=told, checks=[every_pair_accounted_for(made, pairs_of_subset)]
+    )
 
 
 @dg.asset(

@@ -1,4 +1,4 @@
-"""Print what one snapshot of Common Crawl, and a hundred, would take, from the rows of RESULTS.md.
+"""Print what one snapshot of Common Crawl, and a hundred, would take, from rows of RESULTS.md and of a whole curation.
 
 python -m benchmarks.scale [--dollars N]
 
@@ -17,7 +17,8 @@ RAW_OF_PACKED = 4.5
 """Raw bytes of a packed one; the sample's WATs have 4.4 to 4.6."""
 PAIRS = 3e9
 """Pairs of a snapshot; all are held to match, so that what follows is rather too much."""
-MATCHES_A_PAIR = 3.5
+MATCHES_A_PAIR = 7.8
+"""Of 500,000 entries in the first day's texts; the sample's have 3.5."""
 DOLLARS_A_CORE_HOUR, DOLLARS_A_GB_MONTH = 0.02, 0.023
 SNAPSHOTS = (1, 100)
 
@@ -35,29 +36,63 @@ class Step:
     row: str
 
 
+FIRST_DAY = "first day"
+"""One curation of 120 WATs, 5.94 million pairs and 500,000 entries, from a host on the loopback, November 2026."""
+FIRST_DAY_ROWS = {
+    "count_entries, the stage": (13.0, "M matches/s"),
+    "admit, the stage": (8.0, "M matches/s"),
+    "pairs, stored": (67.6, "bytes/row"),
+    "matches, stored": (46.6, "bytes/row"),
+    "subsets, stored": (97.0, "bytes/row"),
+}
+"""With Parquet and exclusions, which the kernels' rows in RESULTS.md leave out, and the URLs and texts of pages."""
+
+
+@dataclass(frozen=True)
+class Serial:
+    """What rows of stages leave out: seconds for so many units, of each snapshot or whatever there is."""
+
+    name: str
+    where: str
+    value: float
+    unit: str
+    units: float
+    each_snapshot: bool
+
+
+SERIAL = (
+    Serial("a data card, and the check of strays", "the run's own process, one core", 2.1e-6, "s/pair", PAIRS, True),
+    Serial("find duplicates: start of its 256 buckets", "workers", 0.09, "s/bucket", 256, False),
+    Serial("images: start of 4,096 buckets, for each t", "workers", 0.014, "s/bucket", 4096, False),
+    Serial("training_sets: start of 4,096 buckets, for each set", "workers", 0.048, "s/bucket", 4096, False),
+)
+"""Measured on the first day, too."""
+
 STEPS = (
     Step("parse WATs", "parsing", "parsing WAT of Common Crawl's link density"),
     Step("match entries, identify languages", "matching", "match_entries, language identification in it"),
     Step("find duplicates, a bucket at a time", "deduplicating", "deduplicating, CPU time"),
-    Step("count matches", "counting", "counting, against bincount in numpy"),
-    Step("admit, for every t at once", "balancing", "balancing at three t, against coins in numpy"),
+    Step("count matches", FIRST_DAY, "count_entries, the stage"),
+    Step("admit, for every t at once", FIRST_DAY, "admit, the stage"),
     Step("select one subset", "scaling", "select_pairs, CPU time"),
 )
 TABLES = tuple(
-    Step(name, "scaling", f"{name}, stored") for name in ("pairs", "matches", "places", "admissions", "subsets")
+    Step(name, FIRST_DAY if f"{name}, stored" in FIRST_DAY_ROWS else "scaling", f"{name}, stored")
+    for name in ("pairs", "matches", "places", "admissions", "subsets")
 )
 
 
 def main() -> None:
-    """Print both tables as Markdown."""
+    """Print the tables as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dollars", type=float, default=DOLLARS_A_CORE_HOUR)
     print(tell(read_results(RESULTS), parser.parse_args().dollars))
 
 
 def read_results(path: Path) -> dict[tuple[str, str], tuple[float, str]]:
-    """Value and unit of each row that a step may need, by its benchmark and name."""
-    found, read = {}, {step.benchmark for step in (*STEPS, *TABLES)}
+    """Value and unit of each row that a step may need, by its benchmark and name, those of the first day among them."""
+    found = {(FIRST_DAY, name): value for name, value in FIRST_DAY_ROWS.items()}
+    read = {step.benchmark for step in (*STEPS, *TABLES)}
     for section in path.read_text("utf-8").split("\n## ")[1:]:
         benchmark, *lines = section.split("\n")
         if benchmark not in read:
@@ -76,9 +111,7 @@ def tell(rows: Mapping[tuple[str, str], tuple[float, str]], dollars: float = DOL
     """
     heads = [f"{num} snapshot{'s' if num > 1 else ''}" for num in SNAPSHOTS]
     told = [
-        _line(
-            "step", "row of RESULTS.md", "measured", *(f"{head}, {of}" for head in heads for of in ("core-hours", "$"))
-        ),
+        _line("step", "row", "measured", *(f"{head}, {of}" for head in heads for of in ("core-hours", "$"))),
         _line(*["---"] * 2, *["---:"] * (1 + 2 * len(SNAPSHOTS))),
     ]
     total = 0.0
@@ -92,9 +125,7 @@ def tell(rows: Mapping[tuple[str, str], tuple[float, str]], dollars: float = DOL
     sums = [number for num in SNAPSHOTS for number in (f"{num * total:,.0f}", f"{num * total * dollars:,.2f}")]
     told += [_line("all of it", "", "", *sums), ""]
     told += [
-        _line(
-            "table", "row of RESULTS.md", "measured", *(f"{head}, {of}" for head in heads for of in ("GB", "$ a month"))
-        ),
+        _line("table", "row", "measured", *(f"{head}, {of}" for head in heads for of in ("GB", "$ a month"))),
         _line(*["---"] * 2, *["---:"] * (1 + 2 * len(SNAPSHOTS))),
     ]
     for table in TABLES:
@@ -105,7 +136,20 @@ def tell(rows: Mapping[tuple[str, str], tuple[float, str]], dollars: float = DOL
         ]
         named = f"{table.benchmark}: {table.row}"
         told.append(_line(table.name, named, *([f"{value:g} {unit}", *numbers] if unit else ["not measured"])))
-    return "\n".join(told)
+    return "\n".join([*told, "", *_tell_serial()])
+
+
+def _tell_serial() -> list[str]:
+    heads = [f"{num} snapshot{'s' if num > 1 else ''}, hours" for num in SNAPSHOTS]
+    rows = [
+        _line("beside the rows above", "where", "measured", *heads),
+        _line("---", "---", *["---:"] * (1 + len(SNAPSHOTS))),
+    ]
+    for work in SERIAL:
+        hours = work.value * work.units / 3600
+        numbers = [f"{hours * (num if work.each_snapshot else 1):,.2f}" for num in SNAPSHOTS]
+        rows.append(_line(work.name, work.where, f"{work.value:g} {work.unit}", *numbers))
+    return rows
 
 
 def _seconds(step: Step, value: float, unit: str) -> float:

@@ -42,6 +42,11 @@ def is_warc_record(record: Record) -> bool:
     return record.headers.get("warc-type") in {"request", "resource", "response", "revisit"}
 
 
+def compile_thinning() -> None:
+    """Load what `thin_links` needs, and compile what is not compiled yet."""
+    thin_links(memoryview(b"[]"))
+
+
 def thin_links(block: memoryview) -> memoryview:
     """The JSON without the links that are no images."""
     from metaclip_dagster.thinning import cut_other_links  # noqa: PLC0415  # numba: for who parses, not who loads the graph

@@ -9,6 +9,7 @@ import pyarrow as pa
 from metaclip_dagster.pages import (
     TEXT_SOURCES,
     Page,
+    compile_thinning,
     is_warc_record,
     is_wat_record,
     read_warc_page,
@@ -36,7 +37,7 @@ BROKEN_RECORDS = frozenset(
 )
 
 
-@writes(PAIRS, version=URL_NORMALISATION)
+@writes(PAIRS, version=URL_NORMALISATION, prepare=compile_thinning)
 def parse_wat(
     archive: BinaryIO,
     *,
@@ -58,12 +59,15 @@ def parse_wat(
 
     Raises:
         ValueError: no record of a WAT can be read; the message names the file, the likely cause and the way out.
+        EOFError: the archive ends inside a record, after all that can be read was given: it is not whole.
 
     """
     seen = Counter() if seen is None else seen
+    num_cut = dropped["truncated"]
     records = read_records(archive, name=name, dropped=dropped, max_record_bytes=max_record_bytes)
     pages = _read_pages(records, read_wat_page, is_wat_record, name=name, dropped=dropped, seen=seen)
     yield from _pair_texts(pages, dropped=dropped, seen=seen)
+    _refuse_cut(dropped["truncated"] - num_cut, name)
 
 
 @writes(PAIRS, version=URL_NORMALISATION)
@@ -82,6 +86,7 @@ def parse_warc(
 
     Raises:
         ValueError: no record of a WARC can be read; the message names the file, the likely cause and the way out.
+        EOFError: as `parse_wat`.
 
     """
 
@@ -89,9 +94,11 @@ def parse_warc(
         return read_warc_page(record, name=name, max_bytes=max_record_bytes)
 
     seen = Counter() if seen is None else seen
+    num_cut = dropped["truncated"]
     records = read_records(archive, name=name, dropped=dropped, max_record_bytes=max_record_bytes)
     pages = _read_pages(records, read_page, is_warc_record, name=name, dropped=dropped, seen=seen)
     yield from _pair_texts(pages, dropped=dropped, seen=seen)
+    _refuse_cut(dropped["truncated"] - num_cut, name)
 
 
 @writes(PAIRS, version=2 + URL_NORMALISATION)
@@ -142,6 +149,15 @@ _DELETED_OR_REPLACED = dict.fromkeys([*range(9), *range(14, 28)]) | dict.fromkey
 _BATCH_PAIRS = 8192
 _BATCH_CHARACTERS = 16 << 20
 _MAX_TEXTS = 1000
+
+
+def _refuse_cut(num_cut: int, name: str) -> None:
+    """An archive that was cut is no archive: the rest may come another time, and a count alone would hide that."""
+    if num_cut:
+        raise EOFError(
+            f"{name}: ends inside a record, so it was cut, where it lies or on its way; read it again, or compare its "
+            "length with the source's"
+        )
 
 
 def _read_pages(

@@ -8,15 +8,20 @@ import pyarrow as pa
 Stage = TypeVar("Stage", bound=Callable[..., object])
 
 
-def writes(table: pa.Schema, *, version: int = 1, rows_together: int = 65_536) -> Callable[[Stage], Stage]:
+def writes(
+    table: pa.Schema, *, version: int = 1, rows_together: int = 65_536, prepare: Callable[[], object] | None = None
+) -> Callable[[Stage], Stage]:
     """Declare which table a stage gives, as `stage.writes`, and the version of its answer, as `stage.version`.
 
     Raise the version when the same input gives other rows: what is stored under the old one is then made again.
     `rows_together` are stored and read as one: a table that is read a bucket at a time wants few.
+    `prepare` is called before each run of the stage and does what a process does once, such as compiling: its time is
+    no run's cost.
     """
 
     def declare(stage: Stage) -> Stage:
         stage.writes, stage.version, stage.rows_together = table, version, rows_together  # type: ignore[attr-defined]  # functions take attributes
+        stage.prepare = prepare  # type: ignore[attr-defined]  # as above
         return stage
 
     return declare

@@ -26,36 +26,56 @@ class Access:
     cache_bytes: int = 0
 
 
+@dataclass(frozen=True)
+class ArchiveVersion:
+    """What changes when an archive does."""
+
+    num_bytes: int | None
+    tag: str
+    """Its ETag or when it was last modified, as far as that is known."""
+
+    def __str__(self) -> str:
+        """As fingerprints have it."""
+        return self.tag if self.num_bytes is None else f"{self.num_bytes} {self.tag}"
+
+
+ABSENT = ArchiveVersion(None, "absent")
+RELEASED = ArchiveVersion(None, "released")
+"""Of what is on the web and cannot be asked for its version: it is taken not to change once it is released."""
+
 _LOCAL = Access()
 
 
-def open_archive(url: str, access: Access = _LOCAL) -> BinaryIO:
-    """The archive's bytes as they lie there, to be closed by the caller. Raises FileNotFoundError naming it."""
+def open_archive(url: str, access: Access = _LOCAL, version: ArchiveVersion = RELEASED) -> BinaryIO:
+    """The archive's bytes as they lie there, to be closed by the caller. Raises FileNotFoundError naming it.
+
+    On the web a body of another length than the version's is refused with an OSError.
+    """
     try:
         if access.web is None or not is_web(url):
             return cast(BinaryIO, fsspec.open(url, "rb", **access.storage_options).open())
         if not access.cache_bytes:
-            return access.web.open(url)
-        return _open_kept(url, access.web, Path(access.cache), access.cache_bytes)
+            return access.web.open(url, num_bytes=version.num_bytes)
+        return _open_kept(url, access.web, version, Path(access.cache), access.cache_bytes)
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"{url}: the path list names it and it is not there ({error}); was the crawl copied whole?"
         ) from None
 
 
-def archive_version(url: str, access: Access = _LOCAL) -> str:
-    """What changes when the archive does: its size and, where the filesystem tells one, its time or tag.
+def archive_version(url: str, access: Access = _LOCAL) -> ArchiveVersion:
+    """What changes when the archive does: its size and, where the filesystem or the host tells one, its time or tag.
 
-    An archive on the web is asked for nothing: a crawl has 90,000, and none changes once it is released.
+    An archive on the web is asked for it by one request for headers, where `access` says how the web is reached.
     """
-    if is_web(url):
-        return "released"
-    filesystem, path = fsspec.core.url_to_fs(url, **access.storage_options)
     try:
+        if is_web(url):
+            return RELEASED if access.web is None else _announced(url, access.web)
+        filesystem, path = fsspec.core.url_to_fs(url, **access.storage_options)
         info = filesystem.info(path)
     except FileNotFoundError:
-        return "absent"
-    return f"{info.get('size')} {info.get('ETag') or info.get('mtime') or ''}"
+        return ABSENT
+    return ArchiveVersion(info.get("size"), str(info.get("ETag") or info.get("mtime") or ""))
 
 
 def is_web(url: str) -> bool:
@@ -63,10 +83,15 @@ def is_web(url: str) -> bool:
     return url.startswith(("http://", "https://"))
 
 
-def _open_kept(url: str, web: Web, cache: Path, cache_bytes: int) -> BinaryIO:
-    name = f"{sha256(url.encode()).hexdigest()[:16]}-{url.rsplit('/', 1)[-1]}"
+def _announced(url: str, web: Web) -> ArchiveVersion:
+    num_bytes, tag = web.describe(url)
+    return RELEASED if num_bytes is None and tag is None else ArchiveVersion(num_bytes, tag or "")
+
+
+def _open_kept(url: str, web: Web, version: ArchiveVersion, cache: Path, cache_bytes: int) -> BinaryIO:
+    name = f"{sha256(f'{url} {version}'.encode()).hexdigest()[:16]}-{url.rsplit('/', 1)[-1]}"
     while True:
-        path = web.download(url, cache / name)
+        path = web.download(url, cache / name, num_bytes=version.num_bytes)
         with suppress(FileNotFoundError):  # another process has trimmed it already
             opened = path.open("rb")  # from here on it may be deleted: an open file stays readable
             break

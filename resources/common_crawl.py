@@ -5,7 +5,7 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
@@ -89,7 +89,7 @@ class CommonCrawl(dg.ConfigurableResource):
     def shards(self, key: str, files: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         """How each of these files is read, and its name; no other one is asked for its version."""
         shard = self.pool(key).shard if key.startswith("pool-") else self._shard
-        with ThreadPoolExecutor(_ASKED_AT_ONCE) as asking:
+        with ThreadPoolExecutor(self.connections if is_web(self.root) else _ASKED_AT_ONCE) as asking:
             return dict(zip(files, asking.map(shard, files.values()), strict=True))
 
     def opening(self, path: str) -> Deferred:
@@ -146,8 +146,11 @@ class CommonCrawl(dg.ConfigurableResource):
         return [key for key in ids if isinstance(key, str) and re.fullmatch(self.snapshot_pattern, key)]
 
     def _shard(self, path: str) -> dict[str, Any]:
-        version = f"{path} {archive_version(f'{self.root}/{path}', self._access)}"
-        return {"archive": replace(self.opening(path), declared=version), "name": path.rsplit("/", 1)[-1]}
+        url, access = f"{self.root}/{path}", self._access
+        asking = replace(access, web=access.web and replace(access.web, lane="versions"))  # not behind long transfers
+        version = archive_version(url, asking)
+        opening = Deferred(open_archive, (url, access, version), declared=f"{path} {version}")
+        return {"archive": opening, "name": path.rsplit("/", 1)[-1]}
 
     def _read(self, url: str, *, hasty: bool = False) -> bytes:
         try:
@@ -170,6 +173,27 @@ def open_crawl(where: Deployment) -> CommonCrawl:
         contact=where.contact,
         pools_file=where.pools,
     )
+
+
+def find_archives(archives: Mapping[str, str], asked: Sequence[str]) -> set[str]:
+    """The numbers of the archives that are asked for by number or by the end of their path.
+
+    Raises ValueError for one that is not among them, or for an end that several have.
+
+    >>> find_archives({"00000": "x/a.wat.gz", "00001": "x/b.wat.gz"}, ["1", "a.wat.gz"]) == {"00000", "00001"}
+    True
+    """
+    numbers = set()
+    for name in asked:
+        ends = [number for number, path in archives.items() if f"/{path}".endswith(f"/{name}")]
+        matching = [name.zfill(5)] if name.zfill(5) in archives else ends
+        if len(matching) != 1:
+            raise ValueError(
+                f"again: {name!r} names {len(matching)} of the {len(archives):,} archives that are read; "
+                "give a number, as in '00007', or the end of one path"
+            )
+        numbers.update(matching)
+    return numbers
 
 
 def draw_archives(archives: Mapping[str, Any], *, first: int = 0, share: float = 1.0, seed: int = 0) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ import dagster as dg
 from pydantic import Field
 from tqdm import tqdm
 
+from resources.costs import keep_earlier
 from resources.digests import combine
 from resources.engines import (
     Deferred,
@@ -28,6 +29,7 @@ from resources.lake import WHOLE, Lake
 from resources.tables import PartitionManifest
 
 LOG_LINES = 5
+SHOWN_FAILURES = 100
 
 
 class Local(dg.Config):
@@ -78,15 +80,18 @@ class Compute(dg.ConfigurableResource):
         setup: Mapping[str, Deferred] | None = None,
         options: Mapping[str, Any] | None = None,
         told: Mapping[str, str] | None = None,
+        size: float = 0,
         force: bool = False,
+        again: Collection[str] = (),
         inline: bool = False,
         whole: bool = False,
     ) -> PartitionManifest:
         """Run the stage over every shard and finish the partition; what is stored and still holds is reused.
 
         The table is the asset's own and the partition its key, unless named. What is `told` goes into the manifest
-        beside the versions of the inputs. `force` makes it anew, `inline` in this
-        process, a shard at a time, for stages that hold a model or a GPU. Raises dg.Failure, naming the first
+        beside the versions of the inputs, as does `size`, the rows that it is made of: what this and other builds took
+        is predicted from then. `force` makes it anew, `again` only the shards that it names. `inline` runs
+        in this process, a shard at a time, for stages that hold a model or a GPU. Raises dg.Failure, naming the first
         failed shard and why, if more than `max_failed_fraction` of them failed, or any where the partition must be
         `whole`; readers then still see the last finished partition, and the next run takes up the shards that were
         committed.
@@ -101,7 +106,10 @@ class Compute(dg.ConfigurableResource):
         if not todo:
             raise dg.Failure(f"{table}/{partition}: there is nothing to make it from; are its upstreams empty?")
         job = Job(stage, schema, store, setup or {}, options or {}, salt=str(generation) if generation else "")
-        reports = self._run(context, job, todo, f"{table}/{partition}", before, inline=inline)
+        for shard in todo:
+            if shard.key in again:
+                store.forget(shard.key, job.fingerprint(shard))
+        reports = self._run(context, job, todo, f"{table}/{partition}", before, again=again, inline=inline)
         failed = {key: report.error for key, report in reports.items() if report.status == "failed"}
         if len(failed) > (0 if whole else self.max_failed_fraction * len(todo)):
             first = next(iter(failed))  # the first to fail, whose error is whole
@@ -119,6 +127,8 @@ class Compute(dg.ConfigurableResource):
             shards=done,
             failed=failed,
             inputs=_versions(job, todo) | dict(told or {}),
+            size=size,
+            earlier=keep_earlier(before, stage_version(stage), size),
             reused=sum(report.status == "reused" for report in reports.values()),
         )
         if manifest != before:
@@ -126,9 +136,18 @@ class Compute(dg.ConfigurableResource):
         return manifest
 
     def result(
-        self, manifest: PartitionManifest, *, metadata: Mapping[str, Any] | None = None, checks: Sequence[Any] = ()
+        self,
+        manifest: PartitionManifest,
+        *,
+        beside: Sequence[PartitionManifest] = (),
+        metadata: Mapping[str, Any] | None = None,
+        checks: Sequence[Any] = (),
     ) -> dg.MaterializeResult:
-        """What Dagster is told of a finished partition: rows, columns, drops, cost and version."""
+        """What Dagster is told of a finished partition: rows, columns, drops, cost and version.
+
+        The cost is that of the tables `beside`, which the asset made on the way, too.
+        """
+        tables = [manifest, *beside]
         schema = self.lake.dataset(manifest.table, [manifest.partition]).schema
         counted = {**_prefixed("dropped", manifest.total("dropped")), **_prefixed("seen", manifest.total("seen"))}
         return dg.MaterializeResult(
@@ -139,10 +158,11 @@ class Compute(dg.ConfigurableResource):
                 "shards": len(manifest.shards),
                 "failed_shards": len(manifest.failed),
                 "reused_shards": manifest.reused,
-                "bytes": sum(shard.bytes for shard in manifest.shards),
-                "cpu_seconds": round(sum(shard.cpu_seconds for shard in manifest.shards), 3),
-                "wall_seconds": round(sum(shard.wall_seconds for shard in manifest.shards), 3),
+                "bytes": sum(shard.bytes for table in tables for shard in table.shards),
+                "cpu_seconds": round(sum(shard.cpu_seconds for table in tables for shard in table.shards), 3),
+                "wall_seconds": round(sum(shard.wall_seconds for table in tables for shard in table.shards), 3),
                 **counted,
+                **({"failed": _describe_failures(manifest)} if manifest.failed else {}),
                 **(metadata or {}),
             },
             data_version=dg.DataVersion(manifest.version),
@@ -157,9 +177,10 @@ class Compute(dg.ConfigurableResource):
         name: str,
         before: PartitionManifest | None,
         *,
+        again: Collection[str],
         inline: bool,
     ) -> dict[str, ShardReport]:
-        known = {(shard.key, shard.fingerprint): shard for shard in before.shards} if before else {}
+        known = {(s.key, s.fingerprint): s for s in before.shards if s.key not in again} if before else {}
         found = {shard.key: known.get((shard.key, job.fingerprint(shard))) for shard in shards}
         reports = {key: ShardReport(key, "reused", manifest) for key, manifest in found.items() if manifest}
         counts = Counter(report.status for report in reports.values())
@@ -208,6 +229,14 @@ def _versions(job: Job, shards: Sequence[Shard]) -> dict[str, str]:
 
 def _prefixed(prefix: str, counts: Counter[str]) -> dict[str, int]:
     return {f"{prefix}/{name.replace(' ', '_')}": count for name, count in counts.most_common(10)}
+
+
+def _describe_failures(manifest: PartitionManifest) -> dg.TableMetadataValue:
+    """The shards that failed within the bound, the first of them, and the first line of why."""
+    failed = list(manifest.failed.items())[:SHOWN_FAILURES]
+    return dg.MetadataValue.table(
+        [dg.TableRecord({"shard": key, "why": error.partition("\n")[0][:500]}) for key, error in failed]
+    )
 
 
 def _column_schema(schema: Any) -> dg.TableSchema:

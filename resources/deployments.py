@@ -1,5 +1,6 @@
 """Where this runs: the offline sample, or Common Crawl. The only code that reads the environment."""
 
+import itertools
 import json
 import os
 import re
@@ -31,7 +32,7 @@ class Deployment:
     """A folder, an fsspec URL or an address of the web, laid out like Common Crawl."""
     snapshot_pattern: str
     thresholds: tuple[str, ...]
-    """The rungs of t, ascending; inf is the unbalanced control."""
+    """The rungs of t, ascending; inf is the unbalanced control. METACLIP_THRESHOLDS=200,1700,inf sets them."""
     wikipedia: str
     """A folder or fsspec URL with a dump for each language, and hourly pageview files."""
     nltk_data: str
@@ -156,6 +157,7 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
     lake_url, lake_options = _lake(environment, name), _options(environment, "METACLIP_LAKE_OPTIONS")
     contact = environment.get("METACLIP_CONTACT", "")
     ray = environment.get("METACLIP_RAY", "")
+    thresholds = _thresholds(environment)
     if name == "sample":
         return Deployment(
             name=name,
@@ -168,7 +170,7 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
             ray=ray,
             crawl=environment.get("METACLIP_CRAWL", str(SAMPLE / "crawl")).rstrip("/"),
             snapshot_pattern=r"SAMPLE-\d{4}-\d{2}",
-            thresholds=("20", "100", "inf"),
+            thresholds=thresholds or ("20", "100", "inf"),
             languages=languages,
             takedown_list=environment.get("METACLIP_TAKEDOWNS", ""),
             wikipedia=environment.get("METACLIP_WIKIPEDIA", str(SAMPLE / "wikipedia")),
@@ -197,7 +199,7 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
             images_from_web=True,
             # The three oldest crawls have ids of their own.
             snapshot_pattern=r"CC-MAIN-\d{4}(-\d{2}|-\d{4})?",
-            thresholds=("20000", "170000", "inf"),
+            thresholds=thresholds or ("20000", "170000", "inf"),  # Xu et al. 2023, and inf
             languages=languages,
             takedown_list=environment.get("METACLIP_TAKEDOWNS", ""),
             wikipedia=environment.get("METACLIP_WIKIPEDIA", str(home / "wikipedia")),
@@ -239,6 +241,21 @@ def _refuse_credentials(name: str, url: str, options: Mapping[str, Any]) -> None
         refuse_credentials(url, options)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+
+
+def _thresholds(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The rungs that the variable names, none where it is not set; each is a partition key, and has one spelling."""
+    listed = environment.get("METACLIP_THRESHOLDS", "")
+    rungs = tuple(map(str.strip, listed.split(","))) if listed else ()
+    finite = rungs[:-1]
+    if rungs and (rungs[-1] != "inf" or not all(re.fullmatch(r"[1-9]\d*", t, re.ASCII) for t in finite)):
+        raise ValueError(
+            f"METACLIP_THRESHOLDS={listed!r}: name whole numbers, without commas or blanks in them, and inf, as in "
+            "200,1700,inf"
+        )
+    if any(int(low) >= int(high) for low, high in itertools.pairwise(finite)):
+        raise ValueError(f"METACLIP_THRESHOLDS={listed!r}: let the rungs ascend, each named once")
+    return rungs
 
 
 def _languages(listed: str) -> tuple[str, ...]:

@@ -140,6 +140,8 @@ def run_shard(job: Job, shard: Shard) -> ShardReport:
             return ShardReport(shard.key, "reused", done)
         building = True
         state = {name: _kept(pickle.dumps(deferred)) for name, deferred in job.setup.items()}
+        if prepare := getattr(job.stage, "prepare", None):
+            prepare()
         building = False
         wall, cpu = time.perf_counter(), time.process_time()  # what a process does once is no shard's cost
         dropped: Counter[str] = Counter()

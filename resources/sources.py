@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from resources.archives import archive_version, is_web, open_archive
+from resources.archives import ABSENT, archive_version, is_web, open_archive
 from resources.engines import Deferred
 from resources.mediawiki import Site
 from resources.wikipedia import (
@@ -63,7 +63,7 @@ class Sources(dg.ConfigurableResource):
             raise ValueError(
                 f"{url}: lists of entries change, and the web does not tell when; download it, name the file"
             )
-        if archive_version(url) == "absent":
+        if archive_version(url) == ABSENT:
             raise FileNotFoundError(f"{url}: no such list of entries; name a path or URL that can be read here")
         return Deferred(open_archive, (url,), declared=f"own {_version(url)}")
 

@@ -10,10 +10,10 @@ import itertools
 import json
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypedDict
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -25,6 +25,15 @@ from resources.files import create
 from resources.object_store import connect, create_object, create_object_once, is_local, read_object
 
 ROW_GROUP = 65_536
+
+
+class Earlier(TypedDict):
+    """What an earlier build of a partition took, for so many shards and so much input."""
+
+    shards: float
+    size: float
+    cost: Sequence[float]
+    """As resources.costs.Cost has it."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,10 @@ class PartitionManifest:
     shards: tuple[ShardManifest, ...]
     failed: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
+    size: float = field(default=0, compare=False)
+    """How much it was made of, in rows of what it reads, where that is known; costs are predicted by it."""
+    earlier: Sequence[Earlier] = field(default=(), compare=False)
+    """What earlier builds took, of other sizes."""
     reused: int = field(default=0, compare=False)
     """Shards that this run found made; told to people, never stored."""
 
@@ -124,8 +137,12 @@ class TableStore:
 
     def retract(self, shard: ShardManifest) -> None:
         """Take a shard's manifest away, so that none names a file that is to go."""
+        self.forget(shard.key, shard.fingerprint)
+
+    def forget(self, key: str, fingerprint: str) -> None:
+        """Have a shard made again: its manifest goes, what readers follow stays until the partition is finished."""
         with contextlib.suppress(FileNotFoundError):
-            self._fs.rm_file(self._path(self._shard(shard.key, shard.fingerprint)))
+            self._fs.rm_file(self._path(self._shard(key, fingerprint)))
 
     def finish(self, manifest: PartitionManifest) -> None:
         """Make a finished partition the one that readers see, whole or not at all."""

@@ -17,6 +17,7 @@ import dagster as dg
 
 from resources.deployments import REPOSITORY, deployment
 from resources.runs import cancel_runs, end_lost_runs
+from resources.web import NO_CONTACT
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SECONDS_TO_END = 10
@@ -35,6 +36,8 @@ PATIENT = {"DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "1"}
 def main() -> int:
     """Serve the project's code location; METACLIP_PORT moves it from port 3000."""
     where = deployment()
+    if where.images_from_web and not where.contact:
+        print(NO_CONTACT, file=sys.stderr, flush=True)  # noqa: T201
     return serve("definitions.py", where.dagster_home, where.port)
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import urllib3
@@ -25,9 +25,21 @@ import urllib3
 from resources.files import sync_folder
 
 PROJECT = "metaclip_dagster/0.1"
+NO_CONTACT = (
+    "METACLIP_CONTACT is not set: hosts on the web are asked by somebody whom their owners cannot write to, and are "
+    "quicker to block; set it to an address of yours"
+)
 _PIECE = 1 << 20
 _BLOCKED_SECONDS = 3600.0
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}
+
+
+class Announced(NamedTuple):
+    """What a host says of a body before it sends it; None where it does not say."""
+
+    num_bytes: int | None
+    tag: str | None
+    """Its ETag, or else when it was last modified."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +66,25 @@ class Web:
     total_seconds: float = math.inf
     """From the connection to the end of a body."""
 
-    def open(self, url: str) -> BinaryIO:
+    def open(self, url: str, *, num_bytes: int | None = None) -> BinaryIO:
         """The body at an http(s) URL as a stream that resumes by itself; close it to give its connection back.
+
+        `num_bytes` is what `describe` announced: a body of another length is refused with an OSError. `tell` counts the
+        bytes that were read.
 
         Raises FileNotFoundError for 404 and 410, PermissionError for 401, 403 and 451, after which this machine asks
         the host for nothing for an hour, TimeoutError where `slot_seconds` or `total_seconds` are over, and OSError for
         what stays broken or changes midway.
         """
-        return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, _Body(self, url)), _PIECE))
+        return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, _Body(self, url, num_bytes=num_bytes)), _PIECE))
+
+    def describe(self, url: str) -> Announced:
+        """What the host announces for the URL, without the body: nothing where it answers no HEAD requests.
+
+        Raises as `open` does.
+        """
+        with _Body(self, url, method="HEAD") as head:
+            return head.announced
 
     def read(self, url: str, *, at_most: int = 64 << 20) -> bytes:
         """The whole body; raises ValueError where it is larger than `at_most` bytes."""
@@ -80,10 +103,11 @@ class Web:
             return False
         return True
 
-    def download(self, url: str, path: Path, *, sha1: str | None = None) -> Path:
+    def download(self, url: str, path: Path, *, sha1: str | None = None, num_bytes: int | None = None) -> Path:
         """Bring the body to a file, which is whole or not there; a transfer that was cut, or killed, is resumed.
 
-        A file that is there is left as it is. Raises as `open` does, and ValueError for another `sha1`.
+        A file that is there is left as it is. Raises as `open` does, also for `num_bytes`, and ValueError for another
+        `sha1`.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
@@ -91,15 +115,16 @@ class Web:
             with part.open("a+b") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 if _is_at(file, part):  # else another process, which was waited for here, has brought it
-                    self._fill(url, file, part.with_suffix(".tag"), sha1)
+                    self._fill(url, file, part.with_suffix(".tag"), sha1, num_bytes)
                     part.rename(path)
                     part.with_suffix(".tag").unlink()
         sync_folder(path.parent)
         return path
 
-    def _fill(self, url: str, file: io.BufferedRandom, tag: Path, sha1: str | None) -> None:
+    def _fill(self, url: str, file: io.BufferedRandom, tag: Path, sha1: str | None, num_bytes: int | None) -> None:
         start = file.seek(0, os.SEEK_END)  # now: whoever had the lock before may have written and died
-        body = _Body(self, url, start=start, tag=tag.read_text("utf-8") if tag.exists() else None)
+        known_tag = tag.read_text("utf-8") if tag.exists() else None
+        body = _Body(self, url, start=start, tag=known_tag, num_bytes=num_bytes)
         with body:
             if body.start != start:
                 file.truncate(body.start)
@@ -119,8 +144,18 @@ class Web:
 class _Body(io.RawIOBase):
     """A body that is asked for again from where it broke off, as long as it is the same body."""
 
-    def __init__(self, web: Web, url: str, *, start: int = 0, tag: str | None = None) -> None:
+    def __init__(
+        self,
+        web: Web,
+        url: str,
+        *,
+        start: int = 0,
+        tag: str | None = None,
+        num_bytes: int | None = None,
+        method: Literal["GET", "HEAD"] = "GET",
+    ) -> None:
         self.tag = tag
+        self._expected_bytes, self._method = num_bytes, method
         self._web, self._url, self._host = web, url, _host(url)
         self._name = _without_secrets(url)
         self._at, self._size = start if tag else 0, -1
@@ -138,9 +173,18 @@ class _Body(io.RawIOBase):
         self.start = self._at
         self._is_read = self._at > 0  # what is resumed was read before: no other body may follow it
 
+    @property
+    def announced(self) -> Announced:
+        """What the host says of the body."""
+        return Announced(None if self._size < 0 else self._size, self.tag)
+
     def readable(self) -> bool:
         """Yes."""
         return True
+
+    def tell(self) -> int:
+        """How many bytes were read, those that were there before a resumed transfer among them."""
+        return self._at
 
     def readinto(self, buffer: Any) -> int:
         """The next bytes; 0 at the end."""
@@ -183,7 +227,7 @@ class _Body(io.RawIOBase):
         if self._at and self.tag:
             headers |= {"Range": f"bytes={self._at}-", "If-Range": self.tag}
         self._response = _pool().request(
-            "GET",
+            self._method,
             self._url,
             headers=headers,
             preload_content=False,
@@ -205,9 +249,25 @@ class _Body(io.RawIOBase):
         elif status == 416 and not self._is_read:
             self._at = 0
             raise _LaterError("nothing left to resume")
-        else:
+        elif not (self._method == "HEAD" and status in {405, 501}):
             self._drop()
             raise self._failure(status)
+        if self._method == "HEAD":
+            self._response.release_conn()  # without a body, the next request may go over the same connection
+            self._response = None
+        self._refuse_other_length()
+
+    def _refuse_other_length(self) -> None:
+        """Refuse a body that is shorter or longer than announced; where its own headers do not say, count its bytes."""
+        if self._expected_bytes is None or self._size == self._expected_bytes:
+            return
+        if self._size >= 0:
+            self._drop()
+            raise OSError(
+                f"{self._name}: {self._size:,} bytes are served, and {self._expected_bytes:,} were announced: it was "
+                "cut, or changed meanwhile; run it again"
+            )
+        self._size = self._expected_bytes
 
     def _read(self, at_most: int) -> bytes:
         piece = bytes(self._response.read1(at_most, decode_content=False))

@@ -31,6 +31,17 @@ class Handler(BaseHTTPRequestHandler):
             with self.server.lock:
                 self.server.open -= 1
 
+    def do_HEAD(self) -> None:
+        """Headers alone, which no plan disturbs: what the host announces is true."""
+        with self.server.lock:
+            self.server.num_heads += 1
+        if not self.server.answers_heads:
+            self.refuse(501)
+        elif self.server.read(self.path) is None:
+            self.refuse(404)
+        else:
+            self.begin()
+
     def log_message(self, *_: Any) -> None:
         pass
 
@@ -72,7 +83,8 @@ class Host(ThreadingHTTPServer):
         self.plan: list[Act] = []
         self.asked: list[tuple[str, str | None, float]] = []
         self.agents: set[str | None] = set()
-        self.open = self.most_open = 0
+        self.open = self.most_open = self.num_heads = 0
+        self.answers_heads = True
 
     @property
     def url(self) -> str:

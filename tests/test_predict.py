@@ -14,8 +14,10 @@ import predict
 from assets.costs import expected_cost, measure, predict_snapshot, predict_t
 from assets.partitions import THRESHOLDS
 from resources.common_crawl import open_crawl
-from resources.deployments import Deployment
+from resources.costs import keep_earlier
+from resources.deployments import Deployment, read_deployment
 from resources.lake import Lake
+from resources.tables import PartitionManifest, ShardManifest
 
 FIRST, SECOND = "SAMPLE-2026-01", "SAMPLE-2026-02"
 WAITING = "SAMPLE-2026-03"
@@ -70,6 +72,7 @@ def test_all_of_a_snapshot_is_predicted_from_the_part_that_is_made(made: Deploym
     assert told["pairs"].expected is not None
     assert told["pairs"].expected.rows == pytest.approx(part.rows * files / len(part.shards))
     assert all(row.expected is not None and row.took is None for row in told.values())
+    assert {"subsets 20", "data_cards inf"} < set(told)
     where = replace(made, home=tmp_path)
     assert f"{FIRST}: 2 files, as it was made\n" in predict.snapshot_table(where, FIRST)
     assert f"{FIRST}: 2 files, of which 2 are made\n" in predict.snapshot_table(where, FIRST, share=1.0)
@@ -108,6 +111,93 @@ def test_a_run_of_pairs_tells_what_others_let_expect(made: Deployment, lake: Lak
     assert event.asset_materialization.partition == SECOND
     assert event.asset_materialization.metadata["expected_cpu_seconds"].value == told["expected_cpu_seconds"]
     assert expected_cost(lake, replace(manifest, partition="pool-mine")) == {}
+
+
+def shards_of(number: int, rows: int, cpu_seconds: float, prefix: str = "") -> tuple[ShardManifest, ...]:
+    return tuple(
+        ShardManifest(
+            f"{prefix}{k:05d}", "", "", rows, 40 * rows, "", seen={"bytes_read": 1000}, cpu_seconds=cpu_seconds
+        )
+        for k in range(number)
+    )
+
+
+def finish(lake: Lake, table: str, partition: str, shards: tuple[ShardManifest, ...], size: float = 0) -> None:
+    """Give the partition a manifest, as if it had just been made, and no rows."""
+    store = lake.store(table, partition)
+    before = store.manifest()
+    told = PartitionManifest(table, partition, "v", 0, shards, inputs={"stage": "s 1"}, size=size)
+    store.finish(replace(told, earlier=keep_earlier(before, "s 1", size)))
+
+
+A_FILE, MATCHED = 33_000, 10_000
+
+
+def curate(lake: Lake, files: int) -> dict[str, float]:
+    """Manifests of a snapshot of so many files, all costs linear with a start; CPU seconds by what is predicted."""
+    size = files * MATCHED
+    groups = -(-files // 64)
+    tables = {
+        ("pairs", "S", ""): (files, A_FILE, 12.0),
+        ("matches", "S", ""): (files, MATCHED, 0.9),
+        ("admissions", "S", ""): (files, MATCHED, 0.1),
+        ("places", "S", ""): (groups, size // groups, 0.1 + 4e-7 * size / groups),
+        ("snapshot_counts", "S", ""): (groups, 400_000, 0.1 + 5e-7 * size / groups),
+        ("duplicates", "all", ""): (256, 5, 0.056 + 4e-7 * size / 256),
+        ("entry_counts", "all", ""): (1, 500_000, 3.0 + 1e-6 * size),
+        ("subsets", "100", "S/"): (files, 3000, 0.2),
+    }
+    for (table, partition, prefix), (number, rows, cpu_seconds) in tables.items():
+        finish(lake, table, partition, shards_of(number, rows, cpu_seconds, prefix), size)
+    exclusions = replace(shards_of(1, 100, 0.5 + 2e-8 * size)[0], key="S")
+    finish(lake, "exclusions", "all", (exclusions,), size)
+    spent = {table: number * cpu_seconds for (table, _, _), (number, _, cpu_seconds) in tables.items()}
+    return {**spent, "exclusions": exclusions.cpu_seconds}
+
+
+def test_a_hundredth_and_a_quarter_of_a_snapshot_predict_the_whole_of_every_stage(tmp_path: Path) -> None:
+    where, lake = replace(read_deployment({}), home=tmp_path), Lake(root=str(tmp_path / "lake"))
+    curate(lake, 90)
+    from_hundredth = {row.stage.split()[0]: row for row in predict_snapshot(where, lake, "S", 9000, from_own=True)}
+    curate(lake, 2250)
+    from_quarter = {row.stage.split()[0]: row for row in predict_snapshot(where, lake, "S", 9000, from_own=True)}
+    whole = curate(Lake(root=str(tmp_path / "whole")), 9000)
+    for stage, spent in whole.items():
+        first, second = from_hundredth[stage], from_quarter[stage]
+        assert first.expected is not None
+        assert second.expected is not None
+        assert second.at_most is None, stage
+        assert second.expected.cpu_seconds == pytest.approx(spent, rel=0.1), stage
+        if first.at_most is None:
+            assert first.expected.cpu_seconds == pytest.approx(spent, rel=0.25), stage
+        else:
+            assert first.expected.cpu_seconds <= spent <= first.at_most.cpu_seconds, stage
+    assert from_quarter["pairs"].expected is not None
+    assert from_quarter["pairs"].expected.bytes_read == 9_000_000
+    counts = from_hundredth["entry_counts"]
+    assert counts.expected is not None
+    assert counts.at_most is not None
+    assert counts.expected.bytes_written == counts.at_most.bytes_written == 40 * 500_000
+
+
+def test_what_is_not_known_is_said_to_be_unknown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where, lake = replace(read_deployment({}), home=tmp_path), Lake(root=str(tmp_path / "lake"))
+    assert {row.expected for row in predict_snapshot(where, lake, FIRST, 2)} == {None}
+    monkeypatch.setattr(predict, "deployment", lambda: where)
+    monkeypatch.setattr(sys, "argv", ["predict.py", "snapshot", FIRST])
+    predict.main()
+    nothing = capsys.readouterr().out
+    assert "0.0" not in nothing
+    assert nothing.splitlines()[-2].split() == ["in", "all", "expected", "unknown"]
+    assert "unknown, for none is made to predict from: pairs, matches" in nothing
+    finish(lake, "pairs", SECOND, shards_of(3, 10, 2.0))
+    predict.main()
+    part = capsys.readouterr().out
+    in_all = part.splitlines()[-2].split()
+    assert in_all[:4] == ["in", "all", "at", "least"]
+    assert float(in_all[4]) == pytest.approx(2.0 * len(open_crawl(where).archives(FIRST, "wat")))
 
 
 def test_the_tables_are_printed_and_a_wrong_key_is_refused(

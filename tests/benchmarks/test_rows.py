@@ -131,6 +131,10 @@ def test_every_row_that_scale_reads_is_one_that_a_benchmark_gives() -> None:
         assert (step.benchmark, step.row) in rows
 
 
+def test_the_tables_of_the_page_on_scale_are_those_that_are_printed() -> None:
+    assert tell(read_results(RESULTS)) in (ROOT / "docs" / "scale.md").read_text("utf-8")
+
+
 def test_copies_of_an_archive_share_no_pair(tmp_path: Path) -> None:
     archive = min(sample_archives(), key=lambda path: path.stat().st_size)
     replicate(archive, range(3), tmp_path / "three")

@@ -5,6 +5,8 @@ import hashlib
 import inspect
 import json
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
@@ -187,7 +189,6 @@ def faults() -> dict[str, Fault]:
     image = '"links":[{"path":"IMG@/src"}]'
     return {
         "none": (whole, 10, {}),
-        "truncated last member": (whole[:-40], 9, {"truncated": 1}),
         "garbage between members": (among(b"\x00\xffGARBAGE" * 3), 10, {"corrupt": 1}),
         "bit flip in one member": (flipped, 9, {"corrupt": 1}),
         "bad JSON": (among(member(wat_record(b'{"IMG@/src": {'))), 10, {"bad_json": 1}),
@@ -227,6 +228,19 @@ def test_a_fault_costs_what_it_touches_and_is_counted(fault: str) -> None:
     broken = sum(dropped[reason] for reason in BROKEN_RECORDS)
     assert 9 <= seen["records"] <= 11
     assert seen["records"] + broken in {10, 11}
+
+
+@pytest.mark.parametrize("is_packed", [True, False])
+def test_an_archive_that_ends_inside_a_record_gives_what_it_has_and_fails(is_packed: bool) -> None:
+    whole = members(*TEN) if is_packed else b"".join(TEN)
+    dropped: Counter[str] = Counter(truncated=3)  # of another archive, counted by the same hand
+    pairs = parse_wat(BytesIO(whole[:-40]), name="cut.wat.gz", dropped=dropped)
+    assert next(pairs).num_rows == 9
+    with pytest.raises(EOFError, match=r"cut.wat.gz: ends inside a record"):
+        next(pairs)
+    assert dropped == {"truncated": 4}
+    at_a_boundary = parse_wat(BytesIO(members(*TEN[:9])), name="cut.wat.gz", dropped=dropped)
+    assert sum(batch.num_rows for batch in at_a_boundary) == 9
 
 
 @settings(max_examples=200)
@@ -495,3 +509,19 @@ def test_a_clean_text_stays_as_it_is_and_can_be_encoded(text: str) -> None:
     assert clean_text(clean) == clean
     assert clean == clean.encode().decode().strip()
     assert not re.search(r"[\x00-\x1f]|\s\s", clean)
+
+
+def test_all_that_a_wat_needs_compiled_is_compiled_before_it_is_read(tmp_path: Path) -> None:
+    code = """
+from collections import Counter
+from sys import argv
+from metaclip_dagster.parsing import parse_wat
+parse_wat.prepare()
+from metaclip_dagster.thinning import _cut
+before = list(_cut.signatures)
+batches = list(parse_wat(open(argv[1], "rb"), name="x", dropped=Counter()))
+assert batches and _cut.signatures == before and len(before) == 1
+"""
+    archive = tmp_path / "ten.wat.gz"
+    archive.write_bytes(members(*TEN))
+    subprocess.run([sys.executable, "-c", code, str(archive)], cwd=ROOT, check=True)

@@ -25,6 +25,19 @@ def count_up(start: int, *, step: int = 1, dropped: Counter[str], seen: Counter[
     seen["numbers"] += 100
 
 
+def compile_slowly() -> None:
+    """What a process does once, and it takes its time."""
+    until = time.process_time() + 0.3
+    while time.process_time() < until:
+        pass
+
+
+@writes(NUMBERS, prepare=compile_slowly)
+def count_compiled(start: int) -> Iterator[pa.RecordBatch]:
+    """The same, by loops that were compiled before."""
+    yield from count_up(start, dropped=Counter(), seen=Counter())
+
+
 @writes(NUMBERS)
 def count_slowly(start: int, *, dropped: Counter[str], seen: Counter[str]) -> Iterator[pa.RecordBatch]:
     """The same, but there is time to kill it."""

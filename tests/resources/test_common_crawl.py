@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from assets.crawl import pairs
 from assets.partitions import register_snapshots
-from resources.common_crawl import CommonCrawl, draw_archives
+from resources.common_crawl import CommonCrawl, draw_archives, find_archives
 from resources.compute import Compute
 from resources.lake import Lake
 from resources.web import Web
@@ -62,6 +63,18 @@ def client(host: Host, folder: Path, cache_gb: float = 0.0) -> CommonCrawl:
 
 def parse(common_crawl: CommonCrawl, home: Path, config: Mapping[str, object] | None = None) -> Lake:
     """Make the snapshot's pairs."""
+    return parse_here(common_crawl, home, config, workers=2)[0]
+
+
+def parse_here(
+    common_crawl: CommonCrawl,
+    home: Path,
+    config: Mapping[str, object] | None = None,
+    *,
+    failing: float = 0.0,
+    workers: int = 1,
+) -> tuple[Lake, Mapping[str, Any]]:
+    """Make the snapshot's pairs in this process, where a share may fail; what the asset's page says of them too."""
     lake = Lake(root=str(home / "lake"))
     with dg.DagsterInstance.ephemeral() as instance:
         register_snapshots(instance, common_crawl, [SNAPSHOT])
@@ -69,11 +82,16 @@ def parse(common_crawl: CommonCrawl, home: Path, config: Mapping[str, object] | 
             [pairs],
             instance=instance,
             partition_key=SNAPSHOT,
-            resources={"lake": lake, "compute": Compute(lake=lake, workers=2), "common_crawl": common_crawl},
+            resources={
+                "lake": lake,
+                "compute": Compute(lake=lake, workers=workers, max_failed_fraction=failing),
+                "common_crawl": common_crawl,
+            },
             run_config={"ops": {"pairs": {"config": config or {}}}},
         )
     assert made.success
-    return lake
+    [event] = made.asset_materializations_for_node("pairs")
+    return lake, event.metadata
 
 
 def from_disk(crawl: Path, home: Path) -> Lake:
@@ -147,6 +165,62 @@ def test_a_sensor_does_not_wait_as_long_as_a_host_asks(host: Host, tmp_path: Pat
     with pytest.raises(OSError, match="3 tries in a row"):
         client(host, tmp_path / "web").snapshots()
     assert time.monotonic() - begun < 30
+
+
+def cut_body(file: Path) -> bytes:
+    """The file's first part, which ends inside a gzip member."""
+    return file.read_bytes()[: file.stat().st_size * 6 // 10]
+
+
+FEW = {"first": 8}
+
+
+def test_an_archive_that_is_served_cut_fails_and_is_read_once_it_is_whole(
+    host: Host, crawl: Path, tmp_path: Path
+) -> None:
+    common_crawl, served = client(host, tmp_path / "web"), host.read
+    path = common_crawl.archives(SNAPSHOT, "wat")["00007"]
+    host.read = lambda asked: cut_body(crawl / path) if asked == f"/{path}" else served(asked)
+    lake, told = parse_here(common_crawl, tmp_path, FEW, failing=0.2)
+    assert list(lake.manifest("pairs", SNAPSHOT).failed) == ["00007"]
+    [failed] = told["failed"].records
+    assert (failed.data["number"], failed.data["archive"]) == ("00007", path)
+    assert "ends inside a record" in str(failed.data["why"])
+    assert "materialize this partition again" in told["to_read_failed_again"].value
+    host.read = served
+    lake, told = parse_here(common_crawl, tmp_path)
+    assert told["reused_shards"].value == 7
+    assert not {"failed", "to_read_failed_again"} & set(told)
+    sizes = [(crawl / path).stat().st_size for path in list(common_crawl.archives(SNAPSHOT, "wat").values())[:8]]
+    assert [shard.seen["bytes_read"] for shard in lake.manifest("pairs", SNAPSHOT).shards] == sizes
+
+
+def test_an_archive_that_changed_on_its_host_is_read_again(host: Host, crawl: Path, tmp_path: Path) -> None:
+    common_crawl, served = client(host, tmp_path / "web"), host.read
+    path = common_crawl.archives(SNAPSHOT, "wat")["00007"]
+    fewer = next(split_members((crawl / path).read_bytes()))  # a cut that no gzip member shows
+    fewer += next(split_members((crawl / path).read_bytes()[len(fewer) :]))
+    host.read = lambda asked: fewer if asked == f"/{path}" else served(asked)
+    before = parse_here(common_crawl, tmp_path, FEW)[0].manifest("pairs", SNAPSHOT)
+    host.read = served
+    lake, told = parse_here(common_crawl, tmp_path)
+    assert told["reused_shards"].value == 7
+    assert lake.manifest("pairs", SNAPSHOT).rows > before.rows
+    assert parse_here(common_crawl, tmp_path)[1]["reused_shards"].value == 8
+
+
+def test_one_archive_is_read_again_where_nothing_shows_that_it_changed(host: Host, tmp_path: Path) -> None:
+    common_crawl = client(host, tmp_path / "web")
+    paths = common_crawl.archives(SNAPSHOT, "wat")
+    before = parse_here(common_crawl, tmp_path, FEW)[0].manifest("pairs", SNAPSHOT)
+    asked = len(host.asked)
+    lake, told = parse_here(common_crawl, tmp_path, {"again": ["7", paths["00003"].rsplit("/", 1)[1]]})
+    assert told["reused_shards"].value == 6
+    read = [path for path, _, _ in host.asked[asked:] if path.endswith(".wat.gz")]
+    assert read == [f"/{paths['00003']}", f"/{paths['00007']}"]
+    assert lake.manifest("pairs", SNAPSHOT).version == before.version
+    with pytest.raises(ValueError, match=r"'wat\.gz' names 0 of the 56 archives"):
+        find_archives(paths, ["wat.gz"])
 
 
 def test_a_share_of_a_snapshot_is_drawn_once_and_told(host: Host, tmp_path: Path) -> None:

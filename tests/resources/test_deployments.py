@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from assets.partitions import check_thresholds
 from resources.deployments import COLLINFO, REPOSITORY, read_deployment
 from resources.lake import Lake
 
@@ -29,6 +30,30 @@ def test_languages_are_named_once_each_by_their_codes() -> None:
     for listed in ("en,en", "en,", "English", ""):
         with pytest.raises(ValueError, match=f"METACLIP_LANGUAGES='{listed}': name each language once"):
             read_deployment({"METACLIP_LANGUAGES": listed})
+
+
+def test_rungs_are_named_in_one_variable_and_inf_is_the_last() -> None:
+    for name, usual in (("sample", "20"), ("commoncrawl", "20000")):
+        told = {"METACLIP_DEPLOYMENT": name}
+        assert read_deployment(told).thresholds[0] == usual
+        assert read_deployment({**told, "METACLIP_THRESHOLDS": ""}).thresholds[0] == usual
+        rungs = read_deployment({**told, "METACLIP_THRESHOLDS": "200, 1700,inf"}).thresholds
+        assert check_thresholds(rungs) == ("200", "1700", "inf")
+    assert read_deployment({"METACLIP_THRESHOLDS": "inf"}).thresholds == ("inf",)
+
+
+@pytest.mark.parametrize(
+    "listed", ["20", "20,1e3,inf", "20.5,inf", "0,inf", "020,inf", "20,inf,inf", ",inf", "\u0662,inf"]
+)
+def test_rungs_that_are_no_whole_numbers_up_to_inf_are_refused(listed: str) -> None:
+    with pytest.raises(ValueError, match=r"METACLIP_THRESHOLDS=.*name whole numbers"):
+        read_deployment({"METACLIP_THRESHOLDS": listed})
+
+
+@pytest.mark.parametrize("listed", ["100,20,inf", "20,20,inf"])
+def test_rungs_that_do_not_ascend_are_refused(listed: str) -> None:
+    with pytest.raises(ValueError, match=r"METACLIP_THRESHOLDS=.*ascend"):
+        read_deployment({"METACLIP_THRESHOLDS": listed})
 
 
 def test_a_slash_at_the_end_of_a_crawl_changes_no_address() -> None:

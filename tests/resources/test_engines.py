@@ -190,6 +190,13 @@ def test_what_a_process_builds_once_is_no_cost_of_a_shard(store: TableStore) -> 
     assert first.cpu_seconds < 0.5
 
 
+def test_what_a_stage_compiles_is_no_shards_cost(store: TableStore) -> None:
+    [report] = drive(InlineEngine(), job_of(stages.count_compiled, store), shards_of(1))
+    assert report.manifest
+    assert report.manifest.rows == 100
+    assert report.manifest.cpu_seconds < 0.2
+
+
 def test_a_setup_that_cannot_succeed_is_tried_once_and_fails_every_shard(store: TableStore, tmp_path: Path) -> None:
     mark = tmp_path / "tried"
     job = job_of(stages.use_state, store, setup={"state": defer(stages.fail_to_build, str(mark))})

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resources.archives import Access, open_archive
+from resources.archives import Access, archive_version, open_archive
 from resources.web import Web, retry_after_seconds
 from tests.hosts import Handler, Host, announcing, cut_after, refusing, serving, stalling, whole
 
@@ -310,3 +310,47 @@ def test_what_a_writer_left_while_another_waited_is_built_on(server: Host, web: 
     waiting.join()
     assert path.read_bytes() == BODY
     assert [asked for _, asked, _ in server.asked] == ["bytes=1000000-"]
+
+
+def test_what_is_announced_is_told_without_the_body(server: Host, web: Web) -> None:
+    assert web.describe(f"{server.url}/file.gz") == (len(BODY), '"one"')
+    server.answers_heads = False
+    assert web.describe(f"{server.url}/file.gz") == (None, None)
+    assert server.asked == []
+
+
+def test_a_body_of_another_length_than_announced_is_refused(server: Host, web: Web, tmp_path: Path) -> None:
+    version = archive_version(f"{server.url}/file.gz", Access(web=web))
+    shorter, server.read = server.read, lambda _: BODY[:2_000_000]
+    for access in (Access(web=web), Access(web=web, cache=str(tmp_path / "cache"), cache_bytes=10**9)):
+        with pytest.raises(OSError, match="2,000,000 bytes are served, and 3,000,000 were announced"):
+            open_archive(f"{server.url}/file.gz", access, version)
+    server.read = shorter
+    with open_archive(f"{server.url}/file.gz", Access(web=web), version) as archive:
+        assert archive.read(10) == BODY[:10]
+        assert archive.tell() == 10
+        assert len(archive.read()) == len(BODY) - 10
+        assert archive.tell() == len(BODY)
+
+
+def test_a_body_whose_headers_do_not_say_its_length_is_read_to_what_was_announced(server: Host, web: Web) -> None:
+    def without_length(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("ETag", '"one"')
+        handler.end_headers()
+        handler.wfile.write(BODY[:1_000_000])
+        handler.close_connection = True
+
+    server.plan = [without_length]
+    with web.open(f"{server.url}/file.gz", num_bytes=len(BODY)) as body:
+        assert body.read() == BODY
+
+
+def test_a_cached_archive_that_changed_is_fetched_again(server: Host, web: Web, tmp_path: Path) -> None:
+    access = Access(web=web, cache=str(tmp_path / "cache"), cache_bytes=10**9)
+    url = f"{server.url}/file.gz"
+    for body in (BODY, BODY[:1000], BODY[:1000]):
+        server.read = {"/file.gz": body}.get
+        with open_archive(url, access, archive_version(url, access)) as archive:
+            assert archive.read() == body
+    assert len(server.asked) == 2
