@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import orjson
-from selectolax.lexbor import LexborHTMLParser
 
+from metaclip_dagster.elements import find_elements
 from metaclip_dagster.records import BrokenRecordError, Record
-from metaclip_dagster.responses import is_too_complex, read_html
+from metaclip_dagster.responses import is_too_complex, read_markup
 
 # Where an image's text is looked for, the first one first. A WAT carries the first two only.
 TEXT_SOURCES = ("alt", "title", "data-image-title")
@@ -67,18 +67,19 @@ def read_wat_page(record: Record, *, thin: Callable[[memoryview], bytes | memory
         raise BrokenRecordError("no_envelope")
     html = _descend(envelope, "Payload-Metadata", "HTTP-Response-Metadata", "HTML-Metadata")
     links = html.get("Links")
-    images = [
+    images: list[tuple[object, tuple[object, ...]]] = [
         (link.get("url"), (link.get("alt"), link.get("title")))
         for link in (links if isinstance(links, list) else [])
         if isinstance(link, dict) and link.get("path") == "IMG@/src"
     ]
     if not images:
         return None
-    container = _descend(content, "Container")
+    container, headers = _descend(content, "Container"), _descend(envelope, "WARC-Header-Metadata")
     warc, offset = container.get("Filename"), container.get("Offset")
+    base = _descend(html, "Head").get("Base")
     return Page(
-        _page_url(_descend(envelope, "WARC-Header-Metadata"), record),
-        _descend(html, "Head").get("Base"),
+        _page_url(headers, record),
+        base,
         images,
         warc if isinstance(warc, str) and warc.isprintable() else None,
         int(offset) if isinstance(offset, str) and re.fullmatch("[0-9]{1,18}", offset) else None,
@@ -86,25 +87,25 @@ def read_wat_page(record: Record, *, thin: Callable[[memoryview], bytes | memory
 
 
 def read_warc_page(record: Record, *, name: str, max_bytes: int) -> Page | None:
-    """The page in a response record of the WARC `name`; None where it is no HTML or shows no image.
+    """The page in a response or resource record of the WARC `name`; None where it is no HTML or shows no image.
 
     Raises:
-        BrokenRecordError: `no_page_url`, or what `read_html` raises.
+        BrokenRecordError: `no_page_url`, `segmented`, or what `read_markup` raises.
 
     """
-    if record.headers.get("warc-type") != "response":
+    kind = record.headers.get("warc-type")
+    if kind == "continuation":
+        raise BrokenRecordError("segmented")  # the rest of a page whose beginning stands elsewhere
+    if kind not in {"response", "resource"}:
         return None
-    identified_type = record.headers.get("warc-identified-payload-type", "")
-    html = read_html(record.block, identified_type=identified_type, max_bytes=max_bytes)
-    if html is None:
+    markup = read_markup(record, max_bytes=max_bytes)
+    if markup is None:
         return None
-    tree = LexborHTMLParser(html)
-    found = [node.attributes for node in tree.tags("img")]
+    found, base = find_elements(markup)
     if not found:
         return None
     images = [(img.get("src"), [img.get(source) for source in TEXT_SOURCES]) for img in found]
-    href = next((base.attributes["href"] for base in tree.tags("base") if "href" in base.attributes), None)
-    return Page(_page_url({}, record), href, images, name, record.offset)
+    return Page(_page_url({}, record), base, images, name, record.offset)
 
 
 # No server takes longer ones, and a page's URL is repeated with each of its images.

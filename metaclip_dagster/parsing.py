@@ -20,11 +20,14 @@ from metaclip_dagster.urls import URL_NORMALISATION, image_id_of, normalise_url,
 
 # Reasons in `dropped` that mean a record which could not be read; all others mean one image or one pair.
 BROKEN_RECORDS = frozenset(
-    ("bad_body", "bad_json", "corrupt", "no_envelope", "no_page_url", "too_complex", "too_large", "truncated")
+    (
+        *("bad_body", "bad_json", "corrupt", "no_envelope", "no_page_url", "segmented"),
+        *("too_complex", "too_large", "truncated"),
+    )
 )
 
 
-@writes(PAIRS, version=URL_NORMALISATION)
+@writes(PAIRS, version=1 + URL_NORMALISATION)
 def parse_wat(
     archive: BinaryIO,
     *,
@@ -54,7 +57,7 @@ def parse_wat(
     yield from _pair_texts(pages, dropped=dropped, seen=seen)
 
 
-@writes(PAIRS, version=URL_NORMALISATION)
+@writes(PAIRS, version=1 + URL_NORMALISATION)
 def parse_warc(
     archive: BinaryIO,
     *,
@@ -63,7 +66,7 @@ def parse_warc(
     seen: Counter[str] | None = None,
     max_record_bytes: int = 64 << 20,
 ) -> Iterator[pa.RecordBatch]:
-    """Every distinct pair in a WARC's HTML responses, as `parse_wat` gives them, and data-image-title besides.
+    """Every distinct pair in a WARC's HTML pages, as `parse_wat` gives them, and data-image-title besides.
 
     `warc` is `name`, `offset` counts from the first byte of the stream. A page gives the same pairs here and in its
     WAT, but for what a WAT does not carry.
