@@ -9,6 +9,7 @@ import orjson
 
 from metaclip_dagster.elements import find_elements
 from metaclip_dagster.records import BrokenRecordError, Record
+from metaclip_dagster.references import decode_references
 from metaclip_dagster.responses import is_too_complex, read_markup
 
 # Where an image's text is looked for, the first one first. A WAT carries the first two only.
@@ -77,6 +78,9 @@ def read_wat_page(record: Record, *, thin: Callable[[memoryview], bytes | memory
     container, headers = _descend(content, "Container"), _descend(envelope, "WARC-Header-Metadata")
     warc, offset = container.get("Filename"), container.get("Offset")
     base = _descend(html, "Head").get("Base")
+    if _has_references(warc, headers.get("WARC-Date") or record.headers.get("warc-date")):
+        base = _decode(base)
+        images = [(_decode(url), tuple(map(_decode, texts))) for url, texts in images]
     return Page(
         _page_url(headers, record),
         base,
@@ -128,6 +132,22 @@ def _descend(value: object, *keys: str) -> dict[str, object]:
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else {}
+
+
+# Common Crawl's extractor decoded no character references before CC-MAIN-2019-26, which began in June 2019.
+_CRAWL = re.compile(r"CC-MAIN-(?:(?P<week>[0-9]{4}-[0-9]{2})(?![0-9])|(?P<day>[0-9]{8})[0-9]{6}-)")
+
+
+def _has_references(warc: object, date: object) -> bool:
+    """Whether a WAT's attributes are as the page wrote them, by the crawl in its WARC's name or else by date."""
+    crawl = _CRAWL.search(warc) if isinstance(warc, str) else None
+    if crawl:
+        return crawl["week"] < "2019-26" if crawl["week"] else crawl["day"] < "20190601"
+    return isinstance(date, str) and date[:4].isdigit() and date < "2019-06"
+
+
+def _decode(value: object) -> object:
+    return decode_references(value) if isinstance(value, str) else value
 
 
 def _page_url(described: dict[str, object], record: Record) -> str:
