@@ -4,7 +4,6 @@ import re
 import sys
 
 FIRST_LINE = re.compile(rb"WARC/[0-9]+\.[0-9]+\r?\n[\w-]+[ \t]*:")
-BLANKS = (b"\r\n\r\n", b"\n\n")  # what ends a record
 MAX_HEAD_BYTES = 1 << 16
 LOOK_AHEAD_BYTES = 64  # what is behind a block tells whether its length is right
 
@@ -17,8 +16,11 @@ def begin_of_block(data: bytes, at: int) -> int:
 
 def content_length(data: bytes, at: int, begin: int) -> int | None:
     """What the head between these places gives as its block's length; None where it gives no number."""
-    if length := _CONTENT_LENGTH.search(data, at, begin):
-        return int(length[1])
+    if (name := data.rfind(_CONTENT_LENGTH, at, begin)) >= 0:  # as most writers spell it
+        first = name + len(_CONTENT_LENGTH)
+        value = data[first : data.find(b"\r", first, begin)]
+        if value.isdigit() and len(value) < 20:
+            return int(value)
     digits = parse_headers(data[at:begin]).get("content-length", "")
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 20 else None
 
@@ -26,15 +28,27 @@ def content_length(data: bytes, at: int, begin: int) -> int | None:
 def end_of_block(data: bytes, begin: int, length: int) -> int:
     """Where the block ends by its length; -1 where the length is wrong.
 
-    A length is right where a record or nothing follows. In a damaged archive something else may follow the two newlines
-    that end a record; if another record begins before them, the length is wrong all the same.
+    A length is right where nothing follows, or an empty line and then a record or nothing. In a damaged archive
+    something else may follow the empty line; if another record begins before it, the length is wrong all the same.
     """
     end = begin + length
     following = data[end : end + LOOK_AHEAD_BYTES]
-    record = following.lstrip(b"\r\n\0")
-    if end <= len(data) and (not record or record.startswith(b"WARC/")):
+    if end == len(data):
         return end
-    return end if following.startswith(BLANKS[0]) and find_first_line(data, begin, end) < 0 else -1
+    if not following.startswith(_BLANKS):
+        return -1
+    record = following.lstrip(b"\r\n\0")
+    if not record or record.startswith(b"WARC/"):
+        return end
+    return end if following.startswith(_BLANKS[0]) and find_first_line(data, begin, end) < 0 else -1
+
+
+def trim_block(data: bytes, begin: int, after: int) -> int:
+    """Where a block that lies between these places ends, without the empty line and padding behind it."""
+    if data.endswith(_BLANKS[0], begin, after) and data[after - 5] not in b"\r\n\0":
+        return after - len(_BLANKS[0])
+    end = begin + len(data[begin:after].rstrip(b"\r\n\0"))
+    return min((at for blank in _BLANKS if (at := data.find(blank, end, after)) >= 0), default=after)
 
 
 def find_first_line(data: bytes, begin: int, end: int = sys.maxsize) -> int:
@@ -45,6 +59,8 @@ def find_first_line(data: bytes, begin: int, end: int = sys.maxsize) -> int:
 
 def end_of_padding(data: bytes, at: int) -> int:
     """Where what is neither a newline nor NUL comes next."""
+    if at < len(data) and data[at] not in b"\r\n\0":
+        return at
     padding = _PADDING.match(data, at)
     return padding.end() if padding else at
 
@@ -68,7 +84,8 @@ def parse_headers(head: bytes) -> dict[str, str]:
     return headers
 
 
+_BLANKS = (b"\r\n\r\n", b"\n\n")  # what ends a record
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
-_CONTENT_LENGTH = re.compile(rb"\nContent-Length: ([0-9]{1,19})\r\n")  # as most writers spell it
+_CONTENT_LENGTH = b"\nContent-Length: "
 _PADDING = re.compile(rb"[\r\n\0]*")
 _FOLD = re.compile(r"\r?\n[ \t]+")

@@ -10,7 +10,6 @@ from typing import BinaryIO
 from isal import isal_zlib
 
 from metaclip_dagster.heads import (
-    BLANKS,
     FIRST_LINE,
     LOOK_AHEAD_BYTES,
     MAX_HEAD_BYTES,
@@ -20,6 +19,7 @@ from metaclip_dagster.heads import (
     end_of_padding,
     find_first_line,
     parse_headers,
+    trim_block,
 )
 from metaclip_dagster.windows import PIECE_BYTES, Window
 
@@ -135,7 +135,8 @@ def _read_member(window: Window, max_bytes: int) -> bytes:
     except InflateError as fault:
         raise BrokenRecordError("corrupt") from fault
     inflated = parts[0] if len(parts) == 1 else b"".join(parts)
-    if not inflated.startswith(b"WARC/", end_of_padding(inflated, 0)):
+    first = end_of_padding(inflated, 0)
+    if first < len(inflated) and not inflated.startswith(b"WARC/", first):
         raise BrokenRecordError("corrupt")
     window.at += length - len(inflater.unused_data)
     return inflated
@@ -218,14 +219,17 @@ def _split(inflated: bytes, offset: int, dropped: Counter[str]) -> Iterator[Reco
             following = find_first_line(inflated, at + 1)
             at = len(inflated) if following < 0 else following
             continue
-        length = content_length(inflated, at, begin)
+        is_last = inflated.find(b"\n", begin, -3) < 0  # of one line, as a WAT's JSON is: no record follows
+        length = None if is_last else content_length(inflated, at, begin)
         end = -1 if length is None else end_of_block(inflated, begin, length)
-        if end < 0:
-            following = find_first_line(inflated, begin)
-            after = len(inflated) if following < 0 else following
-            end = after - next((len(blank) for blank in BLANKS if inflated.endswith(blank, begin, after)), 0)
-        yield Record(offset, inflated, at, begin, end)
-        at = end_of_padding(inflated, end)
+        if end >= 0:
+            yield Record(offset, inflated, at, begin, end)
+            at = end_of_padding(inflated, end)
+            continue
+        following = -1 if is_last else find_first_line(inflated, begin)
+        after = len(inflated) if following < 0 else following
+        yield Record(offset, inflated, at, begin, trim_block(inflated, begin, after))
+        at = after
 
 
 def _suspect(beginning: bytes) -> str:

@@ -158,6 +158,7 @@ def test_an_archive_is_truncated_only_where_it_ends_inside_a_record() -> None:
             assert counts(whole + one[:cut]) == {"truncated": 1}
         for padding in (b"\0", b"\r\n", b"\0" * 5000, b"\n\n\n"):
             assert counts(whole + padding) == {}
+            assert counts(b"".join(TEN_MEMBERS[:5]) + member(padding) + member(b"") + b"".join(TEN_MEMBERS[5:])) == {}
         for garbage in (b"x", b"</html>", b"WARX", b"\x1fX", bytes(range(32, 256))):
             assert counts(whole + garbage) == {"corrupt": 1}
 
