@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import orjson
-from selectolax.lexbor import LexborHTMLParser
 
+from metaclip_dagster.elements import find_elements
 from metaclip_dagster.records import BrokenRecordError, Record
-from metaclip_dagster.responses import is_too_complex, read_html
+from metaclip_dagster.references import decode_references
+from metaclip_dagster.responses import is_too_complex, read_markup
 
 # Where an image's text is looked for, the first one first. A WAT carries the first two only.
 TEXT_SOURCES = ("alt", "title", "data-image-title")
@@ -74,18 +75,22 @@ def read_wat_page(record: Record, *, thin: Callable[[memoryview], bytes | memory
         raise BrokenRecordError("no_envelope")
     html = _descend(envelope, "Payload-Metadata", "HTTP-Response-Metadata", "HTML-Metadata")
     links = html.get("Links")
-    images = [
+    images: list[tuple[object, tuple[object, ...]]] = [
         (link.get("url"), (link.get("alt"), link.get("title")))
         for link in (links if isinstance(links, list) else [])
         if isinstance(link, dict) and link.get("path") == "IMG@/src"
     ]
     if not images:
         return None
-    container = _descend(content, "Container")
+    container, headers = _descend(content, "Container"), _descend(envelope, "WARC-Header-Metadata")
     warc, offset = container.get("Filename"), container.get("Offset")
+    base = _descend(html, "Head").get("Base")
+    if _has_references(warc, headers.get("WARC-Date") or record.headers.get("warc-date")):
+        base = _decode(base)
+        images = [(_decode(url), tuple(map(_decode, texts))) for url, texts in images]
     return Page(
-        _page_url(_descend(envelope, "WARC-Header-Metadata"), record),
-        _descend(html, "Head").get("Base"),
+        _page_url(headers, record),
+        base,
         images,
         warc if isinstance(warc, str) and warc.isprintable() else None,
         int(offset) if isinstance(offset, str) and re.fullmatch("[0-9]{1,18}", offset) else None,
@@ -93,25 +98,25 @@ def read_wat_page(record: Record, *, thin: Callable[[memoryview], bytes | memory
 
 
 def read_warc_page(record: Record, *, name: str, max_bytes: int) -> Page | None:
-    """The page in a response record of the WARC `name`; None where it is no HTML or shows no image.
+    """The page in a response or resource record of the WARC `name`; None where it is no HTML or shows no image.
 
     Raises:
-        BrokenRecordError: `no_page_url`, or what `read_html` raises.
+        BrokenRecordError: `no_page_url`, `segmented`, or what `read_markup` raises.
 
     """
-    if record.headers.get("warc-type") != "response":
+    kind = record.headers.get("warc-type")
+    if kind == "continuation":
+        raise BrokenRecordError("segmented")  # the rest of a page whose beginning stands elsewhere
+    if kind not in {"response", "resource"}:
         return None
-    identified_type = record.headers.get("warc-identified-payload-type", "")
-    html = read_html(record.block, identified_type=identified_type, max_bytes=max_bytes)
-    if html is None:
+    markup = read_markup(record, max_bytes=max_bytes)
+    if markup is None:
         return None
-    tree = LexborHTMLParser(html)
-    found = [node.attributes for node in tree.tags("img")]
+    found, base = find_elements(markup)
     if not found:
         return None
     images = [(img.get("src"), [img.get(source) for source in TEXT_SOURCES]) for img in found]
-    href = next((base.attributes["href"] for base in tree.tags("base") if "href" in base.attributes), None)
-    return Page(_page_url({}, record), href, images, name, record.offset)
+    return Page(_page_url({}, record), base, images, name, record.offset)
 
 
 # No server takes longer ones, and a page's URL is repeated with each of its images.
@@ -134,6 +139,22 @@ def _descend(value: object, *keys: str) -> dict[str, object]:
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else {}
+
+
+# Common Crawl's extractor decoded no character references before CC-MAIN-2019-26, which began in June 2019.
+_CRAWL = re.compile(r"CC-MAIN-(?:(?P<week>[0-9]{4}-[0-9]{2})(?![0-9])|(?P<day>[0-9]{8})[0-9]{6}-)")
+
+
+def _has_references(warc: object, date: object) -> bool:
+    """Whether a WAT's attributes are as the page wrote them, by the crawl in its WARC's name or else by date."""
+    crawl = _CRAWL.search(warc) if isinstance(warc, str) else None
+    if crawl:
+        return crawl["week"] < "2019-26" if crawl["week"] else crawl["day"] < "20190601"
+    return isinstance(date, str) and date[:4].isdigit() and date < "2019-06"
+
+
+def _decode(value: object) -> object:
+    return decode_references(value) if isinstance(value, str) else value
 
 
 def _page_url(described: dict[str, object], record: Record) -> str:

@@ -22,22 +22,13 @@ from metaclip_dagster.urls import URL_NORMALISATION, image_id_of, normalise_url,
 # Reasons in `dropped` that mean a record which could not be read; all others mean one image or one pair.
 BROKEN_RECORDS = frozenset(
     (
-        "bad_body",
-        "bad_json",
-        "corrupt",
-        "extra_fields",
-        "link",
-        "no_envelope",
-        "no_page_url",
-        "sparse",
-        "too_complex",
-        "too_large",
-        "truncated",
+        *("bad_body", "bad_json", "corrupt", "extra_fields", "link", "no_envelope", "no_page_url", "segmented"),
+        *("sparse", "too_complex", "too_large", "truncated"),
     )
 )
 
 
-@writes(PAIRS, version=URL_NORMALISATION, prepare=compile_thinning)
+@writes(PAIRS, version=1 + URL_NORMALISATION, prepare=compile_thinning)
 def parse_wat(
     archive: BinaryIO,
     *,
@@ -70,7 +61,7 @@ def parse_wat(
     _refuse_cut(dropped["truncated"] - num_cut, name)
 
 
-@writes(PAIRS, version=URL_NORMALISATION)
+@writes(PAIRS, version=1 + URL_NORMALISATION)
 def parse_warc(
     archive: BinaryIO,
     *,
@@ -79,7 +70,7 @@ def parse_warc(
     seen: Counter[str] | None = None,
     max_record_bytes: int = 64 << 20,
 ) -> Iterator[pa.RecordBatch]:
-    """Every distinct pair in a WARC's HTML responses, as `parse_wat` gives them, and data-image-title besides.
+    """Every distinct pair in a WARC's HTML pages, as `parse_wat` gives them, and data-image-title besides.
 
     `warc` is `name`, `offset` counts from the first byte of the stream. A page gives the same pairs here and in its
     WAT, but for what a WAT does not carry.

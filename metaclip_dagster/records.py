@@ -1,4 +1,4 @@
-"""WARC records out of a damaged archive: one gzip member is one record, and a fault costs that record only."""
+"""WARC records out of a damaged archive, gzipped or plain: a fault costs the record that it lies in only."""
 
 import re
 from collections import Counter
@@ -8,6 +8,20 @@ from functools import cached_property
 from typing import BinaryIO
 
 from isal import isal_zlib
+
+from metaclip_dagster.heads import (
+    FIRST_LINE,
+    LOOK_AHEAD_BYTES,
+    MAX_HEAD_BYTES,
+    begin_of_block,
+    content_length,
+    end_of_block,
+    end_of_padding,
+    find_first_line,
+    parse_headers,
+    trim_block,
+)
+from metaclip_dagster.windows import PIECE_BYTES, Window
 
 InflateError: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stub takes the class for an instance
 
@@ -57,108 +71,52 @@ class Record:
 def read_records(archive: BinaryIO, *, name: str, dropped: Counter[str], max_record_bytes: int) -> Iterator[Record]:
     """Every record that can be read, from a stream of gzip members or of plain records that need not be seekable.
 
-    Memory holds one record, compressed and inflated, each up to `max_record_bytes`. After a fault, reading goes on at
-    the next gzip member that inflates to "WARC/" (in a plain archive, at the next line that begins so). `dropped`
-    counts each unreadable stretch once: `corrupt`, `truncated` (the stream ends inside it) or `too_large` (over the
-    cap, and not inflated further). Plain archives carry no checksum, so there a flipped byte can go unnoticed, and a
-    wrong Content-Length over the cap costs all the bytes that it claims.
+    Memory holds one member or plain record, compressed and inflated, each up to `max_record_bytes`. A record ends where
+    its Content-Length says, if another record, or nothing, follows there; otherwise at the next record's first line.
+    Newlines and NUL between records are passed over. After a fault, reading goes on at the next gzip member that
+    inflates to "WARC/" (in a plain archive, at the next line that begins so). `dropped` counts each unreadable stretch
+    once: `corrupt`, `truncated` (the stream ends inside a record) or `too_large` (over the cap, and not inflated
+    further). Plain archives carry no checksum, so there a flipped byte can go unnoticed, and a wrong Content-Length
+    over the cap costs all the bytes that it claims.
 
     Raises:
         ValueError: no record can be read at all; the message names the likely cause and the way out.
 
     """
-    window = _Window(archive)
-    window.grow()
-    beginning = window.data[:64]
-    first = _BEGINNING.search(window.data)
+    window = Window(archive)
+    window.skip_padding()
+    window.hold(MAX_HEAD_BYTES)
+    beginning = window.data[window.at : window.at + 64]
+    first = _BEGINNING.search(window.data, window.at)
     is_plain = first is not None and first[0] != _GZIP
     read_next, seek_next = (_read_plain, _seek_plain) if is_plain else (_read_member, _seek_member)
-    found_any = False
-    while window.at < len(window.data) or window.grow():
+    num_records = 0
+    while window.skip_padding():
         offset = window.offset
         try:
-            record = read_next(window, max_record_bytes)
+            inflated = read_next(window, max_record_bytes)
         except BrokenRecordError as fault:
             found_more = seek_next(window)
             dropped["corrupt" if str(fault) == "truncated" and found_more else str(fault)] += 1
             continue
-        found_any = True
-        yield from _split(record, offset)
-    if not found_any:
+        for record in _split(inflated, offset, dropped):
+            num_records += 1
+            yield record
+    if not num_records:
         raise ValueError(f"{name}: no WARC record can be read; {_suspect(beginning)}")
 
 
-def parse_headers(head: bytes) -> dict[str, str]:
-    r"""The headers of a WARC record or HTTP message after its first line; names in lower case, the first of each.
-
-    >>> parse_headers(b"HTTP/1.1 200 OK\r\nContent-TYPE: text/html\r\n")
-    {'content-type': 'text/html'}
-    """
-    headers: dict[str, str] = {}
-    for line in head.decode("utf-8", "replace").split("\n")[1:]:
-        name, colon, value = line.partition(":")
-        if colon:
-            headers.setdefault(name.strip().lower(), value.strip())
-    return headers
-
-
 _GZIP = b"\x1f\x8b\x08"
-_BEGINNING = re.compile(rb"\x1f\x8b\x08|^WARC/1\.[0-9]\r\n[\w-]+:", re.MULTILINE)
-_PIECE_BYTES = 1 << 20
+_BEGINNING = re.compile(b"\x1f\x8b\x08|" + FIRST_LINE.pattern)
 # Members are inflated from slices of this size, for zlib's interface copies what follows a member's end.
 _SLICE_BYTES = 1 << 13
-_HEAD = re.compile(rb"WARC/1\.[^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n")
-_MAX_HEADER_BYTES = 1 << 16
-_LOOK_AHEAD_BYTES = 64
 
 
-class _Window:
-    """The stretch of a stream that is in memory: `at` is where the next record begins in `data`."""
-
-    def __init__(self, archive: BinaryIO) -> None:
-        self._archive = archive
-        self._start = 0
-        self._ended = False
-        self.data = b""
-        self.at = 0
-
-    @property
-    def offset(self) -> int:
-        """Where the next record begins in the stream."""
-        return self._start + self.at
-
-    def grow(self) -> bool:
-        """Forget what lies before `at` and read on; False at the stream's end."""
-        if self._ended:
-            return False
-        pieces = [self.data[self.at :]]
-        # Reading as much again keeps the copies linear in the length of a long record.
-        wanted = max(_PIECE_BYTES, len(pieces[0]))
-        while wanted > 0 and (piece := self._archive.read(wanted)):
-            pieces.append(piece)
-            wanted -= len(piece)
-        self._start, self.at, self.data, self._ended = self.offset, 0, b"".join(pieces), wanted > 0
-        return len(pieces) > 1
-
-    def hold(self, num_bytes: int) -> bool:
-        """Have so many bytes from `at` in memory; False where the stream ends before."""
-        while len(self.data) - self.at < num_bytes:
-            if not self.grow():
-                return False
-        return True
-
-    def skip(self, num_bytes: int) -> None:
-        """Move on by so many bytes without keeping them."""
-        while num_bytes > (held := len(self.data) - self.at):
-            num_bytes -= held
-            self.at = len(self.data)
-            if not self.grow():
-                return
-        self.at += num_bytes
-
-
-def _read_member(window: _Window, max_bytes: int) -> bytes:
+def _read_member(window: Window, max_bytes: int) -> bytes:
     """The gzip member at the window, inflated, with the window moved past it; where it is broken, not moved."""
+    window.hold(len(_GZIP))
+    if not _GZIP.startswith(window.data[window.at : window.at + len(_GZIP)]):
+        raise BrokenRecordError("corrupt")
     inflater = isal_zlib.decompressobj(31)
     parts: list[bytes] = []
     length, room = 0, max_bytes + 1
@@ -172,18 +130,19 @@ def _read_member(window: _Window, max_bytes: int) -> bytes:
             length += len(piece)
             room -= len(parts[-1])
             # Empty deflate blocks inflate to nothing, so the compressed side has a cap too.
-            if room <= 0 or length > max_bytes + _PIECE_BYTES:
+            if room <= 0 or length > max_bytes + PIECE_BYTES:
                 raise BrokenRecordError("too_large")
     except InflateError as fault:
         raise BrokenRecordError("corrupt") from fault
     inflated = parts[0] if len(parts) == 1 else b"".join(parts)
-    if not inflated.startswith(b"WARC/") or inflated.find(b"\r\n\r\n", 0, _MAX_HEADER_BYTES) < 0:
+    first = end_of_padding(inflated, 0)
+    if first < len(inflated) and not inflated.startswith(b"WARC/", first):
         raise BrokenRecordError("corrupt")
     window.at += length - len(inflater.unused_data)
     return inflated
 
 
-def _seek_member(window: _Window) -> bool:
+def _seek_member(window: Window) -> bool:
     """Move the window to the next gzip member that inflates to "WARC/"; False, and to the end, where there is none."""
     window.at += 1
     while True:
@@ -200,72 +159,77 @@ def _seek_member(window: _Window) -> bool:
             head = isal_zlib.decompressobj(31).decompress(memoryview(window.data)[window.at : window.at + 4096], 64)
         except InflateError:
             head = b""
-        if head.startswith(b"WARC/"):
+        if head.lstrip(b"\r\n\0").startswith(b"WARC/"):
             return True
         window.at += 1
 
 
-def _read_plain(window: _Window, max_bytes: int) -> bytes:
+def _read_plain(window: Window, max_bytes: int) -> bytes:
     """The plain record at the window, as `_read_member` gives it; one too large is skipped by its Content-Length."""
-    while (end_of_head := window.data.find(b"\r\n\r\n", window.at, window.at + _MAX_HEADER_BYTES)) < 0:
-        if len(window.data) - window.at >= _MAX_HEADER_BYTES:
+    while (begin := begin_of_block(window.data, window.at)) < 0:
+        if len(window.data) - window.at >= MAX_HEAD_BYTES:
             raise BrokenRecordError("corrupt")
         if not window.grow():
-            raise BrokenRecordError("truncated")
-    length = _content_length(parse_headers(window.data[window.at : end_of_head]))
+            is_cut = b"WARC/".startswith(window.data[window.at : window.at + len(b"WARC/")])
+            raise BrokenRecordError("truncated" if is_cut else "corrupt")
+    length = content_length(window.data, window.at, begin)
     if length is None or not window.data.startswith(b"WARC/", window.at):
         raise BrokenRecordError("corrupt")
-    length += end_of_head + len(b"\r\n\r\n") - window.at
-    if length > max_bytes:
-        window.skip(length)
+    size_of_head = begin - window.at
+    size = size_of_head + length
+    if size > max_bytes:
+        window.skip(size - 1)  # the search for the next record begins one byte on
         raise BrokenRecordError("too_large")
-    if not window.hold(length):
-        raise BrokenRecordError("truncated")
-    window.hold(length + _LOOK_AHEAD_BYTES)
-    end = window.at + length
-    ahead = window.data[end : end + _LOOK_AHEAD_BYTES]
-    following = ahead.lstrip(b"\r\n")
-    if not ahead.startswith(b"\r\n\r\n") and following and not following.startswith(b"WARC/"):
-        raise BrokenRecordError("corrupt")
+    window.hold(size + LOOK_AHEAD_BYTES)
+    end = end_of_block(window.data, window.at + size_of_head, length)
+    while end < 0 and (end := find_first_line(window.data, window.at + size_of_head)) < 0:
+        if len(window.data) - window.at > max_bytes:
+            raise BrokenRecordError("too_large")
+        if not window.grow():
+            end = len(window.data)
+            if end - window.at < size:
+                raise BrokenRecordError("truncated")
+    if end - window.at > max_bytes:
+        raise BrokenRecordError("too_large")
     record = window.data[window.at : end]
-    window.at = end + len(ahead) - len(following)
+    window.at = end
     return record
 
 
-def _seek_plain(window: _Window) -> bool:
+def _seek_plain(window: Window) -> bool:
     """Move the window to the next line that begins a plain record; False, and to the end, where there is none."""
-    while (at := window.data.find(b"\nWARC/1.", window.at)) < 0:
-        window.at = max(window.at, len(window.data) - len(b"WARC/1."))
+    window.at += 1
+    while (at := find_first_line(window.data, window.at)) < 0:
+        # What begins in the last bytes may go on in those that are not read yet.
+        window.at = max(window.at, len(window.data) - LOOK_AHEAD_BYTES)
         if not window.grow():
             window.at = len(window.data)
             return False
-    window.at = at + 1
+    window.at = at
     return True
 
 
-def _split(inflated: bytes, offset: int) -> Iterator[Record]:
-    """The record in a member, or each where an archive was not compressed record by record.
-
-    A member's end rules over a Content-Length that disagrees with it.
-    """
-    at = 0
+def _split(inflated: bytes, offset: int, dropped: Counter[str]) -> Iterator[Record]:
+    """Each record in a member; the next record's first line, or the member's end, rules over a wrong Content-Length."""
+    at = end_of_padding(inflated, 0)
     while at < len(inflated):
-        begin = inflated.index(b"\r\n\r\n", at) + len(b"\r\n\r\n")
-        end = after = len(inflated)
-        # One byte is found many times faster than several, and in a WAT's JSON there is none before the end.
-        first_return = inflated.find(b"\r", begin)
-        if first_return >= 0 and inflated.find(b"\r\n\r\nWARC/1.", first_return) >= 0:
-            told = begin + (_content_length(parse_headers(inflated[at:begin])) or 0)
-            if _HEAD.match(inflated, told + len(b"\r\n\r\n")):
-                end, after = told, told + len(b"\r\n\r\n")
-        ending = b"\r\n\r\n" if inflated.endswith(b"\r\n\r\n", begin, end) else b""
-        yield Record(offset, inflated, at, begin, end - len(ending))
+        begin = begin_of_block(inflated, at)
+        if begin < 0 or not inflated.startswith(b"WARC/", at):
+            dropped["corrupt"] += 1
+            following = find_first_line(inflated, at + 1)
+            at = len(inflated) if following < 0 else following
+            continue
+        is_last = inflated.find(b"\n", begin, -3) < 0  # of one line, as a WAT's JSON is: no record follows
+        length = None if is_last else content_length(inflated, at, begin)
+        end = -1 if length is None else end_of_block(inflated, begin, length)
+        if end >= 0:
+            yield Record(offset, inflated, at, begin, end)
+            at = end_of_padding(inflated, end)
+            continue
+        following = -1 if is_last else find_first_line(inflated, begin)
+        after = len(inflated) if following < 0 else following
+        yield Record(offset, inflated, at, begin, trim_block(inflated, begin, after))
         at = after
-
-
-def _content_length(headers: dict[str, str]) -> int | None:
-    digits = headers.get("content-length", "")
-    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 20 else None
 
 
 def _suspect(beginning: bytes) -> str:

@@ -3,37 +3,45 @@
 import re
 from collections import Counter
 from io import BytesIO
+from typing import NamedTuple
 
 from fastwarc.stream_io import BrotliReader
 from isal import isal_zlib
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
+from zstandard import ZstdDecompressor, ZstdError
 
-from metaclip_dagster.records import BrokenRecordError, InflateError, parse_headers
+from metaclip_dagster.heads import parse_headers
+from metaclip_dagster.records import BrokenRecordError, InflateError, Record
 
 
-def read_html(message: bytes, *, identified_type: str, max_bytes: int) -> str | None:
-    """The page in an HTTP response; None where neither its Content-Type nor `identified_type` says HTML.
+class Markup(NamedTuple):
+    """A page's characters, and whether browsers read them by the rules of XML."""
 
-    A body may be chunked, gzip, deflate or br, and inflates to `max_bytes` at most. Its characters are read by its
-    byte order mark, else the charset of the HTTP header, else `<meta>`, else by detection; what is no character is
-    replaced, and NUL goes, as it goes from a WAT's texts.
+    text: str
+    is_xml: bool
+
+
+def read_markup(record: Record, *, max_bytes: int) -> Markup | None:
+    """The page in a record; None where neither its Content-Type nor WARC-Identified-Payload-Type says HTML.
+
+    A body may be chunked, and gzip, deflate (with zlib's wrapper or raw), br or zstd, and inflates to `max_bytes` at
+    most. Its characters are read by its byte order mark, else the charset of its Content-Type, else what the page
+    itself says, else by detection; what is no character is replaced, and NUL goes, as it goes from a WAT's texts.
 
     Raises:
         BrokenRecordError: `bad_body`, `too_large`, or `too_complex`: parsing would not end.
 
     """
-    blank_line = _BLANK_LINE.search(message)
-    if not message.startswith(b"HTTP/") or not blank_line:
-        return None
-    headers = parse_headers(message[: blank_line.start()])
+    headers, body = _split_message(record)
     content_type = headers.get("content-type", "")
-    if not _HTML.search(f"{content_type} {identified_type}"):
+    if not _HTML.search(f"{content_type} {record.headers.get('warc-identified-payload-type', '')}"):
         return None
-    body = _decode_body(headers, message[blank_line.end() :], max_bytes)
-    html = _decode_text(body, content_type)
-    if is_too_complex(body, b"<") or _is_too_deep(html):
+    body = _decode_body(headers, body, max_bytes)
+    is_xml = bool(_XHTML.match(content_type))
+    text = _decode_text(body, content_type, is_xml=is_xml)
+    if is_too_complex(body, b"<") or _is_too_deep(text):
         raise BrokenRecordError("too_complex")
-    return html
+    return Markup(text, is_xml)
 
 
 def is_too_complex(data: bytes, opening: bytes, begin: int = 0, end: int | None = None) -> bool:
@@ -45,7 +53,12 @@ def is_too_complex(data: bytes, opening: bytes, begin: int = 0, end: int | None 
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")  # some servers end their lines without a carriage return
 _HTML = re.compile(r"\b(text/html|application/xhtml\+xml)\b", re.IGNORECASE)
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([^\s;\"',]+)", re.IGNORECASE)
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n")
+_XHTML = re.compile(r"\s*application/xhtml\+xml", re.IGNORECASE)
+_XML_ENCODING = re.compile(rb"<\?xml[^>]*?\sencoding\s*=\s*[\"']([\w.:-]+)")
+_CHUNK = re.compile(rb"[ \t]*0*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
+_NEWLINE = re.compile(rb"\r?\n")
+_CUT_CHUNK = re.compile(rb"[ \t]*[0-9A-Fa-f]*[ \t]*(?:;[^\r\n]*)?\r?")
+_MAX_WINDOW_BYTES = 8 << 20  # RFC 9659: what a zstd body may ask of its reader
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xfe\xff": "utf-16-be", b"\xff\xfe": "utf-16-le"}
 # What browsers read under these names is wider than Python's codec of the same name.
 _WIDER = {"big5": "big5hkscs", "euc_kr": "cp949", "gbk": "gb18030", "iso8859-11": "cp874", "shift_jis": "cp932"}
@@ -57,49 +70,112 @@ _FLAT = _VOID | {"a", "dd", "dt", "li", "option", "p", "td", "th", "tr"}
 _MAX_DEPTH = 4096
 
 
+def _split_message(record: Record) -> tuple[dict[str, str], bytes]:
+    """The headers and body of an HTTP message; a block that is the page itself has its Content-Type in the record."""
+    block, content_type = record.block, record.headers.get("content-type", "")
+    if block.startswith(b"HTTP/"):
+        blank_line = _BLANK_LINE.search(block)
+        return (
+            parse_headers(block[: blank_line.start()] if blank_line else block),
+            block[blank_line.end() :] if blank_line else b"",
+        )
+    if block and "application/http" in content_type.lower():
+        raise BrokenRecordError("bad_body")
+    return {"content-type": content_type}, block
+
+
 def _decode_body(headers: dict[str, str], body: bytes, max_bytes: int) -> bytes:
     """An HTTP message's body without its transfer and content codings.
 
     Archives often take a coding off and keep the header that names it, so plain markup stays as it is. fastwarc's
     `auto_decode` refuses that, and inflates a bomb whole (1 GB of memory for 1 MB), hence by hand.
     """
-    transfer = headers.get("transfer-encoding", "")
-    if "chunked" in transfer.lower():
-        body = _unchunk(body)
+    named = f"{headers.get('content-encoding', '')},{headers.get('transfer-encoding', '')}"
+    codings = [coding.partition(";")[0].strip(" \t\"'") for coding in named.lower().split(",")]
     try:
-        for coding in reversed(f"{headers.get('content-encoding', '')},{transfer}".lower().split(",")):
-            if coding.strip() in {"gzip", "x-gzip", "deflate"}:
-                wrapper = 31 if body.startswith(b"\x1f\x8b") else 15  # zlib's numbers for gzip and for zlib itself
-                body = isal_zlib.decompressobj(wrapper).decompress(body, max_bytes + 1)
-            elif coding.strip() == "br":
-                body = BrotliReader(BytesIO(body)).read(max_bytes + 1)
-    except (InflateError, OSError) as fault:
-        if not body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        if "chunked" in codings:
+            body = _unchunk(body)
+        for coding in reversed(codings):
+            if len(body) <= max_bytes:
+                body = _decode_coding(coding, body, max_bytes + 1)
+    except (InflateError, ZstdError, OSError, ValueError) as fault:
+        if not _looks_like_markup(body):
             raise BrokenRecordError("bad_body") from fault
     if len(body) > max_bytes:
         raise BrokenRecordError("too_large")
     return body
 
 
+def _decode_coding(coding: str, body: bytes, max_bytes: int) -> bytes:
+    """The body without this coding, no more than `max_bytes` of it."""
+    if coding in {"gzip", "x-gzip", "deflate"}:
+        return _inflate(body, max_bytes)
+    if coding == "br":
+        return BrotliReader(BytesIO(body)).read(max_bytes)
+    if coding == "zstd":
+        reader = ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
+        return reader.stream_reader(body, read_across_frames=True).read(max_bytes)
+    # A server that confuses codings with charsets has coded nothing.
+    if coding in {"", "chunked", "identity", "none", "binary"} or map_encoding_to_html5(coding, fallback_utf8=False):
+        return body
+    raise ValueError(f"no coding that is read here: {coding}")
+
+
+def _inflate(body: bytes, max_bytes: int) -> bytes:
+    """A body in gzip, of several members perhaps, or in deflate, which browsers take without zlib's wrapper too."""
+    if not body.startswith(b"\x1f\x8b"):
+        try:
+            return isal_zlib.decompressobj(15).decompress(body, max_bytes)
+        except InflateError:
+            inflater = isal_zlib.decompressobj(-15)
+            inflated = inflater.decompress(body, max_bytes)
+            if not inflater.eof and len(inflated) < max_bytes:
+                raise  # the beginning of anything may look like deflate
+            return inflated
+    members: list[bytes] = []
+    room = max_bytes
+    while room and body.startswith(b"\x1f\x8b"):
+        inflater = isal_zlib.decompressobj(31)
+        members.append(inflater.decompress(body, room))
+        room -= len(members[-1])
+        body = inflater.unused_data
+    return b"".join(members)
+
+
+def _looks_like_markup(body: bytes) -> bool:
+    return body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+
+
 def _unchunk(body: bytes) -> bytes:
-    """Chunks put together, as many as there are; a body that was stored without its chunks comes back as it is."""
+    """Chunks put together; a body that was stored without its chunks comes back as it is.
+
+    Raises:
+        ValueError: what follows a chunk is none, and not the end of a body that was cut short.
+
+    """
     chunks = []
     at = 0
     while head := _CHUNK.match(body, at):
         size = int(head[1], 16)
         chunks.append(body[head.end() : head.end() + size])
-        at = head.end() + size + len(b"\r\n")
+        at = head.end() + size
         if not size:
-            break
+            return b"".join(chunks)
+        if newline := _NEWLINE.match(body, at):
+            at = newline.end()
+    if chunks and not _CUT_CHUNK.fullmatch(body, at):
+        raise ValueError("no chunk follows a chunk")
     return b"".join(chunks) if chunks else body
 
 
-def _decode_text(body: bytes, content_type: str) -> str:
+def _decode_text(body: bytes, content_type: str, *, is_xml: bool) -> str:
     for mark, name in _BYTE_ORDER_MARKS.items():
         if body.startswith(mark):
             return _without_nul(body[len(mark) :].decode(name, "replace"))
     charset = _CHARSET.search(content_type)
     encoding = map_encoding_to_html5(charset[1], fallback_utf8=False) if charset else None
+    if encoding is None and is_xml and (named := _XML_ENCODING.match(body)):
+        encoding = map_encoding_to_html5(named[1].decode(), fallback_utf8=False)
     encoding = encoding or detect_encoding(body, from_html_meta=True) or "utf-8"
     if encoding.startswith("utf-16") and b"\0" not in body[:1024]:
         encoding = "utf-8"  # a <meta> that can be read byte by byte is not in UTF-16, whatever it says

@@ -46,13 +46,15 @@ def members(*plain: bytes) -> bytes:
     return b"".join(map(member, plain))
 
 
-def content(page: str, images: Sequence[Any], *, base: Any = None, offset: Any = "0") -> dict[str, Any]:
+def content(
+    page: str, images: Sequence[Any], *, base: Any = None, offset: Any = "0", warc: str = "crawl.warc.gz"
+) -> dict[str, Any]:
     """The JSON of a WAT record in the layout of ia-web-commons."""
     head: dict[str, Any] = {"Title": "page"} if base is None else {"Title": "page", "Base": base}
     links = [{"path": "IMG@/src", **image} if isinstance(image, Mapping) else image for image in images]
     page_metadata = {"Head": head, "Links": [{"path": "A@/href", "url": "/", "text": "up"}, *links]}
     return {
-        "Container": {"Filename": "crawl.warc.gz", "Compressed": True, "Offset": offset},
+        "Container": {"Filename": warc, "Compressed": True, "Offset": offset},
         "Envelope": {
             "Format": "WARC/1.0",
             "WARC-Header-Metadata": {"WARC-Type": "response", "WARC-Target-URI": page},

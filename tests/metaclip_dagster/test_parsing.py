@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urldefrag, urljoin
 
+import html5lib
 import pyarrow as pa
 import pytest
 import xxhash
@@ -321,6 +322,11 @@ def test_a_wat_without_images_is_an_empty_shard_and_no_error() -> None:
 
 # WAT and WARC
 
+OLD_WARC = "CC-MAIN-20190519061520-20190519083520-00000.warc.gz"
+WRITTEN = [
+    *("&amp;", "&amp;amp;", "&quot;", "&#39;", "&#x27;", "&#128;", "&#0;", "&eacute;", "&copy=1", "&copy", "&notit;"),
+    *("&nbsp;", "&lt", "&", "&#", "&#x;", "=", "?a=b", "/", "http://", "h.example", ";", " ", "é", "Lee", "\n"),
+]
 texts = st.text(max_size=12).map(lambda text: text.encode("utf-8", "replace").decode())
 urls = st.one_of(
     st.from_regex(r"(https?://[a-zA-Z.]{1,8})?/?[a-z./?#&;=% \\:-]{0,12}", fullmatch=True),
@@ -338,6 +344,57 @@ def test_a_page_gives_the_same_pairs_from_wat_and_warc(images: list[dict[str, st
     from_warc = warc_rows(member(response(page_source(images, base=base), page=PAGE)), warc, name="crawl.warc.gz")
     assert from_wat == from_warc
     assert wat == warc
+
+
+written = st.lists(st.sampled_from(WRITTEN) | st.text(max_size=2), max_size=6).map("".join)
+written_values = written.map(lambda value: re.sub('["\0]', "", value.encode("utf-8", "replace").decode()))
+
+
+@settings(max_examples=150)
+@given(st.lists(st.tuples(written_values, written_values, written_values), max_size=4), st.none() | written_values)
+def test_a_page_gives_the_same_pairs_from_its_warc_an_old_wat_and_a_new_one(
+    images: list[tuple[str, str, str]], base: str | None
+) -> None:
+    tags = "".join(f'<img src="{src}" alt="{alt}" title="{title}">' for src, alt, title in images)
+    head = "" if base is None else f'<base href="{base}">'
+    page = f"<!DOCTYPE html><head>{head}</head><body>{tags}</body>"
+    decoded = html5lib.parse(page, namespaceHTMLElements=False)
+    new_base = next((element.get("href") for element in decoded.iter("base")), None)
+    new = [{"url": img.get("src"), "alt": img.get("alt"), "title": img.get("title")} for img in decoded.iter("img")]
+    old = [{"url": src, "alt": alt, "title": title} for src, alt, title in images]
+    from_old = wat_rows(member(wat_record(content(PAGE, old, base=base, warc=OLD_WARC))))
+    from_new = wat_rows(member(wat_record(content(PAGE, new, base=new_base, warc=OLD_WARC.replace("2019", "2024")))))
+    from_warc = warc_rows(member(response(page.encode(), page=PAGE)))
+    assert [row | {"warc": ""} for row in from_old] == [row | {"warc": ""} for row in from_warc]
+    assert [row | {"warc": ""} for row in from_new] == [row | {"warc": ""} for row in from_warc]
+
+
+@pytest.mark.parametrize(
+    ("warc", "date", "text"),
+    [
+        (OLD_WARC, "2024-05-19T06:20:00Z", "R&D &"),
+        ("crawl-data/CC-MAIN-2019-22/segments/1558232254253.31/warc/CC-MAIN-20190519061520-2-0.warc.gz", None, "R&D &"),
+        ("CC-MAIN-20130516092616-00000-ip-10-60-113-184.ec2.internal.warc.gz", None, "R&D &"),
+        ("crawl-data/CC-MAIN-2019-26/x.warc.gz", "2019-05-19T06:20:00Z", "R&amp;D &amp;"),
+        ("CC-MAIN-20190615221657-20190616003657-00000.warc.gz", "2019-05-19T06:20:00Z", "R&amp;D &amp;"),
+        ("crawl-data/CC-MAIN-2024-22/x.warc.gz", None, "R&amp;D &amp;"),
+        ("1341690167474_10.arc.gz", "2012-07-07T20:20:00Z", "R&D &"),
+        ("own.warc.gz", "2019-05-31T23:59:59Z", "R&D &"),
+        ("own.warc.gz", "2019-06-01T00:00:00Z", "R&amp;D &amp;"),
+        ("own.warc.gz", "unknown", "R&amp;D &amp;"),
+        ("own.warc.gz", None, "R&amp;D &amp;"),
+    ],
+)
+def test_what_a_wat_says_is_decoded_once_by_its_age_and_never_twice(warc: str, date: str | None, text: str) -> None:
+    described = content(PAGE, [{"url": "a.png", "alt": "R&amp;D &amp;"}, {"url": "a.png", "alt": None}], warc=warc)
+    dates: dict[str, Any] = {} if date is None else {"WARC_Date": date}
+    assert [row["text"] for row in wat_rows(member(wat_record(described, **dates)))] == [text]
+
+
+def test_the_page_says_its_date_before_the_record_does() -> None:
+    described = content(PAGE, [{"url": "a.png", "alt": "R&amp;D"}])
+    described["Envelope"]["WARC-Header-Metadata"]["WARC-Date"] = "2016-05-19T06:20:00Z"
+    assert wat_rows(member(wat_record(described, WARC_Date="2024-05-19T06:20:00Z")))[0]["text"] == "R&D"
 
 
 def differ_by_data_image_title_only(wat: Rows, warc: Rows) -> None:

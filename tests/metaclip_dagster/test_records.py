@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -13,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaclip_dagster.records import Record, parse_headers, read_records
+from metaclip_dagster.heads import parse_headers
+from metaclip_dagster.records import Record, read_records
 from tests.metaclip_dagster.archives import Trickle, member, members, record
 
 ROOT = Path(__file__).parents[2]
@@ -97,9 +99,6 @@ def test_a_plain_record_is_lost_alone() -> None:
         dropped: Counter[str] = Counter()
         return len(read(b"".join(plain), dropped, cap=2000)), dict(dropped)
 
-    lying = record("response", b"x" * 50, length=20)
-    assert dropped_by(*TEN[:5], lying, *TEN[5:]) == (10, {"corrupt": 1})
-    assert dropped_by(*TEN[:5], record("response", b"x" * 50, length=90), *TEN[5:]) == (10, {"corrupt": 1})
     assert dropped_by(*TEN[:5], record("response", b"x" * 3 * (1 << 20)), *TEN[5:]) == (10, {"too_large": 1})
     assert dropped_by(*TEN[:5], b"\x00\xffGARBAGE\n" * 3, *TEN[5:]) == (10, {"corrupt": 1})
     assert dropped_by(*TEN, TEN[0][:-40]) == (10, {"truncated": 1})
@@ -109,15 +108,59 @@ def test_a_plain_record_is_lost_alone() -> None:
     assert dropped_by(*TEN[:5], TEN[5].replace(b"Content-Length: ", b"Content-Length: x"), *TEN[6:])[0] == 9
 
 
-def test_a_wrong_content_length_is_overruled_by_the_end_of_the_member() -> None:
-    for length in (0, 3, 10_000):
-        block = b"all of this"
-        assert [found.block for found in read(members(record("response", block, length=length)))] == [block]
+@pytest.mark.parametrize("length", [0, 3, 10, 12, 13, 15, 20, 100, 10_000])
+@pytest.mark.parametrize("pack", [members, lambda *plain: member(b"".join(plain)), lambda *plain: b"".join(plain)])
+def test_a_wrong_content_length_is_overruled_by_the_next_record_or_the_end(
+    length: int, pack: Callable[..., bytes]
+) -> None:
+    block = b"all of this"
+    wrong = record("response", block, length=length)
+    dropped: Counter[str] = Counter()
+    found = read(pack(TEN[0], wrong, TEN[1], wrong, *TEN[2:]), dropped)
+    assert [each.block.strip() for each in found[1:4:2]] == [block] * 2
+    assert [as_written(each) for each in [found[0], found[2], *found[4:]]] == TEN
+    assert not dropped
 
 
-def test_an_archive_with_several_records_in_a_member_gives_them_all() -> None:
-    found = read(member(b"".join(TEN[:4])) + member(b"".join(TEN[4:])))
-    assert [as_written(record) for record in found] == TEN
+@pytest.mark.parametrize("pack", [members, lambda *plain: member(b"".join(plain)), lambda *plain: b"".join(plain)])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"WARC/1.0", b"WARC/0.17"),
+        (b"WARC/1.0", b"WARC/0.18"),
+        (b"WARC/1.0", b"WARC/1.1"),
+        (b"WARC/1.0", b"WARC/2.0"),
+        (b"\r\n", b"\n"),
+        (b"URI: ", b"URI:\r\n\t"),
+        (b"Content-Length: ", b"content-length:\r\n "),
+        (b"WARC/1.0", b"\0" * 512 + b"WARC/1.0"),
+        (b"WARC/1.0", b"\0" * (3 << 20) + b"WARC/1.0"),
+        (b"WARC/1.0", b"\n" * 100 + b"WARC/1.0"),
+    ],
+)
+def test_every_version_newline_folding_and_padding_is_read(old: bytes, new: bytes, pack: Callable[..., bytes]) -> None:
+    dropped: Counter[str] = Counter()
+    found = read(pack(*(plain.replace(old, new) for plain in TEN)), dropped, cap=64 << 20)
+    assert [each.block for each in found] == [each.block for each in read(b"".join(TEN))]
+    assert [each.headers["warc-target-uri"] for each in found] == [f"http://h/{i}" for i in range(10)]
+    assert not dropped
+
+
+def test_an_archive_is_truncated_only_where_it_ends_inside_a_record() -> None:
+    def counts(archive: bytes) -> dict[str, int]:
+        dropped: Counter[str] = Counter()
+        found = read(archive, dropped)
+        assert [as_written(each) for each in found] == TEN
+        return dict(dropped)
+
+    for whole, one in [(b"".join(TEN_MEMBERS), TEN_MEMBERS[3]), (b"".join(TEN), TEN[3])]:
+        for cut in (1, 2, 4, 20, len(one) // 2, len(one) - 6):
+            assert counts(whole + one[:cut]) == {"truncated": 1}
+        for padding in (b"\0", b"\r\n", b"\0" * 5000, b"\n\n\n"):
+            assert counts(whole + padding) == {}
+            assert counts(b"".join(TEN_MEMBERS[:5]) + member(padding) + member(b"") + b"".join(TEN_MEMBERS[5:])) == {}
+        for garbage in (b"x", b"</html>", b"WARX", b"\x1fX", bytes(range(32, 256))):
+            assert counts(whole + garbage) == {"corrupt": 1}
 
 
 def test_a_block_that_quotes_a_record_is_one_block() -> None:
@@ -143,6 +186,7 @@ def test_a_bomb_does_not_fill_the_memory() -> None:
     script = """
 import resource, zlib
 from collections import Counter
+from collections.abc import Callable
 from io import BytesIO
 from metaclip_dagster.parsing import parse_wat, parse_warc
 from tests.metaclip_dagster.archives import content, member, members, response, wat_record, wat_rows, warc_rows
@@ -191,5 +235,5 @@ def test_a_file_without_records_says_why_and_what_to_do(archive: bytes, cause: s
 
 
 def test_headers_are_read_in_any_case_and_the_first_of_each_counts() -> None:
-    head = b"WARC/1.0\r\nwarc-TYPE:response\r\nA: b: c\r\nno colon\r\na: second\r\nX: \xff\r\n"
+    head = b"WARC/1.0\r\nwarc-TYPE:response\r\nA: b: c\r\nno colon\r\na: second\r\n and more\r\nX: \xff\r\n"
     assert parse_headers(head) == {"warc-type": "response", "a": "b: c", "x": "\ufffd"}

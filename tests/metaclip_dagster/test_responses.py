@@ -8,11 +8,13 @@ from collections.abc import Callable
 from io import BytesIO
 
 import pytest
+import zstandard
 from fastwarc.stream_io import BrotliWriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaclip_dagster.responses import read_html
+from metaclip_dagster.records import BrokenRecordError, Record
+from metaclip_dagster.responses import read_markup
 from tests.metaclip_dagster.archives import member, members, response, warc_rows
 
 HTML = "<html><p>Ein Bär</p><img src=b.png alt='ein Bär'></html>"
@@ -31,9 +33,38 @@ def chunked(data: bytes) -> bytes:
     )
 
 
+def raw_deflate(data: bytes) -> bytes:
+    compressor = zlib.compressobj(wbits=-15)
+    return compressor.compress(data) + compressor.flush()
+
+
+def gzip_members(data: bytes) -> bytes:
+    return b"".join(gzip.compress(data[i : i + 9]) for i in range(0, len(data), 9))
+
+
+def zstd(data: bytes, *, window_log: int = 20) -> bytes:
+    options = zstandard.ZstdCompressionParameters(window_log=window_log, write_content_size=False)
+    compressor = zstandard.ZstdCompressor(compression_params=options).compressobj()
+    return compressor.compress(data) + compressor.flush()
+
+
 def read(body: bytes, *headers: str, identified_type: str = "", max_bytes: int = 1 << 20) -> str | None:
     head = "\r\n".join(["HTTP/1.1 200 OK", *headers]).encode()
-    return read_html(head + b"\r\n\r\n" + body, identified_type=identified_type, max_bytes=max_bytes)
+    return read_block(head + b"\r\n\r\n" + body, identified_type=identified_type, max_bytes=max_bytes)
+
+
+def read_block(
+    block: bytes,
+    *,
+    content_type: str = "application/http; msgtype=response",
+    identified_type: str = "",
+    max_bytes: int = 1 << 20,
+) -> str | None:
+    head = (
+        f"WARC/1.0\r\nContent-Type: {content_type}\r\nWARC-Identified-Payload-Type: {identified_type}\r\n\r\n".encode()
+    )
+    markup = read_markup(Record(0, head + block, 0, len(head), len(head) + len(block)), max_bytes=max_bytes)
+    return markup.text if markup else None
 
 
 UTF_8 = "Content-Type: text/html; charset=utf-8"
@@ -45,9 +76,20 @@ UTF_8 = "Content-Type: text/html; charset=utf-8"
         (bytes, "X-Crawler-Content-Encoding: gzip"),
         (gzip.compress, "Content-Encoding: gzip"),
         (gzip.compress, "content-encoding: X-GZIP"),
+        (gzip.compress, 'Content-Encoding: "gzip"'),
+        (gzip.compress, "Content-Encoding: gzip;q=1.0"),
+        (gzip_members, "Content-Encoding: gzip"),
+        (lambda data: gzip.compress(data) + b"\0" * 9, "Content-Encoding: gzip"),
         (zlib.compress, "Content-Encoding: deflate"),
+        (raw_deflate, "Content-Encoding: deflate"),
+        (zstd, "Content-Encoding: zstd"),
+        (lambda data: zstd(data[:30]) + zstd(data[30:]), "Content-Encoding: ZSTD"),
         (brotli, "Content-Encoding: br"),
         (chunked, "Transfer-Encoding: chunked"),
+        (chunked, 'Transfer-Encoding: "Chunked"'),
+        (lambda data: chunked(data).replace(b"\r\n", b"\n"), "Transfer-Encoding: chunked"),
+        (lambda data: chunked(data).replace(b"9;x=y", b" 000000000000000000000009 \t"), "Transfer-Encoding: chunked"),
+        (lambda data: chunked(data).replace(b"9;x=y", b'9 ; x="y z"'), "Transfer-Encoding: chunked"),
         (lambda data: chunked(gzip.compress(data)), "Transfer-Encoding: chunked\r\nContent-Encoding: gzip"),
         (lambda data: chunked(gzip.compress(data)), "Transfer-Encoding: gzip, chunked"),
         (lambda data: gzip.compress(brotli(data)), "Content-Encoding: br, gzip"),
@@ -58,7 +100,7 @@ def test_codings_come_off(encode: Callable[[bytes], bytes], header: str) -> None
     assert read(encode(HTML.encode()), UTF_8, header) == HTML
 
 
-@pytest.mark.parametrize("coding", ["gzip", "deflate", "br"])
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "compress"])
 def test_a_body_that_was_stored_without_the_coding_it_names_is_read_as_it_is(coding: str) -> None:
     headers = (UTF_8, f"Content-Encoding: {coding}", "Transfer-Encoding: chunked")
     assert read(HTML.encode(), *headers) == HTML
@@ -78,6 +120,16 @@ def test_a_broken_or_endless_body_costs_one_record() -> None:
         ("br", b"\xff\xff\xff", "bad_body"),
         ("gzip", gzip.compress(bytes(5 << 20)), "too_large"),
         ("br", brotli(bytes(5 << 20)), "too_large"),
+        ("deflate", raw_deflate(bytes(5 << 20)), "too_large"),
+        ("zstd", zstd(bytes(5 << 20)), "too_large"),
+        ("gzip", gzip.compress(bytes(1 << 20)) * 5, "too_large"),
+        ("zstd", zstd(b"<p>" * 99, window_log=27), "bad_body"),
+        ("zstd", zstd(b"<p>" * 99)[:6] + b"\xff" * 40, "bad_body"),
+        ("deflate", bytes(range(1, 99)), "bad_body"),
+        ("compress", b"\x1f\x9d\x90<", "bad_body"),
+        ("dcb", b"\xffDCB", "bad_body"),
+        ("x-unheard-of", b"\x00\x01", "bad_body"),
+        ("chunked", b"5\r\n<img>\r\nzzz\r\n<img src=c alt=c>\r\n0\r\n\r\n", "bad_body"),
     ]:
         dropped: Counter[str] = Counter()
         fault = response(body, "Content-Type: text/html", f"Content-Encoding: {coding}")
@@ -129,8 +181,8 @@ def test_bytes_that_are_no_character_are_replaced_and_nul_goes() -> None:
 
 
 def test_headers_may_end_in_bare_line_feeds() -> None:
-    message = b"HTTP/1.0 200 OK\nContent-Type: text/html\n\n<p>x\r\n\r\ny"
-    assert read_html(message, identified_type="", max_bytes=99) == "<p>x\r\n\r\ny"
+    assert read_block(b"HTTP/1.0 200 OK\nContent-Type:\n text/html\n\n<p>x\r\n\r\ny") == "<p>x\r\n\r\ny"
+    assert read_block(b"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n") == ""
 
 
 def test_only_html_is_a_page() -> None:
@@ -139,7 +191,14 @@ def test_only_html_is_a_page() -> None:
     assert read(b"x", "Content-Type: application/xhtml+xml") == "x"
     assert read(b"x", "CONTENT-TYPE: TEXT/HTML") == "x"
     assert read(b"x", "Content-Type: application/octet-stream", identified_type="text/html") == "x"
-    assert read_html(b"no HTTP here, says text/html", identified_type="text/html", max_bytes=99) is None
+    assert read_block(b"") is None
+
+
+def test_a_block_may_be_the_page_itself_but_not_a_broken_message() -> None:
+    assert read_block(HTML.encode(), content_type="text/html; charset=utf-8") == HTML
+    assert read_block(b"example.com. 300 IN A 127.0.0.1", content_type="text/dns") is None
+    with pytest.raises(BrokenRecordError, match="bad_body"):
+        read_block(b"no HTTP here, says text/html", identified_type="text/html")
 
 
 def test_a_page_that_nests_without_end_costs_one_record_and_no_minutes() -> None:
@@ -164,7 +223,7 @@ def test_a_page_of_nothing_but_tags_does_not_unfold_in_memory() -> None:
 @settings(max_examples=200)
 @given(
     st.binary(max_size=200),
-    st.sampled_from(["gzip", "deflate", "br", "gzip, br", "chunked"]),
+    st.sampled_from(["gzip", "deflate", "br", "zstd", "gzip, br", "chunked"]),
     st.sampled_from(["Content-Encoding", "Transfer-Encoding"]),
     st.text(st.characters(codec="ascii", exclude_characters="\r\n"), max_size=20),
 )
