@@ -148,9 +148,10 @@ IMAGES = _table(
     offset=(pa.uint64(), "Byte of that tar where the image begins"),
     size=(pa.uint64(), "Its bytes"),
     format=(pa.string(), "jpg, png or webp: its own format, and its member's suffix"),
-    width=(pa.uint32(), "Pixels across"),
-    height=(pa.uint32(), "Pixels down"),
+    width=(pa.uint32(), "Pixels across, upright"),
+    height=(pa.uint32(), "Pixels down, upright"),
     sha256=(pa.string(), "Of its bytes as they are stored"),
+    fetched_sha256=(pa.string(), "Of the bytes as they came; null where nothing came, or an older version fetched it"),
     reason=(pa.string(), "Why there is no image; null where there is one"),
 )
 IMAGE_SCORES = _table(
