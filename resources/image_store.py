@@ -71,11 +71,12 @@ class ImageStore:
             yield f"{row['image_id']}.{row['format']}", self.read(tar, row["offset"], row["size"])
 
     def find(self, sha256: Collection[str]) -> set[str]:
-        """The ids of the images whose bytes, as they are or were stored, have one of these digests."""
+        """The ids of the images whose bytes, as they came or as they are or were stored, have one of these digests."""
         chosen, found = pa.array(sorted(sha256), pa.string()), set[str]()
         for index in self.root.glob("*/*.parquet"):
-            rows = pq.read_table(index, columns=["image_id", "sha256"])
-            found.update(rows.filter(pc.is_in(rows["sha256"], chosen))["image_id"].to_pylist())
+            rows = pq.read_table(index, schema=pa.schema([(name, pa.string()) for name in _REMEMBERED]))
+            for name in _DIGESTS:
+                found.update(rows.filter(pc.is_in(rows[name], chosen))["image_id"].to_pylist())
         return found
 
     def forget(
@@ -135,7 +136,7 @@ class Bucket:
         """
         segments = []
         for path in _indices(self._folder):
-            rows = pq.read_table(path).select(self._schema.names).cast(self._schema)
+            rows = pq.read_table(path, schema=self._schema)  # a column that came later than the file is null
             _check_length(path.with_suffix(".tar"), rows)
             segments.append(rows)
         rows = pa.concat_tables([self._schema.empty_table(), *segments])
@@ -161,9 +162,8 @@ class Bucket:
                 row = dict.fromkeys(self._schema.names) | dict(told)
                 if data is not None:
                     row["sha256"] = hashlib.sha256(data).hexdigest()
-                if reason := self._refused.get(row["sha256"]):
-                    kept = ("image_id", "sha256")
-                    row = {name: row[name] if name in kept else None for name in row} | {"reason": reason}
+                if reason := next((self._refused[row[of]] for of in _DIGESTS if row.get(of) in self._refused), None):
+                    row = {name: row[name] if name in _REMEMBERED else None for name in row} | {"reason": reason}
                 elif data is not None:
                     row |= {"tar": f"{self._folder.name}/{tar.name}", "offset": spool.tell(), "size": len(data)}
                     spool.write(data)
@@ -188,7 +188,7 @@ class Bucket:
             gone.update(counted)
             if pc.any(picked).as_py():
                 forgotten = {"reason": pa.repeat(pa.scalar(reason), rows.num_rows)}
-                for name in set(rows.column_names) - {"image_id", "offset", "size", "sha256"}:
+                for name in set(rows.column_names) - {"offset", "size", *_REMEMBERED}:
                     instead = forgotten.get(name, pa.nulls(rows.num_rows, rows.schema.field(name).type))
                     at = rows.column_names.index(name)
                     rows = rows.set_column(at, rows.schema.field(name), pc.if_else(picked, instead, rows[name]))
@@ -227,6 +227,11 @@ _WAY_OUT = (
     "restore it, or delete it and its .parquet, materialize images of every t with force and then the training sets: "
     "what it held is fetched again"
 )
+
+
+_DIGESTS = ("sha256", "fetched_sha256")
+_REMEMBERED = ("image_id", *_DIGESTS)
+"""What stays of an image that is forgotten, so that nobody keeps it again."""
 
 
 def _indices(folder: Path) -> list[Path]:

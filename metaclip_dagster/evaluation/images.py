@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metaclip_dagster.evaluation.tasks import Task, list_class_folders
+from metaclip_dagster.pictures import to_rgb
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -52,7 +53,7 @@ def read_samples(task: Task) -> Iterator[Sample]:
 
 
 def decode_image(sample: Sample) -> "Image.Image":
-    """Decode in RGB; what is transparent is white, as it is where images are made for training."""
+    """Decode in RGB, upright and on white, as images are made for training."""
     from PIL import Image  # noqa: PLC0415  # only scoring pays for it
 
     try:
@@ -60,11 +61,7 @@ def decode_image(sample: Sample) -> "Image.Image":
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise ValueError(f"{width} x {height} pixels, and at most {MAX_PIXELS:,} are decoded")
-        if image.has_transparency_data:
-            white = Image.new("RGBA", image.size, "white")
-            white.alpha_composite(image.convert("RGBA"))
-            return white.convert("RGB")
-        return image.convert("RGB")
+        return to_rgb(image)
     except Exception as error:  # a decoder raises whatever it meets in a broken file
         raise ValueError(
             f"{sample.name}: its image cannot be read ({error}); only {', '.join(FORMATS)} are, and a test set is "

@@ -156,6 +156,29 @@ def test_a_writer_whose_images_fail_leaves_nothing(tmp_path: Path) -> None:
     assert list((tmp_path / "00000").iterdir()) == []
 
 
+def test_an_image_that_was_written_again_is_known_by_the_digest_of_what_came(tmp_path: Path) -> None:
+    came, stored = hashlib.sha256(b"on its side").hexdigest(), hashlib.sha256(PNG).hexdigest()
+    told, _ = row("a" * 24, PNG)
+    append(ImageStore(tmp_path), (told | {"fetched_sha256": came}, PNG))
+    for digest in (came, stored):
+        assert ImageStore(tmp_path).find([digest]) == {"a" * 24}
+        store = ImageStore(tmp_path.with_name(digest), refused={digest: "taken_down"})
+        append(store, (told | {"fetched_sha256": came}, PNG))
+        [kept] = index(store).to_pylist()
+        assert (kept["reason"], kept["tar"], kept["url"]) == ("taken_down", None, None)
+        assert (kept["fetched_sha256"], kept["sha256"]) == (came, stored)
+    ImageStore(tmp_path).forget(lambda rows: pa.array([True] * rows.num_rows), "taken_down")
+    assert ImageStore(tmp_path).find([came]) == ImageStore(tmp_path).find([stored]) == {"a" * 24}
+
+
+def test_an_index_from_before_a_column_came_is_read_without_it(tmp_path: Path) -> None:
+    append(store := ImageStore(tmp_path), row("a" * 24, PNG))
+    [path] = tmp_path.glob("*/*.parquet")
+    pq.write_table(pq.read_table(path).drop_columns(["fetched_sha256"]), path)
+    assert index(store)["fetched_sha256"].to_pylist() == [None]
+    assert store.find([hashlib.sha256(PNG).hexdigest()]) == {"a" * 24}
+
+
 def test_an_object_store_is_refused() -> None:
     with pytest.raises(ValueError, match="s3://images: the image store needs a folder"):
         open_image_store("s3://images")

@@ -1,0 +1,148 @@
+"""Whether bytes are an image that training can read, and the image as every loader reads it alike."""
+
+import io
+import re
+import threading
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from metaclip_dagster.pictures import flatten, make_upright
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+class BadImageError(Exception):
+    """Bytes that training cannot use; the only argument is the reason, as it is counted in `dropped`."""
+
+
+@dataclass(frozen=True)
+class CheckedImage:
+    """An image that every loader reads alike: its bytes, jpg, png or webp, and its pixels across and down."""
+
+    data: bytes
+    format: str
+    width: int
+    height: int
+
+
+def check_image(data: bytes, *, max_bytes: int = 20 << 20, max_pixels: int = 25_000_000) -> CheckedImage:
+    """The image as it came, byte for byte, unless it is transparent, or its EXIF says to turn it: then written again.
+
+    Loaders drop alpha, and many do not turn. What was stored without loss is written without loss, in its own format,
+    but a lossless WebP of above a megapixel as PNG; a JPEG keeps its quantization tables. Size and kind are judged by
+    the header, before any pixel is decoded; then all are decoded once, by the library that training reads with. Memory
+    is 16 bytes a pixel for WebP, 8 for the others.
+
+    Raises:
+        BadImageError: `empty`, `too_large` (as it came, or as it would be stored), `not_an_image`,
+            `unsupported_format_<name>` (JPEG, PNG and WebP are opened, and nothing else), `unsupported_mode` (16 bits
+            or floats in one channel, which no two loaders scale alike), `too_many_pixels`, `too_small`, `too_complex`,
+            `animated` or `undecodable`.
+
+    """
+    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415  # what reads the graph must not load it
+
+    if not data:
+        raise BadImageError("empty")
+    if len(data) > max_bytes:
+        raise BadImageError("too_large")
+    # A progressive JPEG may hold any number of scans, each of 75 bytes and a pass over all pixels: hours in a file.
+    if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > _MAX_SCANS:
+        raise BadImageError("too_complex")
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            checked = _check(data, max_pixels)
+        except BadImageError:
+            raise
+        except Image.DecompressionBombError:
+            raise BadImageError("too_many_pixels") from None
+        except UnidentifiedImageError:
+            other = _OTHER_FORMATS.match(data)
+            raise BadImageError(f"unsupported_format_{other.lastgroup}" if other else "not_an_image") from None
+        except MemoryError:
+            raise  # the pixels are bounded above: this machine's memory is at fault
+        except Exception:  # Pillow's parsers raise whatever their arithmetic runs into
+            raise BadImageError("undecodable") from None
+    if len(checked.data) > max_bytes:
+        raise BadImageError("too_large")
+    return checked
+
+
+# Warning filters belong to the process: one thread at a time may set them aside.
+_QUIET = threading.Lock()
+_FORMATS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}  # MPO: a JPEG with more pictures after it
+_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK"}
+_OTHER_FORMATS = re.compile(
+    rb"(?P<gif>GIF8)|(?P<bmp>BM)|(?P<tiff>II[*+]\0|MM\0[*+])|(?P<ico>\0\0[\1\2]\0)|(?P<psd>8BPS)|(?P<postscript>%!PS)|"
+    rb"(?P<avif>....ftyp(?:avi[fs]|.{4,32}?avif))|(?P<heif>....ftyp(?:hei|hev|mif1|msf1))|(?P<mp4>....ftyp)|"
+    rb"(?P<jxl>\0\0\0\x0cJXL |\xff\x0a)|(?P<jp2>\0\0\0\x0cjP|\xff\x4f\xff\x51)|"
+    rb"(?P<svg>\s*(?:<\?xml[^>]*>\s*)?(?:<!--.{,512}?-->\s*)?<svg)",
+    re.DOTALL,
+)
+_MIN_SIDE = 4  # below are counting pixels and spacers
+_MAX_SCANS = 100
+# Above, what loses nothing is written fast: WebP's encoder takes 24 bytes and a microsecond a pixel.
+_MAX_SLOW_PIXELS = 1_000_000
+
+
+def _check(data: bytes, max_pixels: int) -> CheckedImage:
+    kind, size, picture, options = _decode(data, max_pixels)
+    # The decoder, which for WebP holds three times the pixels, is gone by now.
+    return CheckedImage(data if picture is None else _encode(picture, kind, options), kind, *size)
+
+
+def _decode(data: bytes, max_pixels: int) -> tuple[str, tuple[int, int], "Image.Image | None", dict[str, Any]]:
+    """Format and size; where the image must be written again, its pixels and how to encode them."""
+    from PIL import Image  # noqa: PLC0415
+
+    with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as image:
+        _check_header(image, max_pixels)
+        image.load()
+        kind, is_turned = _FORMATS[str(image.format)], make_upright(image)
+        picture = flatten(image)
+        if picture is None and not is_turned:
+            return kind, image.size, None, {}
+        options: dict[str, Any]
+        if kind == "jpg":
+            options = _like(image)
+        elif kind == "webp" and not _is_lossless(data):
+            options = {"quality": 90, "method": 0}
+        elif image.width * image.height <= _MAX_SLOW_PIXELS:
+            options = {"lossless": True} if kind == "webp" else {}
+        else:
+            kind, options = "png", {"compress_level": 3}
+        return kind, image.size, image.copy() if picture is None else picture, options
+
+
+def _check_header(image: "Image.Image", max_pixels: int) -> None:
+    if image.width * image.height > max_pixels:
+        raise BadImageError("too_many_pixels")
+    if min(image.size) < _MIN_SIDE:
+        raise BadImageError("too_small")
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+        raise BadImageError("animated")
+    if image.mode not in _MODES:
+        raise BadImageError("unsupported_mode")
+
+
+def _like(jpeg: Any) -> dict[str, Any]:
+    """Each component's quantization table, and whether colours are halved: little is lost, and the size stays."""
+    tables = [jpeg.quantization[table] for *_, table in jpeg.layer]
+    return {"qtables": tables, "subsampling": "4:2:0" if jpeg.layer[0][1:3] == (2, 2) else "4:4:4"}
+
+
+def _is_lossless(webp: bytes) -> bool:
+    """Whether its pixels lie in a VP8L chunk: the first, or after those of its header."""
+    at = 12
+    while (kind := webp[at : at + 4]) not in (b"VP8 ", b"VP8L", b"ANMF", b""):
+        at += 8 + (size := int.from_bytes(webp[at + 4 : at + 8], "little")) + size % 2
+    return kind == b"VP8L" or (kind == b"ANMF" and b"VP8L" in webp[at + 24 : at + 28])
+
+
+def _encode(picture: "Image.Image", kind: str, options: dict[str, Any]) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "JPEG" if kind == "jpg" else kind, icc_profile=picture.info.get("icc_profile"), **options)
+    return file.getvalue()

@@ -1,0 +1,54 @@
+"""What a picture shows, the same for the store, training, scoring and hashes: upright, and on white."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+def to_rgb(image: "Image.Image") -> "Image.Image":
+    """The picture in RGB, upright and on white; `image` itself may be turned in place."""
+    image.load()
+    make_upright(image)
+    flat = flatten(image)
+    return image.convert("RGB") if flat is None else flat
+
+
+def make_upright(image: "Image.Image") -> bool:
+    """Turn a loaded picture in place as its EXIF, or else its XMP, says, and tell whether it had to be.
+
+    A broken EXIF says nothing, as in browsers.
+    """
+    if _ORIENTATION.isdisjoint(image.info):
+        return False
+    from PIL import ImageOps  # noqa: PLC0415  # what reads the graph must not load it
+
+    pixels = image.im
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+    except MemoryError:
+        raise
+    except Exception:  # noqa: S110  # Pillow's parser raises whatever its arithmetic runs into
+        pass
+    return image.im is not pixels
+
+
+def flatten(image: "Image.Image") -> "Image.Image | None":
+    """The picture on white in RGB; None where nothing of it is transparent.
+
+    Loaders drop alpha, so that what it hid comes out, mostly black.
+    """
+    from PIL import Image  # noqa: PLC0415
+
+    if not image.has_transparency_data:
+        return None
+    pixels = image if image.mode == "RGBA" else image.convert("RGBA")
+    if pixels.getchannel("A").getextrema() == (255, 255):
+        return None
+    flat = Image.new("RGB", image.size, "white")
+    flat.paste(pixels, mask=pixels)
+    return flat
+
+
+# Where Pillow keeps what may hold an orientation: EXIF, ImageMagick's EXIF in a PNG's text, XMP.
+_ORIENTATION = frozenset({"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"})
