@@ -8,7 +8,7 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from metaclip_dagster.urls import image_id_of, normalise_url
+from metaclip_dagster.urls import image_id_of, normalise_host, normalise_url
 
 TAKEN_DOWN = "taken_down"
 """The reason in EXCLUSIONS, and that of an image which is never to be fetched again."""
@@ -94,7 +94,7 @@ def _read_url(value: str) -> str:
 
 
 def _read_domain(value: str) -> str:
-    domain = _in_ascii(value)
+    domain = normalise_host(value).rstrip(".")
     if not _DOMAIN.fullmatch(domain):
         raise ValueError("a host's name with a dot, without scheme, port, path and *: all below it is meant anyway")
     return domain
@@ -134,14 +134,5 @@ def _lie_below(urls: pa.Array, *, domains: frozenset[str]) -> pa.Array:
 
 
 def _is_below(host: str, domains: frozenset[str]) -> bool:
-    labels = _in_ascii(host).split(".")
+    labels = normalise_host(host).rstrip(".").split(".")  # pages' URLs have it in whichever script
     return any(".".join(labels[start:]) in domains for start in range(len(labels)))
-
-
-def _in_ascii(host: str) -> str:
-    """One spelling for a host: PAIRS have it in whichever script the page wrote it."""
-    host = host.lower().rstrip(".")
-    try:
-        return host.encode("idna").decode("ascii")
-    except UnicodeError:
-        return host
