@@ -86,6 +86,24 @@ def are_taken_down(rows: pa.RecordBatch, takedowns: Takedowns) -> pa.Array:
     return listed
 
 
+def list_images(rows: pa.RecordBatch, images: ImageIds) -> pa.Array:
+    """Which rows are of these images by their id or, where `url` is spelled as older versions did, by today's id.
+
+    The image store and tables that were made before a change of URL_NORMALISATION keep the ids of their time.
+    """
+    listed = images.hold(rows["image_id"])
+    if "url" not in rows.schema.names or not len(images.raw):
+        return listed
+    today = pa.array(map(_respell, rows["url"].to_pylist()), pa.string())
+    return pc.or_(listed, images.hold(today))
+
+
+def _respell(url: str | None) -> str | None:
+    """The image's id of today, if the URL has another spelling today."""
+    normal = normalise_url(url, "")[0] if url else None
+    return None if normal in (url, None) else image_id_of(normal).hex()
+
+
 def _read_url(value: str) -> str:
     url, reason = normalise_url(value, "")
     if url is None:
