@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from assets.lookups import count_pairs_with, find_pairs
+from assets.parsers import why_outdated
 from assets.partitions import THRESHOLDS
 from assets.verdicts import Found, Place, Verdicts
 from metaclip_dagster.balancing import language_thresholds, parse_threshold
@@ -35,10 +36,13 @@ def explain_pair(
 ) -> list[Table]:
     """The image that is asked for, and of each of its first `limit` pairs where it was found and why it is kept.
 
-    `snapshots` are the registered ones. Raises QuestionError if none of them has such a pair.
+    `snapshots` are the registered ones. Raises QuestionError if none of them has such a pair, or if
+    any comes of pages that another version of the program parsed.
     """
     _check_limit(limit)
     column, value = read_question(asked, text)
+    if why := why_outdated(lake, "pairs", snapshots) or why_outdated(lake, "matches", snapshots):
+        raise QuestionError(why)
     verdicts = Verdicts(lake)
     places = find_pairs(lake, lake.finished("pairs", snapshots), column, value)
     if not places:

@@ -1,6 +1,6 @@
 """From the crawl to pairs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import dagster as dg
@@ -8,18 +8,16 @@ import dagster as dg
 from assets.automation import when_registered
 from assets.checks import check_specs, few_broken_records, no_empty_snapshot
 from assets.costs import expected_cost
+from assets.parsers import PARSERS
 from assets.partitions import snapshots
 from assets.shown import kept_and_dropped, sample_pairs, table
-from metaclip_dagster.parsing import BROKEN_RECORDS, parse_rows, parse_warc, parse_wat
+from metaclip_dagster.parsing import BROKEN_RECORDS, parse_wat
 from resources.archives import is_web
 from resources.common_crawl import CommonCrawl, draw_archives, find_archives
 from resources.compute import Compute
 from resources.lake import Lake
 from resources.tables import PartitionManifest
 from resources.web import NO_CONTACT
-
-PARSERS: dict[str, Callable[..., Any]] = {"wat": parse_wat, "warc": parse_warc, "pool": parse_rows}
-
 
 READ_AGAIN = (
     'materialize this partition again: what failed is tried again, what is there is reused. `again: ["00007"]` in '

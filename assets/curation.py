@@ -13,6 +13,7 @@ from assets.checks import (
     no_pair_twice,
     subsets_nested,
 )
+from assets.parsers import parsed_by, refuse_outdated
 from assets.partitions import all_snapshots, snapshots, thresholds
 from assets.pool import (
     aligned,
@@ -85,8 +86,10 @@ def matches(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> 
 
     These are the pool; all that matches nothing leaves here.
     """
+    refuse_outdated(lake, "pairs", [context.partition_key])
+    told = parsed_by(lake, "pairs", [context.partition_key])
     shards = {key: {"pairs": batches} for key, batches in lake.shards("pairs", context.partition_key).items()}
-    made = compute.map_shards(context, match_entries, shards, setup=matching_setup(lake))
+    made = compute.map_shards(context, match_entries, shards, setup=matching_setup(lake), told=told)
     shown = {
         "kept_and_dropped": kept_and_dropped(made.rows, made.total("dropped")),
         **sample_matches(lake, context.partition_key),
@@ -211,8 +214,11 @@ def entry_counts(context: dg.AssetExecutionContext, config: Grouping, lake: Lake
 )
 def admissions(context: dg.AssetExecutionContext, config: Balancing, lake: Lake, compute: Compute) -> Result:
     """The t above which each pair of the pool is kept: one number a pair serves every t."""
+    refuse_outdated(lake, "matches", [context.partition_key])
+    told = parsed_by(lake, "matches", [context.partition_key])
     shards = {key: {"pool": batches} for key, batches in pool_shards(lake, context.partition_key).items()}
-    made = compute.map_shards(context, admit, shards, setup=drawing_setup(lake), options={"seed": config.seed})
+    options = {"seed": config.seed}
+    made = compute.map_shards(context, admit, shards, setup=drawing_setup(lake), options=options, told=told)
     check = every_pair_admitted(lake, context.partition_key, made)
     return compute.result(made, metadata=config.model_dump(), checks=[check])
 
@@ -258,7 +264,8 @@ def subsets(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> 
     ]
     held_to = thresholds_of(lake, context.partition_key)
     before = build_before(lake, "subsets", context.partition_key)
-    made = compute.map_shards(context, select_pairs, shards, options={"thresholds": held_to})
+    versions = parsed_by(lake, "admissions", pool.snapshots)
+    made = compute.map_shards(context, select_pairs, shards, options={"thresholds": held_to}, told=versions)
     told = {**pool.metadata, "t": {language: f"{t:g}" for language, t in held_to.items()}}
     told |= sample_subset(lake, pool.snapshots[-1], held_to) | changed_subset(lake, context.partition_key, before)
     told |= {"pairs_of_pool": sum(lake.manifest("admissions", key).rows for key in pool.snapshots)}

@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.parsers import refuse_outdated
 from assets.partitions import THRESHOLDS
 from metaclip_dagster.balancing import build_draw, language_thresholds, parse_threshold
 from metaclip_dagster.deduplicating import exclude, pair_ids
@@ -58,8 +59,9 @@ def pool_of(
 ) -> Pool:
     """The snapshots of the pool that have the table; a deleted key stays in the lake, so the registered keys decide.
 
-    Raises dg.Failure if none has it, if one was made with another setup than there is now, or if they differ in their
-    stage or in an option that is to be `alike`: what comes of two versions must not be added up.
+    Raises dg.Failure if none has it, if one comes of pages that another version parsed, or was made with another setup
+    than there is now, or if they differ in their stage or in an option that is to be `alike`: what comes of two
+    versions must not be added up. PAIRS of WAT, WARC and pools have stages of their own.
     """
     registered = sorted(context.instance.get_dynamic_partitions("snapshot"))
     finished = lake.finished(table, registered)
@@ -67,6 +69,7 @@ def pool_of(
         raise dg.Failure(
             f"no snapshot has {table}: materialize it for {', '.join(registered) or 'a registered snapshot'}"
         )
+    refuse_outdated(lake, table, finished)
     inputs = {key: lake.manifest(table, key).inputs for key in finished}
     wanted = {name: version_of(deferred) for name, deferred in setup.items()}
     stale = [key for key in finished if any(inputs[key].get(name) != version for name, version in wanted.items())]
@@ -75,7 +78,7 @@ def pool_of(
         raise dg.Failure(
             f"{table} of {names} was made from another version of its inputs; materialize it again for {names}"
         )
-    for name in ("stage", *alike):
+    for name in alike if table == "pairs" else ("stage", *alike):
         values = {key: inputs[key].get(name) for key in finished}
         if len(set(values.values())) > 1:
             raise dg.Failure(f"{table} was made with more than one {name}: {values}; materialize it again with one")

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from metaclip_dagster.takedowns import TAKEN_DOWN, ImageIds, Takedowns, are_taken_down
+from metaclip_dagster.takedowns import TAKEN_DOWN, ImageIds, Takedowns, are_taken_down, list_images
 from resources.history import SHOWN
 from resources.image_store import open_image_store
 from resources.lake import Lake
@@ -42,7 +42,7 @@ class Gone:
         What loses nothing is handed back itself.
         """
         names = set(rows.schema.names)
-        gone = are_taken_down(rows, self.takedowns)
+        gone = _are_listed(rows, self.takedowns)
         if {"snapshot", "shard", "pair_id"} <= names:
             gone = pc.or_(gone, self._are_placed(rows))
         elif table in ("matches", "admissions"):
@@ -50,13 +50,13 @@ class Gone:
         elif "pair_id" in names:
             gone = pc.or_(gone, pc.is_in(rows["pair_id"], self.pairs))
         elif "image_id" in names:
-            gone = pc.or_(gone, self.images.hold(rows["image_id"]))
+            gone = pc.or_(gone, list_images(rows, self.images))
         left = rows.filter(pc.invert(gone)) if pc.any(gone).as_py() else rows
         return self._keep_texts(left) if "texts" in names else left
 
     def are_images(self, rows: pa.RecordBatch) -> pa.Array:
         """Which rows of an index of the image store are of images that go."""
-        return pc.or_(are_taken_down(rows, self.takedowns), self.images.hold(rows["image_id"]))
+        return pc.or_(_are_listed(rows, self.takedowns), list_images(rows, self.images))
 
     def count_texts(self, rows: pa.RecordBatch) -> int:
         """How many pairs of some rows of TRAINING_SETS go."""
@@ -98,7 +98,7 @@ def find_gone(lake: Lake, takedowns: Takedowns, shown: Collection[str] = ()) -> 
     found = set(itertools.compress(starts, named.to_pylist()))
     pairs, images = [pa.array([], pa.uint64())], [pa.array([], pa.binary(12))]
     for place, rows in _scan(lake):
-        listed = rows.filter(are_taken_down(rows, takedowns))
+        listed = rows.filter(_are_listed(rows, takedowns))
         if listed.num_rows:
             pairs.append(listed["pair_id"])
             images.append(listed["image_id"])
@@ -110,7 +110,7 @@ def find_gone(lake: Lake, takedowns: Takedowns, shown: Collection[str] = ()) -> 
     gone_pairs, gone_images = pc.unique(pa.concat_arrays(pairs)), pc.unique(pa.concat_arrays(images))
     if len(gone_pairs) and not takedowns.of_whole_images:
         for _, rows in _scan(lake):
-            others = rows.filter(pc.invert(are_taken_down(rows, takedowns)))
+            others = rows.filter(pc.invert(_are_listed(rows, takedowns)))
             gone_pairs = gone_pairs.filter(pc.invert(pc.is_in(gone_pairs, others["pair_id"])))
             gone_images = gone_images.filter(pc.invert(pc.is_in(gone_images, others["image_id"])))
     images_gone = ImageIds.of(image.hex() for image in gone_images.to_pylist())
@@ -137,6 +137,12 @@ def purge(lake: Lake, images: Path, checkpoints: Path, gone: Gone, *, dry_run: b
         if went["shards"]:
             tables[f"{table} {partition}"] = dict(went)
     return {**told, "tables": tables, "superseded": {} if dry_run else _sweep(lake)}
+
+
+def _are_listed(rows: pa.RecordBatch, takedowns: Takedowns) -> pa.Array:
+    """Which of the rows are taken down, also where an older version spelled their URLs and made their ids."""
+    listed = are_taken_down(rows, takedowns)
+    return pc.or_(listed, list_images(rows, takedowns.images)) if "image_id" in rows.schema.names else listed
 
 
 def _begin_with(url: str, starts: Sequence[str]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from assets.checks import (
 from assets.curation import Grouping
 from assets.filters import Filtering, verdicts
 from assets.jobs import Training, prepare_job
+from assets.parsers import refuse_outdated
 from assets.partitions import (
     Cell,
     by_training_set,
@@ -181,6 +182,7 @@ def scatter(
     context: dg.AssetExecutionContext, config: Grouping, lake: Lake, compute: Compute, *, t: str, num_buckets: int
 ) -> PartitionManifest:
     """D(t) by the image store's buckets, made by whichever asset needs it first."""
+    refuse_outdated(lake, "subsets", [t])
     groups = grouped(lake.shards("subsets", t), config.group_size)
     return compute.map_shards(
         context,

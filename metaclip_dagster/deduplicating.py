@@ -16,13 +16,14 @@ import pyarrow.compute as pc
 from metaclip_dagster.schemas import EXCLUSIONS, PLACES, writes
 from metaclip_dagster.spilling import spilling
 from metaclip_dagster.takedowns import TAKEN_DOWN, Takedowns, are_taken_down
+from metaclip_dagster.urls import URL_NORMALISATION
 
 DUPLICATE = "duplicate"
 _MEMORY = "256MB"
 """What DuckDB may take before it writes to the disk; for a bucket of a million pairs it does not."""
 
 
-@writes(EXCLUSIONS)
+@writes(EXCLUSIONS, version=URL_NORMALISATION)
 def find_takedowns(
     pairs: Iterable[pa.RecordBatch],
     matches: Iterable[pa.RecordBatch],

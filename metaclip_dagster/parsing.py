@@ -224,8 +224,12 @@ def _pair_texts(pages: Iterable[Page], *, dropped: Counter[str], seen: Counter[s
 
 
 def _resolve_base(page: Page) -> str:
-    """The page's base where it can be resolved, else the page itself."""
-    base = normalise_url(page.base, page.url)[0] if isinstance(page.base, str) else None
+    """The page's base where it can be resolved, else the page itself, as HTML says."""
+    if not isinstance(page.base, str):
+        return page.url
+    base, reason = normalise_url(page.base, page.url)
+    if reason == "other_scheme" and not page.base.strip().lower().startswith("javascript:"):
+        return page.base  # as of a page saved from a disk: what is relative to it has no address on the web
     return base or page.url
 
 

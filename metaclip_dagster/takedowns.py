@@ -8,7 +8,7 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from metaclip_dagster.urls import image_id_of, normalise_url
+from metaclip_dagster.urls import image_id_of, normalise_host, normalise_url
 
 TAKEN_DOWN = "taken_down"
 """The reason in EXCLUSIONS, and that of an image which is never to be fetched again."""
@@ -86,6 +86,24 @@ def are_taken_down(rows: pa.RecordBatch, takedowns: Takedowns) -> pa.Array:
     return listed
 
 
+def list_images(rows: pa.RecordBatch, images: ImageIds) -> pa.Array:
+    """Which rows are of these images by their id or, where `url` is spelled as older versions did, by today's id.
+
+    The image store and tables that were made before a change of URL_NORMALISATION keep the ids of their time.
+    """
+    listed = images.hold(rows["image_id"])
+    if "url" not in rows.schema.names or not len(images.raw):
+        return listed
+    today = pa.array(map(_respell, rows["url"].to_pylist()), pa.string())
+    return pc.or_(listed, images.hold(today))
+
+
+def _respell(url: str | None) -> str | None:
+    """The image's id of today, if the URL has another spelling today."""
+    normal = normalise_url(url, "")[0] if url else None
+    return None if normal in (url, None) else image_id_of(normal).hex()
+
+
 def _read_url(value: str) -> str:
     url, reason = normalise_url(value, "")
     if url is None:
@@ -94,7 +112,7 @@ def _read_url(value: str) -> str:
 
 
 def _read_domain(value: str) -> str:
-    domain = _in_ascii(value)
+    domain = normalise_host(value).rstrip(".")
     if not _DOMAIN.fullmatch(domain):
         raise ValueError("a host's name with a dot, without scheme, port, path and *: all below it is meant anyway")
     return domain
@@ -134,14 +152,5 @@ def _lie_below(urls: pa.Array, *, domains: frozenset[str]) -> pa.Array:
 
 
 def _is_below(host: str, domains: frozenset[str]) -> bool:
-    labels = _in_ascii(host).split(".")
+    labels = normalise_host(host).rstrip(".").split(".")  # pages' URLs have it in whichever script
     return any(".".join(labels[start:]) in domains for start in range(len(labels)))
-
-
-def _in_ascii(host: str) -> str:
-    """One spelling for a host: PAIRS have it in whichever script the page wrote it."""
-    host = host.lower().rstrip(".")
-    try:
-        return host.encode("idna").decode("ascii")
-    except UnicodeError:
-        return host

@@ -6,6 +6,8 @@ from functools import partial
 from itertools import groupby
 from typing import Any, BinaryIO
 
+from resources.urls import resolve_url
+
 Place = tuple[int, int]
 """Which archive, and the byte where the record begins."""
 
@@ -110,4 +112,9 @@ def _read_record(archive: BinaryIO, offset: int, url: str) -> Any:
 
 
 def _url(record: Any, header: str) -> str:
-    return (record.headers.get(header) or "").strip("<>")  # wget writes the brackets of WARC 1.0's grammar
+    """As PAIRS spell it, whichever way the crawler did."""
+    url = (record.headers.get(header) or "").strip("<>")  # wget writes the brackets of WARC 1.0's grammar
+    try:
+        return resolve_url(url)
+    except ValueError:
+        return url

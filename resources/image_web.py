@@ -11,10 +11,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
+import ada_url
 import aiohttp
+from yarl import URL
 
+from resources.tolerant_http import MAX_HEAD, MAX_HEADERS, TolerantHandler
+from resources.urls import resolve_url
 from resources.web import PROJECT, retry_after_seconds
 
 Fetch = Callable[[Sequence[str]], Iterator[tuple[str, bytes | str]]]
@@ -126,11 +129,16 @@ async def _answers(web: ImageWeb, urls: Iterable[str]) -> AsyncGenerator[tuple[s
         socket_factory=partial(_dial, web.allowed),
         happy_eyeballs_delay=None,
     )
+    handler: Any = partial(TolerantHandler, loop=asyncio.get_running_loop())
+    connector._factory = handler  # there is no argument for it
     session = aiohttp.ClientSession(
         connector=connector,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=web.connect_seconds, sock_read=web.read_seconds),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
+        max_line_size=MAX_HEAD,
+        max_field_size=MAX_HEAD,
+        max_headers=MAX_HEADERS,
         trust_env=False,
         headers={
             "User-Agent": f"{PROJECT} ({web.contact})" if web.contact else PROJECT,
@@ -216,15 +224,14 @@ class _Asker:
 
     async def _follow(self, url: str) -> bytes:
         for _ in range(self._web.max_redirects + 1):
-            _check_url(url)
-            async with self._session.get(url, allow_redirects=False) as response:
+            async with self._session.get(_read_target(url), allow_redirects=False) as response:
                 if response.status in {301, 302, 303, 307, 308}:
                     try:
-                        url = urljoin(url, response.headers["Location"])
+                        url = resolve_url(response.headers["Location"], url)
                     except (KeyError, ValueError):
                         raise _NoImageError("bad_redirect", 0.0) from None
                     continue
-                if response.status != 200:
+                if response.status not in {200, 203}:  # 203 is 200 that a proxy has touched; 206 is a part
                     raise _NoImageError(
                         f"http_{response.status}" if 100 <= response.status < 600 else "bad_response",
                         retry_after_seconds(response.headers.get("Retry-After")),
@@ -262,16 +269,19 @@ def _dial(allowed: frozenset[tuple[str, int]], address: Any) -> socket.socket:
     return socket.socket(family=family, type=kind, proto=protocol)
 
 
-def _check_url(url: str) -> None:
+def _read_target(url: str) -> URL:
+    """What is asked for, to the letter: the client would rewrite escapes, and hosts that sign paths refuse that."""
     try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        parsed = ada_url.URL(resolve_url(url))
     except ValueError:
         raise _NoImageError("bad_url", 0.0) from None
-    if parts.scheme not in {"http", "https"}:
+    if parsed.protocol not in {"http:", "https:"}:
         raise _NoImageError("blocked_scheme", 0.0)
-    if not host or parts.username is not None:
+    if parsed.username or parsed.password:
         raise _NoImageError("bad_url", 0.0)
+    # The query is left to the path: an empty one would lose its mark.
+    path = parsed.href.removeprefix(parsed.origin)
+    return URL.build(scheme=parsed.protocol[:-1], authority=parsed.host, path=path, encoded=True)
 
 
 def _host(url: str) -> str:

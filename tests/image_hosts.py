@@ -45,6 +45,7 @@ class ImageHosts:
         self.open: Counter[str] = Counter()
         self.most_open = 0
         self.agents: set[str] = set()
+        self.targets: list[str] = []
         self._bomb = bomb()
         self._gzip_bomb = gzip.compress(bytes(100 << 20), 1)
 
@@ -75,6 +76,11 @@ class ImageHosts:
         match kind:
             case "ok":
                 return web.Response(body=picture(int(name)), content_type="image/jpeg")
+            case "signed":  # whoever signs a path compares it to the letter
+                self.targets.append(request.raw_path)
+                return web.Response(status=203, body=picture(4))
+            case "partial":
+                return web.Response(status=206, body=picture(4))
             case "slow":
                 await asyncio.sleep(0.1)
                 return web.Response(body=picture(int(name)))
@@ -127,6 +133,7 @@ class ImageHosts:
 
 _TARGETS = {
     "ok": "/ok/5",
+    "signed": "../signed\\a b//http%3A%2F%2Fcdn.example%2Fé.jpg?it%27s='#top",
     "forbidden_port": "http://127.0.0.1:{forbidden_port}/secret",
     "forbidden_name": "http://localhost:{forbidden_port}/secret",
     "forbidden_address": "http://127.0.0.2:{forbidden_port}/secret",

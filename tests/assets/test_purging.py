@@ -10,7 +10,7 @@ import pytest
 
 from assets.purging import Gone, find_gone, purge
 from metaclip_dagster.schemas import EXCLUSIONS, IMAGE_TEXTS, IMAGES, MATCHES, PAIRS, SUBSETS, TRAINING_SETS
-from metaclip_dagster.takedowns import build_takedowns
+from metaclip_dagster.takedowns import ImageIds, build_takedowns
 from resources.history import SHOWN
 from resources.lake import Lake
 from resources.tables import PartitionManifest, ShardManifest
@@ -117,6 +117,21 @@ def test_an_image_takes_all_its_texts(lake: Lake, tmp_path: Path) -> None:
         "images": [X.hex(), Z.hex()],
         "training_sets": [[1], [4]],
     }
+
+
+def test_an_image_goes_under_the_id_too_that_an_older_spelling_gave_it(lake: Lake) -> None:
+    older, today = "http://bücher.example/x", "http://xn--bcher-kva.example/x"
+    row = {"pair_id": 9, "image_id": X, "url": older, "page_url": ""}
+    commit(lake, "pairs", "C", batch(PAIRS, row, {**row, "pair_id": 10, "url": f"{older}y", "image_id": Y}))
+    gone = gone_of(lake, "url", today)
+    assert (gone.pairs.to_pylist(), gone.places["C", "0"].to_pylist()) == ([9], [9])
+    stored = batch(IMAGES, *({"image_id": X.hex(), "url": url} for url in (older, "http://i.example/z", None)))
+    assert gone_of(lake, "url", today).are_images(stored).to_pylist() == [True, True, True]  # by the id of the pair
+    assert Gone(gone.takedowns, {}, gone.pairs, ImageIds.of([]), frozenset()).are_images(stored).to_pylist() == [
+        True,
+        False,
+        False,
+    ]
 
 
 def test_what_nothing_is_taken_from_is_not_written_again(lake: Lake, tmp_path: Path) -> None:

@@ -320,6 +320,26 @@ def test_a_wat_without_images_is_an_empty_shard_and_no_error() -> None:
     assert warc_rows(members(response(b"RIFF", "Content-Type: image/webp"), record("revisit", b""))) == []
 
 
+@pytest.mark.parametrize(
+    ("page", "base", "url"),
+    [
+        (PAGE, "/img//", "http://h.example/img//a.png"),
+        (PAGE, "//cdn.example", "http://cdn.example/a.png"),
+        (PAGE, "", None),
+        (PAGE, "http://", None),  # no URL: HTML has the page for the base then
+        (PAGE, "javascript:void(0)", None),
+        (PAGE, "file:///C:/site/", "other_scheme"),
+        ("no url", "http://h.example/", "http://h.example/a.png"),
+        ("no url", "x/", "bad_url"),
+        ("http://[::1", None, "bad_url"),
+    ],
+)
+def test_a_base_is_resolved_as_browsers_do_it(page: str, base: str | None, url: str | None) -> None:
+    dropped: Counter[str] = Counter()
+    rows = wat_rows(member(wat_record(content(page, [{"url": "a.png", "alt": "x"}], base=base))), dropped)
+    assert [row["url"] for row in rows] + [*dropped] == [url or PAGE.rpartition("/")[0] + "/a.png"]
+
+
 # WAT and WARC
 
 OLD_WARC = "CC-MAIN-20190519061520-20190519083520-00000.warc.gz"

@@ -70,6 +70,8 @@ def test_a_domain_is_meant_in_either_script() -> None:
     rows = pairs(("http://www.bücher.example/", "", ""), ("http://xn--bcher-kva.example/", "", ""))
     for spelt in ("BÜCHER.example", "xn--bcher-kva.example"):
         assert judged(rows, ("domain", spelt)) == [True, True]
+    sharp = pairs((normalise_url("http://straße.example/", "")[0] or "", "", "http://straße.example/"))
+    assert judged(sharp, ("domain", "straße.example")) == judged(sharp, ("page_domain", "Straße.example")) == [True]
 
 
 def test_an_address_is_a_domain() -> None:
@@ -112,7 +114,7 @@ def test_a_bad_value_is_named_with_its_line(kind: str, value: str, says: str) ->
         listed(("domain", "y.example"), (kind, value))
 
 
-HOSTS = st.from_regex(r"[a-z0-9]{1,5}(\.[a-z0-9]{1,5}){1,3}", fullmatch=True)
+HOSTS = st.from_regex(r"[a-z0-9]{1,5}(\.[a-z0-9]{1,5}){0,2}\.[a-z]{1,5}", fullmatch=True)
 
 
 @given(st.lists(HOSTS, min_size=1, max_size=20), HOSTS)

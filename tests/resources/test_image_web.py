@@ -44,6 +44,7 @@ def answers(asking: ImageWeb, *urls: str) -> dict[str, bytes | str]:
     ("path", "reason"),
     [
         ("/status/404", "http_404"),
+        ("/partial/1", "http_206"),
         ("/status/410", "http_410"),
         ("/moody/1", "http_404"),
         ("/status/500", "http_500"),
@@ -75,6 +76,23 @@ def test_what_fails_says_why(path: str, reason: str, hosts: ImageHosts, asking: 
 
 
 @pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        ("/signed/1280x720/smart/http%3A%2F%2Fcdn.example%2Fa.jpg", None),
+        ("/signed/?u=https%3A%2F%2Fb.example%2Fc.jpg", None),
+        ("/signed/it%27s.jpg", None),
+        ("/signed//a//%7Eb/%C3%A9/%e9/%zz/[1]|~!$&'()*+,;=:@.jpg?a=b?c/d&&`{}|^", None),
+        ("/signed/empty?", None),
+        ("/to/signed", "/signed/a%20b//http%3A%2F%2Fcdn.example%2F%C3%A9.jpg?it%27s=%27"),
+    ],
+)
+def test_a_url_is_asked_for_as_it_stands(path: str, target: str | None, hosts: ImageHosts, asking: ImageWeb) -> None:
+    hosts.targets.clear()
+    assert answers(asking, hosts.root + path) == {hosts.root + path: picture(4)}
+    assert hosts.targets == [target or path]
+
+
+@pytest.mark.parametrize(
     ("url", "reason"),
     [
         ("ftp://127.0.0.1/x.png", "blocked_scheme"),
@@ -87,7 +105,7 @@ def test_what_fails_says_why(path: str, reason: str, hosts: ImageHosts, asking: 
         ("http://127.0.0.1:1/x.png", "blocked_address"),
         ("http://10.0.0.1/x.png", "blocked_address"),
         ("http://no-such-host.invalid/x.png", "dns"),
-        ("", "blocked_scheme"),
+        ("", "bad_url"),
     ],
 )
 def test_no_url_is_left_unanswered(url: str, reason: str, asking: ImageWeb) -> None:

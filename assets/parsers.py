@@ -1,0 +1,49 @@
+"""Which version of the parsers a table comes of: what two of them made has other ids, and never meets."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import dagster as dg
+
+from metaclip_dagster.parsing import parse_rows, parse_warc, parse_wat
+from resources.engines import stage_version
+from resources.lake import Lake
+
+PARSERS: dict[str, Callable[..., Any]] = {"wat": parse_wat, "warc": parse_warc, "pool": parse_rows}
+_PARSED_BY = "parsed by"
+# Each is made of those before it.
+_BELOW_PAIRS = ("pairs", "matches", "exclusions", "entry_counts", "admissions", "subsets")
+
+
+def parsed_by(lake: Lake, table: str, partitions: Iterable[str]) -> dict[str, str]:
+    """What the manifest of a table that is made of these is told, for `why_outdated`."""
+    versions = (_versions(table, lake.manifest(table, partition).inputs) for partition in partitions)
+    return {_PARSED_BY: ", ".join(sorted({*versions}))}
+
+
+def why_outdated(lake: Lake, table: str, partitions: Iterable[str]) -> str | None:
+    """Which of the finished partitions come of pages that another version parsed, and the way out; None: none does."""
+    today = {stage_version(parser) for parser in PARSERS.values()}
+    versions = {key: _versions(table, lake.manifest(table, key).inputs) for key in lake.finished(table, partitions)}
+    others = {key: version for key, version in versions.items() if not {*version.split(", ")} <= today}
+    if not others:
+        return None
+    at = _BELOW_PAIRS.index(table)
+    first = "" if table == "pairs" else "pairs (where they are of another version too) and what is below them up to "
+    below = f", then {', '.join(_BELOW_PAIRS[at + 1 :])}" if table != "subsets" else ""
+    return (
+        f"{table} of {', '.join(others)} comes of pages that another version of this program parsed "
+        f"({', '.join(sorted({*others.values()}))}; today's are {', '.join(sorted(today))}): images and pairs have "
+        f"other ids there. Materialize {first}{table} of {', '.join(others)} again{below}"
+    )
+
+
+def refuse_outdated(lake: Lake, table: str, partitions: Iterable[str]) -> None:
+    """Raise dg.Failure if any of the finished partitions comes of pages that another version parsed."""
+    if why := why_outdated(lake, table, partitions):
+        raise dg.Failure(why, allow_retries=False)
+
+
+def _versions(table: str, inputs: Mapping[str, str]) -> str:
+    """The parsers' versions: of PAIRS the stage's own; tables older than this record have none."""
+    return inputs["stage"] if table == "pairs" else inputs.get(_PARSED_BY, "a version that was not written down")
