@@ -15,8 +15,9 @@ MARKS = ",.;:?!`"
 def spaced(text: str, language: str = "en") -> str:
     r"""Give the text as it is searched: a space at both ends and around each mark; tab, newline and return are spaces.
 
-    An entry is in the text exactly when it has a word and `f" {entry} " in spaced(text)` (Xu et al. 2023, §3.2). The
-    same said in tokens: `entry.split(" ")` is a run of `spaced(text).split(" ")[1:-1]`, empty tokens kept. Case counts.
+    An entry is in the text exactly when it has a word, which is a letter or a digit, and `f" {entry} "` is in
+    `spaced(text)` (Xu et al. 2023, §3.2). The same said in tokens: `entry.split(" ")` is a run of
+    `spaced(text).split(" ")[1:-1]`, empty tokens kept. Case counts.
     In languages that part words otherwise too (PARTING), text and entry are `folded`, and each end of the entry is at a
     space or at one of `borders`.
 
@@ -65,7 +66,7 @@ def finder(text: str, language: str = "en") -> Callable[[str], bool]:
     """Ask of one entry of the language after another whether it is in the text: the definition, not the fast way."""
     searched = spaced(text, language)
     if language not in PARTING:
-        return lambda entry: f" {entry} " in searched
+        return lambda entry: _has_word(entry) and f" {entry} " in searched
     may_start, may_end = borders(searched, language)
 
     def holds(entry: str) -> bool:
@@ -73,7 +74,7 @@ def finder(text: str, language: str = "en") -> Callable[[str], bool]:
         start = searched.find(entry)
         while start >= 0 and not (may_start[start] and may_end[start + len(entry)]):
             start = searched.find(entry, start + 1)
-        return start >= 0
+        return _has_word(entry) and start >= 0
 
     return holds
 
@@ -85,6 +86,8 @@ def why_unmatchable(entry: str, language: str = "en") -> str | None:
     'a mark inside a word'
     >>> why_unmatchable("Hello , world") is None
     True
+    >>> why_unmatchable("™")
+    'no word'
     >>> why_unmatchable("hund", "nb")
     "no text is identified as 'nb', but as 'no'"
     """
@@ -92,7 +95,7 @@ def why_unmatchable(entry: str, language: str = "en") -> str | None:
         known = identified_as(language)
         return f"no text is identified as {language!r}" + (f", but as {known!r}" if known else "")
     entry = folded(entry, language)
-    if not entry.strip(" "):
+    if not _has_word(entry):
         return "no word"
     if _BLANK.search(entry):
         return "a tab, newline or carriage return"
@@ -102,6 +105,11 @@ def why_unmatchable(entry: str, language: str = "en") -> str | None:
     if _TWO_MARKS.search(entry):
         return "two marks one space apart"
     return None
+
+
+def _has_word(entry: str) -> bool:
+    # As a word of running text has: a mark or a symbol alone says nothing of an image.
+    return any(map(str.isalnum, entry))
 
 
 _BLANK = re.compile(r"[\t\n\r]")

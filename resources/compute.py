@@ -189,7 +189,7 @@ class Compute(dg.ConfigurableResource):
             context.log.info(f"{name}: all {len(shards)} shards are as they were: reused")
             return reports
         started, every = time.monotonic(), -(-len(fresh) // LOG_LINES)
-        engine = InlineEngine() if inline else self._engine(len(fresh))
+        engine = _inline_engine() if inline else self._engine(len(fresh))
         running = drive(engine, job, fresh, retries=self.retries)
         try:
             with tqdm(
@@ -218,7 +218,11 @@ class Compute(dg.ConfigurableResource):
             told = self.engine.model_dump(exclude={"kind"})
             return RayEngine(**told, shard_timeout=self.shard_timeout_seconds)
         workers = min(self.workers or len(os.sched_getaffinity(0)), num_shards)
-        return InlineEngine() if workers == 1 else LocalEngine(workers, self.shard_timeout_seconds)
+        return _inline_engine() if workers == 1 else LocalEngine(workers, self.shard_timeout_seconds)
+
+
+def _inline_engine() -> InlineEngine:
+    return InlineEngine(interrupts=(dg.DagsterExecutionInterruptedError,))  # how Dagster's cancel arrives
 
 
 def _versions(job: Job, shards: Sequence[Shard]) -> dict[str, str]:

@@ -130,8 +130,12 @@ def stage_version(stage: Callable[..., Any]) -> str:
     return f"{qualified_name(stage)} {getattr(stage, 'version', 1)}"
 
 
-def run_shard(job: Job, shard: Shard) -> ShardReport:
-    """Make one shard on this process and commit it; an exception becomes a report, for the driver to judge."""
+def run_shard(job: Job, shard: Shard, interrupts: tuple[type[BaseException], ...] = ()) -> ShardReport:
+    """Make one shard on this process and commit it; what it raises becomes a report, for the driver to judge.
+
+    A panic of native code is no Exception, and is reported too. Only what ends the process is raised: INTERRUPTS, and
+    those that the caller names.
+    """
     building = False
     try:
         fingerprint = job.fingerprint(shard)
@@ -163,20 +167,25 @@ def run_shard(job: Job, shard: Shard) -> ShardReport:
         spent = {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
         mine = ShardManifest(shard.key, fingerprint, file, rows, size, digest, dict(dropped), dict(seen), **spent)
         return ShardReport(shard.key, "done", job.store.publish(mine))
-    except Exception as error:
+    except BaseException as error:
+        if isinstance(error, (*INTERRUPTS, *interrupts)):
+            raise
         return _failed(shard.key, error, of_setup=building)
 
 
-def _failed(key: str, error: Exception, *, of_setup: bool = False) -> ShardReport:
+def _failed(key: str, error: BaseException, *, of_setup: bool = False) -> ShardReport:
     trace = "".join(traceback.format_exception(error)[-6:])
     return ShardReport(
         key,
         "failed",
         error=f"{type(error).__name__}: {error}\n{trace}"[:4000],
-        final=isinstance(error, _FINAL),
+        final=isinstance(error, _FINAL) or not isinstance(error, Exception),
         of_setup=of_setup,
     )
 
+
+INTERRUPTS = (KeyboardInterrupt, SystemExit, GeneratorExit)
+"""What asks a process to end, whatever it is at."""
 
 _FINAL = (ValueError, TypeError, LookupError, AttributeError, ImportError, FileNotFoundError, PermissionError)
 
@@ -190,7 +199,13 @@ class Engine(Protocol):
 
 
 class InlineEngine:
-    """One shard after the other in the driver's own process: for a single shard."""
+    """One shard after the other in the driver's own process: for a single shard.
+
+    `interrupts` are what the driver's own signal handlers raise beside INTERRUPTS.
+    """
+
+    def __init__(self, interrupts: tuple[type[BaseException], ...] = ()) -> None:
+        self._interrupts = interrupts
 
     def slots(self) -> int:
         """One at a time."""
@@ -199,7 +214,7 @@ class InlineEngine:
     def submit(self, job: Job, shard: Shard) -> Future[ShardReport]:
         """Run it now."""
         future: Future[ShardReport] = Future()
-        future.set_result(run_shard(job, shard))
+        future.set_result(run_shard(job, shard, self._interrupts))
         return future
 
     def close(self, running: Iterable[Future[ShardReport]]) -> None:
@@ -298,7 +313,9 @@ def _work(pipe: Connection) -> None:
             key, sent = pickle.loads(pipe.recv_bytes())  # noqa: S301  # made by submit
             try:
                 job, shard = pickle.loads(sent)  # noqa: S301  # as above
-            except Exception as error:  # its code is not to be found here
+            except INTERRUPTS:
+                raise
+            except BaseException as error:  # its code is not to be found here, or panics as it is imported
                 report = _failed(key, error)
             else:
                 report = run_shard(job, shard)

@@ -15,15 +15,20 @@ from metaclip_dagster.languages import identified_as
 
 _MOST = 1 << 24  # bytes of one line, characters of one JSON value: no list has such an entry
 _CHUNK = 1 << 20
+_BREAK = re.compile(r"(?<![ \t])[ \t]*[\t\r\n][ \t\r\n]*")
 _BETWEEN = re.compile(r"[\s,]*")
 
 
 class Label(NamedTuple):
-    """What may become an entry, with its language where the file says it."""
+    """What may become an entry, with its language where the file says it, and why it may not where the file says so."""
 
     text: str
     language: str | None = None
     is_synonym: bool = False
+    why_not: str | None = None
+
+
+OBSOLETE, NO_TERM = "obsolete", "no_term"
 
 
 def language_of(tag: str | None) -> str | None:
@@ -35,19 +40,32 @@ def language_of(tag: str | None) -> str | None:
     return (identified_as(tag.strip()) or tag) if tag else None
 
 
+def unwrapped(text: str) -> str:
+    r"""The name of a term in one line: a line end or tab is one blank, with the blanks around it.
+
+    >>> unwrapped("guide\n      dog")
+    'guide dog'
+    """
+    return _BREAK.sub(" ", text)
+
+
 def read_lines(file: BinaryIO) -> Iterator[Label]:
     """One entry a line, in UTF-8."""
-    yield from (Label(line.rstrip("\r\n")) for line in _lines(file))
+    yield from (Label(line.rstrip("\r\n")) for line in decode_lines(file))
 
 
 def read_csv(file: BinaryIO) -> Iterator[Label]:
     """The column `entry`, and `language` where there is one, of a table whose first line names its columns."""
-    yield from _read_rows(file, ",")
+    rows = csv.reader(decode_lines(file), strict=True)
+    try:
+        yield from _read_columns(rows)
+    except csv.Error as error:
+        raise ValueError(f"{error}, line {rows.line_num}; quote fields that hold ',' or quotes") from error
 
 
 def read_tsv(file: BinaryIO) -> Iterator[Label]:
-    """The same with tabs between the columns."""
-    yield from _read_rows(file, "\t")
+    """The same with tabs between the columns, where a quote is a character as any other."""
+    yield from _read_columns(line.rstrip("\r\n").split("\t") for line in decode_lines(file))
 
 
 def read_json(file: BinaryIO) -> Iterator[Label]:
@@ -67,36 +85,25 @@ def read_json(file: BinaryIO) -> Iterator[Label]:
 
 def read_parquet(file: BinaryIO) -> Iterator[Label]:
     """The column `entry`, and `language` where there is one."""
-    with pq.ParquetFile(file, pre_buffer=False) as parquet:
-        wanted = _wanted(parquet.schema_arrow.names)
-        for batch in parquet.iter_batches(columns=wanted, use_threads=False):
-            columns = [batch[name].cast(pa.string()).to_pylist() for name in wanted]
-            for text, *tags in zip(*columns, strict=True):
-                yield Label(text or "", language_of(tags[0]) if tags else None)
-
-
-def _read_rows(file: BinaryIO, delimiter: str) -> Iterator[Label]:
-    rows = csv.reader(_lines(file), delimiter=delimiter, strict=True)
     try:
-        columns = next(rows, [])
-        indices = [columns.index(name) for name in _wanted(columns)]
-        for row in rows:
-            text, *tags = [row[i] if i < len(row) else "" for i in indices]
-            yield Label(text, language_of(tags[0]) if tags else None)
-    except csv.Error as error:
-        raise ValueError(f"{error}, line {rows.line_num}; quote fields that hold {delimiter!r} or quotes") from error
+        with pq.ParquetFile(file, pre_buffer=False) as parquet:
+            wanted = _wanted(parquet.schema_arrow.names)
+            for batch in parquet.iter_batches(columns=wanted, use_threads=False):
+                columns = [batch[name].cast(pa.string()).to_pylist() for name in wanted]
+                for text, *tags in zip(*columns, strict=True):
+                    yield Label(text or "", language_of(tags[0]) if tags else None)
+    except OSError as error:
+        if type(error) is not OSError or error.errno is not None:
+            raise  # of the disk or the network, which may pass
+        raise ValueError(f"{error}; the file is damaged, copy it again") from error  # so Arrow tells of broken pages
 
 
-def _wanted(columns: list[str]) -> list[str]:
-    if "entry" not in columns:
-        raise ValueError(
-            f"no column is named 'entry', only {', '.join(columns)[:200] or 'none'}; rename the one with the entries"
-        )
-    return ["entry", "language"] if "language" in columns else ["entry"]
+def decode_lines(file: BinaryIO) -> Iterator[str]:
+    """A file's lines with their ends, each a line feed, a return or both.
 
-
-def _lines(file: BinaryIO) -> Iterator[str]:
-    # Undecodable bytes become lone surrogates, as they would come from elsewhere, and fall with their line alone.
+    Bytes that are no UTF-8 become lone surrogates, so that they cost their own line alone. Raises ValueError for a line
+    of more than 16 MiB.
+    """
     number = 0
     while line := file.readline(_MOST):
         number += 1
@@ -106,6 +113,22 @@ def _lines(file: BinaryIO) -> Iterator[str]:
         yield from (
             each.decode("utf-8", "surrogateescape") for each in line.splitlines(keepends=True)
         )  # at a bare \r too
+
+
+def _read_columns(rows: Iterator[list[str]]) -> Iterator[Label]:
+    columns = next(rows, [])
+    indices = [columns.index(name) for name in _wanted(columns)]
+    for row in rows:
+        text, *tags = [row[i] if i < len(row) else "" for i in indices]
+        yield Label(text, language_of(tags[0]) if tags else None)
+
+
+def _wanted(columns: list[str]) -> list[str]:
+    if "entry" not in columns:
+        raise ValueError(
+            f"no column is named 'entry', only {', '.join(columns)[:200] or 'none'}; rename the one with the entries"
+        )
+    return ["entry", "language"] if "language" in columns else ["entry"]
 
 
 def _json_values(file: BinaryIO) -> Iterator[Any]:

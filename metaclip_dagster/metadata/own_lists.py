@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from metaclip_dagster.metadata import list_formats, ontologies
 from metaclip_dagster.metadata.list_formats import Label
+from metaclip_dagster.metadata.obo import read_obo
 from metaclip_dagster.schemas import CANDIDATES, writes
 
 MOST_CHARACTERS = 1000
@@ -33,12 +34,12 @@ _FORMATS: dict[str, Callable[[BinaryIO], Iterator[Label]]] = {
     ".rdf": ontologies.read_rdf_xml,
     ".owl": ontologies.read_rdf_xml,
     ".xml": ontologies.read_rdf_xml,
-    ".obo": ontologies.read_obo,
+    ".obo": read_obo,
 }
 _BROKEN = (ValueError, SyntaxError, RecursionError, EOFError, gzip.BadGzipFile, zlib.error, pa.ArrowException)
 
 
-@writes(CANDIDATES, version=2)
+@writes(CANDIDATES, version=3)
 def read_own_entries(
     file: BinaryIO, *, name: str, languages: Sequence[str] = ("en",), dropped: Counter[str]
 ) -> Iterator[pa.RecordBatch]:
@@ -54,7 +55,7 @@ def read_own_entries(
     try:
         for label in _read(file, name):
             language, entry = label.language or languages[0], label.text.strip(" \r\n")
-            if reason := _why_not(entry, language, languages):
+            if reason := label.why_not or _why_not(entry, language, languages):
                 dropped[reason] += 1
             else:
                 kind = kinds[label.is_synonym]

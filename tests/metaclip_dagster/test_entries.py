@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from io import BytesIO
 from typing import Any
 
 import pyarrow as pa
@@ -12,9 +13,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaclip_dagster.metadata import build_entries, describe_entries
+from metaclip_dagster.matching import why_unmatchable
+from metaclip_dagster.metadata import (
+    build_entries,
+    count_views,
+    describe_entries,
+    rank_synsets,
+    rank_titles,
+    rank_unigrams,
+    read_own_entries,
+    sum_counts,
+)
 from metaclip_dagster.reporting import render_entries
-from metaclip_dagster.schemas import CANDIDATES, ENTRIES
+from metaclip_dagster.schemas import CANDIDATES, ENTRIES, NAME_COUNTS
 
 Rows = Mapping[str, list[tuple[str, int, str]]]
 
@@ -104,6 +115,25 @@ def test_every_candidate_is_taken_or_accounted_for(rows: Rows, budget: int, cap:
     assert sum(language["entries"] for language in told) == entries.num_rows
     in_all = Counter({fate: sum(s[fate] for language in told for s in language["sources"]) for fate in FATES[1:]})
     assert in_all == dropped
+
+
+def test_marks_and_symbols_alone_are_unmatchable_whatever_their_source() -> None:
+    marks = ["!!!", "™", "&", "❤"]
+    views = count_views((("en", title, 9) for title in [*marks, "Dog"]), dropped=Counter(), seen=Counter())
+    unigrams = {"language": ["en"] * 5, "name": [*marks, "dog"], "num_occurrences": [9] * 5}
+    own_list, dropped = "\n".join([*marks, "cat"]).encode(), Counter[str]()
+    ranked_by_source: dict[str, Iterable[pa.RecordBatch]] = {
+        "own": read_own_entries(BytesIO(own_list), name="list.txt", dropped=dropped),
+        "synsets": rank_synsets([*marks, "hound"], dropped=dropped),
+        "unigrams": rank_unigrams([pa.RecordBatch.from_pydict(unigrams, schema=NAME_COUNTS)], min_count=1),
+        "titles": rank_titles(sum_counts(views), pages=[], min_views=1, in_dump_only=False, dropped=dropped),
+    }
+    for source, batches in ranked_by_source.items():
+        entries = build({source: pa.Table.from_batches(batches)}, why_unmatchable=why_unmatchable)
+        reasons = dict(zip(entries["entry"].to_pylist(), entries["unmatchable"].to_pylist(), strict=True))
+        words = reasons.keys() - {*marks}
+        assert {reasons[mark] for mark in marks} == {"no word"}, source
+        assert [reasons[word] for word in words] == [None], source
 
 
 def test_a_repeated_entry_belongs_to_the_first_source_declared() -> None:

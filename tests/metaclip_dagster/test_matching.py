@@ -49,7 +49,7 @@ thorough = settings(max_examples=300)
 def naive(texts: Iterable[str], entries: list[str]) -> list[list[int]]:
     """The definition, written once more: the oracle that every engine must agree with."""
     searched = [re.sub(r"[,.;:?!`]", r" \g<0> ", re.sub(r"[\t\n\r]", " ", f" {text} ")) for text in texts]
-    able = [(i, f" {entry} ") for i, entry in enumerate(entries) if entry.strip(" ")]
+    able = [(i, f" {entry} ") for i, entry in enumerate(entries) if any(map(str.isalnum, entry))]
     return [[i for i, entry in able if entry in haystack] for haystack in searched]
 
 
@@ -152,7 +152,7 @@ def test_a_portion_is_as_large_as_its_bounds_allow(texts: list[str], most_texts:
 def test_a_match_is_a_contiguous_run_of_tokens(text: str, entry: str) -> None:
     tokens, wanted = spaced(text).split(" ")[1:-1], entry.split(" ")
     runs = any(tokens[i : i + len(wanted)] == wanted for i in range(len(tokens)))
-    assert contains(text, entry) == (runs and bool(entry.strip(" ")))
+    assert contains(text, entry) == (runs and any(map(str.isalnum, entry)))
 
 
 @thorough
@@ -188,11 +188,17 @@ def test_an_entry_with_a_reason_is_in_no_text(entry: str, texts: list[str], betw
         ("U.S.", "a mark inside a word"),
         ("St. Louis", "a mark inside a word"),
         ("Yahoo!", "a mark inside a word"),
-        ("...", "a mark inside a word"),
+        ("...", "no word"),
+        ("!!!", "no word"),
+        ("™", "no word"),
+        ("❤", "no word"),
+        ("7", None),
+        ("½", None),
+        ("क", None),
         ("who ? !", "two marks one space apart"),
         ("who ?  !", None),
         ("St . Louis", None),
-        ("!", None),
+        ("!", "no word"),
         (" dog", None),
         ("AC/DC", None),
         ("don't", None),
@@ -210,7 +216,7 @@ def test_an_entry_no_text_can_contain_has_a_reason(entry: str, reason: str | Non
         ("I don't,dog", ["don't", "dog"]),
         ('Dog DOG dog\'s (dog) "dog" dog/cat hotdog', []),
         ("dog;dog", ["dog"]),
-        ("hot dog!", ["dog", "hot dog", "!"]),
+        ("hot dog!", ["dog", "hot dog"]),
         ("hot  dog", ["dog"]),
         ("hot\ndog", ["dog", "hot dog"]),
         ("hot\xa0dog", []),
@@ -221,7 +227,7 @@ def test_an_entry_no_text_can_contain_has_a_reason(entry: str, reason: str | Non
         ("개가", []),
         ("cafe\u0301", []),
         ("café", ["café"]),
-        ("👩\u200d🚀 👩", ["👩"]),
+        ("👩\u200d🚀 👩", []),
     ],
 )
 def test_matching_knows_case_marks_and_spaces_and_nothing_else(text: str, found: list[str]) -> None:

@@ -3,9 +3,8 @@
 import gzip
 import io
 import json
-import socket
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NoReturn
 
 import pyarrow as pa
@@ -14,67 +13,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaclip_dagster.metadata import read_own_entries
 from metaclip_dagster.metadata.own_lists import MOST_CHARACTERS
-from metaclip_dagster.schemas import CANDIDATES
-
-SKOS = """@prefix skos: <http://www.w3.org/2004/02/skos/core#> . @prefix owl: <http://www.w3.org/2002/07/owl#> .
-@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> . @prefix oio: <http://www.geneontology.org/formats/oboInOwl#> .
-<a> skos:altLabel "kitty"@en-GB, "cat"@en ; skos:prefLabel "cat"@en, "Katze"@de-AT, "chat"@fr ; skos:broader <b> .
-<b> skos:prefLabel "feline" ; skos:hiddenLabel "felid" ; skos:broader <a> , <b> ; skos:narrower <a> .
-<c> owl:deprecated true ; rdfs:label "gone" . <d> rdfs:label "gone too" . <d> owl:deprecated true .
-<e> rdfs:label "cat"@en ; oio:hasExactSynonym "puss" ; skos:definition "a definition" .
-"""
-RDF_XML = """<?xml version="1.0"?>{dtd}
-<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:skos="http://www.w3.org/2004/02/skos/core#">
-<skos:Concept rdf:about="a"><skos:altLabel xml:lang="en">kitty</skos:altLabel>
-<skos:prefLabel xml:lang="en-GB">{label}</skos:prefLabel><skos:broader rdf:resource="a"/></skos:Concept></rdf:RDF>"""
-OBO = """format-version: 1.2
-ontology: x
-
-[Term]
-id: X:1
-name: cat
-synonym: "kitty" EXACT []
-is_a: X:2
-
-[Term]
-id: X:2
-name: feline
-synonym: "cat" BROAD []
-is_a: X:1
-
-[Term]
-id: X:3
-name: gone
-is_obsolete: true
-
-[Typedef]
-id: part_of
-name: part of
-"""
-
-
-def read(
-    content: bytes | str, name: str, languages: Sequence[str] = ("en",), dropped: Counter[str] | None = None
-) -> pa.Table:
-    file = io.BytesIO(content.encode() if isinstance(content, str) else content)
-    dropped = Counter() if dropped is None else dropped
-    return pa.Table.from_batches(read_own_entries(file, name=name, languages=languages, dropped=dropped), CANDIDATES)
-
-
-def own(content: bytes | str, name: str = "list.txt", dropped: Counter[str] | None = None) -> list[str]:
-    return list(read(content, name, dropped=dropped)["entry"].to_pylist())
-
-
-def read_all(read: Callable[[int], bytes], size: int) -> bytes:
-    return b"".join(iter(lambda: read(size), b""))
+from tests.metaclip_dagster.own_lists import OBO, RDF_XML, SKOS_TTL, own, read
 
 
 def parquet(**columns: object) -> bytes:
     file = io.BytesIO()
     pq.write_table(pa.table(columns), file)
     return file.getvalue()
+
+
+AS_RDF = "save it as RDF/XML or Turtle"
+DAMAGED_PARQUET = bytearray(parquet(entry=[f"dog {i}" for i in range(300)]))
+DAMAGED_PARQUET[20:60] = bytes(40)
 
 
 def test_a_text_file_ranks_as_it_stands() -> None:
@@ -119,7 +70,7 @@ def test_one_list_in_every_format_is_the_same_list(name: str, content: str | byt
         ("a.tsv", "language\tentry\nen\tcat\nde-AT\tKatze\nfr_CA\tchat\n\tfeline\n"),
         ("a.jsonl", '{"entry":"cat","language":"EN"}\n{"entry":"Katze","language":"de"}\n"feline"\n'),
         ("a.parquet", parquet(language=["en", "de", "fr", None], entry=["cat", "Katze", "chat", "feline"])),
-        ("a.ttl", SKOS),
+        ("a.ttl", SKOS_TTL),
     ],
 )
 def test_a_language_is_the_entrys_own_or_else_the_first_and_others_are_left_out(name: str, content: bytes) -> None:
@@ -132,6 +83,35 @@ def test_a_language_is_the_entrys_own_or_else_the_first_and_others_are_left_out(
     assert ("feline", "de") in zip(
         *(read(content, name, ["de"])[c].to_pylist() for c in ("entry", "language")), strict=True
     )
+
+
+@pytest.mark.parametrize(
+    ("rows", "entries"),
+    [
+        (['"Big" Rex', "dog"], ['"Big" Rex', "dog"]),
+        (['"Heroes', "dog", '12"', "cat"], ['"Heroes', "dog", '12"', "cat"]),
+        (['"dog"', 'a ""b"" c', "", "d'e"], ['"dog"', 'a ""b"" c', "d'e"]),
+    ],
+)
+def test_a_quote_is_a_character_where_tabs_part_the_columns(rows: list[str], entries: list[str]) -> None:
+    content = "\n".join(["entry\tid", *(f"{row}\t{i}" for i, row in enumerate(rows))])
+    assert own(content, "a.tsv") == entries
+
+
+def test_a_panic_of_the_parser_is_told_as_any_fault_and_names_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    class PanicException(BaseException):
+        """As the parser's library would raise it: no file is known that makes it."""
+
+    def panic(*_: object, **__: object) -> NoReturn:
+        raise PanicException("index out of bounds")
+
+    PanicException.__module__ = "pyo3_runtime"
+    monkeypatch.setattr("pyoxigraph.parse", panic)
+    with pytest.raises(ValueError, match=r"^a\.ttl: not readable after 0 entries: pyoxigraph panicked \(index out of"):
+        own(SKOS_TTL, "a.ttl")
+    monkeypatch.setattr(PanicException, "__module__", "elsewhere")
+    with pytest.raises(PanicException):
+        own(SKOS_TTL, "a.ttl")
 
 
 def test_what_cannot_be_an_entry_is_counted_by_reason() -> None:
@@ -155,65 +135,6 @@ def test_a_list_comes_back_whole(entries: Sequence[str]) -> None:
 def test_json_cut_anywhere_into_pieces_is_the_same_list(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("metaclip_dagster.metadata.list_formats._CHUNK", piece)
     assert own('["dö\\u00e4g", {"entry": "New, [York]"}, "x"]', "a.json") == ["döäg", "New, [York]", "x"]
-
-
-class TestOntologies:
-    def test_labels_come_before_synonyms_whatever_their_order_and_cycles_and_repeats_are_harmless(self) -> None:
-        dropped = Counter[str]()
-        assert own(SKOS, "a.ttl", dropped) == ["cat", "feline", "kitty", "felid", "puss"]
-        assert dropped == {"other_language": 2, "repeated": 2}
-
-    def test_triples_one_a_line_and_xml_say_the_same_as_turtle(self) -> None:
-        triples = "\n".join(
-            f'<http://a> <http://www.w3.org/2004/02/skos/core#{kind}Label> "{text}"@en .'
-            for kind, text in (("alt", "kitty"), ("pref", "cat"))
-        )
-        xml = RDF_XML.format(dtd="", label="cat")
-        for name, content in (("a.nt", triples), ("a.rdf", xml), ("a.owl", xml), ("a.xml", xml)):
-            assert own(content, name) == ["cat", "kitty"]
-
-    def test_names_of_obo_come_before_synonyms_and_obsolete_terms_are_left_out(self) -> None:
-        assert own(OBO, "a.obo") == ["cat", "feline", "kitty"]
-
-    @pytest.mark.parametrize(
-        "dtd",
-        [
-            '<!DOCTYPE r [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>',
-            '<!DOCTYPE r [<!ENTITY b SYSTEM "file:///etc/passwd">]>',
-            '<!DOCTYPE r [<!ENTITY b PUBLIC "x" "http://a.example/">]>',
-            f'<!DOCTYPE r [<!ENTITY b "{"a" * 5000}">]>',
-            f'<!DOCTYPE r [<!ENTITY {" " * 70_000}b "x">]>',
-            '<!DOCTYPE r [<!ENTITY % b "x"> %b;]>',
-        ],
-    )
-    def test_entities_that_could_grow_or_lead_elsewhere_are_refused(self, dtd: str) -> None:
-        with pytest.raises(ValueError, match=r"a\.owl: .*is not a short plain text; write it out, or save as Turtle"):
-            own(RDF_XML.format(dtd=dtd, label="&b;"), "a.owl")
-
-    def test_a_namespace_as_an_entity_is_read(self) -> None:
-        dtd = '<!DOCTYPE r [<!ENTITY owl "http://www.w3.org/2002/07/owl#" >\n<!ENTITY b "cat">]>'
-        assert own(RDF_XML.format(dtd=dtd, label="&b;"), "a.owl") == ["cat", "kitty"]
-
-    def test_nothing_is_fetched(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def refuse(*_: object) -> NoReturn:
-            raise AssertionError("the network was asked")
-
-        monkeypatch.setattr(socket, "socket", refuse)
-        monkeypatch.setattr(socket, "getaddrinfo", refuse)
-        dtd = '<!DOCTYPE r SYSTEM "http://a.example/x.dtd">'
-        assert own(RDF_XML.format(dtd=dtd, label="cat"), "a.rdf") == ["cat", "kitty"]
-        assert own(SKOS.replace("<a> ", "<http://a.example/a> "), "a.ttl")
-        assert own(OBO.replace("ontology: x", "import: http://a.example/b.obo"), "a.obo")
-
-    def test_an_entity_cut_by_the_reader_is_seen_whole(self) -> None:
-        from metaclip_dagster.metadata.ontologies import _Checked
-
-        bomb = RDF_XML.format(dtd='<!DOCTYPE r [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>', label="&b;").encode()
-        plain = RDF_XML.format(dtd='<!DOCTYPE r [<!ENTITY a "aaaa"><!ENTITY b "x">]>', label="&b;").encode()
-        for size in range(1, 40):
-            with pytest.raises(ValueError, match="not a short plain text"):
-                read_all(_Checked(io.BytesIO(bomb)).read, size)
-            assert read_all(_Checked(io.BytesIO(plain)).read, size) == plain
 
 
 @pytest.mark.parametrize(
@@ -246,7 +167,35 @@ class TestOntologies:
         ("a.rdf", RDF_XML.format(dtd="", label="x")[:-9].encode(), "not readable .*, before byte 3"),
         ("a.rdf", b"<!doctype html><html></html>", "not readable after 0 entries"),
         ("a.obo", (OBO + "\n[Term]\nid: X:4\nbogus\n").encode(), "line 27"),
-        ("a.obo", b"\xff\xfe", "valid UTF-8; OBO is text in UTF-8"),
+        (
+            "a.obo",
+            (OBO + "\n[Term]\nsynonym: kitty EXACT []\n").encode(),
+            "the synonym 'kitty EXACT .*' is not in quotes, line 26",
+        ),
+        ("a.obo", OBO.encode("utf-16"), r"there is no \[Term\] in it; OBO is text in UTF-8"),
+        (
+            "a.owl",
+            b"# made by hand\nPrefix(:=<http://a/>)\nOntology(<http://a/>)",
+            f"OWL in functional syntax; {AS_RDF}",
+        ),
+        ("a.ttl", b"Prefix: : <http://a/>\nOntology: <http://a/>", f"OWL in Manchester syntax; {AS_RDF}"),
+        (
+            "a.owl",
+            b'<?xml version="1.0"?><!-- a --><Ontology xmlns="http://www.w3.org/2002/07/owl#"/>',
+            f"OWL/XML; {AS_RDF}",
+        ),
+        ("a.owl", SKOS_TTL.encode(), "this is Turtle; name the file .ttl"),
+        ("a.ttl", RDF_XML.format(dtd="", label="x").encode(), "this is RDF/XML; name the file .rdf"),
+        ("a.owl", OBO.encode(), "this is OBO; name the file .obo"),
+        ("a.ttl", b'{"@context": {}}', f"this is JSON; {AS_RDF}"),
+        (
+            "a.rdf",
+            b'<?xml version="1.0" encoding="runic"?><a/>',
+            "the encoding 'runic' is not known; save the file in UTF-8",
+        ),
+        ("a.rdf", b'<?xml version="1.0" encoding="base64"?><a/>', "the encoding 'base64' is not known"),
+        ("a.rdf", b'<?xml version="1.0" encoding="ascii"?><a>\xe9</a>', "can't decode byte 0xe9"),
+        ("a.parquet", DAMAGED_PARQUET, "; the file is damaged, copy it again"),
         ("a.pdf", b"dog", r"no format is known by the suffix '\.pdf'; there are \.txt, \.csv, .*\.obo, each also \.gz"),
         ("list", b"dog", "no format is known by the suffix ''"),
         ("a.jsonld", b"[]", r"no format is known by the suffix '\.jsonld'"),

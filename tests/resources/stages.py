@@ -64,15 +64,21 @@ def die_once(start: int, flag: str) -> Iterator[pa.RecordBatch]:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Panic(BaseException):
+    """What native code raises when it panics: no Exception, as pyo3's PanicException is none."""
+
+
 @writes(NUMBERS)
 def misbehave(start: int, how: str) -> Iterator[pa.RecordBatch]:
-    """Do what `how` says: die every time, raise a final or a passing error, run too long, give wrong columns."""
+    """Do what `how` says: die every time, raise a final or a passing error, panic, run too long, give wrong columns."""
     if how == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "raise":
         raise ValueError(f"shard from {start} is broken; mend it")
     if how == "pass":
         raise OSError("the disk hiccupped")
+    if how == "panic":
+        raise Panic(f"shard from {start}: index out of bounds")
     if how == "hang":
         time.sleep(60)
     yield from count_up(start, dropped=Counter(), seen=Counter())
@@ -80,6 +86,8 @@ def misbehave(start: int, how: str) -> Iterator[pa.RecordBatch]:
         yield pa.record_batch({"other": pa.array([1])})
     if how == "late":
         raise ValueError("failed after half of the rows were written")
+    if how == "late panic":
+        raise Panic("after half of the rows were written")
 
 
 @writes(pa.schema([("module", pa.string())]))
@@ -102,6 +110,11 @@ def build_slowly() -> int:
     while time.process_time() < end:
         pass
     return os.getpid()
+
+
+def panic_to_build() -> int:
+    """Panic."""
+    raise Panic("the weights are beyond belief")
 
 
 def fail_to_build(path: str) -> int:

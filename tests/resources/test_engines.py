@@ -112,6 +112,35 @@ def test_a_poison_shard_and_one_that_raises_fail_alone_and_are_named(store: Tabl
     assert {key: reports[key].attempts for key in how} == {"00001": 2, "00003": 1, "00004": 2}
 
 
+def test_a_panic_of_native_code_is_told_in_its_own_words_and_its_worker_goes_on(
+    engine: Engine, store: TableStore
+) -> None:
+    how = {"00001": "panic", "00002": "late panic"}
+    shards = [Shard(s.key, {**s.inputs, "how": how.get(s.key, "")}) for s in shards_of(4)]
+    reports = {r.key: r for r in drive(engine, job_of(stages.misbehave, store), shards)}
+    assert {key for key, report in reports.items() if report.status == "failed"} == set(how)
+    assert reports["00001"].summary == "Panic: shard from 1000: index out of bounds"
+    assert reports["00001"].attempts == 1  # the same bytes would panic again
+    assert len(data_files(store)) == 2
+    setup = {"state": defer(stages.panic_to_build)}
+    failed = list(drive(InlineEngine(), job_of(stages.use_state, store, setup=setup), shards_of(2)))
+    assert [report.of_setup for report in failed] == [True, True]
+    assert all("Panic: the weights are beyond belief" in report.error for report in failed)
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, stages.Panic])
+def test_what_interrupts_the_driver_is_no_failure_of_its_shard(
+    interrupt: type[BaseException], store: TableStore
+) -> None:
+    def interrupted(start: int) -> pa.Table:
+        raise interrupt
+
+    interrupted.__module__, interrupted.__qualname__ = stages.__name__, "interrupted"
+    engine = InlineEngine(interrupts=(stages.Panic,))  # as Dagster's cancel, an exception of its own
+    with pytest.raises(interrupt):
+        list(drive(engine, Job(interrupted, stages.NUMBERS, store), shards_of(1)))
+
+
 def test_a_shard_that_runs_past_its_time_is_lost_alone(store: TableStore) -> None:
     shards = [Shard(s.key, {**s.inputs, "how": "hang" if s.key == "00000" else ""}) for s in shards_of(3)]
     reports = {
