@@ -1,6 +1,7 @@
 """The laws that are checked whenever a partition is made; those that block keep wrong data from flowing on."""
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -15,15 +16,27 @@ from resources.tables import PartitionManifest
 
 
 def check_specs(
-    asset: str, *checks: Callable[..., dg.AssetCheckResult], blocking: bool = True
+    asset: str,
+    *checks: Callable[..., dg.AssetCheckResult],
+    blocking: bool = True,
+    partitions: dg.PartitionsDefinition | None = None,
 ) -> list[dg.AssetCheckSpec]:
-    """Declare checks of an asset by the functions that make them; they block what follows unless told not to."""
-    return [
-        dg.AssetCheckSpec(
-            check.__name__, asset=asset, blocking=blocking, description=(check.__doc__ or "").split("\n")[0]
-        )
-        for check in checks
-    ]
+    """Declare checks of an asset by the functions that make them; they block what follows unless `blocking` is False.
+
+    `partitions` are the asset's: each partition then has a verdict of its own, which no other partition replaces.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.PreviewWarning)  # of `partitions_def`; docs/decisions/010
+        return [
+            dg.AssetCheckSpec(
+                check.__name__,
+                asset=asset,
+                blocking=blocking,
+                description=(check.__doc__ or "").split("\n")[0],
+                partitions_def=partitions,
+            )
+            for check in checks
+        ]
 
 
 def no_empty_snapshot(made: PartitionManifest) -> dg.AssetCheckResult:

@@ -42,7 +42,7 @@ class Crawl(dg.Config):
     kinds={"python", "parquet"},
     owners=["team:data"],
     code_version=str(parse_wat.version),  # type: ignore[attr-defined]  # set by @writes
-    check_specs=check_specs("pairs", no_empty_snapshot, few_broken_records),
+    check_specs=check_specs("pairs", no_empty_snapshot, few_broken_records, partitions=snapshots),
     automation_condition=when_registered(),
 )
 def pairs(

@@ -76,7 +76,7 @@ class Balancing(dg.Config):
         language_score="pairs.text",
         entry_ids="pairs.text entries.entry",
     ),
-    check_specs=check_specs("matches", no_empty_snapshot),
+    check_specs=check_specs("matches", no_empty_snapshot, partitions=snapshots),
     automation_condition=when_changed("exclusions", "entry_counts", "admissions", "subsets"),
 )
 def matches(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> Result:
@@ -189,7 +189,7 @@ def entry_counts(context: dg.AssetExecutionContext, config: Grouping, lake: Lake
         language="matches.language",
         admitted_at="matches.entry_ids entry_counts.entry_count",
     ),
-    check_specs=check_specs("admissions", every_pair_admitted),
+    check_specs=check_specs("admissions", every_pair_admitted, partitions=snapshots),
     automation_condition=when_changed("subsets"),
 )
 def admissions(context: dg.AssetExecutionContext, config: Balancing, lake: Lake, compute: Compute) -> Result:
@@ -222,7 +222,7 @@ def admissions(context: dg.AssetExecutionContext, config: Balancing, lake: Lake,
         entry_ids="matches.entry_ids",
         t="entry_counts.entry_count",
     ),
-    check_specs=check_specs("subsets", subsets_nested),
+    check_specs=check_specs("subsets", subsets_nested, partitions=thresholds),
     automation_condition=when_changed("data_cards", "images", "training_sets"),
     freshness_policy=RELEASES,
 )

@@ -45,7 +45,7 @@ class Scoring(dg.Config):
     kinds={"pytorch"},
     owners=["team:models"],
     pool="gpu",
-    check_specs=check_specs("scores", above_chance, blocking=False),
+    check_specs=check_specs("scores", above_chance, blocking=False, partitions=cells),
 )
 def scores(
     context: dg.AssetExecutionContext, config: Scoring, lake: Lake, compute: Compute, zero_shot: ZeroShot
@@ -75,7 +75,7 @@ def scores(
     kinds={"pytorch"},
     owners=["team:models"],
     pool="gpu",
-    check_specs=check_specs("baselines", above_chance, blocking=False),
+    check_specs=check_specs("baselines", above_chance, blocking=False, partitions=baseline_keys),
 )
 def baselines(context: dg.AssetExecutionContext, config: Scoring, compute: Compute, zero_shot: ZeroShot) -> Result:
     """The same for models made elsewhere: a key is `architecture:tag` of open_clip, or `architecture:file`."""

@@ -58,7 +58,10 @@ class Fetching(Grouping):
     group_name="training",
     kinds={"python", "webdataset"},
     owners=["team:models"],
-    check_specs=[*check_specs("images", some_images), *check_specs("images", few_failed_images, blocking=False)],
+    check_specs=[
+        *check_specs("images", some_images, partitions=thresholds),
+        *check_specs("images", few_failed_images, blocking=False, partitions=thresholds),
+    ],
 )
 def images(
     context: dg.AssetExecutionContext,
@@ -107,7 +110,7 @@ def images(
         image_id="images.image_id",
         texts="subsets.pair_id subsets.text subsets.language subsets.entry_ids subsets.admitted_at",
     ),
-    check_specs=check_specs("training_sets", every_pair_accounted_for),
+    check_specs=check_specs("training_sets", every_pair_accounted_for, partitions=training_set_keys),
 )
 def training_sets(
     context: dg.AssetExecutionContext,
@@ -143,7 +146,7 @@ def training_sets(
     kinds={"pytorch"},
     owners=["team:models"],
     pool="gpu",
-    check_specs=check_specs("checkpoints", budget_spent, loss_below_chance),
+    check_specs=check_specs("checkpoints", budget_spent, loss_below_chance, partitions=cells),
 )
 def checkpoints(
     context: dg.AssetExecutionContext,
