@@ -2,6 +2,7 @@
 
 import dagster as dg
 import pyarrow.compute as pc
+from pydantic import Field
 
 from assets.automation import RELEASES, when_changed
 from assets.changes import build_before, changed_counts, changed_subset
@@ -13,6 +14,7 @@ from assets.checks import (
     no_pair_twice,
     subsets_nested,
 )
+from assets.choices import AsBefore
 from assets.partitions import all_snapshots, snapshots, thresholds
 from assets.pool import (
     aligned,
@@ -46,21 +48,22 @@ Result = dg.MaterializeResult
 class Grouping(dg.Config):
     """How much of MATCHES one worker takes at a time."""
 
-    group_size: int = deployment().group_size
+    group_size: int = Field(default=deployment().group_size, ge=1)
     """Shards that are scattered or counted together."""
 
 
 class Exchange(Grouping):
     """How pairs are brought together that may be the same."""
 
-    num_buckets: int = deployment().num_buckets
+    num_buckets: int = Field(default=deployment().num_buckets, ge=1)
     """Each bucket is judged in memory: at 24 bytes a pair, take as many as keep one under a worker's share."""
 
 
 class Balancing(dg.Config):
     """How pairs are drawn."""
 
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
+    """Which coins are thrown; the same for every snapshot of a pool."""
 
 
 @dg.asset(
@@ -192,12 +195,14 @@ def entry_counts(context: dg.AssetExecutionContext, config: Grouping, lake: Lake
     check_specs=check_specs("admissions", every_pair_admitted, partitions=snapshots),
     automation_condition=when_changed("subsets"),
 )
-def admissions(context: dg.AssetExecutionContext, config: Balancing, lake: Lake, compute: Compute) -> Result:
+def admissions(context: dg.AssetExecutionContext, config: AsBefore[Balancing], lake: Lake, compute: Compute) -> Result:
     """The t above which each pair of the pool is kept: one number a pair serves every t."""
+    choice = config.choose(context, lake)
     shards = {key: {"pool": batches} for key, batches in pool_shards(lake, context.partition_key).items()}
-    made = compute.map_shards(context, admit, shards, setup=drawing_setup(lake), options={"seed": config.seed})
+    options = choice.config.model_dump()
+    made = compute.map_shards(context, admit, shards, setup=drawing_setup(lake), options=options, told=choice.told)
     check = every_pair_admitted(lake, context.partition_key, made)
-    return compute.result(made, metadata=config.model_dump(), checks=[check])
+    return compute.result(made, metadata=choice.metadata, checks=[check])
 
 
 @dg.asset(

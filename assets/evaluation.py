@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from assets.checks import above_chance, check_specs
 from assets.partitions import Cell, all_cells, cells
@@ -35,7 +36,7 @@ baseline_keys = dg.DynamicPartitionsDefinition(name="baseline")
 class Scoring(dg.Config):
     """How images are embedded."""
 
-    batch_size: int = 256
+    batch_size: int = Field(default=256, ge=1)
 
 
 @dg.asset(

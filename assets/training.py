@@ -13,6 +13,7 @@ from assets.checks import (
     loss_below_chance,
     some_images,
 )
+from assets.choices import AsBefore
 from assets.curation import Grouping
 from assets.filters import Filtering, verdicts
 from assets.jobs import Training, prepare_job
@@ -114,7 +115,7 @@ def images(
 )
 def training_sets(
     context: dg.AssetExecutionContext,
-    config: Filtering,
+    config: AsBefore[Filtering],
     lake: Lake,
     compute: Compute,
     image_store: Images,
@@ -125,16 +126,18 @@ def training_sets(
     No image is copied: trainers read the image store's tars with this table beside them. Nor is one that a filter
     leaves out deleted: the filter may be switched off again.
     """
+    choice = config.choose(context, lake)
     t = "inf" if context.partition_key.startswith("online-") else context.partition_key
     rings, buckets = rings_up_to(t), image_store.buckets()
     held = _images_of(lake, rings, buckets)
-    scatter(context, config, lake, compute, t=t, num_buckets=len(buckets))
+    scatter(context, choice.config, lake, compute, t=t, num_buckets=len(buckets))
     texts = lake.where_each("image_texts", "bucket", buckets.values(), partitions=[t])
-    judged, found = verdicts(context, config, lake, compute, image_store, zero_shot, rings=rings, buckets=buckets)
+    filtering = choice.config
+    judged, found = verdicts(context, filtering, lake, compute, image_store, zero_shot, rings=rings, buckets=buckets)
     shards = {k: {"texts": texts[b], "images": held[k], **judged.get(k, {})} for k, b in buckets.items()}
-    made = compute.map_shards(context, build_training_set, shards)
+    made = compute.map_shards(context, build_training_set, shards, told=choice.told)
     pairs, pairs_of_subset = made.total("seen")["pairs"], lake.manifest("subsets", t).rows
-    told = {"pairs": pairs, "pairs_of_subset": pairs_of_subset, "rings": list(rings), **found}
+    told = {"pairs": pairs, "pairs_of_subset": pairs_of_subset, "rings": list(rings), **choice.metadata, **found}
     told["pairs_kept_and_dropped"] = kept_and_dropped(pairs, made.total("dropped"))
     return compute.result(made, metadata=told, checks=[every_pair_accounted_for(made, pairs_of_subset)])
 
@@ -150,7 +153,7 @@ def training_sets(
 )
 def checkpoints(
     context: dg.AssetExecutionContext,
-    config: Training,
+    config: AsBefore[Training],
     lake: Lake,
     compute: Compute,
     image_store: Images,
@@ -160,18 +163,18 @@ def checkpoints(
 
     Never made by automation, and one at a time: each holds the GPU pool.
     """
-    cell = Cell.of(context.partition_key)
+    cell, choice = Cell.of(context.partition_key), config.choose(context, lake)
     set_version = lake.manifest("training_sets", cell.training_set).version  # it may be made anew in the meantime
-    folder, job = prepare_job(lake, trainer, image_store, cell, config)
+    folder, job = prepare_job(lake, trainer, image_store, cell, choice.config)
     result = trainer.run(context, train, job, folder)
     trained_by = {"recipe": json.dumps(job["recipe"], sort_keys=True), "set_version": set_version}
     row = {"00000": {"result": {**result, **trained_by}, "root": trainer.root}}
-    made = compute.map_shards(context, describe_checkpoint, row, inline=True)
+    made = compute.map_shards(context, describe_checkpoint, row, inline=True, told=choice.told)
     numbers = ("pairs_seen", "loss", "samples_per_second", "wall_seconds", "cpu_seconds")
-    told = {**config.model_dump(), **job["recipe"], **{name: result[name] for name in numbers}}
+    told = {**choice.metadata, **job["recipe"], **{name: result[name] for name in numbers}}
     told["folder"] = dg.MetadataValue.path(str(folder))
     told["plots"] = plots({"loss": plot_losses({cell.key: result["losses"]})})
-    checks = [budget_spent(result, config.pairs_to_see), loss_below_chance(result, job["recipe"]["batch_size"])]
+    checks = [budget_spent(result, choice.config.pairs_to_see), loss_below_chance(result, job["recipe"]["batch_size"])]
     return compute.result(made, metadata=told, checks=checks)
 
 
