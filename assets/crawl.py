@@ -11,6 +11,7 @@ from assets.checks import check_specs, few_broken_records, no_empty_snapshot
 from assets.costs import expected_cost
 from assets.partitions import snapshots
 from assets.shown import kept_and_dropped, sample_pairs
+from assets.waiting import waited_for
 from metaclip_dagster.parsing import BROKEN_RECORDS, parse_rows, parse_warc, parse_wat
 from resources.common_crawl import CommonCrawl, draw_archives
 from resources.compute import Compute
@@ -47,6 +48,7 @@ class Crawl(dg.Config):
     check_specs=check_specs("pairs", no_empty_snapshot, few_broken_records, partitions=snapshots),
     automation_condition=when_registered(),
 )
+@waited_for
 def pairs(
     context: dg.AssetExecutionContext, config: Crawl, lake: Lake, compute: Compute, common_crawl: CommonCrawl
 ) -> dg.MaterializeResult:

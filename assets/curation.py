@@ -10,6 +10,7 @@ from assets.checks import (
     check_specs,
     counts_add_up,
     every_pair_admitted,
+    every_snapshot_there,
     no_empty_snapshot,
     no_pair_twice,
     subsets_nested,
@@ -28,12 +29,15 @@ from assets.pool import (
     strays,
     thresholds_of,
 )
+from assets.provenance import current_pool, report_outdated, tell_pool
 from assets.shown import describe_counts, kept_and_dropped, lineage, sample_matches, sample_subset, table
 from assets.takedowns import find_taken, left_over, read_takedowns, together
+from assets.waiting import NOT_MADE, waited_for
 from metaclip_dagster.balancing import admit, select_pairs
 from metaclip_dagster.counting import count_entries, merge_counts
 from metaclip_dagster.deduplicating import DUPLICATE, find_duplicates, gather_exclusions, scatter_pairs
 from metaclip_dagster.matching import match_entries
+from metaclip_dagster.reporting import PoolVersion
 from resources.compute import Compute
 from resources.deployments import deployment
 from resources.engines import Shard, defer
@@ -82,6 +86,7 @@ class Balancing(dg.Config):
     check_specs=check_specs("matches", no_empty_snapshot, partitions=snapshots),
     automation_condition=when_changed("exclusions", "entry_counts", "admissions", "subsets"),
 )
+@waited_for
 def matches(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> Result:
     """Every pair of the snapshot whose text is in a language of the entries and contains one of them.
 
@@ -102,7 +107,10 @@ def matches(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> 
     kinds={"parquet", "duckdb"},
     owners=["team:data"],
     metadata=lineage(pair_id="matches.pair_id"),
-    check_specs=check_specs("exclusions", no_pair_twice),
+    check_specs=[
+        *check_specs("exclusions", no_pair_twice),
+        *check_specs("exclusions", every_snapshot_there, blocking=False),
+    ],
     automation_condition=when_changed("entry_counts", "admissions"),
 )
 def exclusions(
@@ -141,7 +149,8 @@ def exclusions(
     duplicates = lake.dataset("exclusions").count_rows(filter=pc.field("reason") == DUPLICATE)
     excluded = table(["snapshot", "pairs excluded"], [(shard.key, shard.rows) for shard in made.shards])
     told = {**config.model_dump(), **pool.metadata, "excluded": excluded, "taken_down": made.rows - duplicates}
-    return compute.result(made, metadata=told, checks=[no_pair_twice(found, duplicates)])
+    checks = [no_pair_twice(found, duplicates), every_snapshot_there(dict.fromkeys(pool.missing, NOT_MADE))]
+    return compute.result(made, metadata=told, checks=checks)
 
 
 @dg.asset(
@@ -174,7 +183,8 @@ def entry_counts(context: dg.AssetExecutionContext, config: Grouping, lake: Lake
         compute.map_shards(context, count_entries, counted, table="snapshot_counts", partition=snapshot)
     counts = {"counts": lake.stream("snapshot_counts", pool.snapshots), "entries": lake.table("entries")}
     before = build_before(lake, "entry_counts")
-    made = compute.map_shards(context, merge_counts, {"00000": counts})
+    of_pool = tell_pool(PoolVersion(tuple(pool.snapshots), lake.manifest("entries").version, ""))
+    made = compute.map_shards(context, merge_counts, {"00000": counts}, told=of_pool)
     check = counts_add_up(lake, pool.snapshots)
     told = {**config.model_dump(), **pool.metadata, **describe_counts(lake), **changed_counts(lake, before)}
     return compute.result(made, metadata=told, checks=[check])
@@ -245,7 +255,9 @@ def subsets(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> 
     ]
     held_to = thresholds_of(lake, context.partition_key)
     before = build_before(lake, "subsets", context.partition_key)
-    made = compute.map_shards(context, select_pairs, shards, options={"thresholds": held_to})
+    of_pool = tell_pool(current_pool(lake))
+    made = compute.map_shards(context, select_pairs, shards, options={"thresholds": held_to}, told=of_pool)
+    report_outdated(context, lake)
     told = {**pool.metadata, "t": {language: f"{t:g}" for language, t in held_to.items()}}
     told |= sample_subset(lake, pool.snapshots[-1], held_to) | changed_subset(lake, context.partition_key, before)
     told |= {"pairs_of_pool": sum(lake.manifest("admissions", key).rows for key in pool.snapshots)}

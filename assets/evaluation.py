@@ -7,8 +7,9 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from assets.checks import above_chance, check_specs
+from assets.checks import above_chance, check_specs, of_one_pool, up_to_date
 from assets.partitions import Cell, all_cells, cells
+from assets.provenance import find_outdated, parents_of, report_outdated, tell_read
 from assets.shown import plots as inline
 from assets.shown import table
 from assets.sweeps import make_sweep
@@ -26,6 +27,7 @@ from resources.engines import Deferred
 from resources.lake import Lake
 from resources.open_clip import Trainer
 from resources.reports import Reports
+from resources.tables import PartitionManifest
 from resources.zero_shot import ZeroShot
 
 Result = dg.MaterializeResult
@@ -46,13 +48,17 @@ class Scoring(dg.Config):
     kinds={"pytorch"},
     owners=["team:models"],
     pool="gpu",
-    check_specs=check_specs("scores", above_chance, blocking=False, partitions=cells),
+    check_specs=[
+        *check_specs("scores", above_chance, blocking=False, partitions=cells),
+        *check_specs("scores", up_to_date, blocking=False),
+    ],
 )
 def scores(
     context: dg.AssetExecutionContext, config: Scoring, lake: Lake, compute: Compute, zero_shot: ZeroShot
 ) -> Result:
     """Zero-shot accuracy and recall of the cell's model on every task, in all and for head and tail."""
     cell = Cell.of(context.partition_key)
+    made_of = tell_read(lake, *parents_of("scores", cell.key))
     [trained] = lake.read("checkpoints", [cell.key]).to_pylist()
     folder = Path(zero_shot.checkpoints, trained["path"])
     model = zero_shot.model(load_model, f"local-dir:{folder}", version=trained["sha256"])
@@ -67,7 +73,9 @@ def scores(
         options=config.model_dump(),
         inline=True,
     )
-    return _score(context, config, compute, zero_shot, model=model, told={"model_name": cell.model, **told})
+    options = {"model_name": cell.model, **told}
+    made, metadata, check = _score(context, config, compute, zero_shot, model=model, told=options, made_of=made_of)
+    return compute.result(made, metadata=metadata, checks=[check, report_outdated(context, lake)])
 
 
 @dg.asset(
@@ -82,7 +90,9 @@ def baselines(context: dg.AssetExecutionContext, config: Scoring, compute: Compu
     """The same for models made elsewhere: a key is `architecture:tag` of open_clip, or `architecture:file`."""
     architecture, _, pretrained = context.partition_key.partition(":")
     model = zero_shot.model(load_model, architecture, pretrained, version=_version(pretrained))
-    return _score(context, config, compute, zero_shot, model=model, told={"model_name": context.partition_key})
+    options = {"model_name": context.partition_key}
+    made, metadata, check = _score(context, config, compute, zero_shot, model=model, told=options)
+    return compute.result(made, metadata=metadata, checks=[check])
 
 
 @dg.asset(
@@ -91,20 +101,21 @@ def baselines(context: dg.AssetExecutionContext, config: Scoring, compute: Compu
         dg.AssetDep("checkpoints", partition_mapping=all_cells),
         dg.AssetDep("training_sets", partition_mapping=dg.AllPartitionMapping()),
         dg.AssetDep("baselines", partition_mapping=dg.AllPartitionMapping()),
+        # Only to look at: where a subset is another now, the report is out of date.
+        dg.AssetDep("subsets", partition_mapping=dg.AllPartitionMapping()),
         "entry_counts",
     ],
     group_name="evaluation",
     kinds={"python", "html"},
     owners=["team:models"],
+    check_specs=check_specs("sweep", of_one_pool, up_to_date, blocking=False),
 )
 def sweep(
     context: dg.AssetExecutionContext, lake: Lake, reports: Reports, trainer: Trainer, zero_shot: ZeroShot
 ) -> Result:
     """Which t serves best: scores of every cell that is there beside chance, head against tail, sizes and costs."""
-    registered = {name: sorted(context.instance.get_dynamic_partitions(name)) for name in ("snapshot", "baseline")}
-    made = make_sweep(
-        lake, trainer, snapshots=registered["snapshot"], baselines=registered["baseline"], notes=zero_shot.notes()
-    )
+    registered = sorted(context.instance.get_dynamic_partitions("baseline"))
+    made = make_sweep(lake, trainer, baselines=registered, notes=zero_shot.notes())
     plots = plot_sweep(made)
     page, data = reports.write("sweep", render_sweep(made, plots), made)
     rows = sweep_table(made)
@@ -116,7 +127,8 @@ def sweep(
             "page": dg.MetadataValue.path(str(page)),
             "json": dg.MetadataValue.path(str(data)),
             "plots": inline(plots),
-        }
+        },
+        check_results=[of_one_pool(made), up_to_date("sweep", find_outdated(lake))],
     )
 
 
@@ -128,11 +140,12 @@ def _score(
     *,
     model: Deferred,
     told: Mapping[str, Any],
-) -> Result:
-    """Score the model on every task."""
+    made_of: Mapping[str, str] | None = None,
+) -> tuple[PartitionManifest, dict[str, Any], dg.AssetCheckResult]:
+    """Score the model on every task; gives what is told of it, and its check."""
     options = {**told, **config.model_dump()}
     made = compute.map_shards(
-        context, score_model, _tasks(zero_shot), setup={"model": model}, options=options, inline=True
+        context, score_model, _tasks(zero_shot), setup={"model": model}, options=options, inline=True, told=made_of
     )
     rows = compute.lake.read(made.table, [made.partition])
     shown = [row for row in rows.to_pylist() if row["metric"] in ("main", "acc1")]
@@ -140,9 +153,8 @@ def _score(
     columns = ["task", "part", "metric", "score", "chance", "num_images"]
     listed = [[row[name] for name in columns] for row in rows.to_pylist() if row["metric"] != "main"]
     metadata["scores"] = table(columns, listed)
-    return compute.result(
-        made, metadata={**metadata, "mean_over_tasks": mean_over_tasks(rows.to_pylist())}, checks=[above_chance(rows)]
-    )
+    metadata["mean_over_tasks"] = mean_over_tasks(rows.to_pylist())
+    return made, metadata, above_chance(rows)
 
 
 def _tasks(zero_shot: ZeroShot) -> dict[str, dict[str, Deferred]]:

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import pytest
 
 import demo
+from assets.cards import AUTOMATION
 from assets.partitions import THRESHOLDS, register_snapshots
 from definitions import bind
 from metaclip_dagster.balancing import keep_probability, thresholds_for
@@ -194,6 +195,30 @@ def test_what_two_versions_of_a_stage_made_is_not_added_up(mini: Path, made: Dep
         )
         with pytest.raises(dg.Failure, match="matches was made with more than one stage"):
             mixed.make(["exclusions"])
+
+
+def test_a_card_that_is_there_is_not_made_again_by_automation(mini: Path, made: Deployment, tmp_path: Path) -> None:
+    shutil.copytree(made.lake, tmp_path / "lake")
+    with graph(mini, tmp_path) as again:
+        job = bind(again.where).resolve_implicit_global_asset_job_def()
+
+        def make(**tags: str) -> tuple[float, dg.AssetMaterialization]:
+            told = job.execute_in_process(
+                instance=again.instance,
+                asset_selection=[dg.AssetKey("data_cards")],
+                partition_key="20",
+                tags=tags,
+            )
+            [event] = told.get_asset_materialization_events()
+            return (again.where.reports / "data_card_t_20.json").stat().st_mtime_ns, event.materialization
+
+        by_hand, by_itself = make(), make(**{AUTOMATION: "true"})
+        assert by_itself[0] == by_hand[0]
+        assert by_itself[1].metadata == by_hand[1].metadata
+        assert make()[0] > by_hand[0], "a person who asks for it gets it"
+        manifest = again.lake.manifest("subsets", "20")
+        again.lake.store("subsets", "20").finish(replace(manifest, version="other content"))
+        assert make(**{AUTOMATION: "true"})[0] > by_hand[0]
 
 
 @pytest.mark.slow
