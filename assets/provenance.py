@@ -18,7 +18,7 @@ from resources.tables import PartitionManifest
 
 BELOW_SUBSETS = ("images", "training_sets", "checkpoints", "scores")
 
-_POOL, _READ, _BELOW = "pool", "read ", "rung below"
+_POOL, _READ, _BELOW = "pool version", "read ", "rung below"
 
 Outdated = dict[str, dict[str, str]]
 """By asset and partition, why."""

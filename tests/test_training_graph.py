@@ -394,7 +394,9 @@ def test_failed_images_are_those_of_the_set_though_its_rings_were_fetched_anew(t
 def test_cells_of_a_set_of_another_pool_are_apart_and_the_check_says_so(trained: Graph, tmp_path: Path) -> None:
     lake = copied(trained, tmp_path)
     assert of_one_pool(report(lake, tmp_path)).passed
-    other = {"pool": json.dumps({"snapshots": ["SAMPLE-2026-03"], "entries": "e" * 32, "entry_counts": "c" * 32})}
+    other = {
+        "pool version": json.dumps({"snapshots": ["SAMPLE-2026-03"], "entries": "e" * 32, "entry_counts": "c" * 32})
+    }
     for table, key in (("training_sets", "20"), ("checkpoints", CELLS[0].key)):
         rewrite(lake, table, key, inputs=dict(lake.manifest(table, key).inputs) | other)
     told = report(lake, tmp_path)
