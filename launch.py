@@ -1,4 +1,4 @@
-"""The front door for whole plans: a sweep over t, a snapshot all the way downstream, older snapshots for the pool."""
+"""The front door for whole plans: a sweep over t, a new rung, a snapshot all the way downstream, who is in the pool."""
 
 import argparse
 import sys
@@ -9,9 +9,13 @@ import dagster as dg
 from tqdm import tqdm
 
 from assets.partitions import THRESHOLDS, TRAINING_SETS, Cell, register_snapshots, rings_up_to
+from assets.provenance import find_outdated
+from assets.waiting import drop_snapshots
+from metaclip_dagster.balancing import parse_threshold
 from resources.common_crawl import open_crawl
 from resources.deployments import Deployment, deployment
 from resources.graphql import Progress, WebServer
+from resources.lake import Lake, open_lake
 
 POLL_SECONDS = 2.0
 PATIENCE_SECONDS = 60.0
@@ -31,6 +35,56 @@ def sweep_targets(training_sets: Sequence[str], models: Sequence[str]) -> Target
         "scores": cells,
         "sweep": None,
     }
+
+
+def check_subsets(web: WebServer, training_sets: Sequence[str]) -> None:
+    """Raise ValueError, naming the command, unless every set has the subset that it is made of."""
+    _, made = web.partitions("subsets")
+    sets = {"inf" if name.startswith("online-") else name for name in training_sets}
+    if missing := [t for t in THRESHOLDS if t in sets and t not in made]:
+        commands = "; ".join(f"`.venv/bin/python launch.py rung {t}`" for t in missing)
+        raise ValueError(f"t = {', '.join(missing)} has no subset yet; {commands} makes it")
+
+
+def rung_targets(web: WebServer, t: str) -> Targets:
+    """The partitions that a new rung adds or changes: its subset and card, its ring of images and the one above.
+
+    The ring above begins at the new rung from now on. Rings that nobody has asked for yet are left to the sweep.
+    Raises ValueError for what is no rung, saying how it becomes one.
+    """
+    if t not in THRESHOLDS:
+        rungs = ",".join(sorted({t, *THRESHOLDS}, key=parse_threshold))
+        raise ValueError(
+            f"t = {t} is no rung of this deployment, which has {', '.join(THRESHOLDS)}: "
+            f"set METACLIP_THRESHOLDS={rungs}, start `make ui` again with it, "
+            f"then `.venv/bin/python launch.py rung {t}`"
+        )
+    registered, _ = web.partitions("subsets")
+    if t not in registered:
+        raise ValueError(f"{web.url} was started without the rung {t}; start `make ui` again")
+    _, fetched = web.partitions("images")
+    above = THRESHOLDS[THRESHOLDS.index(t) + 1 :]
+    images = [t, *above[:1]] if any(ring in fetched for ring in above) else []
+    return {"subsets": [t], "data_cards": [t], **({"images": images} if images else {})}
+
+
+def launch_rung(web: WebServer, lake: Lake, t: str, *, wait: bool) -> bool:
+    """Make a new rung, then print what is outdated by it; gives whether nothing failed."""
+    progress = launch(web, rung_targets(web, t), f"rung t = {t}", wait=wait)
+    if progress:
+        print_outdated(lake)
+    return progress is None or progress.succeeded
+
+
+def print_outdated(lake: Lake) -> None:
+    """A line for each partition that is made of what is no longer there, and how it is made again."""
+    outdated = {asset: reasons for asset, reasons in find_outdated(lake).items() if reasons}
+    for asset, reasons in outdated.items():
+        for key, why in reasons.items():
+            print(f"outdated: {asset} of {key}: {why}")
+    if sets := outdated.get("training_sets"):
+        named = " ".join(f"--t {key}" for key in sets)
+        print(f"`.venv/bin/python launch.py sweep {named}` makes the training sets again, and what is trained on them")
 
 
 def snapshot_targets(web: WebServer, snapshot: str) -> Targets:
@@ -54,6 +108,7 @@ def snapshot_targets(web: WebServer, snapshot: str) -> Targets:
 
 def launch_sweep(web: WebServer, training_sets: Sequence[str], models: Sequence[str], *, wait: bool) -> bool:
     """Train and score the cells and report; gives whether nothing failed. The report takes the cells that are there."""
+    check_subsets(web, training_sets)
     told = launch(web, sweep_targets(training_sets, models), "t-sweep", wait=wait)
     if told and told.status == "COMPLETED_FAILED" and "sweep" in told.unmade:
         # Dagster leaves out whatever lies below a failure, and the report lies below every cell.
@@ -110,26 +165,45 @@ def register(where: Deployment, keys: Sequence[str]) -> list[str]:
         return register_snapshots(instance, crawl, list(keys))
 
 
+def drop(where: Deployment, keys: Sequence[str]) -> list[str]:
+    """Take snapshots out of the pool; gives those whose pairs it still holds. Needs no web server."""
+    with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
+        return drop_snapshots(instance, open_lake(where), list(keys))
+
+
 def main() -> int:
     """Parse the command line and run it; 1 if something failed."""
     asked = _parser().parse_args()
-    where = deployment()
-    web = WebServer(f"http://127.0.0.1:{where.port}")
     try:
-        if asked.what == "register":
-            print(f"new in the pool: {', '.join(register(where, asked.keys)) or 'none, all were there'}")
-            return 0
-        if asked.what == "sweep":
-            sets, models = asked.t or TRAINING_SETS, asked.model or where.models
-            return 0 if launch_sweep(web, sets, models, wait=not asked.no_wait) else 1
-        told = launch(web, snapshot_targets(web, asked.key), f"rerun of {asked.key}", wait=not asked.no_wait)
-        return 0 if told is None or told.succeeded else 1
+        return 0 if _run(asked) else 1
     except (ValueError, FileNotFoundError, ConnectionError, RuntimeError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("What was launched goes on; stop it in the UI.", file=sys.stderr)
         return 130
+
+
+def _run(asked: argparse.Namespace) -> bool:
+    """Do what was asked; gives whether nothing failed."""
+    where = deployment()
+    web = WebServer(f"http://127.0.0.1:{where.port}")
+    if asked.what == "register":
+        print(f"new in the pool: {', '.join(register(where, asked.keys)) or 'none, all were there'}")
+        return True
+    if asked.what == "drop":
+        held = drop(where, asked.keys)
+        print(f"no longer in the pool: {', '.join(asked.keys)}; their tables stay")
+        if held:
+            print(f"subsets still hold pairs of {', '.join(held)} until exclusions and all below it are made again")
+        return True
+    if asked.what == "rung":
+        return launch_rung(web, open_lake(where), asked.t, wait=not asked.no_wait)
+    if asked.what == "sweep":
+        sets, models = asked.t or TRAINING_SETS, asked.model or where.models
+        return launch_sweep(web, sets, models, wait=not asked.no_wait)
+    told = launch(web, snapshot_targets(web, asked.key), f"rerun of {asked.key}", wait=not asked.no_wait)
+    return told is None or told.succeeded
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -140,10 +214,14 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--model", action="append", choices=deployment().models, help="one model; may be repeated")
     snapshot = commands.add_parser("snapshot", help="make one snapshot again, and all that follows from it")
     snapshot.add_argument("key", help="a snapshot of the pool")
-    for command in (sweep, snapshot):
+    rung = commands.add_parser("rung", help="make a rung that was added to the deployment's thresholds")
+    rung.add_argument("t", help="a t of the deployment, as in METACLIP_THRESHOLDS")
+    for command in (sweep, snapshot, rung):
         command.add_argument("--no-wait", action="store_true", help="launch it and leave")
     added = commands.add_parser("register", help="put snapshots into the pool, older ones too")
     added.add_argument("keys", nargs="+", metavar="KEY", help="an id of collinfo.json")
+    dropped = commands.add_parser("drop", help="take snapshots out of the pool, wrong keys too; their tables stay")
+    dropped.add_argument("keys", nargs="+", metavar="KEY", help="a key of the pool")
     return parser
 
 

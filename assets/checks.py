@@ -1,6 +1,7 @@
 """The laws that are checked whenever a partition is made; those that block keep wrong data from flowing on."""
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -15,15 +16,27 @@ from resources.tables import PartitionManifest
 
 
 def check_specs(
-    asset: str, *checks: Callable[..., dg.AssetCheckResult], blocking: bool = True
+    asset: str,
+    *checks: Callable[..., dg.AssetCheckResult],
+    blocking: bool = True,
+    partitions: dg.PartitionsDefinition | None = None,
 ) -> list[dg.AssetCheckSpec]:
-    """Declare checks of an asset by the functions that make them; they block what follows unless told not to."""
-    return [
-        dg.AssetCheckSpec(
-            check.__name__, asset=asset, blocking=blocking, description=(check.__doc__ or "").split("\n")[0]
-        )
-        for check in checks
-    ]
+    """Declare checks of an asset by the functions that make them; they block what follows unless `blocking` is False.
+
+    `partitions` are the asset's: each partition then has a verdict of its own, which no other partition replaces.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.PreviewWarning)  # of `partitions_def`; docs/decisions/010
+        return [
+            dg.AssetCheckSpec(
+                check.__name__,
+                asset=asset,
+                blocking=blocking,
+                description=(check.__doc__ or "").split("\n")[0],
+                partitions_def=partitions,
+            )
+            for check in checks
+        ]
 
 
 def no_empty_snapshot(made: PartitionManifest) -> dg.AssetCheckResult:
@@ -50,6 +63,19 @@ def few_broken_records(made: PartitionManifest, broken: Collection[str], bound: 
     records = lost + made.total("seen")["records"]
     share = lost / records if records else 1.0
     return _verdict("few_broken_records", share <= bound, broken=lost, records=records, share=share, bound=bound)
+
+
+def every_snapshot_there(missing: Mapping[str, str]) -> dg.AssetCheckResult:
+    """Every registered snapshot has its matches; the pool waits for one that has not, until it is made or dropped."""
+    waits = [f"{key}: {why}" for key, why in missing.items()]
+    way_out = "make it, or take it out of the pool: .venv/bin/python launch.py drop KEY"
+    return dg.AssetCheckResult(
+        check_name="every_snapshot_there",
+        passed=not missing,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"missing": len(missing), **missing},
+        description=f"{'; '.join(waits)}. Mend what failed and {way_out}" if waits else None,
+    )
 
 
 def no_pair_twice(judged: PartitionManifest, duplicates: int) -> dg.AssetCheckResult:
@@ -126,6 +152,36 @@ def above_chance(scores: pa.Table) -> dg.AssetCheckResult:
         passed=not low,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"tasks": len(rows), "at_chance": low},
+    )
+
+
+def up_to_date(asset: str, outdated: Mapping[str, Mapping[str, str]]) -> dg.AssetCheckResult:
+    """Every partition is made of what is there now; of a sweep, every cell's weights and scores are."""
+    of_cells = ("training_sets", "checkpoints", "scores")
+    reasons = {
+        f"{table} {key}": why
+        for table in (of_cells if asset == "sweep" else (asset,))
+        for key, why in outdated[table].items()
+    }
+    return dg.AssetCheckResult(
+        check_name="up_to_date",
+        passed=not reasons,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"outdated": len(reasons), **reasons},
+        description="; ".join(f"{name}: {why}" for name, why in reasons.items()) or None,
+    )
+
+
+def of_one_pool(sweep: Mapping[str, Any]) -> dg.AssetCheckResult:
+    """All training sets and cells of the sweep are of one pool: the same snapshots, entries and counts."""
+    apart = {
+        f"pool {pool['number']}": f"{pool['described']}: {', '.join(pool['training_sets'])}" for pool in sweep["pools"]
+    }
+    return dg.AssetCheckResult(
+        check_name="of_one_pool",
+        passed=len(apart) <= 1,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"pools": len(apart), **apart},
     )
 
 

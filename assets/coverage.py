@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 import xxhash
+from pydantic import Field
 
 from assets.partitions import all_snapshots
 from assets.pool import matching_setup, pool_of
@@ -31,11 +32,11 @@ NUM_SHOWN = 20
 class Sampling(dg.Config):
     """How much of the pool is read."""
 
-    share: float = 1.0
+    share: float = Field(default=1.0, gt=0, le=1)
     """Share of each snapshot's shards, at least one."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Which shards: those of a smaller share are among those of a larger."""
-    top: int = 1000
+    top: int = Field(default=1000, ge=0)
     """Words in no entry that are listed, of each language."""
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import dagster as dg
+from pydantic import Field
 
 from assets.automation import when_registered
 from assets.checks import check_specs, few_broken_records, no_empty_snapshot
@@ -11,6 +12,7 @@ from assets.costs import expected_cost
 from assets.parsers import PARSERS
 from assets.partitions import snapshots
 from assets.shown import kept_and_dropped, sample_pairs, table
+from assets.waiting import waited_for
 from metaclip_dagster.parsing import BROKEN_RECORDS, parse_wat
 from resources.archives import is_web
 from resources.common_crawl import CommonCrawl, draw_archives, find_archives
@@ -34,15 +36,16 @@ class Crawl(dg.Config):
 
     archive: Literal["as_before", "wat", "warc"] = "as_before"
     """WAT costs a third of the bytes; only WARC carries data-image-title."""
-    first: int | None = None
+    first: int | None = Field(default=None, ge=0)
     """How many archives are read, from the first of the list; 0 reads all."""
-    share: float | None = None
+    share: float | None = Field(default=None, gt=0, le=1)
     """Which share of the archives is read, drawn with `seed`: for a look at a snapshot before all of it is read."""
-    seed: int | None = None
+    seed: int | None = Field(default=None, ge=0)
+    """Which archives a share takes: those of a smaller share are among those of a larger."""
     again: list[str] = []
     """Archives to read again although none shows a change, by number (`"00007"`) or by the end of a path."""
-    max_broken_share: float = 0.01
-    """Share of records that may be unreadable before nothing flows on."""
+    max_broken_share: float | None = Field(default=None, ge=0, le=1)
+    """Share of records that may be unreadable before nothing flows on; at first 0.01."""
 
 
 @dg.asset(
@@ -51,9 +54,10 @@ class Crawl(dg.Config):
     kinds={"python", "parquet"},
     owners=["team:data"],
     code_version=str(parse_wat.version),  # type: ignore[attr-defined]  # set by @writes
-    check_specs=check_specs("pairs", no_empty_snapshot, few_broken_records),
+    check_specs=check_specs("pairs", no_empty_snapshot, few_broken_records, partitions=snapshots),
     automation_condition=when_registered(),
 )
+@waited_for
 def pairs(
     context: dg.AssetExecutionContext, config: Crawl, lake: Lake, compute: Compute, common_crawl: CommonCrawl
 ) -> dg.MaterializeResult:
@@ -66,21 +70,23 @@ def pairs(
         context.log.warning(NO_CONTACT)
     key = context.partition_key
     before = lake.store("pairs", key).manifest()
-    archive, draw = _asked(config, before.inputs if before else {})
+    inputs = before.inputs if before else {}
+    archive, draw = _asked(config, inputs)
+    bound = float(inputs.get("max_broken_share", 0.01)) if config.max_broken_share is None else config.max_broken_share
     kind, listed = common_crawl.files(key, archive)
     drawn = draw_archives(listed, **draw)
     read = {"archive": archive, **draw, "archives_read": len(drawn), "archives_listed": len(listed)}
-    told = {name: str(value) for name, value in read.items()}
+    told = {name: str(value) for name, value in {**read, "max_broken_share": bound}.items()}
     again = find_archives(drawn, config.again)
     made = compute.map_shards(context, PARSERS[kind], common_crawl.shards(key, drawn), told=told, again=again)
-    checks = [no_empty_snapshot(made), few_broken_records(made, BROKEN_RECORDS, config.max_broken_share)]
+    checks = [no_empty_snapshot(made), few_broken_records(made, BROKEN_RECORDS, bound)]
     shown = {
         "kept_and_dropped": kept_and_dropped(made.rows, made.total("dropped")),
         **sample_pairs(lake, key),
         **expected_cost(lake, made),
         **_describe_failures(made, drawn),
     }
-    return compute.result(made, metadata={**read, "max_broken_share": config.max_broken_share, **shown}, checks=checks)
+    return compute.result(made, metadata={**read, "max_broken_share": bound, **shown}, checks=checks)
 
 
 def _describe_failures(made: PartitionManifest, archives: Mapping[str, str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import dagster as dg
 import pyarrow.compute as pc
+from pydantic import Field
 
 from assets.automation import RELEASES, when_changed
 from assets.changes import build_before, changed_counts, changed_subset
@@ -9,10 +10,12 @@ from assets.checks import (
     check_specs,
     counts_add_up,
     every_pair_admitted,
+    every_snapshot_there,
     no_empty_snapshot,
     no_pair_twice,
     subsets_nested,
 )
+from assets.choices import AsBefore
 from assets.parsers import parsed_by, refuse_outdated
 from assets.partitions import all_snapshots, snapshots, thresholds
 from assets.pool import (
@@ -28,12 +31,15 @@ from assets.pool import (
     strays,
     thresholds_of,
 )
+from assets.provenance import current_pool, report_outdated, tell_pool
 from assets.shown import describe_counts, kept_and_dropped, lineage, sample_matches, sample_subset, table
 from assets.takedowns import find_taken, left_over, read_takedowns, together
+from assets.waiting import NOT_MADE, waited_for
 from metaclip_dagster.balancing import admit, select_pairs
 from metaclip_dagster.counting import count_entries, merge_counts
 from metaclip_dagster.deduplicating import DUPLICATE, find_duplicates, gather_exclusions, scatter_pairs
 from metaclip_dagster.matching import match_entries
+from metaclip_dagster.reporting import PoolVersion
 from resources.compute import Compute
 from resources.deployments import deployment
 from resources.engines import Shard, defer
@@ -48,21 +54,22 @@ Result = dg.MaterializeResult
 class Grouping(dg.Config):
     """How much of MATCHES one worker takes at a time."""
 
-    group_size: int = deployment().group_size
+    group_size: int = Field(default=deployment().group_size, ge=1)
     """Shards that are scattered or counted together."""
 
 
 class Exchange(Grouping):
     """How pairs are brought together that may be the same."""
 
-    num_buckets: int = deployment().num_buckets
+    num_buckets: int = Field(default=deployment().num_buckets, ge=1)
     """Each bucket is judged in memory: at 24 bytes a pair, take as many as keep one under a worker's share."""
 
 
 class Balancing(dg.Config):
     """How pairs are drawn."""
 
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
+    """Which coins are thrown; the same for every snapshot of a pool."""
 
 
 @dg.asset(
@@ -78,9 +85,10 @@ class Balancing(dg.Config):
         language_score="pairs.text",
         entry_ids="pairs.text entries.entry",
     ),
-    check_specs=check_specs("matches", no_empty_snapshot),
+    check_specs=check_specs("matches", no_empty_snapshot, partitions=snapshots),
     automation_condition=when_changed("exclusions", "entry_counts", "admissions", "subsets"),
 )
+@waited_for
 def matches(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> Result:
     """Every pair of the snapshot whose text is in a language of the entries and contains one of them.
 
@@ -103,7 +111,10 @@ def matches(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> 
     kinds={"parquet", "duckdb"},
     owners=["team:data"],
     metadata=lineage(pair_id="matches.pair_id"),
-    check_specs=check_specs("exclusions", no_pair_twice),
+    check_specs=[
+        *check_specs("exclusions", no_pair_twice),
+        *check_specs("exclusions", every_snapshot_there, blocking=False),
+    ],
     automation_condition=when_changed("entry_counts", "admissions"),
 )
 def exclusions(
@@ -153,7 +164,8 @@ def exclusions(
     duplicates = lake.dataset("exclusions").count_rows(filter=pc.field("reason") == DUPLICATE)
     excluded = table(["snapshot", "pairs excluded"], [(shard.key, shard.rows) for shard in made.shards])
     told = {**config.model_dump(), **pool.metadata, "excluded": excluded, "taken_down": made.rows - duplicates}
-    return compute.result(made, beside=[*beside, found], metadata=told, checks=[no_pair_twice(found, duplicates)])
+    checks = [no_pair_twice(found, duplicates), every_snapshot_there(dict.fromkeys(pool.missing, NOT_MADE))]
+    return compute.result(made, beside=[*beside, found], metadata=told, checks=checks)
 
 
 @dg.asset(
@@ -191,7 +203,8 @@ def entry_counts(context: dg.AssetExecutionContext, config: Grouping, lake: Lake
         )
     counts = {"counts": lake.stream("snapshot_counts", pool.snapshots), "entries": lake.table("entries")}
     before = build_before(lake, "entry_counts")
-    made = compute.map_shards(context, merge_counts, {"00000": counts}, size=sum(sizes.values()))
+    of_pool = tell_pool(PoolVersion(tuple(pool.snapshots), lake.manifest("entries").version, ""))
+    made = compute.map_shards(context, merge_counts, {"00000": counts}, size=sum(sizes.values()), told=of_pool)
     check = counts_add_up(lake, pool.snapshots)
     told = {**config.model_dump(), **pool.metadata, **describe_counts(lake), **changed_counts(lake, before)}
     return compute.result(made, beside=beside, metadata=told, checks=[check])
@@ -209,18 +222,19 @@ def entry_counts(context: dg.AssetExecutionContext, config: Grouping, lake: Lake
         language="matches.language",
         admitted_at="matches.entry_ids entry_counts.entry_count",
     ),
-    check_specs=check_specs("admissions", every_pair_admitted),
+    check_specs=check_specs("admissions", every_pair_admitted, partitions=snapshots),
     automation_condition=when_changed("subsets"),
 )
-def admissions(context: dg.AssetExecutionContext, config: Balancing, lake: Lake, compute: Compute) -> Result:
+def admissions(context: dg.AssetExecutionContext, config: AsBefore[Balancing], lake: Lake, compute: Compute) -> Result:
     """The t above which each pair of the pool is kept: one number a pair serves every t."""
     refuse_outdated(lake, "matches", [context.partition_key])
-    told = parsed_by(lake, "matches", [context.partition_key])
+    choice = config.choose(context, lake)
+    made_of = parsed_by(lake, "matches", [context.partition_key]) | choice.told
     shards = {key: {"pool": batches} for key, batches in pool_shards(lake, context.partition_key).items()}
-    options = {"seed": config.seed}
-    made = compute.map_shards(context, admit, shards, setup=drawing_setup(lake), options=options, told=told)
+    options = choice.config.model_dump()
+    made = compute.map_shards(context, admit, shards, setup=drawing_setup(lake), options=options, told=made_of)
     check = every_pair_admitted(lake, context.partition_key, made)
-    return compute.result(made, metadata=config.model_dump(), checks=[check])
+    return compute.result(made, metadata=choice.metadata, checks=[check])
 
 
 @dg.asset(
@@ -246,7 +260,7 @@ def admissions(context: dg.AssetExecutionContext, config: Balancing, lake: Lake,
         entry_ids="matches.entry_ids",
         t="entry_counts.entry_count",
     ),
-    check_specs=check_specs("subsets", subsets_nested),
+    check_specs=check_specs("subsets", subsets_nested, partitions=thresholds),
     automation_condition=when_changed("data_cards", "images", "training_sets"),
     freshness_policy=RELEASES,
 )
@@ -264,8 +278,9 @@ def subsets(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> 
     ]
     held_to = thresholds_of(lake, context.partition_key)
     before = build_before(lake, "subsets", context.partition_key)
-    versions = parsed_by(lake, "admissions", pool.snapshots)
-    made = compute.map_shards(context, select_pairs, shards, options={"thresholds": held_to}, told=versions)
+    made_of = parsed_by(lake, "admissions", pool.snapshots) | tell_pool(current_pool(lake))
+    made = compute.map_shards(context, select_pairs, shards, options={"thresholds": held_to}, told=made_of)
+    report_outdated(context, lake)
     told = {**pool.metadata, "t": {language: f"{t:g}" for language, t in held_to.items()}}
     told |= sample_subset(lake, pool.snapshots[-1], held_to) | changed_subset(lake, context.partition_key, before)
     told |= {"pairs_of_pool": sum(lake.manifest("admissions", key).rows for key in pool.snapshots)}

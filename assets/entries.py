@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
+from pydantic import Field, field_validator
 
 from assets.changes import build_before, changed_entries, show_changed_entries
 from assets.checks import check_specs, no_empty_list
+from assets.choices import AsBefore
 from assets.shown import table
 from metaclip_dagster.matching import why_unmatchable
 from metaclip_dagster.metadata import build_entries, describe_entries, read_own_entries
@@ -28,14 +30,21 @@ Candidates = dict[str, dict[str, Deferred]]
 class Budget(dg.Config):
     """How many entries, in which languages, and whose come first."""
 
-    budget: int = deployment().budget
+    budget: int = Field(default=deployment().budget, ge=1)
     """Entries of each language."""
-    languages: list[str] = [*deployment().languages]
+    languages: list[str] = Field(default=[*deployment().languages], min_length=1)
     """Languages that have entries, as language identification names them, in the order of their entries."""
     caps: dict[str, int] = {}
     """The most entries that a source adds to a language; 0 adds none. Your own list is `own:` and its file's name."""
     own_lists: list[str] = []
     """Lists, tables or ontologies of your own, whose suffix tells the format: they go before all other sources."""
+
+    @field_validator("caps")
+    @classmethod
+    def _check_caps(cls, caps: dict[str, int]) -> dict[str, int]:
+        if low := sorted(name for name, cap in caps.items() if cap < 0):
+            raise ValueError(f"the cap of {', '.join(low)} is negative; 0 adds no entry of a source")
+        return caps
 
 
 @dg.asset(
@@ -46,28 +55,35 @@ class Budget(dg.Config):
     check_specs=check_specs("entries", no_empty_list),
 )
 def entries(
-    context: dg.AssetExecutionContext, config: Budget, lake: Lake, compute: Compute, sources: Sources, reports: Reports
+    context: dg.AssetExecutionContext,
+    config: AsBefore[Budget],
+    lake: Lake,
+    compute: Compute,
+    sources: Sources,
+    reports: Reports,
 ) -> dg.MaterializeResult:
     """The list that texts are searched for: sources in declared precedence, each by rank, up to the budget.
 
     The paper calls it the metadata. Another list makes all matches, and so the whole pool, anew.
     """
-    before = build_before(lake, "entries")
-    own = _read_own(context, config, compute, sources)
-    candidates = _candidates(lake, [*own], config.languages)
-    options = {"budget": config.budget, "caps": config.caps, "why_unmatchable": why_unmatchable}
-    made = compute.map_shards(context, build_entries, {"00000": {"languages": candidates}}, options=options)
+    before, choice = build_before(lake, "entries"), config.choose(context, lake)
+    budget = choice.config
+    own = _read_own(context, budget, compute, sources)
+    candidates = _candidates(lake, [*own], budget.languages)
+    options = {"budget": budget.budget, "caps": budget.caps, "why_unmatchable": why_unmatchable}
+    inputs = {"00000": {"languages": candidates}}
+    made = compute.map_shards(context, build_entries, inputs, options=options, told=choice.told)
     called = {language: {name: call() for name, call in named.items()} for language, named in candidates.items()}
-    told = describe_entries(called, lake.read("entries"), budget=config.budget, caps=config.caps)
+    told = describe_entries(called, lake.read("entries"), budget=budget.budget, caps=budget.caps)
     changes = changed_entries(lake, before)
     left_out = [[name, *why] for name, read in own.items() for why in read.total("dropped").most_common()]
     columns = ["list", "why", "rows"]
     lists = {"dropped_of_own_lists": [dict(zip(columns, row, strict=True)) for row in left_out]}
-    report = {**config.model_dump(), "languages": told, "changes": changes, **lists}
+    report = {**budget.model_dump(), "languages": told, "changes": changes, **lists}
     page, data = reports.write("entries", render_entries(report), report)
     paths = {"page": dg.MetadataValue.path(str(page)), "json": dg.MetadataValue.path(str(data))}
     dropped = {"dropped_of_own_lists": table(columns, left_out)} if left_out else {}
-    metadata = {**config.model_dump(), **_shown(told), **dropped, **show_changed_entries(changes), **paths}
+    metadata = {**choice.metadata, **_shown(told), **dropped, **show_changed_entries(changes), **paths}
     return compute.result(made, metadata=metadata, checks=[no_empty_list(made)])
 
 

@@ -1,13 +1,15 @@
 """From checkpoints to zero-shot scores, and one report over all t."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
-from assets.checks import above_chance, check_specs
+from assets.checks import above_chance, check_specs, of_one_pool, up_to_date
 from assets.partitions import Cell, all_cells, cells
+from assets.provenance import find_outdated, parents_of, report_outdated, tell_read
 from assets.shown import plots as inline
 from assets.shown import table
 from assets.sweeps import make_sweep
@@ -36,7 +38,7 @@ baseline_keys = dg.DynamicPartitionsDefinition(name="baseline")
 class Scoring(dg.Config):
     """How images are embedded."""
 
-    batch_size: int = 256
+    batch_size: int = Field(default=256, ge=1)
 
 
 @dg.asset(
@@ -46,13 +48,17 @@ class Scoring(dg.Config):
     kinds={"pytorch"},
     owners=["team:models"],
     pool="gpu",
-    check_specs=check_specs("scores", above_chance, blocking=False),
+    check_specs=[
+        *check_specs("scores", above_chance, blocking=False, partitions=cells),
+        *check_specs("scores", up_to_date, blocking=False),
+    ],
 )
 def scores(
     context: dg.AssetExecutionContext, config: Scoring, lake: Lake, compute: Compute, zero_shot: ZeroShot
 ) -> Result:
     """Zero-shot accuracy and recall of the cell's model on every task, in all and for head and tail."""
     cell = Cell.of(context.partition_key)
+    made_of = tell_read(lake, *parents_of("scores", cell.key))
     [trained] = lake.read("checkpoints", [cell.key]).to_pylist()
     folder = Path(zero_shot.checkpoints, trained["path"])
     model = zero_shot.model(load_model, f"local-dir:{folder}", version=trained["sha256"])
@@ -67,8 +73,10 @@ def scores(
         options=config.model_dump(),
         inline=True,
     )
-    told = {"model_name": cell.model, **told}
-    return _score(context, config, compute, zero_shot, model=model, told=told, beside=[of_classes])
+    options = {"model_name": cell.model, **told}
+    made, metadata, check = _score(context, config, compute, zero_shot, model=model, told=options, made_of=made_of)
+    checks = [check, report_outdated(context, lake)]
+    return compute.result(made, beside=[of_classes], metadata=metadata, checks=checks)
 
 
 @dg.asset(
@@ -77,13 +85,15 @@ def scores(
     kinds={"pytorch"},
     owners=["team:models"],
     pool="gpu",
-    check_specs=check_specs("baselines", above_chance, blocking=False),
+    check_specs=check_specs("baselines", above_chance, blocking=False, partitions=baseline_keys),
 )
 def baselines(context: dg.AssetExecutionContext, config: Scoring, compute: Compute, zero_shot: ZeroShot) -> Result:
     """The same for models made elsewhere: a key is `architecture:tag` of open_clip, or `architecture:file`."""
     architecture, _, pretrained = context.partition_key.partition(":")
     model = zero_shot.model(load_model, architecture, pretrained, version=_version(pretrained))
-    return _score(context, config, compute, zero_shot, model=model, told={"model_name": context.partition_key})
+    options = {"model_name": context.partition_key}
+    made, metadata, check = _score(context, config, compute, zero_shot, model=model, told=options)
+    return compute.result(made, metadata=metadata, checks=[check])
 
 
 @dg.asset(
@@ -92,20 +102,21 @@ def baselines(context: dg.AssetExecutionContext, config: Scoring, compute: Compu
         dg.AssetDep("checkpoints", partition_mapping=all_cells),
         dg.AssetDep("training_sets", partition_mapping=dg.AllPartitionMapping()),
         dg.AssetDep("baselines", partition_mapping=dg.AllPartitionMapping()),
+        # Only to look at: where a subset is another now, the report is out of date.
+        dg.AssetDep("subsets", partition_mapping=dg.AllPartitionMapping()),
         "entry_counts",
     ],
     group_name="evaluation",
     kinds={"python", "html"},
     owners=["team:models"],
+    check_specs=check_specs("sweep", of_one_pool, up_to_date, blocking=False),
 )
 def sweep(
     context: dg.AssetExecutionContext, lake: Lake, reports: Reports, trainer: Trainer, zero_shot: ZeroShot
 ) -> Result:
     """Which t serves best: scores of every cell that is there beside chance, head against tail, sizes and costs."""
-    registered = {name: sorted(context.instance.get_dynamic_partitions(name)) for name in ("snapshot", "baseline")}
-    made = make_sweep(
-        lake, trainer, snapshots=registered["snapshot"], baselines=registered["baseline"], notes=zero_shot.notes()
-    )
+    registered = sorted(context.instance.get_dynamic_partitions("baseline"))
+    made = make_sweep(lake, trainer, baselines=registered, notes=zero_shot.notes())
     plots = plot_sweep(made)
     page, data = reports.write("sweep", render_sweep(made, plots), made)
     rows = sweep_table(made)
@@ -117,7 +128,8 @@ def sweep(
             "page": dg.MetadataValue.path(str(page)),
             "json": dg.MetadataValue.path(str(data)),
             "plots": inline(plots),
-        }
+        },
+        check_results=[of_one_pool(made), up_to_date("sweep", find_outdated(lake))],
     )
 
 
@@ -129,12 +141,12 @@ def _score(
     *,
     model: Deferred,
     told: Mapping[str, Any],
-    beside: Sequence[PartitionManifest] = (),
-) -> Result:
-    """Score the model on every task."""
+    made_of: Mapping[str, str] | None = None,
+) -> tuple[PartitionManifest, dict[str, Any], dg.AssetCheckResult]:
+    """Score the model on every task; gives what is told of it, and its check."""
     options = {**told, **config.model_dump()}
     made = compute.map_shards(
-        context, score_model, _tasks(zero_shot), setup={"model": model}, options=options, inline=True
+        context, score_model, _tasks(zero_shot), setup={"model": model}, options=options, inline=True, told=made_of
     )
     rows = compute.lake.read(made.table, [made.partition])
     shown = [row for row in rows.to_pylist() if row["metric"] in ("main", "acc1")]
@@ -143,7 +155,7 @@ def _score(
     listed = [[row[name] for name in columns] for row in rows.to_pylist() if row["metric"] != "main"]
     metadata["scores"] = table(columns, listed)
     metadata["mean_over_tasks"] = mean_over_tasks(rows.to_pylist())
-    return compute.result(made, beside=beside, metadata=metadata, checks=[above_chance(rows)])
+    return made, metadata, above_chance(rows)
 
 
 def _tasks(zero_shot: ZeroShot) -> dict[str, dict[str, Deferred]]:

@@ -1,6 +1,7 @@
 """The job that is asked why a pair is kept and who matches an entry: the answer goes to the log and to the metadata."""
 
 import dagster as dg
+from pydantic import Field
 
 from assets.answers import explain_entry, explain_pair
 from assets.shown import table
@@ -17,7 +18,7 @@ class Question(dg.Config):
     """With a URL: the pair of exactly this text, and no other of the image."""
     entry: str = ""
     """The entry, as it stands in the metadata: matching minds case."""
-    limit: int = 20
+    limit: int = Field(default=20, ge=1)
     """Pairs told of, and places of each."""
 
 

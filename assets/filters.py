@@ -1,10 +1,12 @@
 """What is left out of training sets by its looks, where the deployment or a run says so; nothing by default."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 import pyarrow.compute as pc
+from pydantic import Field, field_validator
 
 from assets.curation import Grouping
 from assets.shown import table
@@ -12,6 +14,7 @@ from metaclip_dagster.evaluation import read_task, task_version
 from metaclip_dagster.evaluation.images import decode_image, read_samples
 from metaclip_dagster.filtering import hash_samples, judge_images, score_images
 from metaclip_dagster.filters import load_scorers
+from metaclip_dagster.hashes import MAX_DISTANCE
 from resources.compute import Compute
 from resources.deployments import deployment
 from resources.engines import Deferred, defer, stage_version
@@ -22,24 +25,40 @@ from resources.zero_shot import ZeroShot
 
 NUM_LEAKED_SHOWN = 20
 
+OFF = -1
+"""A distance at which nothing is looked for."""
+
+
+def _distance(default: int | None) -> Any:
+    return Field(default=OFF if default is None else default, ge=OFF, le=MAX_DISTANCE)
+
 
 class Filtering(Grouping):
     """What a training set leaves out. Distances are bits of 64 in which perceptual hashes may differ."""
 
     filters: dict[str, dict[str, float]] = {name: dict(limits) for name, limits in deployment().filters.items()}
     """Scorers by name, as in `metaclip_dagster.filters:Nsfw`, and their limits, at_least and at_most."""
-    near_duplicate_distance: int | None = deployment().near_duplicate_distance
-    """Of images as near as this to each other only the first stays."""
-    leakage_distance: int | None = deployment().leakage_distance
-    """Images as near as this to a zero-shot task's are told."""
+    near_duplicate_distance: int = _distance(deployment().near_duplicate_distance)
+    """Of images as near as this to each other only the first stays; -1 does not look."""
+    leakage_distance: int = _distance(deployment().leakage_distance)
+    """Images as near as this to a zero-shot task's are told; -1 does not look."""
     remove_leakage: bool = False
     """And go."""
+
+    @field_validator("filters")
+    @classmethod
+    def _check_limits(cls, filters: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+        for name, limits in filters.items():
+            if not limits or limits.keys() - {"at_least", "at_most"}:
+                raise ValueError(f"filter {name}: give at_least, at_most or both, not {limits}")
+            if limits.get("at_least", -math.inf) > limits.get("at_most", math.inf):
+                raise ValueError(f"filter {name}: no score is at_least {limits['at_least']} and at_most less")
+        return filters
 
     @property
     def is_on(self) -> bool:
         """Whether images are looked at at all."""
-        distances = (self.near_duplicate_distance, self.leakage_distance)
-        return bool(self.filters) or any(distance is not None for distance in distances)
+        return bool(self.filters) or max(self.near_duplicate_distance, self.leakage_distance) > OFF
 
 
 def verdicts(
@@ -58,8 +77,12 @@ def verdicts(
         return {}, {}
     for ring in rings:
         _score(context, config, lake, compute, image_store, ring=ring, rings=rings)
-    samples = [] if config.leakage_distance is None else [_hash_tasks(context, lake, compute, zero_shot)]
-    options = config.model_dump(exclude={"group_size"}) | {"num_buckets": len(buckets)}
+    samples = [] if config.leakage_distance == OFF else [_hash_tasks(context, lake, compute, zero_shot)]
+    distances = {
+        name: None if distance == OFF else distance
+        for name, distance in config.model_dump(include={"near_duplicate_distance", "leakage_distance"}).items()
+    }
+    options = config.model_dump(exclude={"group_size"}) | distances | {"num_buckets": len(buckets)}
     inputs = {
         "rings": {ring: defer(chain_batches, *lake.shards("image_scores", ring).values()) for ring in rings},
         "samples": defer(chain_batches, *samples),
@@ -111,8 +134,7 @@ def _hash_tasks(context: dg.AssetExecutionContext, lake: Lake, compute: Compute,
 def _told(lake: Lake, config: Filtering, made: PartitionManifest) -> dict[str, Any]:
     """How many images each filter found, and the first that are a task's own."""
     told: dict[str, Any] = {f"images/{what}": num for what, num in sorted(made.total("seen").items())}
-    told |= config.model_dump(exclude={"group_size"})
-    if config.leakage_distance is not None:
+    if config.leakage_distance != OFF:
         rows = lake.dataset(made.table, [made.partition]).to_table(filter=pc.field("reason") == "benchmark")
         shown = rows.slice(0, NUM_LEAKED_SHOWN).to_pylist()
         leaked = [(row["image_id"], row["near"], int(row["measured"])) for row in shown]

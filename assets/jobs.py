@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import pyarrow as pa
+from pydantic import Field
 
 from assets.partitions import Cell
 from assets.pool import thresholds_of
@@ -25,7 +26,7 @@ from resources.open_clip import Trainer
 class Training(dg.Config):
     """The budget, and what of the model's recipe is changed."""
 
-    pairs_to_see: int = deployment().pairs_to_see
+    pairs_to_see: int = Field(default=deployment().pairs_to_see, ge=1)
     """Seen pairs, the same for every t: whole steps of every virtual epoch."""
     recipe: dict[str, Any] = {}
     """Fields of the recipe by name: batch_size, epochs, lr, warmup, ..."""

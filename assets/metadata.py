@@ -3,8 +3,10 @@
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from assets.checks import check_specs, no_empty_list
+from assets.choices import AsBefore
 from assets.shown import top_candidates
 from metaclip_dagster.metadata import (
     count_ngrams,
@@ -30,43 +32,43 @@ Result = dg.MaterializeResult
 class WordNet(dg.Config):
     """Which synsets."""
 
-    language: str = "en"
+    language: str = Field(default="en", pattern="^[a-z]{2,3}$")
 
 
 class NGrams(dg.Config):
     """How the counting is parted."""
 
-    num_buckets: int = deployment().num_buckets
+    num_buckets: int = Field(default=deployment().num_buckets, ge=1)
     """Parts of the sums, by the n-gram's checksum; more of them need less memory and disk at a time."""
 
 
 class Unigrams(dg.Config):
     """Which words; the paper's threshold is 100 on the whole English Wikipedia."""
 
-    min_count: int = deployment().min_count
-    top: int = 0
+    min_count: int = Field(default=deployment().min_count, ge=1)
+    top: int = Field(default=0, ge=0)
     """The most of each language; 0 takes all that reach the threshold."""
 
 
 class Bigrams(dg.Config):
     """Which pairs of words; the paper's threshold is a PMI of 30."""
 
-    min_pmi: float = deployment().min_pmi
+    min_pmi: float = Field(default=deployment().min_pmi, allow_inf_nan=False)
     min_pmi_of: dict[str, float] = {}
     """Thresholds of single languages, as in {de: 26}: of a smaller Wikipedia's pairs none reaches a PMI of 30."""
-    min_count: int = 3
-    top: int = 0
+    min_count: int = Field(default=3, ge=1)
+    top: int = Field(default=0, ge=0)
     """The most of each language; 0 takes all that reach the threshold."""
 
 
 class Titles(dg.Config):
     """Which titles; the paper's threshold is 70 views."""
 
-    min_views: int = deployment().min_views
-    top: int = 0
+    min_views: int = Field(default=deployment().min_views, ge=0)
+    top: int = Field(default=0, ge=0)
     """The most of each language; 0 takes all that reach the threshold."""
     in_dump_only: bool = deployment().titles_in_dump_only
-    num_buckets: int = deployment().num_buckets
+    num_buckets: int = Field(default=deployment().num_buckets, ge=1)
 
 
 @dg.asset(
@@ -76,12 +78,12 @@ class Titles(dg.Config):
     check_specs=check_specs("wordnet_synsets", no_empty_list),
 )
 def wordnet_synsets(
-    context: dg.AssetExecutionContext, config: WordNet, lake: Lake, compute: Compute, sources: Sources
+    context: dg.AssetExecutionContext, config: AsBefore[WordNet], lake: Lake, compute: Compute, sources: Sources
 ) -> Result:
     """Every name of a WordNet synset: the things that a dictionary of English groups by meaning."""
-    names = {"00000": {"names": sources.synsets()}}
-    made = compute.map_shards(context, rank_synsets, names, options={"language": config.language})
-    told = {**config.model_dump(), **top_candidates(lake, "wordnet_synsets")}
+    names, choice = {"00000": {"names": sources.synsets()}}, config.choose(context, lake)
+    made = compute.map_shards(context, rank_synsets, names, options=choice.config.model_dump(), told=choice.told)
+    told = {**choice.metadata, **top_candidates(lake, "wordnet_synsets")}
     return compute.result(made, metadata=told, checks=[no_empty_list(made)])
 
 
@@ -116,11 +118,13 @@ def wikipedia_ngrams(
     check_specs=check_specs("wikipedia_unigrams", no_empty_list),
 )
 def wikipedia_unigrams(
-    context: dg.AssetExecutionContext, config: Unigrams, lake: Lake, compute: Compute, sources: Sources
+    context: dg.AssetExecutionContext, config: AsBefore[Unigrams], lake: Lake, compute: Compute, sources: Sources
 ) -> Result:
     """Words of Wikipedia's running text that stand there often enough, by count."""
-    made = compute.map_shards(context, rank_unigrams, _ngrams(lake, sources), options=config.model_dump(), whole=True)
-    told = {**config.model_dump(), **_by_language(made), **top_candidates(lake, "wikipedia_unigrams")}
+    choice, ngrams = config.choose(context, lake), _ngrams(lake, sources)
+    options = choice.config.model_dump()
+    made = compute.map_shards(context, rank_unigrams, ngrams, options=options, whole=True, told=choice.told)
+    told = {**choice.metadata, **_by_language(made), **top_candidates(lake, "wikipedia_unigrams")}
     return compute.result(made, metadata=told, checks=[no_empty_list(made)])
 
 
@@ -132,16 +136,18 @@ def wikipedia_unigrams(
     check_specs=check_specs("wikipedia_bigrams", no_empty_list),
 )
 def wikipedia_bigrams(
-    context: dg.AssetExecutionContext, config: Bigrams, lake: Lake, compute: Compute, sources: Sources
+    context: dg.AssetExecutionContext, config: AsBefore[Bigrams], lake: Lake, compute: Compute, sources: Sources
 ) -> Result:
     """Neighbouring words of Wikipedia's running text that stand together more than chance has it, by that (PMI)."""
+    choice = config.choose(context, lake)
+    bigrams = choice.config
     ngrams = {
-        language: {**inputs, "min_pmi": config.min_pmi_of.get(language, config.min_pmi)}
+        language: {**inputs, "min_pmi": bigrams.min_pmi_of.get(language, bigrams.min_pmi)}
         for language, inputs in _ngrams(lake, sources).items()
     }
-    options = config.model_dump(include={"min_count", "top"})
-    made = compute.map_shards(context, rank_bigrams, ngrams, options=options, whole=True)
-    told = {**config.model_dump(), **_by_language(made), **top_candidates(lake, "wikipedia_bigrams")}
+    options = bigrams.model_dump(include={"min_count", "top"})
+    made = compute.map_shards(context, rank_bigrams, ngrams, options=options, whole=True, told=choice.told)
+    told = {**choice.metadata, **_by_language(made), **top_candidates(lake, "wikipedia_bigrams")}
     return compute.result(made, metadata=told, checks=[no_empty_list(made)])
 
 
@@ -152,18 +158,20 @@ def wikipedia_bigrams(
     check_specs=check_specs("wikipedia_titles", no_empty_list),
 )
 def wikipedia_titles(
-    context: dg.AssetExecutionContext, config: Titles, lake: Lake, compute: Compute, sources: Sources
+    context: dg.AssetExecutionContext, config: AsBefore[Titles], lake: Lake, compute: Compute, sources: Sources
 ) -> Result:
     """Titles of Wikipedia's articles that are read often enough, by views."""
+    choice = config.choose(context, lake)
+    titles = choice.config
     views = {file: {"pageviews": views} for file, views in sources.views().items()}
-    options = {"num_buckets": config.num_buckets}
+    options = {"num_buckets": titles.num_buckets}
     parts = compute.map_shards(context, count_views, views, table="view_parts", options=options, whole=True)
-    buckets = _buckets(lake, parts, config.num_buckets)
+    buckets = _buckets(lake, parts, titles.num_buckets)
     summed = compute.map_shards(context, sum_counts, buckets, table="title_views", whole=True)
     listed = {
-        piece: {"titles": titles, "language": language}
+        piece: {"titles": pages, "language": language}
         for language in sources.languages
-        for piece, titles in sources.titles(language).items()
+        for piece, pages in sources.titles(language).items()
     }
     pages = compute.map_shards(context, list_pages, listed, table="wikipedia_pages", whole=True)
     ranked = {
@@ -174,10 +182,10 @@ def wikipedia_titles(
         }
         for language in sources.languages
     }
-    thresholds = config.model_dump(exclude={"num_buckets"})
-    made = compute.map_shards(context, rank_titles, ranked, options=thresholds, whole=True)
+    options = titles.model_dump(exclude={"num_buckets"})
+    made = compute.map_shards(context, rank_titles, ranked, options=options, whole=True, told=choice.told)
     counted = {**parts.total("seen"), **parts.total("dropped"), **_by_language(made)}
-    told = {**config.model_dump(), **counted, **top_candidates(lake, "wikipedia_titles")}
+    told = {**choice.metadata, **counted, **top_candidates(lake, "wikipedia_titles")}
     return compute.result(made, beside=[parts, summed, pages], metadata=told, checks=[no_empty_list(made)])
 
 

@@ -1,22 +1,32 @@
 """What the sweep report is told, from what the lake holds; cells that are not there are named."""
 
-from collections import Counter
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from assets.partitions import THRESHOLDS, TRAINING_SETS, Cell, cells, rings_up_to
+from assets.partitions import TRAINING_SETS, Cell, cells
 from assets.pool import thresholds_of
-from metaclip_dagster.reporting import Cost, Distribution, SetFacts, TrainedCell, count_subset, describe_sweep
+from assets.provenance import current_pool, recorded_pool
+from metaclip_dagster.reporting import (
+    Cost,
+    Distribution,
+    PoolVersion,
+    SetFacts,
+    TrainedCell,
+    count_subset,
+    describe_sweep,
+)
 from resources.lake import WHOLE, Lake
 from resources.open_clip import Trainer
 from resources.tables import PartitionManifest
 from resources.takedowns import read_flag
 
+FAILED_IMAGES = "failed images"
+"""Where a training set's manifest has them, by reason."""
 
-def make_sweep(
-    lake: Lake, trainer: Trainer, *, snapshots: Sequence[str], baselines: Sequence[str], notes: Mapping[str, str]
-) -> dict[str, Any]:
+
+def make_sweep(lake: Lake, trainer: Trainer, *, baselines: Sequence[str], notes: Mapping[str, str]) -> dict[str, Any]:
     """The sweep over every cell of the deployment; `notes` are what tasks say of themselves, by task."""
     keys = cells.get_partition_keys()
     trained = {key: lake.read("checkpoints", [key]).to_pylist()[0] for key in lake.finished("checkpoints", keys)}
@@ -24,7 +34,6 @@ def make_sweep(
     scores = _made(lake, "scores", lake.finished("class_scores", trained))
     sets = _made(lake, "training_sets", TRAINING_SETS)
     scored = lake.finished("baselines", sorted(baselines))
-    whole = {name: made for name in ("entries", "exclusions", "entry_counts") for made in _made(lake, name).values()}
     missing = [f"{cell.model} on {cell.training_set}" for cell in map(Cell.of, keys) if cell.key not in trained]
     return describe_sweep(
         cells=[
@@ -35,15 +44,13 @@ def make_sweep(
         sets=dict(_facts(lake, sets)),
         costs=[
             *_costs(lake),
-            *(Cost("checkpoints", key, told["cpu_seconds"], told["wall_seconds"]) for key, told in results.items()),
+            *(
+                Cost("checkpoints", key, told["cpu_seconds"], told["wall_seconds"], _pool(lake, "checkpoints", key))
+                for key, told in results.items()
+            ),
         ],
         baselines=lake.read("baselines", scored) if scored else None,
         notes=notes,
-        provenance={
-            "snapshots": ", ".join(snapshots),
-            **{name: made.version for name, made in whole.items()},
-            **{f"training_sets {name}": made.version for name, made in sets.items()},
-        },
     )
 
 
@@ -75,7 +82,8 @@ def _cell(
     elif scores and not scores.inputs["model"].endswith(row["sha256"]):
         outdated = "has scores of other weights: score it again"
     found = {table: lake.read(table, [scores.partition]) for table in ("scores", "class_scores") if scores}
-    return TrainedCell(row, found.get("scores"), found.get("class_scores"), losses, outdated)
+    pool = _pool(lake, "checkpoints", Cell(row["training_set"], row["model"]).key)
+    return TrainedCell(row, found.get("scores"), found.get("class_scores"), losses, outdated, pool)
 
 
 def _trained_on(flag: Mapping[str, Any] | None) -> str:
@@ -87,24 +95,30 @@ def _trained_on(flag: Mapping[str, Any] | None) -> str:
 
 
 def _facts(lake: Lake, sets: Mapping[str, PartitionManifest]) -> Iterator[tuple[str, SetFacts]]:
-    """Sizes of each set as it was made, its images that failed, and what share of matches its tail has."""
-    failed = {ring: made.total("dropped") for ring, made in _made(lake, "images", THRESHOLDS).items()}
-    tails = _tails(lake, lake.finished("subsets", sorted({name.removeprefix("online-") for name in sets} - {"inf"})))
+    """Sizes of each set as it was made, its images that failed, and what share of matches its tail has.
+
+    All as they were when the set was made: what its subset and rings are now may be of another pool.
+    """
+    now, rungs = current_pool(lake), {name.removeprefix("online-") for name in sets} - {"inf"}
+    tails = _tails(lake, lake.finished("subsets", sorted(rungs)), now)
     for name, made in sets.items():
-        t = name.removeprefix("online-")
-        rings = rings_up_to("inf" if name != t else t)
-        failures = sum((failed[ring] for ring in rings if ring in failed), Counter[str]())
-        pairs = made.total("seen")["pairs"]
+        pool, pairs = recorded_pool(made), made.total("seen")["pairs"]
+        failures = json.loads(made.inputs.get(FAILED_IMAGES, "{}"))
+        known = tails.get(name.removeprefix("online-"), (None, None)) if pool == now else (None, None)
         in_subset = pairs + made.total("dropped").total()
-        yield name, SetFacts(in_subset, pairs, made.rows, failures, *tails.get(t, (None, None)))
+        yield name, SetFacts(in_subset, pairs, made.rows, failures, *known, pool=pool, version=made.version)
 
 
-def _tails(lake: Lake, rungs: Collection[str]) -> dict[str, tuple[float | None, float | None]]:
+def _tails(
+    lake: Lake, rungs: Collection[str], pool: PoolVersion | None
+) -> dict[str, tuple[float | None, float | None]]:
     """The share of all matches that the tail has in the pool and in D(t)."""
     if not rungs:
         return {}
     entries, counts, tails = lake.read("entries"), lake.read("entry_counts"), {}
     for t in rungs:
+        if recorded_pool(lake.manifest("subsets", t)) != pool:
+            continue
         try:
             after = count_subset(lake.stream("subsets", [t])(), entries.num_rows)
             head = Distribution.build(entries, counts, after, thresholds_of(lake, t)).totals()
@@ -116,9 +130,26 @@ def _tails(lake: Lake, rungs: Collection[str]) -> dict[str, tuple[float | None, 
 
 
 def _costs(lake: Lake) -> Iterator[Cost]:
-    """What every partition of every table cost that shards tell of; trainings tell their own."""
+    """What every partition of every table cost that shards tell of; trainings tell their own.
+
+    Snapshots that are in no pool of now, and tables of theirs, are left out.
+    """
+    now, keys = current_pool(lake), cells.get_partition_keys()
     for table, partition in lake.partitions():
         made = lake.store(table, partition).manifest() if table != "checkpoints" else None
-        if made:
+        of_pool = now is None or partition == WHOLE or partition in now.snapshots
+        if made and (of_pool or table in ("baselines", "own_entries") or partition in {*TRAINING_SETS, *keys}):
             spent = [sum(getattr(shard, name) for shard in made.shards) for name in ("cpu_seconds", "wall_seconds")]
-            yield Cost(table, partition, *spent)
+            pool = None if table == "baselines" else _pool(lake, table, partition)
+            yield Cost(table, partition, spent[0], spent[1], pool)
+
+
+def _pool(lake: Lake, table: str, partition: str) -> PoolVersion | None:
+    """The pool that a partition belongs to: its own, that of its set or cell, or the one that there is now."""
+    places = [(table, partition), ("training_sets", partition)]
+    if "|" in partition:
+        places[1:] = [("checkpoints", partition), ("training_sets", Cell.of(partition).training_set)]
+    for place in places:
+        if (made := lake.store(*place).manifest()) and (pool := recorded_pool(made)) and pool.entry_counts:
+            return pool
+    return current_pool(lake)

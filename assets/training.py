@@ -1,6 +1,7 @@
 """From balanced subsets to trained models: images fetched in rings, training sets, checkpoints."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 import dagster as dg
@@ -12,7 +13,9 @@ from assets.checks import (
     few_failed_images,
     loss_below_chance,
     some_images,
+    up_to_date,
 )
+from assets.choices import AsBefore
 from assets.curation import Grouping
 from assets.filters import Filtering, verdicts
 from assets.jobs import Training, prepare_job
@@ -28,7 +31,9 @@ from assets.partitions import (
     training_set_keys,
 )
 from assets.pool import grouped, thresholds_of
+from assets.provenance import parents_of, recorded_pool, report_outdated, tell_pool, tell_read, tell_ring
 from assets.shown import kept_and_dropped, lineage, plots
+from assets.sweeps import FAILED_IMAGES
 from metaclip_dagster.imaging import gather_images
 from metaclip_dagster.reporting import plot_losses
 from metaclip_dagster.sharding import build_training_set, scatter_texts
@@ -60,7 +65,11 @@ class Fetching(Grouping):
     group_name="training",
     kinds={"python", "webdataset"},
     owners=["team:models"],
-    check_specs=[*check_specs("images", some_images), *check_specs("images", few_failed_images, blocking=False)],
+    check_specs=[
+        *check_specs("images", some_images, partitions=thresholds),
+        *check_specs("images", few_failed_images, blocking=False, partitions=thresholds),
+        *check_specs("images", up_to_date, blocking=False),
+    ],
 )
 def images(
     context: dg.AssetExecutionContext,
@@ -77,6 +86,7 @@ def images(
     if image_store.from_web and not image_store.contact:
         context.log.warning(NO_CONTACT)
     t, buckets = context.partition_key, image_store.buckets()
+    told = tell_read(lake, *parents_of("images", t)) | tell_ring(t) | _pool_of_subset(lake, t)
     scattered = scatter(context, config, lake, compute, t=t, num_buckets=len(buckets))
     texts = lake.where_each("image_texts", "bucket", buckets.values(), partitions=[t])
     shards = {key: {"texts": texts[bucket], "bucket": bucket} for key, bucket in buckets.items()}
@@ -90,11 +100,18 @@ def images(
     smaller = rings_up_to(t)[:-1]
     below = thresholds_of(lake, smaller[-1]) if smaller else {}
     made = compute.map_shards(
-        context, gather_images, shards, setup=setup, options={"thresholds_below": below}, force=config.retry_failed
+        context,
+        gather_images,
+        shards,
+        setup=setup,
+        options={"thresholds_below": below},
+        told=told,
+        force=config.retry_failed,
     )
     failed = made.total("dropped")
-    told = {**config.model_dump(), "kept_and_dropped": kept_and_dropped(made.rows - failed.total(), failed)}
-    return compute.result(made, beside=[scattered], metadata=told, checks=[some_images(made), few_failed_images(made)])
+    metadata = {**config.model_dump(), "kept_and_dropped": kept_and_dropped(made.rows - failed.total(), failed)}
+    checks = [some_images(made), few_failed_images(made), report_outdated(context, lake)]
+    return compute.result(made, beside=[scattered], metadata=metadata, checks=checks)
 
 
 @dg.asset(
@@ -111,11 +128,14 @@ def images(
         image_id="images.image_id",
         texts="subsets.pair_id subsets.text subsets.language subsets.entry_ids subsets.admitted_at",
     ),
-    check_specs=check_specs("training_sets", every_pair_accounted_for),
+    check_specs=[
+        *check_specs("training_sets", every_pair_accounted_for, partitions=training_set_keys),
+        *check_specs("training_sets", up_to_date, blocking=False),
+    ],
 )
 def training_sets(
     context: dg.AssetExecutionContext,
-    config: Filtering,
+    config: AsBefore[Filtering],
     lake: Lake,
     compute: Compute,
     image_store: Images,
@@ -126,20 +146,24 @@ def training_sets(
     No image is copied: trainers read the image store's tars with this table beside them. Nor is one that a filter
     leaves out deleted: the filter may be switched off again.
     """
+    choice = config.choose(context, lake)
     t = "inf" if context.partition_key.startswith("online-") else context.partition_key
     rings, buckets = rings_up_to(t), image_store.buckets()
     held = _images_of(lake, rings, buckets)
-    scattered = scatter(context, config, lake, compute, t=t, num_buckets=len(buckets))
+    failed = sum((lake.manifest("images", ring).total("dropped") for ring in rings), Counter[str]())
+    made_of = tell_read(lake, *parents_of("training_sets", context.partition_key)) | _pool_of_subset(lake, t)
+    made_of |= {FAILED_IMAGES: json.dumps(failed, sort_keys=True)}
+    scattered = scatter(context, choice.config, lake, compute, t=t, num_buckets=len(buckets))
     texts = lake.where_each("image_texts", "bucket", buckets.values(), partitions=[t])
-    judged, found = verdicts(context, config, lake, compute, image_store, zero_shot, rings=rings, buckets=buckets)
+    filtering = choice.config
+    judged, found = verdicts(context, filtering, lake, compute, image_store, zero_shot, rings=rings, buckets=buckets)
     shards = {k: {"texts": texts[b], "images": held[k], **judged.get(k, {})} for k, b in buckets.items()}
-    made = compute.map_shards(context, build_training_set, shards)
+    made = compute.map_shards(context, build_training_set, shards, told=made_of | choice.told)
     pairs, pairs_of_subset = made.total("seen")["pairs"], lake.manifest("subsets", t).rows
-    told = {"pairs": pairs, "pairs_of_subset": pairs_of_subset, "rings": list(rings), **found}
+    told = {"pairs": pairs, "pairs_of_subset": pairs_of_subset, "rings": list(rings), **choice.metadata, **found}
     told["pairs_kept_and_dropped"] = kept_and_dropped(pairs, made.total("dropped"))
-    return compute.result(
-        made, beside=[scattered], metadata=told, checks=[every_pair_accounted_for(made, pairs_of_subset)]
-    )
+    checks = [every_pair_accounted_for(made, pairs_of_subset), report_outdated(context, lake)]
+    return compute.result(made, beside=[scattered], metadata=told, checks=checks)
 
 
 @dg.asset(
@@ -149,11 +173,14 @@ def training_sets(
     kinds={"pytorch"},
     owners=["team:models"],
     pool="gpu",
-    check_specs=check_specs("checkpoints", budget_spent, loss_below_chance),
+    check_specs=[
+        *check_specs("checkpoints", budget_spent, loss_below_chance, partitions=cells),
+        *check_specs("checkpoints", up_to_date, blocking=False),
+    ],
 )
 def checkpoints(
     context: dg.AssetExecutionContext,
-    config: Training,
+    config: AsBefore[Training],
     lake: Lake,
     compute: Compute,
     image_store: Images,
@@ -163,18 +190,20 @@ def checkpoints(
 
     Never made by automation, and one at a time: each holds the GPU pool.
     """
-    cell = Cell.of(context.partition_key)
-    set_version = lake.manifest("training_sets", cell.training_set).version  # it may be made anew in the meantime
-    folder, job = prepare_job(lake, trainer, image_store, cell, config)
+    cell, choice = Cell.of(context.partition_key), config.choose(context, lake)
+    training_set = lake.manifest("training_sets", cell.training_set)  # it may be made anew in the meantime
+    made_of = tell_read(lake, *parents_of("checkpoints", cell.key)) | tell_pool(recorded_pool(training_set))
+    folder, job = prepare_job(lake, trainer, image_store, cell, choice.config)
     result = trainer.run(context, train, job, folder)
-    trained_by = {"recipe": json.dumps(job["recipe"], sort_keys=True), "set_version": set_version}
+    trained_by = {"recipe": json.dumps(job["recipe"], sort_keys=True), "set_version": training_set.version}
     row = {"00000": {"result": {**result, **trained_by}, "root": trainer.root}}
-    made = compute.map_shards(context, describe_checkpoint, row, inline=True)
+    made = compute.map_shards(context, describe_checkpoint, row, inline=True, told=made_of | choice.told)
     numbers = ("pairs_seen", "loss", "samples_per_second", "wall_seconds", "cpu_seconds")
-    told = {**config.model_dump(), **job["recipe"], **{name: result[name] for name in numbers}}
+    told = {**choice.metadata, **job["recipe"], **{name: result[name] for name in numbers}}
     told["folder"] = dg.MetadataValue.path(str(folder))
     told["plots"] = plots({"loss": plot_losses({cell.key: result["losses"]})})
-    checks = [budget_spent(result, config.pairs_to_see), loss_below_chance(result, job["recipe"]["batch_size"])]
+    checks = [budget_spent(result, choice.config.pairs_to_see), loss_below_chance(result, job["recipe"]["batch_size"])]
+    checks.append(report_outdated(context, lake))
     return compute.result(made, metadata=told, checks=checks)
 
 
@@ -192,6 +221,10 @@ def scatter(
         partition=t,
         options={"num_buckets": num_buckets},
     )
+
+
+def _pool_of_subset(lake: Lake, t: str) -> dict[str, str]:
+    return tell_pool(recorded_pool(lake.manifest("subsets", t)))
 
 
 def _images_of(lake: Lake, rings: Sequence[str], buckets: Collection[str]) -> dict[str, Deferred]:

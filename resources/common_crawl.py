@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import dagster as dg
 import fsspec
+from pydantic import Field
 
 from resources.archives import Access, archive_version, is_web, open_archive
 from resources.deployments import Deployment
@@ -41,8 +42,8 @@ class CommonCrawl(dg.ConfigurableResource):
     """Where the connections to the web are counted, and `cache_gb` of what came is kept."""
     contact: str = ""
     """An address for whoever runs the host, sent along with every request."""
-    connections: int = 4
-    cache_gb: float = 0.0
+    connections: int = Field(default=4, ge=1)
+    cache_gb: float = Field(default=0.0, ge=0)
     """0 streams every archive and keeps none."""
     pools_file: str = ""
     """A JSON file that names other pools, whose partitions stand beside the snapshots."""

@@ -44,9 +44,9 @@ class RayCluster(dg.Config):
     kind: Literal["ray"] = "ray"
     address: str
     """host:port of the cluster's head; `auto` is the cluster that this machine is a node of."""
-    num_cpus: float = 1.0
+    num_cpus: float = Field(default=1.0, ge=0)
     """Cores that a shard is given."""
-    memory_gb: float = 0.0
+    memory_gb: float = Field(default=0.0, ge=0)
     """Memory that a shard is given: a node runs no more than it has memory for. 0 leaves it at the cores."""
     max_in_flight: int = Field(default=2000, ge=1)
     """Shards that the cluster is told of at once: more than it has cores, and than an autoscaler may give it."""
@@ -60,11 +60,11 @@ class Compute(dg.ConfigurableResource):
     """Where workers run."""
     workers: int = Field(default=0, ge=0)
     """Worker processes of the local engine; 0 takes every core this process may use."""
-    retries: int = 2
+    retries: int = Field(default=2, ge=0)
     """How often a shard whose worker was lost, or that failed, is tried again."""
-    max_failed_fraction: float = 0.0
+    max_failed_fraction: float = Field(default=0.0, ge=0, le=1)
     """Share of a partition's shards that may stay failed: they are named in the manifest and left out."""
-    shard_timeout_seconds: float | None = None
+    shard_timeout_seconds: float | None = Field(default=None, gt=0)
     """A shard that runs longer counts as lost; none by default."""
     force: bool = False
     """Make every shard anew, whatever is stored."""

@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
+from pydantic import Field
 
 from resources.common_crawl import CommonCrawl
 from resources.engines import Deferred
@@ -19,16 +20,16 @@ class Images(dg.ConfigurableResource):
     """One store of images for all t, beside the lake; what it holds is never fetched again."""
 
     root: str
-    num_buckets: int
+    num_buckets: int = Field(ge=1)
     """Fixed for a store's life: an image's bucket is where it is looked for."""
     common_crawl: dg.ResourceDependency[CommonCrawl]
     from_web: bool = False
     """Whether images are asked for where their URLs say; otherwise they lie in the crawl's own archives of images."""
     contact: str = ""
     """An address for whoever runs a host, sent along with every request."""
-    connections: int = 64
+    connections: int = Field(default=64, ge=1)
     """Of each worker process."""
-    connections_per_host: int = 4
+    connections_per_host: int = Field(default=4, ge=1)
     opt_outs: list[str] = [*OPT_OUTS]
     """Words of X-Robots-Tag that keep an image out."""
     allowed: list[str] = []

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import dagster as dg
 from dagster._core.errors import DagsterPipesExecutionError  # it has no public name
+from pydantic import Field
 from tqdm import tqdm
 
 from resources.engines import qualified_name
@@ -38,19 +39,19 @@ class Trainer(dg.ConfigurableResource):
     device: Literal["cpu", "cuda"] = "cpu"
     precision: str = ""
     """As open_clip names it; fp32 on the CPU and amp_bf16 on GPUs by default."""
-    ranks: int = 0
+    ranks: int = Field(default=0, ge=0)
     """Trainer processes of a node, one a GPU; 0 takes all GPUs that this process sees, or one process on the CPU."""
-    nodes: int = 1
+    nodes: int = Field(default=1, ge=1)
     """Machines that train together. All see the lake, the images and the trainings under the same paths."""
     rendezvous: str = ""
     """HOST:PORT of one of several nodes, where they meet."""
     launcher: list[str] = []
     """A command before the command that starts a node's ranks, as `srun` is; with several nodes it runs it on each."""
-    loader_workers: int = 1
+    loader_workers: int = Field(default=1, ge=0)
     """Processes that read and decode, for each rank."""
-    threads: int = 1
+    threads: int = Field(default=1, ge=1)
     """Threads of each process; more than one only pays on a quiet machine."""
-    termination_timeout_seconds: float = 15.0
+    termination_timeout_seconds: float = Field(default=15.0, ge=0)
     """How long a cancelled training may take to end; what is left then ends with the run's process."""
 
     def run(

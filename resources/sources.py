@@ -5,6 +5,7 @@ from pathlib import PurePath
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from resources.archives import ABSENT, archive_version, is_web, open_archive
 from resources.engines import Deferred
@@ -29,7 +30,7 @@ class Sources(dg.ConfigurableResource):
     wikipedia: str
     languages: list[str] = ["en"]
     """Languages whose Wikipedias are read."""
-    piece_bytes: int = 16 << 20
+    piece_bytes: int = Field(default=16 << 20, ge=1)
     """Of a dump, read by one worker at a time."""
 
     def synsets(self) -> Deferred:

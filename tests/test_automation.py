@@ -12,6 +12,9 @@ from unittest.mock import patch
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData,  # it has no public name
+)
 
 import demo
 from assets.automation import CURATED, newest_again, register_newer
@@ -44,6 +47,26 @@ class Replay:
         self.versions += 1
         tags = {"dagster/data_version": version or str(self.versions)}
         self.instance.report_runless_asset_event(dg.AssetMaterialization(name, partition=partition, tags=tags))
+
+    def judge(self, name: str, check: str, partition: str, *, passed: bool) -> None:
+        """Tell Dagster how a blocking check of a partition ended."""
+        made = dg.AssetRecordsFilter(asset_key=dg.AssetKey(name), asset_partitions=[partition])
+        [record] = self.instance.fetch_materializations(made, limit=1).records
+        target = AssetCheckEvaluationTargetMaterializationData(
+            storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
+        )
+        self.instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(
+                asset_key=dg.AssetKey(name),
+                check_name=check,
+                passed=passed,
+                metadata={},
+                target_materialization_data=target,
+                severity=dg.AssetCheckSeverity.ERROR,
+                blocking=True,
+                partition=partition,
+            )
+        )
 
     def begin(self, name: str, partition: str | None = None) -> dg.DagsterRun:
         """A run that is under way and makes nothing yet."""
@@ -161,11 +184,26 @@ def test_a_failed_run_holds_up_what_is_below_and_is_not_tried_for_ever(curated: 
 
 def test_data_that_a_check_refused_does_not_flow_on_until_it_passes(curated: Replay) -> None:
     curated.instance.add_dynamic_partitions("snapshot", [NEW])
+    path = min(Path(curated.where.crawl, "crawl-data", NEW).rglob("*.wat.gz"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])  # a record is cut
     with pytest.raises(dg.DagsterError, match="few_broken_records"):
-        curated.make("pairs", NEW, ops={"pairs": {"config": {"max_broken_share": -1.0}}})
+        curated.make("pairs", NEW, ops={"pairs": {"config": {"max_broken_share": 0.0}}})
     assert curated.settle() == []
+    path.write_bytes(whole)
     curated.make("pairs", NEW)
     assert curated.tick() == [("matches", NEW)]
+
+
+def test_a_refused_partition_stays_refused_when_another_one_passes(pretended: Replay) -> None:
+    pretended.pretend("pairs", OLD)
+    pretended.judge("pairs", "few_broken_records", OLD, passed=False)
+    assert pretended.tick() == []
+    pretended.pretend("pairs", LAST)
+    pretended.judge("pairs", "few_broken_records", LAST, passed=True)
+    assert pretended.settle(pretended.pretend) == [("matches", LAST)]
+    pretended.pretend("pairs", OLD)
+    assert pretended.settle(pretended.pretend) == below(OLD, pool=[OLD, LAST])
 
 
 def test_snapshots_that_come_together_are_counted_together(pretended: Replay) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 import demo
 from assets.partitions import check_thresholds, register_snapshots
+from assets.waiting import drop_snapshots
 from definitions import bind
 from resources.common_crawl import CommonCrawl
 from resources.deployments import Deployment, read_deployment
@@ -43,6 +44,31 @@ def test_a_snapshot_that_the_crawl_does_not_list_is_refused(key: str, mini: Path
     with pytest.raises(ValueError, match=r"no snapshot id of this deployment|does not list it"):
         register_snapshots(instance, crawl, [key])
     assert instance.get_dynamic_partitions("snapshot") == [KEY]
+
+
+def exclusions_wait(instance: dg.DagsterInstance) -> str | None:
+    """What the check of exclusions said last: for whom the pool waits and why, or None where it passed."""
+    check = dg.AssetCheckKey(dg.AssetKey("exclusions"), "every_snapshot_there")
+    [last] = instance.event_log_storage.get_asset_check_execution_history(check, limit=1)
+    assert last.evaluation is not None
+    return None if last.evaluation.passed else last.evaluation.description
+
+
+def test_a_wrong_key_is_named_where_the_pool_waits_for_it_until_it_is_dropped(
+    mini: Path, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    where, wrong = mini_deployment(mini, tmp_path), "SAMPLE-2026-99"
+    instance.add_dynamic_partitions("snapshot", [wrong])  # as the UI's "Add partition" does
+    with pytest.raises(ValueError, match="does not list it"):
+        demo.materialize(bind(where), instance, ["pairs"], wrong)
+    says = exclusions_wait(instance) or ""
+    assert f"{wrong}: pairs failed: {wrong}: " in says
+    assert f"{KEY}: matches are not made yet" in says
+    assert "launch.py drop" in says
+    drop_snapshots(instance, Lake(root=where.lake), [wrong])
+    assert wrong not in (exclusions_wait(instance) or "")
+    drop_snapshots(instance, Lake(root=where.lake), [KEY])
+    assert exclusions_wait(instance) is None
 
 
 @pytest.mark.parametrize("rungs", [(), ("0",), ("20", "20"), ("100", "20"), ("twenty",), ("-1", "inf"), ("20", "100")])
@@ -82,6 +108,7 @@ def test_too_many_broken_records_block_what_follows(broken: Deployment, instance
     with pytest.raises(dg.DagsterError, match="few_broken_records"):
         demo.materialize(bind(broken), instance, ["pairs", "matches"], KEY)
     assert Lake(root=broken.lake).finished("matches", [KEY]) == []
+    assert f"{KEY}: pairs refused by few_broken_records" in (exclusions_wait(instance) or "")
 
 
 def test_counts_refuse_matches_of_another_list_of_entries(

@@ -91,6 +91,9 @@ def test_a_changed_list_is_told_and_moves_few_pairs(mini: Path, made: Deployment
         told = graph.make("entries", own_lists=[str(own)], caps=caps)
         assert (told["changed/added"], told["changed/removed"]) == (1, 1)
         assert graph.report("entries")["languages"][0]["sources"][0]["source"] == "own:own.txt"
+        version = graph.lake.manifest("entries").version
+        assert graph.make("entries")["own_lists"] == [str(own)]
+        assert graph.lake.manifest("entries").version == version, "a click without config drops no list"
         for snapshot in SNAPSHOTS:
             graph.make("matches", snapshot)
         graph.make("exclusions")

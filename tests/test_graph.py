@@ -23,6 +23,7 @@ import pytest
 
 import demo
 from assets.answers import explain_pair
+from assets.cards import AUTOMATION
 from assets.partitions import THRESHOLDS, register_snapshots
 from definitions import bind
 from metaclip_dagster.balancing import keep_probability, thresholds_for
@@ -237,6 +238,30 @@ def test_what_an_older_parser_read_is_refused_with_the_way_out(mini: Path, made:
             old.make(["admissions"], snapshot)
         old.make(["subsets"], "20")
         assert digests(old.lake, SNAPSHOTS) == digests(Lake(root=made.lake), SNAPSHOTS)
+
+
+def test_a_card_that_is_there_is_not_made_again_by_automation(mini: Path, made: Deployment, tmp_path: Path) -> None:
+    shutil.copytree(made.lake, tmp_path / "lake")
+    with graph(mini, tmp_path) as again:
+        job = bind(again.where).resolve_implicit_global_asset_job_def()
+
+        def make(**tags: str) -> tuple[float, dg.AssetMaterialization]:
+            told = job.execute_in_process(
+                instance=again.instance,
+                asset_selection=[dg.AssetKey("data_cards")],
+                partition_key="20",
+                tags=tags,
+            )
+            [event] = told.get_asset_materialization_events()
+            return (again.where.reports / "data_card_t_20.json").stat().st_mtime_ns, event.materialization
+
+        by_hand, by_itself = make(), make(**{AUTOMATION: "true"})
+        assert by_itself[0] == by_hand[0]
+        assert by_itself[1].metadata == by_hand[1].metadata
+        assert make()[0] > by_hand[0], "a person who asks for it gets it"
+        manifest = again.lake.manifest("subsets", "20")
+        again.lake.store("subsets", "20").finish(replace(manifest, version="other content"))
+        assert make(**{AUTOMATION: "true"})[0] > by_hand[0]
 
 
 @pytest.mark.slow

@@ -1,9 +1,19 @@
-"""Following a backfill: a server that is away for a moment is waited for, one that stays away is told with the link."""
+"""Following a backfill: a server that is away for a moment is waited for, one that stays away is told with the link.
 
+What a new rung makes, and how a snapshot is dropped.
+"""
+
+from pathlib import Path
+
+import dagster as dg
 import pytest
 
 import launch
+from assets.partitions import THRESHOLDS
+from assets.waiting import drop_snapshots
 from resources.graphql import Progress, WebServer
+from resources.lake import Lake
+from resources.tables import PartitionManifest, ShardManifest
 
 
 class Flaky(WebServer):
@@ -56,3 +66,54 @@ def test_a_daemon_that_died_meanwhile_is_told(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(Flaky, "check_daemon", dead)
     with pytest.raises(ConnectionError, match="no Dagster daemon is alive; then look at"):
         launch.follow(Flaky(GOING), "abc", "a sweep")
+
+
+class Partitions(WebServer):
+    """A web server that knows which subsets and images there are and which are made."""
+
+    def __init__(self, registered: list[str], subsets: list[str], images: list[str]) -> None:
+        super().__init__("http://127.0.0.1:3000")
+        object.__setattr__(self, "known", {"subsets": (registered, subsets), "images": (registered, images)})
+
+    def partitions(self, asset: str) -> tuple[list[str], list[str]]:
+        known: dict[str, tuple[list[str], list[str]]] = self.__dict__["known"]
+        return known[asset]
+
+
+RUNGS = list(THRESHOLDS)
+
+
+def test_a_rung_makes_its_subset_and_card_and_the_rings_that_begin_or_end_at_it() -> None:
+    t, above = RUNGS[0], RUNGS[1]
+    made = Partitions(RUNGS, subsets=RUNGS[1:], images=RUNGS[1:])
+    assert launch.rung_targets(made, t) == {"subsets": [t], "data_cards": [t], "images": [t, above]}
+    without_images = Partitions(RUNGS, subsets=RUNGS[1:], images=[])
+    assert launch.rung_targets(without_images, t) == {"subsets": [t], "data_cards": [t]}
+
+
+def test_what_is_no_rung_yet_is_told_how_it_becomes_one() -> None:
+    with pytest.raises(ValueError, match="METACLIP_THRESHOLDS=20,50,100,inf, start `make ui` again"):
+        launch.rung_targets(Partitions(RUNGS, RUNGS, RUNGS), "50")
+    with pytest.raises(ValueError, match="was started without the rung 20; start `make ui` again"):
+        launch.rung_targets(Partitions(RUNGS[1:], RUNGS[1:], []), "20")
+
+
+def test_a_sweep_over_a_rung_that_is_not_made_names_the_command() -> None:
+    web = Partitions(RUNGS, subsets=RUNGS[1:], images=[])
+    with pytest.raises(ValueError, match=r"t = 20 has no subset yet; `\.venv/bin/python launch\.py rung 20`"):
+        launch.launch_sweep(web, ["20", "inf"], ["tiny"], wait=True)
+    launch.check_subsets(web, ["100", "online-100"])
+
+
+def test_a_snapshot_is_dropped_from_the_pool_and_a_key_that_is_not_there_is_named(tmp_path: Path) -> None:
+    lake = Lake(root=str(tmp_path))
+    lake.store("exclusions").finish(
+        PartitionManifest("exclusions", "all", "v", 0, (ShardManifest("01", "f", "file", 1, 1, "d"),))
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("snapshot", ["01", "wrong"])
+        with pytest.raises(ValueError, match="wrnog: not in the pool; registered are 01, wrong"):
+            drop_snapshots(instance, lake, ["01", "wrnog"])
+        assert drop_snapshots(instance, lake, ["wrong"]) == []
+        assert drop_snapshots(instance, lake, ["01"]) == ["01"]
+        assert instance.get_dynamic_partitions("snapshot") == []

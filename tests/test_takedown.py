@@ -268,7 +268,7 @@ def train(taken: Graph, key: str) -> Path:
 
 def why_not(taken: Graph) -> dict[str, str]:
     trainer = Trainer(root=str(taken.where.checkpoints))
-    told = make_sweep(taken.lake, trainer, snapshots=[], baselines=[], notes={})
+    told = make_sweep(taken.lake, trainer, baselines=[], notes={})
     return {cell["training_set"]: cell["not_compared"] for cell in told["cells"]}
 
 

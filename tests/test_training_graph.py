@@ -18,8 +18,10 @@ import pytest
 
 import demo
 import export
+from assets.checks import of_one_pool
 from assets.jobs import Training, prepare_job
 from assets.partitions import THRESHOLDS, TRAINING_SETS, Cell
+from assets.provenance import find_outdated
 from assets.sweeps import make_sweep
 from definitions import bind
 from metaclip_dagster.reporting import bar_above
@@ -290,7 +292,7 @@ def rewrite(lake: Lake, table: str, partition: str, **changes: Any) -> None:
 
 
 def report(lake: Lake, home: Path) -> dict[str, Any]:
-    return make_sweep(lake, Trainer(root=str(home / "checkpoints")), snapshots=[], baselines=[], notes={})
+    return make_sweep(lake, Trainer(root=str(home / "checkpoints")), baselines=[], notes={})
 
 
 def why_not(sweep: dict[str, Any]) -> dict[str, str | None]:
@@ -385,6 +387,66 @@ def test_scores_of_other_weights_and_cells_of_another_set_are_named_and_not_comp
         "inf": "was trained on another version of its set: train it again",
         "online-20": "is trained but not scored",
     }
+
+
+def test_failed_images_are_those_of_the_set_though_its_rings_were_fetched_anew(trained: Graph, tmp_path: Path) -> None:
+    lake = copied(trained, tmp_path)
+    whole = {row["training_set"]: row["failed"] for row in report(lake, tmp_path)["sets"]}
+    shards = json.loads((folder_of(lake, "images", "20") / "manifest.json").read_text(encoding="utf-8"))["shards"]
+    rewrite(lake, "images", "20", shards=[shard | {"dropped": {"http_404": 7}} for shard in shards])
+    assert {row["training_set"]: row["failed"] for row in report(lake, tmp_path)["sets"]} == whole
+
+
+def test_cells_of_a_set_of_another_pool_are_apart_and_the_check_says_so(trained: Graph, tmp_path: Path) -> None:
+    lake = copied(trained, tmp_path)
+    assert of_one_pool(report(lake, tmp_path)).passed
+    other = {
+        "pool version": json.dumps({"snapshots": ["SAMPLE-2026-03"], "entries": "e" * 32, "entry_counts": "c" * 32})
+    }
+    for table, key in (("training_sets", "20"), ("checkpoints", CELLS[0].key)):
+        rewrite(lake, table, key, inputs=dict(lake.manifest(table, key).inputs) | other)
+    told = report(lake, tmp_path)
+    assert why_not(told) == {
+        "20": "is of another pool (snapshots SAMPLE-2026-03; entries eeeeeeee; counts cccccccc)",
+        "inf": None,
+        "online-20": None,
+    }
+    assert [row["training_set"] for row in told["other_sets"]] == ["20"]
+    assert told["other_sets"][0]["tail_before"] is None
+    assert not of_one_pool(told).passed
+
+
+def test_what_is_made_of_an_older_subset_is_outdated_down_to_the_scores(trained: Graph, tmp_path: Path) -> None:
+    lake, trained_cells = copied(trained, tmp_path), {cell.key for cell in CELLS}
+    assert not any(find_outdated(lake).values())
+    ring = dict(lake.manifest("images", "100").inputs)
+    rewrite(lake, "images", "100", inputs=ring | {"rung below": "50"})  # as after a rung was taken out
+    found = find_outdated(lake)
+    assert found["images"] == {"100": "the ring begins at 20 now"}
+    assert set(found["training_sets"]) == set(TRAINING_SETS) - {"20"}
+    rewrite(lake, "images", "100", inputs=ring)
+    rewrite(lake, "subsets", "20", version="another")
+    found = find_outdated(lake)
+    assert found["images"] == {"20": "subsets of 20 were made anew"}
+    assert found["training_sets"]["20"] == "subsets of 20 were made anew"
+    assert found["training_sets"]["100"] == "images of 20 are outdated"
+    assert set(found["checkpoints"]) == set(found["scores"]) == trained_cells
+    rewrite(lake, "entry_counts", "all", version="of another pool")
+    assert set(find_outdated(lake)["subsets"]) == set(THRESHOLDS)
+
+
+def test_a_subset_that_changed_shows_on_the_graph_below_it(trained: Graph, tmp_path: Path) -> None:
+    lake = copied(trained, tmp_path)
+    rewrite(lake, "images", "20", inputs=dict(lake.manifest("images", "20").inputs) | {"read subsets/20": "older"})
+    with dg.DagsterInstance.ephemeral() as instance:
+        register = sorted(path.name for path in Path(lake.root, "pairs").iterdir())
+        instance.add_dynamic_partitions("snapshot", register)
+        Graph(replace(trained.where, home=tmp_path), instance).make(["subsets"], "100")
+        for asset in ("images", "training_sets", "checkpoints", "scores", "sweep"):
+            key = dg.AssetCheckKey(dg.AssetKey(asset), "up_to_date")
+            [last] = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+            assert last.evaluation is not None
+            assert not last.evaluation.passed, asset
 
 
 def test_where_scores_are_finished_those_of_classes_are_too(trained: Graph, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from metaclip_dagster.reporting.entries import Distribution
 from metaclip_dagster.reporting.entry_lists import render_entries
 from metaclip_dagster.reporting.pages import render_card
 from metaclip_dagster.reporting.plots import plot_counts, plot_shares, plot_sizes
-from metaclip_dagster.reporting.sweep_cells import TrainedCell
+from metaclip_dagster.reporting.sweep_cells import PoolVersion, TrainedCell
 from metaclip_dagster.reporting.sweep_comparisons import bar_above
 from metaclip_dagster.reporting.sweep_pages import render_sweep
 from metaclip_dagster.reporting.sweep_plots import plot_losses, plot_sweep
@@ -18,6 +18,7 @@ __all__ = [
     "Cost",
     "Distribution",
     "Pairs",
+    "PoolVersion",
     "SetFacts",
     "TrainedCell",
     "bar_above",

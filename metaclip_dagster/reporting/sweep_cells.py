@@ -13,6 +13,25 @@ MAX_LOSSES = 400
 
 
 @dataclass(frozen=True)
+class PoolVersion:
+    """The pool that a training set was drawn from: sets of one pool have every field alike."""
+
+    snapshots: tuple[str, ...]
+    entries: str
+    """Version of the list of entries."""
+    entry_counts: str
+    """Version of the counts."""
+
+    def describe(self) -> str:
+        """Its snapshots and versions, short.
+
+        >>> PoolVersion(("2026-01", "2026-02"), "0123456789abcdef", "fedcba9876543210").describe()
+        'snapshots 2026-01, 2026-02; entries 01234567; counts fedcba98'
+        """
+        return f"snapshots {', '.join(self.snapshots)}; entries {self.entries[:8]}; counts {self.entry_counts[:8]}"
+
+
+@dataclass(frozen=True)
 class TrainedCell:
     """One model trained on one training set, scored or not yet.
 
@@ -26,6 +45,8 @@ class TrainedCell:
     class_scores: pa.Table | None = None
     losses: Sequence[Sequence[float]] = ()
     outdated: str | None = None
+    pool: PoolVersion | None = None
+    """The pool that its training set was drawn from, when it was trained; None where that was not recorded."""
 
     @property
     def training_set(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from metaclip_dagster.reporting.markup import number, percent, visible
 from metaclip_dagster.reporting.sweep_cells import set_t
 from metaclip_dagster.reporting.sweep_comparisons import CONTROL, bar_above, score_at
+from metaclip_dagster.reporting.sweep_pools import pool_findings
 from metaclip_dagster.reporting.sweep_scores import MEAN_TASK, tasks_beside, words
 
 Found = Mapping[str, Any]  # parts of a sweep, whose shape `describe_sweep` fixes
@@ -23,6 +24,7 @@ def findings(sweep: Found) -> list[str]:
             told += _other_tasks(recipe, found, tasks_beside(sweep, found["task"]))
     if not told:
         told = ["No cell has been scored yet, so nothing is known of what balancing does."]
+    told += pool_findings(sweep["pools"])
     if sweep["missing"]:
         told.append(f"Not there yet ({number(len(sweep['missing']))}): {_listed(sweep['missing'])}.")
     aside = [f"{c['model']} on {c['training_set']} {c['not_compared']}" for c in sweep["cells"] if c["not_compared"]]

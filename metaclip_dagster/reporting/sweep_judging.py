@@ -31,12 +31,20 @@ def judge_baselines(baselines: Mapping[str, Rows], versions: Mapping[str, str]) 
 
 def task_versions(cells: Iterable[TrainedCell], baselines: Mapping[str, Rows]) -> dict[str, str]:
     """The version of each task that most cells were scored on; of one that no cell was, that of most baselines."""
-    return _most(baselines.values()) | _most(cell.rows() for cell in cells if not _unfit(cell))
+    return _most(baselines.values()) | _most(cell.rows() for cell in cells if not unfit(cell))
+
+
+def unfit(cell: TrainedCell) -> str | None:
+    """Why a cell can be compared with none, whatever the others are."""
+    scored = {row["pairs_seen"] for row in cell.rows()}
+    if cell.outdated or not scored:
+        return cell.outdated or "is trained but not scored"
+    return None if scored == {cell.pairs_seen} else "has scores of other weights: score it again"
 
 
 def _shared_training(cells: Sequence[TrainedCell]) -> tuple[int, str]:
     """Pairs seen and recipe that most training sets share; of ties, what most cells have, then more pairs."""
-    fit = [cell for cell in cells if not _unfit(cell)] or cells
+    fit = [cell for cell in cells if not unfit(cell)] or cells
     each = Counter((cell.pairs_seen, cell.trained_by) for cell in fit)
     sets = Counter(own for own, _ in {((cell.pairs_seen, cell.trained_by), cell.training_set) for cell in fit})
     return max(each, key=lambda own: (sets[own], each[own], own))
@@ -44,7 +52,7 @@ def _shared_training(cells: Sequence[TrainedCell]) -> tuple[int, str]:
 
 def _why_not(cell: TrainedCell, shared: tuple[int, str], versions: Mapping[str, str]) -> str | None:
     pairs_seen, trained_by = shared
-    if why := _unfit(cell):
+    if why := unfit(cell):
         return why
     if cell.pairs_seen != pairs_seen:
         return f"saw {cell.pairs_seen:,} pairs, not {pairs_seen:,}"
@@ -53,14 +61,6 @@ def _why_not(cell: TrainedCell, shared: tuple[int, str], versions: Mapping[str, 
         odd = [name for name in sorted({*own, *others}) if own.get(name) != others.get(name)]
         return f"was trained with {', '.join(f'{name} {own.get(name)}, not {others.get(name)}' for name in odd)}"
     return _other_tasks(cell.rows(), versions)
-
-
-def _unfit(cell: TrainedCell) -> str | None:
-    """Why a cell can be compared with none, whatever the others are."""
-    scored = {row["pairs_seen"] for row in cell.rows()}
-    if cell.outdated or not scored:
-        return cell.outdated or "is trained but not scored"
-    return None if scored == {cell.pairs_seen} else "has scores of other weights: score it again"
 
 
 def _other_tasks(rows: Rows, versions: Mapping[str, str]) -> str | None:

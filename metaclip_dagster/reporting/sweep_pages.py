@@ -31,7 +31,8 @@ _READ = (
 )
 _PAPER = "Xu et al. 2023, Demystifying CLIP Data, arXiv 2309.16671, sections 3.4 and A.2."
 _COST = (
-    "From the manifests of what is there now. Seconds of shards add up, so where several ran side by side the wall "
+    "From the manifests of what is there now, of the pool that is compared; what was spent on another is left out. "
+    "Seconds of shards add up, so where several ran side by side the wall "
     "seconds are more than the clock showed. The report itself is not in it."
 )
 

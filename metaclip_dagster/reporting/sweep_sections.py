@@ -48,6 +48,11 @@ def sets(sweep: Found) -> Html:
     """Pairs and images of every training set, what failed, and what the tail has of the matches."""
     if not sweep["sets"]:
         return element("p", "None is there yet.", class_="note")
+    apart = [
+        element("p", "Of another pool, ", data(pool["described"]), ": ", data(", ".join(pool["training_sets"])), ".")
+        for pool in sweep["pools"]
+        if not pool["compared"]
+    ]
     rows = [
         [
             _name(row["label"]),
@@ -67,7 +72,7 @@ def sets(sweep: Found) -> Html:
     failed = element(
         "details", element("summary", "Why images failed"), table(["Set", "Why", "Images"], reasons, words=2)
     )
-    return joined([told, table(["Training set", *numbers], rows), failed if reasons else ""])
+    return joined([told, table(["Training set", *numbers], rows), failed if reasons else "", *apart])
 
 
 def classes(sweep: Found) -> Html:

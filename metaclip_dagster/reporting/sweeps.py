@@ -2,16 +2,24 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 
 from metaclip_dagster.reporting.entries import share
-from metaclip_dagster.reporting.sweep_cells import TrainedCell, describe_cell, describe_recipes, set_order, set_t
+from metaclip_dagster.reporting.sweep_cells import (
+    PoolVersion,
+    TrainedCell,
+    describe_cell,
+    describe_recipes,
+    set_order,
+    set_t,
+)
 from metaclip_dagster.reporting.sweep_comparisons import compare, compare_classes
 from metaclip_dagster.reporting.sweep_findings import findings, label
-from metaclip_dagster.reporting.sweep_judging import judge_baselines, judge_cells, task_versions
+from metaclip_dagster.reporting.sweep_judging import judge_baselines, judge_cells, task_versions, unfit
+from metaclip_dagster.reporting.sweep_pools import choose_pool, describe_pools, why_apart
 from metaclip_dagster.reporting.sweep_scores import by_key, describe_tasks, finite, over_seeds, tasks_of_mean, with_mean
 
 Sweep = dict[str, Any]  # JSON, whose shape only `describe_sweep` and the page know
@@ -32,6 +40,9 @@ class SetFacts:
     """Share of the pool's matches that fall on entries of the tail, at most t matches."""
     tail_after: float | None = None
     """The same in D(t)."""
+    pool: PoolVersion | None = None
+    """The pool that the set was drawn from; None where that was not recorded."""
+    version: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,8 @@ class Cost:
     partition: str
     cpu_seconds: float
     wall_seconds: float
+    pool: PoolVersion | None = None
+    """The pool that it was spent on; None for what belongs to no single one."""
 
 
 def describe_sweep(
@@ -56,6 +69,8 @@ def describe_sweep(
 ) -> Sweep:
     """The sweep as strict JSON: no NaN, no Infinity, null for what is not known; t stays text.
 
+    Only sets and cells of one pool, that of most training sets, stand side by side; the others are named in `pools` and
+    `other_sets`, and what was spent on another pool is left out of the costs.
     `missing` names the cells and baselines that are not there yet, `sets` holds the facts of training sets by name,
     `notes` what a task says of itself, by task. `baselines` are SCORES of models that were not trained here. Only cells
     of one recipe, all its fields alike, with equal pairs seen, scored on the same versions of tasks, are compared; the
@@ -63,6 +78,11 @@ def describe_sweep(
     where two cells claim one place or scores stand beside another cell's checkpoint.
     """
     facts, others = dict(sets or {}), _by_model(baselines)
+    pools = {name: of_set.pool for name, of_set in facts.items()}
+    compared = choose_pool([(cell.training_set, cell.pool) for cell in cells if not unfit(cell)], pools)
+    pools = {cell.training_set: cell.pool for cell in cells} | pools
+    of_sets = [*pools.items(), *((cell.training_set, cell.pool) for cell in cells if not unfit(cell))]
+    cells = [replace(cell, outdated=cell.outdated or why_apart(cell.pool, compared)) for cell in cells]
     versions = task_versions(cells, others)
     judged, beside = judge_cells(cells, versions), judge_baselines(others, versions)
     fit = [cell for cell, why in judged if why is None]
@@ -71,9 +91,11 @@ def describe_sweep(
     mean_over = tasks_of_mean(by_key(cell.rows()) for cell in fit)
     recipes = describe_recipes(fit, mean_over)
     comparisons = [compare(recipe, _task_of(recipe, tasks)) for recipe in recipes]
-    names = {*facts, *(cell.training_set for cell in cells)}
+    described = {name: _describe_set(name, facts.get(name)) for name in sorted(pools, key=set_order)}
     sweep = {
-        "sets": [_describe_set(name, facts.get(name)) for name in sorted(names, key=set_order)],
+        "pools": describe_pools(compared, of_sets),
+        "sets": [described[name] for name in described if pools[name] == compared],
+        "other_sets": [described[name] for name in described if pools[name] != compared],
         "tasks": tasks,
         "mean_over": mean_over,
         "recipes": recipes,
@@ -89,8 +111,8 @@ def describe_sweep(
             }
             for model, rows, why in beside
         ],
-        "costs": _describe_costs(costs),
-        "provenance": dict(sorted((provenance or {}).items())),
+        "costs": _describe_costs([cost for cost in costs if cost.pool in (None, compared)]),
+        "provenance": dict(sorted({**_provenance(compared, facts), **(provenance or {})}.items())),
     }
     return {"findings": findings(sweep), **sweep}
 
@@ -121,6 +143,14 @@ def _describe_set(name: str, facts: SetFacts | None) -> Sweep:
     }
 
 
+def _provenance(compared: PoolVersion | None, facts: Mapping[str, SetFacts]) -> dict[str, str]:
+    """What the compared sets are made of, as they say themselves."""
+    of_pool = {"entries": compared.entries, "entry_counts": compared.entry_counts} if compared else {}
+    snapshots = {"snapshots": ", ".join(compared.snapshots)} if compared else {}
+    mine = {name: of_set.version for name, of_set in facts.items() if of_set.pool == compared}
+    return {**snapshots, **of_pool, **{f"training_sets {name}": version for name, version in mine.items() if version}}
+
+
 def _by_model(scores: pa.Table | None) -> dict[str, list[Mapping[str, Any]]]:
     own: dict[str, list[Mapping[str, Any]]] = {}
     for row in scores.to_pylist() if scores is not None else []:
@@ -131,8 +161,13 @@ def _by_model(scores: pa.Table | None) -> dict[str, list[Mapping[str, Any]]]:
 def _describe_costs(costs: Sequence[Cost]) -> list[Sweep]:
     """Seconds by stage, the dearest first, with those of each partition."""
     stages: dict[str, list[Cost]] = {}
-    # A cell's partition ends with its training set.
-    for cost in sorted(costs, key=lambda cost: (*set_order(cost.partition.rsplit("|", 1)[-1]), *astuple(cost))):
+
+    def place(cost: Cost) -> tuple[Any, ...]:
+        # A cell's partition ends with its training set.
+        key = cost.partition.rsplit("|", 1)[-1]
+        return *set_order(key), cost.stage, cost.partition, cost.cpu_seconds, cost.wall_seconds
+
+    for cost in sorted(costs, key=place):
         stages.setdefault(cost.stage, []).append(cost)
     told = [
         {

@@ -17,6 +17,7 @@ from resources.image_store import open_image_store
 from resources.lake import Lake
 from tests.mini import mini_deployment
 
+OFF = {"filters": {}, "near_duplicate_distance": -1, "leakage_distance": -1, "remove_leakage": False}
 SIDE = "metaclip_dagster.filters:shorter_side"
 
 
@@ -27,7 +28,10 @@ class Graph:
         self.where, self.instance, self.lake = where, instance, Lake(root=where.lake)
 
     def make(self, t: str, **config: Any) -> dict[str, Any]:
-        """The training set at t; what is told of it."""
+        """The training set at t with these filters and no other; what is told of it."""
+        return self.make_as_before(t, **OFF | config)
+
+    def make_as_before(self, t: str, **config: Any) -> dict[str, Any]:
         settings = {"ops": {"training_sets": {"config": config}}}
         made = demo.materialize(bind(self.where), self.instance, ["training_sets"], t, settings)
         [event] = made.get_asset_materialization_events()
@@ -54,7 +58,10 @@ def test_what_a_filter_leaves_out_is_counted_as_pairs_and_comes_back_without_a_f
     told = graph.make("100", filters={SIDE: {"at_least": 1000}}, near_duplicate_distance=0)
     assert (told["rows"], told["dropped/filtered_shorter_side"]) == (0, plain["pairs"])
     assert told["images/filtered_shorter_side"] == len(everything) == told["seen/filtered_images"]
-    graph.make("100")
+    again = graph.make_as_before("100")
+    assert (again["rows"], again["filters"]) == (0, {SIDE: {"at_least": 1000}})
+    told = graph.make_as_before("100", filters={}, near_duplicate_distance=-1)
+    assert any(SIDE in change for change in told["changed_choices"])
     assert graph.ids("100") == everything
     assert {path: path.stat().st_mtime_ns for path in graph.where.images.rglob("*") if path.is_file()} == store
 

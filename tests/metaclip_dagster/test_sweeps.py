@@ -18,6 +18,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from metaclip_dagster.reporting import (
     Cost,
+    PoolVersion,
     SetFacts,
     TrainedCell,
     describe_sweep,
@@ -102,6 +103,7 @@ def cell(
     classes: pa.Table | None = None,
     trained_by: Mapping[str, Any] | None = None,
     outdated: str | None = None,
+    pool: PoolVersion | None = None,
     **told: Any,
 ) -> TrainedCell:
     model = f"{recipe}-s{seed}" if seed else recipe
@@ -119,12 +121,12 @@ def cell(
         "set_version": "1",
     }
     if scores is None:
-        return TrainedCell(checkpoint, losses=losses, outdated=outdated)
+        return TrainedCell(checkpoint, losses=losses, outdated=outdated, pool=pool)
     tasks: Any = {"birds": {"all": scores}} if isinstance(scores, float) else scores  # narrowed below
     if not isinstance(next(iter(tasks.values())), Mapping):
         tasks = {"birds": tasks}
     table = score_rows(training_set, model, tasks, seed=seed, pairs_seen=scored_at or pairs_seen, **told)
-    return TrainedCell(checkpoint, table, classes, losses, outdated)
+    return TrainedCell(checkpoint, table, classes, losses, outdated, pool)
 
 
 def strict(text: str) -> Any:
@@ -353,6 +355,51 @@ def test_training_sets_stand_in_the_order_of_t_whatever_comes_first() -> None:
         assert [row["training_set"] for row in sweep["sets"]] == names
     assert [row["t"] for row in sweep["sets"]] == ["20", "100", "inf", "20", "100", None]
     assert sweep["sets"][0]["share_failed"] == pytest.approx(1 / 6)
+
+
+OLD_POOL = PoolVersion(("01", "02"), "entries of then", "counts of then")
+NEW_POOL = PoolVersion(("01", "02", "03"), "entries of now", "counts of now")
+
+
+def test_cells_and_sets_of_another_pool_are_kept_out_and_named() -> None:
+    pools = {"20": NEW_POOL, "50": NEW_POOL, "100": OLD_POOL, "inf": OLD_POOL, "online-20": OLD_POOL}
+    sets = {name: SetFacts(10, 9, 5, pool=pool, version=f"v{name}") for name, pool in pools.items()}
+    cells = [cell(name, 0.1 * number, pool=pools[name]) for number, name in enumerate(pools, start=1)]
+    costs = [Cost("subsets", "20", 1.0, 1.0, NEW_POOL), Cost("subsets", "100", 2.0, 2.0, OLD_POOL)]
+    sweep = describe_sweep(cells=cells, sets=sets, costs=[*costs, Cost("baselines", "a:b", 4.0, 4.0)])
+    assert [(pool["compared"], pool["training_sets"]) for pool in sweep["pools"]] == [
+        (True, ["100", "inf", "online-20"]),
+        (False, ["20", "50"]),
+    ]
+    why = {row["training_set"]: row["not_compared"] for row in sweep["cells"]}
+    apart = "is of another pool (snapshots 01, 02, 03; entries entries ; counts counts o)"
+    assert why == {"20": apart, "50": apart, "100": None, "inf": None, "online-20": None}
+    assert [row["training_set"] for row in sweep["sets"]] == ["100", "inf", "online-20"]
+    assert [row["training_set"] for row in sweep["other_sets"]] == ["20", "50"]
+    assert {stage["stage"]: stage["cpu_seconds"] for stage in sweep["costs"]} == {"subsets": 2.0, "baselines": 4.0}
+    assert sweep["provenance"]["snapshots"] == "01, 02"
+    assert {name for name in sweep["provenance"] if "training_sets" in name} == {
+        f"training_sets {name}" for name in ("100", "inf", "online-20")
+    }
+    assert any("of 2 pools, and one is compared: snapshots 01, 02;" in said for said in sweep["findings"])
+    page = LexborHTMLParser(render_sweep(strict(json.dumps(sweep)), plot_sweep(sweep)))
+    assert "Of another pool, snapshots 01, 02, 03" in page.css("#sets")[0].text()
+
+
+def test_of_pools_with_as_many_sets_the_one_with_more_cells_is_compared_then_the_larger() -> None:
+    sets = {"20": SetFacts(10, 9, 5, pool=NEW_POOL), "100": SetFacts(10, 9, 5, pool=OLD_POOL)}
+    old = [cell("100", 0.1, pool=OLD_POOL), cell("100", 0.1, seed=1, pool=OLD_POOL)]
+    new = [cell("20", 0.1, pool=NEW_POOL)]
+    for cells, compared in ((old + new, OLD_POOL), (old[:1] + new, NEW_POOL), (new, NEW_POOL), ([], NEW_POOL)):
+        [first, *_] = describe_sweep(cells=cells, sets=sets)["pools"]
+        assert first["described"] == compared.describe()
+
+
+def test_one_pool_or_none_that_was_recorded_says_nothing_of_pools() -> None:
+    for pool in (None, OLD_POOL):
+        sweep = describe_sweep(cells=[cell("20", 0.2, pool=pool), cell("inf", 0.1, pool=pool)])
+        assert (len(sweep["pools"]), sweep["other_sets"]) == (1, [])
+        assert not any("pool" in said for said in sweep["findings"])
 
 
 def test_a_recipe_is_the_model_without_its_own_seed_only() -> None:

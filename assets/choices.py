@@ -1,0 +1,102 @@
+"""What a run's config leaves out is as when the partition was last made: no click without config drops a choice."""
+
+import json
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar, Generic, TypeVar
+
+import dagster as dg
+from pydantic import ValidationError, create_model, model_validator
+
+from resources.lake import WHOLE, Lake
+
+Config = TypeVar("Config", bound=dg.Config)
+
+_CHOSEN = "chosen"
+
+
+@dataclass(frozen=True)
+class Choice(Generic[Config]):
+    """The config that a partition is made with, and which of its fields somebody chose, now or before."""
+
+    config: Config
+    chosen: Mapping[str, Any]
+    changed: tuple[str, ...]
+    """In words, each field that was chosen before and is another now."""
+
+    @property
+    def told(self) -> dict[str, str]:
+        """For the partition's manifest, from which the next run takes what it is not given."""
+        return {_CHOSEN: json.dumps(self.chosen, sort_keys=True)} if self.chosen else {}
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Every field, which of them were chosen, and what was chosen before and no longer is."""
+        changed = {"changed_choices": list(self.changed)} if self.changed else {}
+        return {**self.config.model_dump(), "chosen": sorted(self.chosen), **changed}
+
+
+class AsBefore(dg.Config, Generic[Config]):
+    """`AsBefore[Filtering]` is that config with no field required: one that is not given, null, is as before.
+
+    As before is what was last chosen for the partition; where nobody ever chose, the default of the config, which may
+    be the deployment's and then follows it.
+    """
+
+    complete: ClassVar[type[dg.Config]]
+
+    @classmethod
+    def __class_getitem__(cls, complete: Any) -> Any:  # pydantic's own would keep the type variable
+        return _optional(complete)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The fields that are not null."""
+        return {name: value for name, value in self.model_dump().items() if value is not None}
+
+    @model_validator(mode="after")
+    def _check_given(self) -> "AsBefore[Config]":
+        """Hold what is given to the validators of the whole config, of which a copy of its fields knows nothing."""
+        self.complete(**self.given)
+        return self
+
+    def choose(self, context: dg.AssetExecutionContext, lake: Lake, table: str | None = None) -> Choice[Config]:
+        """Fill in what is not given from the partition's manifest, and log what is no longer as it was chosen.
+
+        Raises dg.Failure where a choice of before, which the config would refuse now, was not made anew.
+        """
+        table = table or context.asset_key.to_python_identifier()
+        partition = context.partition_key if context.has_partition_key else WHOLE
+        manifest = lake.store(table, partition).manifest()
+        before = json.loads(manifest.inputs.get(_CHOSEN, "{}")) if manifest else {}
+        known = {name: value for name, value in before.items() if name in self.complete.model_fields}
+        chosen = {**known, **self.given}
+        try:
+            config = self.complete(**chosen)
+        except ValidationError as error:
+            told = f"{table}/{partition}: chosen before and refused now: {error}; give another value"
+            raise dg.Failure(told, allow_retries=False) from None
+        changed = tuple(
+            f"{name} was {json.dumps(value)} and is {json.dumps(chosen[name])}"
+            for name, value in known.items()
+            if chosen[name] != value
+        )
+        for change in changed:
+            context.log.warning(f"{table}/{partition}: {change}")
+        if kept := {name: value for name, value in known.items() if name not in self.given}:
+            context.log.info(f"{table}/{partition}: as before: {json.dumps(kept, sort_keys=True)}")
+        return Choice(config, chosen, changed)  # type: ignore[arg-type]  # `complete` is what Config stands for
+
+
+@cache
+def _optional(complete: type[dg.Config]) -> "type[AsBefore[Any]]":
+    fields: dict[str, Any] = {}
+    for name, declared in complete.model_fields.items():
+        field = copy(declared)
+        field.default, field.default_factory = None, None
+        fields[name] = (declared.annotation | None, field)  # type: ignore[operator]  # of a field it is never None
+    made = create_model(complete.__name__, __base__=AsBefore, __doc__=complete.__doc__, **fields)
+    made.complete = complete
+    return made
