@@ -9,7 +9,7 @@ each with all before it, at a distance of 3 bits.
 
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from PIL import Image
@@ -18,7 +18,7 @@ from benchmarks.measure import Row, in_fresh_process, options, peak_mb, print_ro
 from metaclip_dagster.evaluation import read_task
 from metaclip_dagster.evaluation.images import decode_image, read_samples
 from metaclip_dagster.filters import Nsfw, aspect, shorter_side
-from metaclip_dagster.hashes import nearest_earlier, nearest_of, perceptual_hash
+from metaclip_dagster.hashes import Looks, mean_colours, nearest_earlier, nearest_of, perceptual_hash
 from resources.deployments import SAMPLE
 
 DISTANCE = 6
@@ -47,7 +47,7 @@ def main() -> None:
 def _time(name: str, images: Sequence[bytes]) -> list[Row]:
     nsfw = Nsfw()
     scorers: dict[str, Callable[[Image.Image], float]] = {
-        "perceptual hash": perceptual_hash,
+        "perceptual hash and colours": lambda image: perceptual_hash(image) + mean_colours(image),
         "shorter side and aspect": lambda image: shorter_side(image) + aspect(image),
         "NSFW": nsfw,
     }
@@ -65,13 +65,16 @@ def _rate(images: Sequence[bytes], score: Callable[[Image.Image], float]) -> flo
 
 
 def _find(drawings: Sequence[Image.Image]) -> list[Row]:
-    known = np.array([perceptual_hash(drawing) for drawing in drawings], np.uint64)
+    known = _looks(drawings)
     rows = [row(f"drawings within {DISTANCE} bits of another one", 100 * _share(nearest_earlier(known, DISTANCE)), "%")]
     for side in SIDES:
-        copies = np.array([perceptual_hash(drawing.resize((side, side))) for drawing in drawings], np.uint64)
-        found = nearest_of(copies, known, DISTANCE)
+        found = nearest_of(_looks(drawing.resize((side, side)) for drawing in drawings), known, DISTANCE)
         rows.append(row(f"found of copies resized to {side} pixels, at {DISTANCE} bits", 100 * _share(found), "%"))
     return rows
+
+
+def _looks(images: Iterable[Image.Image]) -> Looks:
+    return np.array([(perceptual_hash(image), mean_colours(image)) for image in images], np.uint64)
 
 
 def _share(found: np.ndarray) -> float:
@@ -79,9 +82,9 @@ def _share(found: np.ndarray) -> float:
 
 
 def _compare(num_hashes: int) -> list[Row]:
-    hashes = np.random.default_rng(0).integers(0, 2**64, num_hashes, dtype=np.uint64)
+    looks = np.random.default_rng(0).integers(0, 2**60, (num_hashes, 2), dtype=np.uint64)
     before, started = resident_mb(), time.process_time()
-    nearest_earlier(hashes, 3)
+    nearest_earlier(looks, 3)
     spent = time.process_time() - started
     held = (peak_mb() - before) * 2**20 / num_hashes
     return [row(f"{num_hashes:,} hashes, each with all", spent, "s"), row("memory of that", held, "bytes/hash")]

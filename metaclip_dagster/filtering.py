@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaclip_dagster.filters import Scorer
-from metaclip_dagster.hashes import differing_bits, nearest_earlier, nearest_of, perceptual_hash
+from metaclip_dagster.hashes import Looks, differing_bits, mean_colours, nearest_earlier, nearest_of, perceptual_hash
+from metaclip_dagster.pictures import to_rgb
 from metaclip_dagster.schemas import IMAGE_SCORES, IMAGE_VERDICTS, SAMPLE_HASHES, writes
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class Store(Protocol):
     def read(self, tar: str, offset: int, size: int) -> bytes: ...  # noqa: D102
 
 
-@writes(IMAGE_SCORES)
+@writes(IMAGE_SCORES, version=2)
 def score_images(
     images: Iterable[pa.RecordBatch],
     known: Iterable[pa.RecordBatch],
@@ -44,15 +45,15 @@ def score_images(
         yield pa.RecordBatch.from_pylist(rows, IMAGE_SCORES)
 
 
-@writes(SAMPLE_HASHES)
+@writes(SAMPLE_HASHES, version=2)
 def hash_samples(samples: Iterable[Any], *, task: str, decode: Callable[[Any], "Image.Image"]) -> pa.Table:
-    """The perceptual hash of every test image of a task, numbered as the task has them; memory holds one image."""
-    hashes = (perceptual_hash(decode(sample)) for sample in samples)
-    rows = [{"task": task, "sample": number, "phash": phash} for number, phash in enumerate(hashes)]
+    """Hash and colours of every test image of a task, numbered as the task has them; memory holds one image."""
+    looks = (_look(decode(sample)) for sample in samples)
+    rows = [{"task": task, "sample": number, **look} for number, look in enumerate(looks)]
     return pa.Table.from_pylist(rows, SAMPLE_HASHES)
 
 
-@writes(IMAGE_VERDICTS, rows_together=4096)
+@writes(IMAGE_VERDICTS, version=2, rows_together=4096)
 def judge_images(
     rings: Mapping[str, Iterable[pa.RecordBatch]],
     samples: Iterable[pa.RecordBatch],
@@ -77,7 +78,7 @@ def judge_images(
     Memory holds the rows of all. Raises ValueError for limits that are no limits, or an image without a score.
     """
     scored = _gather(rings)
-    ids, hashes = scored["image_id"].combine_chunks(), scored["phash"].to_numpy()
+    ids, looks = scored["image_id"].combine_chunks(), _looks(scored)
     verdicts = _Verdicts(ids, num_buckets, seen)
     for name, limits in filters.items():
         values, (low, high) = _scores(scored["scores"].combine_chunks(), name), _limits(name, limits)
@@ -85,17 +86,17 @@ def judge_images(
     if leakage_distance is not None:
         known = pa.Table.from_batches(samples, SAMPLE_HASHES)
         names = pc.binary_join_element_wise(known["task"], known["sample"].cast(pa.string()), "/").combine_chunks()
-        of = known["phash"].to_numpy()
-        found = nearest_of(hashes, of, leakage_distance)
+        of = _looks(known)
+        found = nearest_of(looks, of, leakage_distance)
         verdicts.add(
-            "benchmark", found >= 0, differing_bits(hashes, of, found), _named(names, found), removes=remove_leakage
+            "benchmark", found >= 0, differing_bits(looks, of, found), _named(names, found), removes=remove_leakage
         )
     if near_duplicate_distance is not None:
         [left] = np.nonzero(~verdicts.is_out)
-        among = nearest_earlier(hashes[left], near_duplicate_distance)
-        found = np.full(len(hashes), -1)
+        among = nearest_earlier(looks[left], near_duplicate_distance)
+        found = np.full(len(looks), -1)
         found[left[among >= 0]] = left[among[among >= 0]]
-        verdicts.add("near_duplicate", found >= 0, differing_bits(hashes, hashes, found), _named(ids, found))
+        verdicts.add("near_duplicate", found >= 0, differing_bits(looks, looks, found), _named(ids, found))
     return verdicts.table()
 
 
@@ -110,22 +111,33 @@ def _score(
 
     known = held.get(row["sha256"])
     scores = {score["filter"]: score["score"] for score in known["scores"]} if known else {}
-    phash = known["phash"] if known else None
+    look = {name: known[name] for name in _LOOK} if known else {}
     if known is None or scorers.keys() - scores.keys():
         with Image.open(io.BytesIO(store.read(row["tar"], row["offset"], row["size"]))) as opened:
-            image = opened.convert("RGB")
-        phash = perceptual_hash(image)
+            image = to_rgb(opened)
+        look = _look(image)
         scores |= {name: score(image) for name, score in scorers.items() if name not in scores}
         seen["scored"] += 1
     listed = [{"filter": name, "score": scores[name]} for name in sorted(scorers)]
-    told = {"image_id": row["image_id"], "sha256": row["sha256"], "phash": phash, "scores": listed}
+    told = {"image_id": row["image_id"], "sha256": row["sha256"], **look, "scores": listed}
     held[row["sha256"]] = told
     return told
 
 
+_LOOK = ("phash", "colours")
+
+
+def _look(image: "Image.Image") -> dict[str, int]:
+    return {"phash": perceptual_hash(image), "colours": mean_colours(image)}
+
+
+def _looks(rows: pa.Table) -> Looks:
+    return np.stack([rows[name].to_numpy() for name in _LOOK], axis=1)
+
+
 def _gather(rings: Mapping[str, Iterable[pa.RecordBatch]]) -> pa.Table:
     """All images, the smallest ring first, in a ring by id; one that moved between rings counts in the first."""
-    kept = ["image_id", "phash", "scores"]
+    kept = ["image_id", *_LOOK, "scores"]
     schema = pa.schema([IMAGE_SCORES.field(name) for name in kept])
     streams = ((batch.select(kept) for batch in batches) for batches in rings.values())
     scored = pa.concat_tables(pa.Table.from_batches(s, schema).sort_by("image_id") for s in streams).combine_chunks()

@@ -158,12 +158,14 @@ IMAGE_SCORES = _table(
     image_id=(pa.string(), "An image of the store, as 24 hexadecimal digits"),
     sha256=(pa.string(), "Of its bytes as they are stored"),
     phash=(pa.uint64(), "Perceptual hash: which of its 64 lowest frequencies are above their median"),
+    colours=(pa.uint64(), "Mean red, green and blue of its four quarters, 5 bits each"),
     scores=(_SCORES, "What each filter's function gives it"),
 )
 SAMPLE_HASHES = _table(
     task=(pa.string(), "Zero-shot task: the name of its folder"),
     sample=(pa.uint32(), "Number of the test image in the task's order, from 0"),
     phash=(pa.uint64(), "Its perceptual hash"),
+    colours=(pa.uint64(), "Its colours, as in IMAGE_SCORES"),
 )
 IMAGE_VERDICTS = _table(
     bucket=(pa.uint32(), "Which of the image store's buckets the image falls in, by its id"),
