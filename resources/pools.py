@@ -122,7 +122,7 @@ def _kind(path: str) -> str:
 def _version(path: str) -> str:
     """What changes when the file does; of a folder, when one of its files does."""
     if not path.endswith("/"):
-        return archive_version(path)
+        return str(archive_version(path))
     filesystem, inside = fsspec.core.url_to_fs(path)
     files = filesystem.ls(inside, detail=True)
     return combine(sorted(f"{f['name']} {f['size']} {f.get('ETag') or f.get('mtime') or ''}" for f in files))

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import pytest
 
 import demo
 from definitions import bind
 from metaclip_dagster.filtering import score_images
+from metaclip_dagster.hashes import nearest_earlier
 from resources.deployments import Deployment
 from resources.image_store import open_image_store
 from resources.lake import Lake
@@ -72,9 +74,11 @@ def test_no_image_is_kept_twice_and_filtered_sets_are_nested(graph: Graph) -> No
     for t in ("100", "20"):
         graph.make(t, near_duplicate_distance=0)
     assert graph.ids("20") < graph.ids("100") < everything
-    hashes = {row["image_id"]: row["phash"] for row in graph.lake.read("image_scores", ["20", "100"]).to_pylist()}
-    kept = [hashes[image] for image in graph.ids("100")]
-    assert len(kept) == len(set(kept)) == len({hashes[image] for image in everything})
+    rows = graph.lake.read("image_scores", ["20", "100"]).to_pylist()
+    looks = {row["image_id"]: (row["phash"], row["colours"]) for row in rows}
+    kept = np.array([looks[image] for image in graph.ids("100")], np.uint64)
+    assert (nearest_earlier(kept, 0) == -1).all()
+    assert {phash for phash, _ in looks.values()} == set(kept[:, 0].tolist())
 
 
 def test_a_changed_limit_scores_nothing_again(graph: Graph) -> None:
