@@ -100,6 +100,7 @@ def _read_base(base: str) -> tuple[str, str, str]:
 def _parse(url: str, base: str) -> str:
     """The URL's href against a base, which is an href itself; empty where it has none."""
     try:
-        return ada_url.join_url(base, url if url.isascii() else url.translate(_SURROGATES))
+        href: str = ada_url.join_url(base, url if url.isascii() else url.translate(_SURROGATES))
     except ValueError:
         return ""
+    return href

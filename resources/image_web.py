@@ -129,7 +129,8 @@ async def _answers(web: ImageWeb, urls: Iterable[str]) -> AsyncGenerator[tuple[s
         socket_factory=partial(_dial, web.allowed),
         happy_eyeballs_delay=None,
     )
-    connector._factory = partial(TolerantHandler, loop=asyncio.get_running_loop())  # there is no argument for it
+    handler: Any = partial(TolerantHandler, loop=asyncio.get_running_loop())
+    connector._factory = handler  # there is no argument for it
     session = aiohttp.ClientSession(
         connector=connector,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=web.connect_seconds, sock_read=web.read_seconds),

@@ -15,4 +15,5 @@ def resolve_url(url: str, base: str = _NO_BASE) -> str:
     'http://cdn.example/a%20b//c?'
     """
     escaped = _RAW_BYTES.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", url)
-    return ada_url.join_url(base, escaped).partition("#")[0]
+    href: str = ada_url.join_url(base, escaped)
+    return href.partition("#")[0]

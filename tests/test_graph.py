@@ -210,16 +210,17 @@ def test_what_an_older_parser_read_is_refused_with_the_way_out(mini: Path, made:
             old.lake.store(table, partition).finish(replace(manifest, inputs=inputs))
 
         # Nothing is mixed yet, but new takedowns, questions and snapshots would be spelled in another way.
-        for name, partition, table in (
+        readers: list[tuple[str, str | None, str]] = [
             ("coverage", None, "pairs"), ("matches", first, "pairs"), ("exclusions", None, "matches"),
             ("entry_counts", None, "matches"), ("admissions", first, "matches"), ("subsets", "20", "admissions"),
             ("images", "20", "subsets"),
-        ):  # fmt: skip
-            of = "20" if table == "subsets" else first if partition == first else f"{first}, {second}"
+        ]  # fmt: skip
+        for name, key, table in readers:
+            of = key if first == key or table == "subsets" else f"{first}, {second}"
             with pytest.raises(
                 dg.Failure, match=rf"^{table} of {of} comes of pages .* Materialize (pairs|{table}) .*again"
             ):
-                old.make([name], partition)
+                old.make([name], key)
         with pytest.raises(
             QuestionError, match=f"Materialize pairs of {first}, {second} again, then matches, exclusions"
         ):
