@@ -216,12 +216,12 @@ def test_what_an_older_parser_read_is_refused_with_the_way_out(mini: Path, made:
             ("entry_counts", None, "matches"), ("admissions", first, "matches"), ("subsets", "20", "admissions"),
             ("images", "20", "subsets"),
         ]  # fmt: skip
-        for name, asked, table in readers:
-            of = asked if first == asked or table == "subsets" else f"{first}, {second}"
+        for name, key, table in readers:
+            of = key if first == key or table == "subsets" else f"{first}, {second}"
             with pytest.raises(
                 dg.Failure, match=rf"^{table} of {of} comes of pages .* Materialize (pairs|{table}) .*again"
             ):
-                old.make([name], asked)
+                old.make([name], key)
         with pytest.raises(
             QuestionError, match=f"Materialize pairs of {first}, {second} again, then matches, exclusions"
         ):
