@@ -13,7 +13,7 @@ from resources.common_crawl import CommonCrawl, open_crawl
 from resources.compute import Compute, Local, RayCluster
 from resources.deployments import Deployment, deployment
 from resources.images import Images
-from resources.lake import open_lake
+from resources.lake import LakeReader, open_lake
 from resources.open_clip import Trainer
 from resources.reports import Reports
 from resources.sources import Sources
@@ -33,6 +33,7 @@ def bind(where: Deployment) -> dg.Definitions:
         assets=_with_sources(dg.load_assets_from_modules(MODULES)),
         resources={
             "lake": lake,
+            "io_manager": dg.IOManagerDefinition.hardcoded_io_manager(LakeReader(lake), LakeReader.__doc__),
             "compute": _preset(
                 Compute,
                 engine=RayCluster(address=where.ray) if where.ray else Local(),

@@ -16,7 +16,7 @@ from types import FrameType
 import dagster as dg
 
 from resources.deployments import REPOSITORY, deployment
-from resources.runs import cancel_runs, end_lost_runs
+from resources.runs import CODE_LOCATION, cancel_runs, end_lost_runs
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SECONDS_TO_END = 10
@@ -25,8 +25,8 @@ MAX_KILLS, SECONDS_OF_KILLS = 4, 180.0
 CODE_SERVER = ("dagster", "code-server", "start")
 WEB_SERVER = ("dagster_webserver",)
 DAEMON = ("dagster._daemon", "run")
-CODE_LOCATION = """load_from:
-  - grpc_server: {{location_name: metaclip, host: localhost, socket: {socket}}}
+WORKSPACE = """load_from:
+  - grpc_server: {{location_name: {name}, host: localhost, socket: {socket}}}
 """
 # While the code server is being started again, a backfill waits for its assets instead of failing for want of them.
 PATIENT = {"DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "1"}
@@ -70,7 +70,7 @@ def _check_free(port: str) -> None:
 
 def _serve(instance: dg.DagsterInstance, definitions: str, dagster_home: Path, port: str, folder: Path) -> None:
     code, workspace = folder / "code", folder / "workspace.yaml"
-    workspace.write_text(CODE_LOCATION.format(socket=code), encoding="utf-8")
+    workspace.write_text(WORKSPACE.format(name=CODE_LOCATION, socket=code), encoding="utf-8")
     commands = (
         (*CODE_SERVER, "-f", definitions, "-s", str(code)),
         (*WEB_SERVER, "-w", str(workspace), "-h", "127.0.0.1", "-p", port),
