@@ -28,7 +28,7 @@ from resources.reports import Reports
 NUM_SHOWN = 20
 
 
-class Sampling(dg.Config):
+class Sampling(dg.Config, use_attribute_docstrings=True):
     """How much of the pool is read."""
 
     share: float = 1.0

@@ -18,7 +18,7 @@ from resources.lake import Lake
 PARSERS: dict[str, Callable[..., Any]] = {"wat": parse_wat, "warc": parse_warc, "pool": parse_rows}
 
 
-class Crawl(dg.Config):
+class Crawl(dg.Config, use_attribute_docstrings=True):
     """What of a snapshot is read. Whatever is not given is as when the partition was last made, at first all its WATs.
 
     So a rerun that somebody else starts, or a schedule, does not read the whole of what was looked at in part. `first`
@@ -32,6 +32,7 @@ class Crawl(dg.Config):
     share: float | None = None
     """Which share of the archives is read, drawn with `seed`: for a look at a snapshot before all of it is read."""
     seed: int | None = None
+    """Which archives a share draws: those of a smaller share are among those of a larger of the same seed."""
     max_broken_share: float = 0.01
     """Share of records that may be unreadable before nothing flows on."""
 

@@ -25,7 +25,7 @@ SOURCES = ["wordnet_synsets", "wikipedia_unigrams", "wikipedia_bigrams", "wikipe
 Candidates = dict[str, dict[str, Deferred]]
 
 
-class Budget(dg.Config):
+class Budget(dg.Config, use_attribute_docstrings=True):
     """How many entries, in which languages, and whose come first."""
 
     budget: int = deployment().budget

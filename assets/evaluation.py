@@ -32,10 +32,11 @@ Result = dg.MaterializeResult
 baseline_keys = dg.DynamicPartitionsDefinition(name="baseline")
 
 
-class Scoring(dg.Config):
+class Scoring(dg.Config, use_attribute_docstrings=True):
     """How images are embedded."""
 
     batch_size: int = 256
+    """Images that are embedded together: fewer need less memory."""
 
 
 @dg.asset(

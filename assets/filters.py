@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 import pyarrow.compute as pc
+from pydantic import Field
 
 from assets.curation import Grouping
 from assets.shown import table
@@ -23,17 +24,35 @@ from resources.zero_shot import ZeroShot
 NUM_LEAKED_SHOWN = 20
 
 
+class Limits(dg.Config, use_attribute_docstrings=True):
+    """The scores of an image that stays."""
+
+    at_least: float | None = None
+    """The lowest; none where left out."""
+    at_most: float | None = None
+    """The highest; none where left out."""
+
+
 class Filtering(Grouping):
     """What a training set leaves out. Distances are bits of 64 in which perceptual hashes may differ."""
 
-    filters: dict[str, dict[str, float]] = {name: dict(limits) for name, limits in deployment().filters.items()}
-    """Scorers by name, as in `metaclip_dagster.filters:Nsfw`, and their limits, at_least and at_most."""
+    filters: dict[str, Limits] = Field(
+        {name: dict(limits) for name, limits in deployment().filters.items()}, validate_default=True
+    )
+    """Scorers by name, as in `metaclip_dagster.filters:Nsfw`, and their limits, at_least, at_most or both."""
     near_duplicate_distance: int | None = deployment().near_duplicate_distance
-    """Of images as near as this to each other only the first stays."""
+    """Of images as near as this to each other only the first stays; null looks for none."""
     leakage_distance: int | None = deployment().leakage_distance
-    """Images as near as this to a zero-shot task's are told."""
+    """Images as near as this to a zero-shot task's are counted and named; null looks for none."""
     remove_leakage: bool = False
-    """And go."""
+    """Leave those images out."""
+
+    def asked(self) -> dict[str, Any]:
+        """What is asked of images, limits that were left out apart."""
+        return {**self.model_dump(exclude={"group_size", "filters"}), "filters": self._limits()}
+
+    def _limits(self) -> dict[str, dict[str, float]]:
+        return {name: limits.model_dump(exclude_none=True) for name, limits in self.filters.items()}
 
     @property
     def is_on(self) -> bool:
@@ -59,7 +78,7 @@ def verdicts(
     for ring in rings:
         _score(context, config, lake, compute, image_store, ring=ring, rings=rings)
     samples = [] if config.leakage_distance is None else [_hash_tasks(context, lake, compute, zero_shot)]
-    options = config.model_dump(exclude={"group_size"}) | {"num_buckets": len(buckets)}
+    options = config.asked() | {"num_buckets": len(buckets)}
     inputs = {
         "rings": {ring: defer(chain_batches, *lake.shards("image_scores", ring).values()) for ring in rings},
         "samples": defer(chain_batches, *samples),
@@ -111,7 +130,7 @@ def _hash_tasks(context: dg.AssetExecutionContext, lake: Lake, compute: Compute,
 def _told(lake: Lake, config: Filtering, made: PartitionManifest) -> dict[str, Any]:
     """How many images each filter found, and the first that are a task's own."""
     told: dict[str, Any] = {f"images/{what}": num for what, num in sorted(made.total("seen").items())}
-    told |= config.model_dump(exclude={"group_size"})
+    told |= config.asked()
     if config.leakage_distance is not None:
         rows = lake.dataset(made.table, [made.partition]).to_table(filter=pc.field("reason") == "benchmark")
         shown = rows.slice(0, NUM_LEAKED_SHOWN).to_pylist()

@@ -27,46 +27,53 @@ from resources.wikipedia import not_shown
 Result = dg.MaterializeResult
 
 
-class WordNet(dg.Config):
+class WordNet(dg.Config, use_attribute_docstrings=True):
     """Which synsets."""
 
     language: str = "en"
+    """Language of its names, as language identification names it."""
 
 
-class NGrams(dg.Config):
+class NGrams(dg.Config, use_attribute_docstrings=True):
     """How the counting is parted."""
 
     num_buckets: int = deployment().num_buckets
     """Parts of the sums, by the n-gram's checksum; more of them need less memory and disk at a time."""
 
 
-class Unigrams(dg.Config):
+class Unigrams(dg.Config, use_attribute_docstrings=True):
     """Which words; the paper's threshold is 100 on the whole English Wikipedia."""
 
     min_count: int = deployment().min_count
+    """How often a word must stand in the running text of its language's Wikipedia."""
     top: int = 0
     """The most of each language; 0 takes all that reach the threshold."""
 
 
-class Bigrams(dg.Config):
+class Bigrams(dg.Config, use_attribute_docstrings=True):
     """Which pairs of words; the paper's threshold is a PMI of 30."""
 
     min_pmi: float = deployment().min_pmi
+    """Pointwise mutual information, in bits, that two neighbouring words must reach."""
     min_pmi_of: dict[str, float] = {}
     """Thresholds of single languages, as in {de: 26}: of a smaller Wikipedia's pairs none reaches a PMI of 30."""
     min_count: int = 3
+    """How often the two must stand beside each other: chance alone gives rare pairs a high PMI."""
     top: int = 0
     """The most of each language; 0 takes all that reach the threshold."""
 
 
-class Titles(dg.Config):
+class Titles(dg.Config, use_attribute_docstrings=True):
     """Which titles; the paper's threshold is 70 views."""
 
     min_views: int = deployment().min_views
+    """Views that a title must have over all pageview files."""
     top: int = 0
     """The most of each language; 0 takes all that reach the threshold."""
     in_dump_only: bool = deployment().titles_in_dump_only
+    """Whether a title must be an article of the dump."""
     num_buckets: int = deployment().num_buckets
+    """Parts of the sums, by the title's checksum; more of them need less memory at a time."""
 
 
 @dg.asset(

@@ -165,7 +165,7 @@ def checkpoints(
     row = {"00000": {"result": {**result, **trained_by}, "root": trainer.root}}
     made = compute.map_shards(context, describe_checkpoint, row, inline=True)
     numbers = ("pairs_seen", "loss", "samples_per_second", "wall_seconds", "cpu_seconds")
-    told = {**config.model_dump(), **job["recipe"], **{name: result[name] for name in numbers}}
+    told = {**config.model_dump(exclude_none=True), **job["recipe"], **{name: result[name] for name in numbers}}
     told["folder"] = dg.MetadataValue.path(str(folder))
     told["plots"] = plots({"loss": plot_losses({cell.key: result["losses"]})})
     checks = [budget_spent(result, config.pairs_to_see), loss_below_chance(result, job["recipe"]["batch_size"])]

@@ -30,13 +30,13 @@ from resources.tables import PartitionManifest
 LOG_LINES = 5
 
 
-class Local(dg.Config):
+class Local(dg.Config, use_attribute_docstrings=True):
     """Processes of this machine, as many as `workers` says."""
 
     kind: Literal["local"] = "local"
 
 
-class RayCluster(dg.Config):
+class RayCluster(dg.Config, use_attribute_docstrings=True):
     """Tasks of a Ray cluster (the extra `ray`), on a node of which this very process must run."""
 
     kind: Literal["ray"] = "ray"
@@ -50,7 +50,7 @@ class RayCluster(dg.Config):
     """Shards that the cluster is told of at once: more than it has cores, and than an autoscaler may give it."""
 
 
-class Compute(dg.ConfigurableResource):
+class Compute(dg.ConfigurableResource, use_attribute_docstrings=True):
     """Where stages run. A shard that fails is tried again; shards that stay failed fail the partition above a bound."""
 
     lake: dg.ResourceDependency[Lake]

@@ -10,10 +10,11 @@ import dagster as dg
 from resources.files import write_text
 
 
-class Reports(dg.ConfigurableResource):
+class Reports(dg.ConfigurableResource, use_attribute_docstrings=True):
     """A folder of reports, one name a report, HTML for reading and JSON for machines."""
 
     root: str
+    """Where the reports lie."""
 
     def write(self, name: str, html: str, content: Mapping[str, Any]) -> tuple[Path, Path]:
         """Replace the report's page and its data; gives both paths. Raises ValueError for a NaN or infinity."""
