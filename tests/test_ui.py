@@ -207,6 +207,22 @@ def test_an_asset_page_shows_its_plots_and_draws_its_numbers_over_time(server: s
     assert browser.console == []
 
 
+@pytest.mark.slow
+def test_a_card_on_a_phone_breaks_no_word_and_its_charts_are_dark_where_the_page_is(
+    hostile: Deployment, browser: Browser
+) -> None:
+    browser.open((hostile.reports / "data_card_t_20.html").as_uri(), width=390)
+    browser.until("document.readyState === 'complete'")
+    words = "[...document.querySelectorAll('.entry')].filter(it => /^[a-z]{2,12}$/.test(it.innerText))"
+    assert browser.run(f"{words}.length") > 5
+    assert browser.run(f"{words}.filter(it => it.getClientRects()[0].height > 40).length") == 0
+    assert browser.run("document.documentElement.scrollWidth") == 390
+    assert browser.run("Math.min(...[...document.images].map(it => it.width))") >= 600
+    for mode, filtered in (("dark", True), ("light", False)):
+        browser.prefer(mode)
+        assert ("invert" in browser.run("getComputedStyle(document.images[0]).filter")) == filtered
+
+
 class _Dangerous(HTMLParser):
     """Whatever in a page would run or fetch something of the crawl's."""
 
