@@ -8,7 +8,19 @@ from typing import Any, ClassVar, TypeVar
 import dagster as dg
 from pydantic import create_model
 
-from assets import automation, cards, coverage, crawl, curation, entries, evaluation, explain, metadata, training
+from assets import (
+    automation,
+    cards,
+    coverage,
+    crawl,
+    curation,
+    entries,
+    evaluation,
+    explain,
+    failures,
+    metadata,
+    training,
+)
 from resources.common_crawl import CommonCrawl, open_crawl
 from resources.compute import Compute, Local, RayCluster
 from resources.deployments import Deployment, deployment
@@ -59,7 +71,7 @@ def bind(where: Deployment) -> dg.Definitions:
                 _fixed(ZeroShot, deployed=list(where.tasks), checkpoints=str(where.checkpoints)), device=where.device
             )(),
         },
-        sensors=automation.sensors(where),
+        sensors=[*automation.sensors(where), failures.sensor(where)],
         schedules=automation.schedules(),
         jobs=[explain.explain],
         executor=dg.in_process_executor,

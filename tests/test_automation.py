@@ -363,6 +363,7 @@ def test_sensors_and_schedules_begin_switched_off_and_say_what_they_do(tmp_path:
     assert {name: sensor.minimum_interval_seconds for name, sensor in sensors.items()} == {
         "new_snapshots": 7,
         "curation": 3,
+        "failed_runs": 30,
     }
     assert {sensor.default_status for sensor in sensors.values()} == {dg.DefaultSensorStatus.STOPPED}
     [schedule] = repository.schedule_defs
