@@ -23,7 +23,7 @@ from assets import (
 )
 from resources.common_crawl import CommonCrawl, open_crawl
 from resources.compute import Compute, Local, RayCluster
-from resources.deployments import Deployment, deployment
+from resources.deployments import Deployment, deployment, warn_without_home
 from resources.images import Images
 from resources.lake import LakeReader, open_lake
 from resources.open_clip import Trainer
@@ -59,7 +59,7 @@ def bind(where: Deployment) -> dg.Definitions:
                 parts_of_speech=where.parts_of_speech,
             )(),
             "takedown_list": _unasked(TakedownList(path=str(where.takedowns), named=bool(where.takedown_list))),
-            "reports": _unasked(Reports(root=str(where.reports))),
+            "reports": _unasked(Reports(root=str(where.reports), url=where.reports_url)),
             "image_store": _preset(
                 _fixed(Images, root=str(where.images), num_buckets=where.image_buckets, contact=where.contact),
                 from_web=where.images_from_web,
@@ -118,3 +118,5 @@ def _with_sources(assets: Sequence[Any]) -> Sequence[Any]:
 
 
 defs = bind(deployment())
+
+warn_without_home()

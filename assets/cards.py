@@ -23,7 +23,8 @@ from metaclip_dagster.reporting import (
     plot_sizes,
     render_card,
 )
-from resources.deployments import deployment
+from resources.compute import round_floats
+from resources.deployments import command_line, deployment
 from resources.lake import Lake
 from resources.reports import Reports
 from resources.tables import PartitionManifest
@@ -46,10 +47,9 @@ def data_cards(context: dg.AssetExecutionContext, lake: Lake, reports: Reports) 
     """
     t = context.partition_key
     card, plots = make_card(lake, t)
-    page, data = reports.write(f"data_card_t_{t}", render_card(card, plots), card)
+    links = reports.write(f"data_card_t_{t}", render_card(card, plots), card)
     told = {"pairs_of_pool": card["pairs"]["pool"], "pairs": card["pairs"]["subset"], **_numbers(card)}
-    paths = {"page": dg.MetadataValue.path(str(page)), "json": dg.MetadataValue.path(str(data))}
-    return dg.MaterializeResult(metadata={**told, **paths, "plots": inline(plots)})
+    return dg.MaterializeResult(metadata={**round_floats(told), **links, "plots": inline(plots)})
 
 
 def make_card(lake: Lake, t: str) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -73,6 +73,10 @@ def make_card(lake: Lake, t: str) -> tuple[dict[str, Any], dict[str, bytes]]:
         stages=_stages(lake, snapshots, subset),
         language_scores=count_scores(lake.stream("matches", snapshots)()),
         provenance={"snapshots": ", ".join(snapshots), **_versions(lake, snapshots[0], subset)},
+        command=command_line(
+            *("dagster", "asset", "materialize", "-f", "definitions.py"),
+            *("--select", "subsets,data_cards", "--partition", t),
+        ),
     )
     drawn = {"counts": plot_counts(before, after, t), "shares": plot_shares(before, after)}
     return card, drawn | {"sizes": _plot_sizes(lake, counts, snapshots)}

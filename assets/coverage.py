@@ -73,9 +73,8 @@ def coverage(
     made = compute.map_shards(context, merge_coverage, with_entries, inline=True)
     told = describe_coverage(lake.read("coverage"), lake.read("uncovered_words"), seen)
     report = {**told, "shards": num_shards, **config.model_dump()}
-    page, data = reports.write("coverage", render_coverage(report), report)
-    paths = {"page": dg.MetadataValue.path(str(page)), "json": dg.MetadataValue.path(str(data))}
-    return compute.result(made, metadata={**config.model_dump(), **pool.metadata, **_shown(told), **paths})
+    links = reports.write("coverage", render_coverage(report), report)
+    return compute.result(made, metadata={**config.model_dump(), **pool.metadata, **_shown(told), **links})
 
 
 def _choose(keys: list[str], snapshot: str, config: Sampling) -> list[str]:

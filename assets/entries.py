@@ -64,10 +64,9 @@ def entries(
     columns = ["list", "why", "rows"]
     lists = {"dropped_of_own_lists": [dict(zip(columns, row, strict=True)) for row in left_out]}
     report = {**config.model_dump(), "languages": told, "changes": changes, **lists}
-    page, data = reports.write("entries", render_entries(report), report)
-    paths = {"page": dg.MetadataValue.path(str(page)), "json": dg.MetadataValue.path(str(data))}
+    links = reports.write("entries", render_entries(report), report)
     dropped = {"dropped_of_own_lists": table(columns, left_out)} if left_out else {}
-    metadata = {**config.model_dump(), **_shown(told), **dropped, **show_changed_entries(changes), **paths}
+    metadata = {**config.model_dump(), **_shown(told), **dropped, **show_changed_entries(changes), **links}
     return compute.result(made, metadata=metadata, checks=[no_empty_list(made)])
 
 

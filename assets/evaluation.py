@@ -106,15 +106,14 @@ def sweep(
         lake, trainer, snapshots=registered["snapshot"], baselines=registered["baseline"], notes=zero_shot.notes()
     )
     plots = plot_sweep(made)
-    page, data = reports.write("sweep", render_sweep(made, plots), made)
+    links = reports.write("sweep", render_sweep(made, plots), made)
     rows = sweep_table(made)
     return Result(
         metadata={
             "scores": table(rows[0], rows[1:]),
             "cells": len(made["cells"]),
             "missing": made["missing"],
-            "page": dg.MetadataValue.path(str(page)),
-            "json": dg.MetadataValue.path(str(data)),
+            **links,
             "plots": inline(plots),
         }
     )

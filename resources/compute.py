@@ -143,7 +143,7 @@ class Compute(dg.ConfigurableResource, use_attribute_docstrings=True):
                 "cpu_seconds": round(sum(shard.cpu_seconds for shard in manifest.shards), 3),
                 "wall_seconds": round(sum(shard.wall_seconds for shard in manifest.shards), 3),
                 **counted,
-                **(metadata or {}),
+                **round_floats(metadata or {}),
             },
             data_version=dg.DataVersion(manifest.version),
             check_results=list(checks),
@@ -204,6 +204,15 @@ def _versions(job: Job, shards: Sequence[Shard]) -> dict[str, str]:
     of_shards = {name: combine(version_of(s.inputs[name]) for s in shards) for name in shards[0].inputs}
     others = {name: version_of(value) for name, value in [*job.setup.items(), *job.options.items()]}
     return of_shards | others | {"stage": stage_version(job.stage)}
+
+
+def round_floats(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with numbers as people write them: four digits that count, whole ones whole.
+
+    >>> round_floats({"share": 0.048515981735159815, "loss": 5.0, "rows": 123456})
+    {'share': 0.04852, 'loss': 5.0, 'rows': 123456}
+    """
+    return {name: float(f"{it:.4g}") if isinstance(it, float) else it for name, it in metadata.items()}
 
 
 def _prefixed(prefix: str, counts: Counter[str]) -> dict[str, int]:

@@ -16,6 +16,7 @@ from types import FrameType
 import dagster as dg
 
 from resources.deployments import REPOSITORY, deployment
+from resources.report_server import serve_reports
 from resources.runs import CODE_LOCATION, cancel_runs, end_lost_runs
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -33,9 +34,14 @@ PATIENT = {"DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "1"}
 
 
 def main() -> int:
-    """Serve the project's code location; METACLIP_PORT moves it from port 3000."""
+    """Serve the project's code location and its reports; METACLIP_PORT moves them from ports 3000 and 3001."""
     where = deployment()
-    return serve("definitions.py", where.dagster_home, where.port)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(serve_reports(where.reports, int(where.port) + 1))
+        except (OSError, ValueError, OverflowError) as error:
+            print(f"reports are not served, port {where.port} + 1 is not to be had: {error}", flush=True)  # noqa: T201
+        return serve("definitions.py", where.dagster_home, where.port)
 
 
 def serve(definitions: str, dagster_home: Path, port: str) -> int:

@@ -5,11 +5,12 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster_dg_core.context import DgContext
 
 from assets.jobs import RecipeChanges
 from definitions import bind
 from metaclip_dagster.training.recipes import Recipe
-from resources.deployments import read_deployment
+from resources.deployments import REPOSITORY, read_deployment
 
 
 @pytest.mark.parametrize(
@@ -75,3 +76,9 @@ def _fields(job: dg.JobDefinition) -> Iterator[tuple[str, str, str, str]]:
             told = types.get_config_snap(owner.type_key)
             if "config" in told.field_names:
                 yield from inside(told.get_field("config").type_key, f"{part}.{owner.name}")
+
+
+def test_dg_finds_the_folder_of_definitions_that_pyproject_names() -> None:
+    context = DgContext.for_project_environment(REPOSITORY, {})
+    assert context.has_defs_path, context.defs_module_name
+    assert context.code_location_target_module_name == "definitions"

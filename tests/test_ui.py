@@ -122,7 +122,9 @@ def test_nothing_that_is_rendered_or_followed_holds_what_a_crawl_brought(
     hostile: Deployment, asset: str, partition: str | None
 ) -> None:
     for name, shown in recorded(hostile, asset, partition).items():
-        assert not isinstance(shown, (dg.UrlMetadataValue, dg.NotebookMetadataValue)), name
+        assert not isinstance(shown, dg.NotebookMetadataValue), name
+        if isinstance(shown, dg.UrlMetadataValue):
+            assert re.fullmatch(re.escape(hostile.reports_url) + r"/\w+\.(html|json)", shown.value or ""), name
         if isinstance(shown, dg.MarkdownMetadataValue):
             assert PLOTS.fullmatch(shown.value), name
             assert len(shown.value) < 150_000
