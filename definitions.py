@@ -3,17 +3,29 @@
 import warnings
 from collections.abc import Callable, Sequence
 from copy import copy
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import dagster as dg
 from pydantic import create_model
 
-from assets import automation, cards, coverage, crawl, curation, entries, evaluation, explain, metadata, training
+from assets import (
+    automation,
+    cards,
+    coverage,
+    crawl,
+    curation,
+    entries,
+    evaluation,
+    explain,
+    failures,
+    metadata,
+    training,
+)
 from resources.common_crawl import CommonCrawl, open_crawl
 from resources.compute import Compute, Local, RayCluster
-from resources.deployments import Deployment, deployment
+from resources.deployments import Deployment, deployment, warn_without_home
 from resources.images import Images
-from resources.lake import open_lake
+from resources.lake import LakeReader, open_lake
 from resources.open_clip import Trainer
 from resources.reports import Reports
 from resources.sources import Sources
@@ -28,11 +40,13 @@ MODULES = [metadata, entries, crawl, coverage, curation, cards, training, evalua
 def bind(where: Deployment) -> dg.Definitions:
     """The graph and the resources that the deployment gives it."""
     lake = open_lake(where)
-    common_crawl = _preset(CommonCrawl, **open_crawl(where).model_dump())()
+    connections = {"connections", "cache_gb"}
+    common_crawl = _fixed(CommonCrawl, **open_crawl(where).model_dump(exclude=connections))()
     return dg.Definitions(
         assets=_with_sources(dg.load_assets_from_modules(MODULES)),
         resources={
-            "lake": lake,
+            "lake": _unasked(lake),
+            "io_manager": dg.IOManagerDefinition.hardcoded_io_manager(LakeReader(lake), LakeReader.__doc__),
             "compute": _preset(
                 Compute,
                 engine=RayCluster(address=where.ray) if where.ray else Local(),
@@ -41,33 +55,40 @@ def bind(where: Deployment) -> dg.Definitions:
             )(lake=lake),
             "common_crawl": common_crawl,
             "sources": _preset(
-                Sources,
-                nltk_data=where.nltk_data,
+                _fixed(Sources, nltk_data=where.nltk_data, wikipedia=where.wikipedia, languages=list(where.languages)),
                 parts_of_speech=where.parts_of_speech,
-                wikipedia=where.wikipedia,
-                languages=list(where.languages),
             )(),
-            "takedown_list": TakedownList(path=str(where.takedowns), named=bool(where.takedown_list)),
-            "reports": Reports(root=str(where.reports)),
+            "takedown_list": _unasked(TakedownList(path=str(where.takedowns), named=bool(where.takedown_list))),
+            "reports": _unasked(Reports(root=str(where.reports), url=where.reports_url)),
             "image_store": _preset(
-                Images,
-                root=str(where.images),
-                num_buckets=where.image_buckets,
+                _fixed(Images, root=str(where.images), num_buckets=where.image_buckets, contact=where.contact),
                 from_web=where.images_from_web,
-                contact=where.contact,
             )(common_crawl=common_crawl),
             "trainer": _preset(
-                Trainer, root=str(where.checkpoints), device=where.device, loader_workers=where.loader_workers
+                _fixed(Trainer, root=str(where.checkpoints)), device=where.device, loader_workers=where.loader_workers
             )(),
             "zero_shot": _preset(
-                ZeroShot, folders=list(where.tasks), checkpoints=str(where.checkpoints), device=where.device
+                _fixed(ZeroShot, deployed=list(where.tasks), checkpoints=str(where.checkpoints)), device=where.device
             )(),
         },
-        sensors=automation.sensors(where),
+        sensors=[*automation.sensors(where), failures.sensor(where)],
         schedules=automation.schedules(),
         jobs=[explain.explain],
         executor=dg.in_process_executor,
     )
+
+
+def _unasked(resource: dg.ConfigurableResource) -> dg.ResourceDefinition:
+    """The resource as it is, of which a run's config can set nothing."""
+    return dg.ResourceDefinition.hardcoded_resource(resource, description=resource.__doc__)
+
+
+def _fixed(resource: type[Resource], **values: Any) -> type[Resource]:
+    """The resource with these values, which are no config any more: only the deployment decides them."""
+    annotations = {name: ClassVar[resource.model_fields[name].annotation] for name in values}
+    namespace = {"__module__": resource.__module__, "__doc__": resource.__doc__, "__annotations__": annotations}
+    # A class without source: who looked for its fields' docstrings would read all that calls this.
+    return type(resource)(resource.__name__, (resource,), {**namespace, **values}, use_attribute_docstrings=False)
 
 
 def _preset(resource: type[Resource], **values: Any) -> Callable[..., Resource]:
@@ -80,7 +101,13 @@ def _preset(resource: type[Resource], **values: Any) -> Callable[..., Resource]:
         field = copy(resource.model_fields[name])
         field.default, field.default_factory = value, None
         fields[name] = (field.annotation, field)
-    return create_model(resource.__name__, __base__=resource, __doc__=resource.__doc__, **fields)
+    return create_model(
+        resource.__name__,
+        __base__=resource,
+        __doc__=resource.__doc__,
+        __cls_kwargs__={"use_attribute_docstrings": False},
+        **fields,
+    )
 
 
 def _with_sources(assets: Sequence[Any]) -> Sequence[Any]:
@@ -91,3 +118,5 @@ def _with_sources(assets: Sequence[Any]) -> Sequence[Any]:
 
 
 defs = bind(deployment())
+
+warn_without_home()

@@ -7,6 +7,7 @@ import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 
@@ -16,6 +17,7 @@ from metaclip_dagster.reporting import sweep_table
 from resources.common_crawl import open_crawl
 from resources.deployments import Deployment, deployment
 from resources.lake import Lake, open_lake
+from resources.runs import claim_run
 
 STAGES = {"pairs": "parsed", "matches": "matched, in English", "admissions": "in the pool, none twice"}
 
@@ -88,7 +90,13 @@ def materialize(
     job = definitions.resolve_implicit_global_asset_job_def()
     keys = [dg.AssetKey(name) for name in names]
     settings = {**quiet, **(config or {})}
-    return job.execute_in_process(instance=instance, asset_selection=keys, partition_key=partition, run_config=settings)
+    run_id = str(uuid4())
+    try:
+        return job.execute_in_process(
+            instance=instance, asset_selection=keys, partition_key=partition, run_config=settings, run_id=run_id
+        )
+    finally:
+        claim_run(instance, run_id)
 
 
 def _take(

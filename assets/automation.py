@@ -78,7 +78,7 @@ def register_newer(context: dg.SensorEvaluationContext, common_crawl: CommonCraw
     try:
         listed = common_crawl.snapshots()
         if not context.cursor:
-            return _take_baseline(listed)
+            return _take_baseline(listed, context.instance.get_dynamic_partitions("snapshot"))
         baseline, seen = (cursor := json.loads(context.cursor))["baseline"], set(cursor["seen"])
         if baseline not in listed:
             return dg.SkipReason(f"the crawl no longer lists {baseline}; reset the cursor to take a new baseline")
@@ -100,11 +100,14 @@ def register_newer(context: dg.SensorEvaluationContext, common_crawl: CommonCraw
     return dg.SensorResult(skip_reason=f"{waiting}; the newest is {listed[0]}", cursor=kept)
 
 
-def _take_baseline(listed: Sequence[str]) -> dg.SensorResult | dg.SkipReason:
+def _take_baseline(listed: Sequence[str], registered: Sequence[str]) -> dg.SensorResult | dg.SkipReason:
     if not listed:
         return dg.SkipReason("the crawl lists no snapshot of this deployment yet")
+    newest = listed[0]
+    missing = f". {newest} itself is not in the pool: `.venv/bin/python launch.py register {newest}` puts it there"
     return dg.SensorResult(
-        skip_reason=f"{listed[0]} is the newest: what is listed after it will be registered",
+        skip_reason=f"{newest} is the newest: what is listed after it will be registered"
+        f"{'' if newest in registered else missing}",
         cursor=json.dumps({"baseline": listed[0], "seen": []}),
     )
 

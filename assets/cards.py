@@ -25,8 +25,9 @@ from metaclip_dagster.reporting import (
     plot_sizes,
     render_card,
 )
+from resources.compute import round_floats
 from resources.costs import Cost, Observation, write_costs
-from resources.deployments import deployment
+from resources.deployments import command_line, deployment
 from resources.digests import combine
 from resources.lake import Lake
 from resources.reports import Reports
@@ -57,18 +58,17 @@ def data_cards(context: dg.AssetExecutionContext, lake: Lake, reports: Reports) 
         context.log.info(f"the data card of t = {t} is made of these versions already")
         return made
     card, plots = make_card(lake, t)
-    page, data = reports.write(f"data_card_t_{t}", render_card(card, plots), card)
+    links = reports.write(f"data_card_t_{t}", render_card(card, plots), card)
     cost = Cost(cpu_seconds=time.process_time() - started)
-    write_costs(Path(reports.root), page.stem, Observation(1, card["pairs"]["pool"], cost))
+    write_costs(Path(reports.root), f"data_card_t_{t}", Observation(1, card["pairs"]["pool"], cost))
     told = {
-        "cpu_seconds": round(cost.cpu_seconds, 3),
+        "cpu_seconds": cost.cpu_seconds,
         "pairs_of_pool": card["pairs"]["pool"],
         "pairs": card["pairs"]["subset"],
         **_numbers(card),
     }
-    paths = {"page": dg.MetadataValue.path(str(page)), "json": dg.MetadataValue.path(str(data))}
     return dg.MaterializeResult(
-        metadata={**told, **paths, "plots": inline(plots)}, data_version=dg.DataVersion(version)
+        metadata={**round_floats(told), **links, "plots": inline(plots)}, data_version=dg.DataVersion(version)
     )
 
 
@@ -93,6 +93,10 @@ def make_card(lake: Lake, t: str) -> tuple[dict[str, Any], dict[str, bytes]]:
         stages=_stages(lake, snapshots, subset),
         language_scores=count_scores(lake.stream("matches", snapshots)()),
         provenance={"snapshots": ", ".join(snapshots), **_versions(lake, snapshots[0], subset)},
+        command=command_line(
+            *("dagster", "asset", "materialize", "-f", "definitions.py"),
+            *("--select", "subsets,data_cards", "--partition", t),
+        ),
     )
     drawn = {"counts": plot_counts(before, after, t), "shares": plot_shares(before, after)}
     return card, drawn | {"sizes": _plot_sizes(lake, counts, snapshots)}

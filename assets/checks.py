@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaclip_dagster.reporting import bar_above
+from resources.compute import round_floats
 from resources.lake import Lake
 from resources.tables import PartitionManifest
 
@@ -119,7 +120,9 @@ def few_failed_images(made: PartitionManifest, bound: float = 0.3) -> dg.AssetCh
     share = failed / seen if seen else 0.0
     told = {"images": seen, "failed": failed, "share": share, "bound": bound}
     severity = dg.AssetCheckSeverity.WARN
-    return dg.AssetCheckResult(check_name="few_failed_images", passed=share <= bound, severity=severity, metadata=told)
+    return dg.AssetCheckResult(
+        check_name="few_failed_images", passed=share <= bound, severity=severity, metadata=round_floats(told)
+    )
 
 
 def every_pair_accounted_for(made: PartitionManifest, pairs_of_subset: int) -> dg.AssetCheckResult:
@@ -186,4 +189,4 @@ def of_one_pool(sweep: Mapping[str, Any]) -> dg.AssetCheckResult:
 
 
 def _verdict(name: str, passed: bool, **told: Any) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(check_name=name, passed=bool(passed), metadata=told)
+    return dg.AssetCheckResult(check_name=name, passed=bool(passed), metadata=round_floats(told))

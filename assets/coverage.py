@@ -29,7 +29,7 @@ from resources.reports import Reports
 NUM_SHOWN = 20
 
 
-class Sampling(dg.Config):
+class Sampling(dg.Config, use_attribute_docstrings=True):
     """How much of the pool is read."""
 
     share: float = Field(default=1.0, gt=0, le=1)
@@ -75,9 +75,8 @@ def coverage(
     made = compute.map_shards(context, merge_coverage, with_entries, inline=True)
     told = describe_coverage(lake.read("coverage"), lake.read("uncovered_words"), seen)
     report = {**told, "shards": num_shards, **config.model_dump()}
-    page, data = reports.write("coverage", render_coverage(report), report)
-    paths = {"page": dg.MetadataValue.path(str(page)), "json": dg.MetadataValue.path(str(data))}
-    shown = {**config.model_dump(), **pool.metadata, **_shown(told), **paths}
+    links = reports.write("coverage", render_coverage(report), report)
+    shown = {**config.model_dump(), **pool.metadata, **_shown(told), **links}
     return compute.result(made, beside=[*beside, words], metadata=shown)
 
 

@@ -27,7 +27,7 @@ READ_AGAIN = (
 )
 
 
-class Crawl(dg.Config):
+class Crawl(dg.Config, use_attribute_docstrings=True):
     """What of a snapshot is read. Whatever is not given is as when the partition was last made, at first all its WATs.
 
     So a rerun that somebody else starts, or a schedule, does not read the whole of what was looked at in part. `first`

@@ -51,7 +51,7 @@ from resources.takedowns import TakedownList
 Result = dg.MaterializeResult
 
 
-class Grouping(dg.Config):
+class Grouping(dg.Config, use_attribute_docstrings=True):
     """How much of MATCHES one worker takes at a time."""
 
     group_size: int = Field(default=deployment().group_size, ge=1)
@@ -65,11 +65,11 @@ class Exchange(Grouping):
     """Each bucket is judged in memory: at 24 bytes a pair, take as many as keep one under a worker's share."""
 
 
-class Balancing(dg.Config):
+class Balancing(dg.Config, use_attribute_docstrings=True):
     """How pairs are drawn."""
 
     seed: int = Field(default=0, ge=0)
-    """Which coins are thrown; the same for every snapshot of a pool."""
+    """What pair and entry are hashed with: another seed draws other pairs. All snapshots of a pool need the same."""
 
 
 @dg.asset(

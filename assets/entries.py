@@ -27,7 +27,7 @@ SOURCES = ["wordnet_synsets", "wikipedia_unigrams", "wikipedia_bigrams", "wikipe
 Candidates = dict[str, dict[str, Deferred]]
 
 
-class Budget(dg.Config):
+class Budget(dg.Config, use_attribute_docstrings=True):
     """How many entries, in which languages, and whose come first."""
 
     budget: int = Field(default=deployment().budget, ge=1)
@@ -80,10 +80,9 @@ def entries(
     columns = ["list", "why", "rows"]
     lists = {"dropped_of_own_lists": [dict(zip(columns, row, strict=True)) for row in left_out]}
     report = {**budget.model_dump(), "languages": told, "changes": changes, **lists}
-    page, data = reports.write("entries", render_entries(report), report)
-    paths = {"page": dg.MetadataValue.path(str(page)), "json": dg.MetadataValue.path(str(data))}
+    links = reports.write("entries", render_entries(report), report)
     dropped = {"dropped_of_own_lists": table(columns, left_out)} if left_out else {}
-    metadata = {**choice.metadata, **_shown(told), **dropped, **show_changed_entries(changes), **paths}
+    metadata = {**choice.metadata, **_shown(told), **dropped, **show_changed_entries(changes), **links}
     return compute.result(made, metadata=metadata, checks=[no_empty_list(made)])
 
 

@@ -35,10 +35,11 @@ Result = dg.MaterializeResult
 baseline_keys = dg.DynamicPartitionsDefinition(name="baseline")
 
 
-class Scoring(dg.Config):
+class Scoring(dg.Config, use_attribute_docstrings=True):
     """How images are embedded."""
 
     batch_size: int = Field(default=256, ge=1)
+    """Images that are embedded together: fewer need less memory."""
 
 
 @dg.asset(
@@ -118,15 +119,14 @@ def sweep(
     registered = sorted(context.instance.get_dynamic_partitions("baseline"))
     made = make_sweep(lake, trainer, baselines=registered, notes=zero_shot.notes())
     plots = plot_sweep(made)
-    page, data = reports.write("sweep", render_sweep(made, plots), made)
+    links = reports.write("sweep", render_sweep(made, plots), made)
     rows = sweep_table(made)
     return Result(
         metadata={
             "scores": table(rows[0], rows[1:]),
             "cells": len(made["cells"]),
             "missing": made["missing"],
-            "page": dg.MetadataValue.path(str(page)),
-            "json": dg.MetadataValue.path(str(data)),
+            **links,
             "plots": inline(plots),
         },
         check_results=[of_one_pool(made), up_to_date("sweep", find_outdated(lake))],

@@ -9,7 +9,7 @@ from metaclip_dagster.explaining import QuestionError, render_text
 from resources.lake import Lake
 
 
-class Question(dg.Config):
+class Question(dg.Config, use_attribute_docstrings=True):
     """What is asked: about a pair, or about an entry."""
 
     pair: str = ""

@@ -1,12 +1,11 @@
 """What is left out of training sets by its looks, where the deployment or a run says so; nothing by default."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 import pyarrow.compute as pc
-from pydantic import Field, field_validator
+from pydantic import Field, model_validator
 
 from assets.curation import Grouping
 from assets.shown import table
@@ -33,27 +32,46 @@ def _distance(default: int | None) -> Any:
     return Field(default=OFF if default is None else default, ge=OFF, le=MAX_DISTANCE)
 
 
+class Limits(dg.Config, use_attribute_docstrings=True):
+    """The scores of an image that stays."""
+
+    at_least: float | None = None
+    """The lowest; none where left out."""
+    at_most: float | None = None
+    """The highest; none where left out."""
+
+    @model_validator(mode="after")
+    def _check_limits(self) -> "Limits":
+        if self.at_least is None and self.at_most is None:
+            raise ValueError("give at_least, at_most or both")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise ValueError(f"no score is at_least {self.at_least} and at_most {self.at_most}")
+        return self
+
+
 class Filtering(Grouping):
     """What a training set leaves out. Distances are bits of 64 in which perceptual hashes may differ."""
 
-    filters: dict[str, dict[str, float]] = {name: dict(limits) for name, limits in deployment().filters.items()}
-    """Scorers by name, as in `metaclip_dagster.filters:Nsfw`, and their limits, at_least and at_most."""
+    filters: dict[str, Limits] = Field(
+        {name: dict(limits) for name, limits in deployment().filters.items()}, validate_default=True
+    )
+    """Scorers by name, as in `metaclip_dagster.filters:Nsfw`, and their limits, at_least, at_most or both."""
     near_duplicate_distance: int = _distance(deployment().near_duplicate_distance)
-    """Of images as near as this to each other only the first stays; -1 does not look."""
+    """Of images as near as this to each other only the first stays; -1 looks for none."""
     leakage_distance: int = _distance(deployment().leakage_distance)
-    """Images as near as this to a zero-shot task's are told; -1 does not look."""
+    """Images as near as this to a zero-shot task's are counted and named; -1 looks for none."""
     remove_leakage: bool = False
-    """And go."""
+    """Leave those images out."""
 
-    @field_validator("filters")
-    @classmethod
-    def _check_limits(cls, filters: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-        for name, limits in filters.items():
-            if not limits or limits.keys() - {"at_least", "at_most"}:
-                raise ValueError(f"filter {name}: give at_least, at_most or both, not {limits}")
-            if limits.get("at_least", -math.inf) > limits.get("at_most", math.inf):
-                raise ValueError(f"filter {name}: no score is at_least {limits['at_least']} and at_most less")
-        return filters
+    @property
+    def options(self) -> dict[str, Any]:
+        """What is asked of images: the limits that are given; None for a distance at which nothing is looked for."""
+        distances = {"near_duplicate_distance": self.near_duplicate_distance, "leakage_distance": self.leakage_distance}
+        return {
+            "filters": {name: limits.model_dump(exclude_none=True) for name, limits in self.filters.items()},
+            **{name: None if distance == OFF else distance for name, distance in distances.items()},
+            "remove_leakage": self.remove_leakage,
+        }
 
     @property
     def is_on(self) -> bool:
@@ -78,11 +96,7 @@ def verdicts(
     for ring in rings:
         _score(context, config, lake, compute, image_store, ring=ring, rings=rings)
     samples = [] if config.leakage_distance == OFF else [_hash_tasks(context, lake, compute, zero_shot)]
-    distances = {
-        name: None if distance == OFF else distance
-        for name, distance in config.model_dump(include={"near_duplicate_distance", "leakage_distance"}).items()
-    }
-    options = config.model_dump(exclude={"group_size"}) | distances | {"num_buckets": len(buckets)}
+    options = config.options | {"num_buckets": len(buckets)}
     inputs = {
         "rings": {ring: defer(chain_batches, *lake.shards("image_scores", ring).values()) for ring in rings},
         "samples": defer(chain_batches, *samples),

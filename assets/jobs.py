@@ -23,13 +23,44 @@ from resources.lake import Lake
 from resources.open_clip import Trainer
 
 
-class Training(dg.Config):
+class RecipeChanges(dg.Config, use_attribute_docstrings=True):
+    """What of the model's recipe is changed; what is left out, or null, is as the recipe has it."""
+
+    architecture: str | None = None
+    """The model's name in open_clip, or of one of our own configs."""
+    batch_size: int | None = None
+    """Pairs a step, over all ranks."""
+    lr: float | None = None
+    """The learning rate at the end of the warm-up; a cosine then takes it to 0."""
+    wd: float | None = None
+    """Weight decay, of matrices only."""
+    warmup: int | None = None
+    """Steps over which the learning rate rises from 0."""
+    beta1: float | None = None
+    """AdamW's decay of the mean of gradients."""
+    beta2: float | None = None
+    """AdamW's decay of the mean of their squares."""
+    eps: float | None = None
+    """What AdamW adds to its denominator."""
+    epochs: int | None = None
+    """Equal parts of the budget; a checkpoint is written at the end of each, and a run that died resumes there."""
+    least_scale: float | None = None
+    """Random crops take at least this share of an image."""
+    accum_freq: int | None = None
+    """Parts that a rank's batch is taken in, one after the other, to fit in memory."""
+    grad_checkpointing: bool | None = None
+    """Compute activations again instead of keeping them."""
+    log_every: int | None = None
+    """Steps between two points of the loss curve."""
+
+
+class Training(dg.Config, use_attribute_docstrings=True):
     """The budget, and what of the model's recipe is changed."""
 
     pairs_to_see: int = Field(default=deployment().pairs_to_see, ge=1)
     """Seen pairs, the same for every t: whole steps of every virtual epoch."""
-    recipe: dict[str, Any] = {}
-    """Fields of the recipe by name: batch_size, epochs, lr, warmup, ..."""
+    recipe: RecipeChanges = RecipeChanges()
+    """What of the model's recipe is changed."""
 
 
 def prepare_job(
@@ -44,7 +75,7 @@ def prepare_job(
     told = {
         "training_set": cell.training_set,
         "model": cell.model,
-        "recipe": dataclasses.asdict(change_recipe(recipe, config.recipe)),
+        "recipe": dataclasses.asdict(change_recipe(recipe, config.recipe.model_dump(exclude_none=True))),
         "seed": seed,
         "budget": config.pairs_to_see,
         "precision": trainer.precision_used,

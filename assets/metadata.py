@@ -29,46 +29,53 @@ from resources.wikipedia import not_shown
 Result = dg.MaterializeResult
 
 
-class WordNet(dg.Config):
+class WordNet(dg.Config, use_attribute_docstrings=True):
     """Which synsets."""
 
     language: str = Field(default="en", pattern="^[a-z]{2,3}$")
+    """Language of its names, as language identification names it."""
 
 
-class NGrams(dg.Config):
+class NGrams(dg.Config, use_attribute_docstrings=True):
     """How the counting is parted."""
 
     num_buckets: int = Field(default=deployment().num_buckets, ge=1)
     """Parts of the sums, by the n-gram's checksum; more of them need less memory and disk at a time."""
 
 
-class Unigrams(dg.Config):
+class Unigrams(dg.Config, use_attribute_docstrings=True):
     """Which words; the paper's threshold is 100 on the whole English Wikipedia."""
 
     min_count: int = Field(default=deployment().min_count, ge=1)
+    """How often a word must stand in the running text of its language's Wikipedia."""
     top: int = Field(default=0, ge=0)
     """The most of each language; 0 takes all that reach the threshold."""
 
 
-class Bigrams(dg.Config):
+class Bigrams(dg.Config, use_attribute_docstrings=True):
     """Which pairs of words; the paper's threshold is a PMI of 30."""
 
     min_pmi: float = Field(default=deployment().min_pmi, allow_inf_nan=False)
+    """Pointwise mutual information, in bits, that two neighbouring words must reach."""
     min_pmi_of: dict[str, float] = {}
     """Thresholds of single languages, as in {de: 26}: of a smaller Wikipedia's pairs none reaches a PMI of 30."""
     min_count: int = Field(default=3, ge=1)
+    """How often the two must stand beside each other: chance alone gives rare pairs a high PMI."""
     top: int = Field(default=0, ge=0)
     """The most of each language; 0 takes all that reach the threshold."""
 
 
-class Titles(dg.Config):
+class Titles(dg.Config, use_attribute_docstrings=True):
     """Which titles; the paper's threshold is 70 views."""
 
     min_views: int = Field(default=deployment().min_views, ge=0)
+    """Views that a title must have over all pageview files."""
     top: int = Field(default=0, ge=0)
     """The most of each language; 0 takes all that reach the threshold."""
     in_dump_only: bool = deployment().titles_in_dump_only
+    """Whether a title must be an article of the dump."""
     num_buckets: int = Field(default=deployment().num_buckets, ge=1)
+    """Parts of the sums, by the title's checksum; more of them need less memory at a time."""
 
 
 @dg.asset(

@@ -28,12 +28,13 @@ _MAX_LIST = 64 << 20  # bytes; 90,000 paths take 12 MB
 _PATH = re.compile(r"(?!/)(?!.*(?:^|/)\.\.?(?:/|$))[\w./+=-]+", re.ASCII)
 
 
-class CommonCrawl(dg.ConfigurableResource):
+class CommonCrawl(dg.ConfigurableResource, use_attribute_docstrings=True):
     """A crawl under `root`: collinfo.json, crawl-data/<snapshot>/<kind>.paths.gz, and the archives they name."""
 
     root: str
     """A folder, an fsspec URL (`s3://commoncrawl`), or an address of the web (`https://data.commoncrawl.org`)."""
     snapshot_pattern: str
+    """What an id of a snapshot looks like, as a regular expression."""
     collinfo: str = ""
     """Where the list of snapshots is, if not beside the rest."""
     storage_options: dict[str, Any] = {}
@@ -43,8 +44,9 @@ class CommonCrawl(dg.ConfigurableResource):
     contact: str = ""
     """An address for whoever runs the host, sent along with every request."""
     connections: int = Field(default=4, ge=1)
+    """Connections to the host, over all processes of this machine."""
     cache_gb: float = Field(default=0.0, ge=0)
-    """0 streams every archive and keeps none."""
+    """How much of what came from the web is kept; 0 streams every archive and keeps none."""
     pools_file: str = ""
     """A JSON file that names other pools, whose partitions stand beside the snapshots."""
 

@@ -32,13 +32,13 @@ LOG_LINES = 5
 SHOWN_FAILURES = 100
 
 
-class Local(dg.Config):
+class Local(dg.Config, use_attribute_docstrings=True):
     """Processes of this machine, as many as `workers` says."""
 
     kind: Literal["local"] = "local"
 
 
-class RayCluster(dg.Config):
+class RayCluster(dg.Config, use_attribute_docstrings=True):
     """Tasks of a Ray cluster (the extra `ray`), on a node of which this very process must run."""
 
     kind: Literal["ray"] = "ray"
@@ -52,7 +52,7 @@ class RayCluster(dg.Config):
     """Shards that the cluster is told of at once: more than it has cores, and than an autoscaler may give it."""
 
 
-class Compute(dg.ConfigurableResource):
+class Compute(dg.ConfigurableResource, use_attribute_docstrings=True):
     """Where stages run. A shard that fails is tried again; shards that stay failed fail the partition above a bound."""
 
     lake: dg.ResourceDependency[Lake]
@@ -163,7 +163,7 @@ class Compute(dg.ConfigurableResource):
                 "wall_seconds": round(sum(shard.wall_seconds for table in tables for shard in table.shards), 3),
                 **counted,
                 **({"failed": _describe_failures(manifest)} if manifest.failed else {}),
-                **(metadata or {}),
+                **round_floats(metadata or {}),
             },
             data_version=dg.DataVersion(manifest.version),
             check_results=list(checks),
@@ -229,6 +229,15 @@ def _versions(job: Job, shards: Sequence[Shard]) -> dict[str, str]:
     of_shards = {name: combine(version_of(s.inputs[name]) for s in shards) for name in shards[0].inputs}
     others = {name: version_of(value) for name, value in [*job.setup.items(), *job.options.items()]}
     return of_shards | others | {"stage": stage_version(job.stage)}
+
+
+def round_floats(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with numbers as people write them: four digits that count, whole ones whole.
+
+    >>> round_floats({"share": 0.048515981735159815, "loss": 5.0, "rows": 123456})
+    {'share': 0.04852, 'loss': 5.0, 'rows': 123456}
+    """
+    return {name: float(f"{it:.4g}") if isinstance(it, float) else it for name, it in metadata.items()}
 
 
 def _prefixed(prefix: str, counts: Counter[str]) -> dict[str, int]:

@@ -4,6 +4,8 @@ import itertools
 import json
 import os
 import re
+import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,6 +21,13 @@ COMMON_CRAWL = "https://data.commoncrawl.org"
 COMMON_CRAWLS = (COMMON_CRAWL, "s3://commoncrawl")
 COLLINFO = "https://index.commoncrawl.org/collinfo.json"
 """The list of snapshots, which does not lie beside these."""
+
+
+_REPRODUCED = {
+    "METACLIP_CRAWL", "METACLIP_CRAWL_OPTIONS", "METACLIP_LAKE", "METACLIP_LAKE_OPTIONS", "METACLIP_LANGUAGES",
+    "METACLIP_RAY", "METACLIP_TAKEDOWNS", "METACLIP_WIKIPEDIA",
+}  # fmt: skip
+"""What beside the deployment's name and folder a command needs to do the same again."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +95,12 @@ class Deployment:
     automation_seconds: int = 60
     """How often it is looked what has changed and what is to be made of it, once that is switched on."""
     port: str = "3000"
+    reports_url: str = ""
+    """Where the reports are served, from METACLIP_REPORTS_URL; by default at the port after that of `make ui`."""
+    failure_webhook: str = ""
+    """Who is told of a failed run by a POST, from METACLIP_FAILURE_WEBHOOK: an address that may itself be a secret."""
+    failure_command: str = ""
+    """What is told of a failed run on its standard input, from METACLIP_FAILURE_COMMAND."""
 
     @property
     def reference_language(self) -> str:
@@ -141,6 +156,40 @@ class Deployment:
         return home
 
 
+def command_line(*arguments: str, environment: Mapping[str, str] = os.environ) -> str:
+    """A command for any shell of this machine that runs a module of Python's in this deployment and its history."""
+    where = read_deployment(environment)
+    named = {name: value for name, value in environment.items() if name in _REPRODUCED}
+    variables = {
+        **named,
+        "METACLIP_DEPLOYMENT": where.name,
+        "METACLIP_DATA": str(where.home.parent),
+        "DAGSTER_HOME": str(where.dagster_home),
+    }
+    assigned = [f"{name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
+    return f"cd {shlex.quote(str(REPOSITORY))} && " + " ".join(
+        [*assigned, shlex.quote(sys.executable), "-m", *map(shlex.quote, arguments)]
+    )
+
+
+def warn_without_home(environment: Mapping[str, str] = os.environ, program: str = sys.argv[0]) -> None:
+    """Say where the deployment's runs are if a program of Dagster's loads the code without a DAGSTER_HOME.
+
+    It makes a temporary one, in which a full lake looks like an empty project.
+    """
+    home = environment.get("DAGSTER_HOME", "")
+    names = (Path(program).stem, Path(program).parent.name)
+    if (home and ".tmp_dagster_home" not in home) or not any(name.startswith("dagster") for name in names):
+        return
+    where = read_deployment(environment)
+    print(  # noqa: T201
+        "DAGSTER_HOME is not set, so that nothing which was run is shown. Runs and registered snapshots of the "
+        f"deployment {where.name} are in {where.home / 'dagster_home'}: set DAGSTER_HOME to it, or start `make ui`.",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
 @cache
 def deployment() -> Deployment:
     """The deployment that METACLIP_DEPLOYMENT names, `sample` by default; METACLIP_DATA moves `data/`."""
@@ -158,11 +207,17 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
     contact = environment.get("METACLIP_CONTACT", "")
     ray = environment.get("METACLIP_RAY", "")
     thresholds = _thresholds(environment)
+    reports_url = environment.get("METACLIP_REPORTS_URL", f"http://127.0.0.1:{_port_after(port)}").rstrip("/")
+    failure_webhook = environment.get("METACLIP_FAILURE_WEBHOOK", "")
+    failure_command = environment.get("METACLIP_FAILURE_COMMAND", "")
     if name == "sample":
         return Deployment(
             name=name,
             home=home,
             port=port,
+            reports_url=reports_url,
+            failure_webhook=failure_webhook,
+            failure_command=failure_command,
             crawl_options=crawl_options,
             lake_url=lake_url,
             lake_options=lake_options,
@@ -189,6 +244,9 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
             name=name,
             home=home,
             port=port,
+            reports_url=reports_url,
+            failure_webhook=failure_webhook,
+            failure_command=failure_command,
             crawl_options=crawl_options,
             lake_url=lake_url,
             lake_options=lake_options,
@@ -215,6 +273,10 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
             max_failed_fraction=0.01,
         )
     raise ValueError(f"METACLIP_DEPLOYMENT={name!r}: there are 'sample' (offline) and 'commoncrawl'")
+
+
+def _port_after(port: str) -> int:
+    return int(port) + 1 if port.isdecimal() else 0  # who serves there says what is wrong with it
 
 
 def _options(environment: Mapping[str, str], name: str) -> Mapping[str, Any]:

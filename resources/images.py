@@ -16,10 +16,11 @@ from resources.image_web import OPT_OUTS, ImageWeb, open_image_web, read_allowed
 from resources.pool_images import open_pool_images
 
 
-class Images(dg.ConfigurableResource):
+class Images(dg.ConfigurableResource, use_attribute_docstrings=True):
     """One store of images for all t, beside the lake; what it holds is never fetched again."""
 
     root: str
+    """Where the store lies."""
     num_buckets: int = Field(ge=1)
     """Fixed for a store's life: an image's bucket is where it is looked for."""
     common_crawl: dg.ResourceDependency[CommonCrawl]
@@ -30,6 +31,7 @@ class Images(dg.ConfigurableResource):
     connections: int = Field(default=64, ge=1)
     """Of each worker process."""
     connections_per_host: int = Field(default=4, ge=1)
+    """Of these, how many go to one host at a time."""
     opt_outs: list[str] = [*OPT_OUTS]
     """Words of X-Robots-Tag that keep an image out."""
     allowed: list[str] = []

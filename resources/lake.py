@@ -29,7 +29,7 @@ from resources.tables import (
 WHOLE = "all"
 
 
-class Lake(dg.ConfigurableResource):
+class Lake(dg.ConfigurableResource, use_attribute_docstrings=True):
     """Tables under one folder or object store prefix; the only code, with its stores, that knows where they lie."""
 
     root: str
@@ -165,6 +165,28 @@ class Lake(dg.ConfigurableResource):
         found = [self.manifest(table, partition) for partition in partitions]
         kept = [(self.store(table, m.partition), s) for m in found for s in m.shards if shard in (None, s.key)]
         return [store.path(s) for store, s in kept], combine(f"{m.partition} {m.version}" for m in found)
+
+
+class LakeReader(dg.IOManager):
+    """Gives what an asset made as an Arrow dataset, to `Definitions.load_asset_value` and to assets that ask for it.
+
+    No asset writes through it: tables are committed shard by shard.
+    """
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+
+    def load_input(self, context: dg.InputContext) -> ds.Dataset:
+        """The lazy dataset of the asset's partitions; raises FileNotFoundError where one has no table."""
+        name = context.asset_key.to_python_identifier()
+        try:
+            return self._lake.dataset(name, context.asset_partition_keys if context.has_asset_partitions else [WHOLE])
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{error} (data cards and the sweep are no tables but pages of reports/)") from None
+
+    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+        """Refuse what an asset returned: it would be in no manifest."""
+        raise TypeError(f"{context.get_identifier()}: write tables with compute.map_shards, and return compute.result")
 
 
 def open_lake(where: Deployment) -> Lake:

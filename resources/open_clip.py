@@ -31,12 +31,13 @@ PLACE = (
 """Of a job, where things lie and run: it may change while the training stays the same."""
 
 
-class Trainer(dg.ConfigurableResource):
+class Trainer(dg.ConfigurableResource, use_attribute_docstrings=True):
     """The processes and devices there are to train with. A training's folder is its unit of resume."""
 
     root: str
     """Folder of all trainings."""
     device: Literal["cpu", "cuda"] = "cpu"
+    """What is trained on."""
     precision: str = ""
     """As open_clip names it; fp32 on the CPU and amp_bf16 on GPUs by default."""
     ranks: int = Field(default=0, ge=0)

@@ -22,12 +22,15 @@ from resources.wikipedia import (
 from resources.wordnet import PACKAGE, PARTS_OF_SPEECH, synset_names
 
 
-class Sources(dg.ConfigurableResource):
+class Sources(dg.ConfigurableResource, use_attribute_docstrings=True):
     """Files and folders by path or fsspec URL; what is read of them is versioned by their sizes and times."""
 
     nltk_data: str
+    """Where nltk's data lies, with corpora/wordnet.zip."""
     parts_of_speech: str = PARTS_OF_SPEECH
+    """Of WordNet's synsets: n(oun), v(erb), a(djective), r (adverb)."""
     wikipedia: str
+    """Where dumps and pageview files lie."""
     languages: list[str] = ["en"]
     """Languages whose Wikipedias are read."""
     piece_bytes: int = Field(default=16 << 20, ge=1)

@@ -24,10 +24,11 @@ Keep = Callable[[str, pa.RecordBatch], pa.RecordBatch]
 """Of a batch of the shard of this key, what stays: the batch itself where that is all."""
 
 
-class TakedownList(dg.ConfigurableResource):
+class TakedownList(dg.ConfigurableResource, use_attribute_docstrings=True):
     """A CSV file of kind, value and reason; without one, nothing is taken down. Raises ValueError for a bad line."""
 
     path: str
+    """Where the list lies."""
     named: bool = False
     """Whether somebody said where it lies: it must be there then, for a mistyped path would lift all takedowns."""
 

@@ -16,7 +16,8 @@ from types import FrameType
 import dagster as dg
 
 from resources.deployments import REPOSITORY, deployment
-from resources.runs import cancel_runs, end_lost_runs
+from resources.report_server import serve_reports
+from resources.runs import CODE_LOCATION, cancel_runs, end_lost_runs
 from resources.web import NO_CONTACT
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -26,19 +27,24 @@ MAX_KILLS, SECONDS_OF_KILLS = 4, 180.0
 CODE_SERVER = ("dagster", "code-server", "start")
 WEB_SERVER = ("dagster_webserver",)
 DAEMON = ("dagster._daemon", "run")
-CODE_LOCATION = """load_from:
-  - grpc_server: {{location_name: metaclip, host: localhost, socket: {socket}}}
+WORKSPACE = """load_from:
+  - grpc_server: {{location_name: {name}, host: localhost, socket: {socket}}}
 """
 # While the code server is being started again, a backfill waits for its assets instead of failing for want of them.
 PATIENT = {"DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "1"}
 
 
 def main() -> int:
-    """Serve the project's code location; METACLIP_PORT moves it from port 3000."""
+    """Serve the project's code location and its reports; METACLIP_PORT moves them from ports 3000 and 3001."""
     where = deployment()
     if where.images_from_web and not where.contact:
         print(NO_CONTACT, file=sys.stderr, flush=True)  # noqa: T201
-    return serve("definitions.py", where.dagster_home, where.port)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(serve_reports(where.reports, int(where.port) + 1))
+        except (OSError, ValueError, OverflowError) as error:
+            print(f"reports are not served, port {where.port} + 1 is not to be had: {error}", flush=True)  # noqa: T201
+        return serve("definitions.py", where.dagster_home, where.port)
 
 
 def serve(definitions: str, dagster_home: Path, port: str) -> int:
@@ -73,7 +79,7 @@ def _check_free(port: str) -> None:
 
 def _serve(instance: dg.DagsterInstance, definitions: str, dagster_home: Path, port: str, folder: Path) -> None:
     code, workspace = folder / "code", folder / "workspace.yaml"
-    workspace.write_text(CODE_LOCATION.format(socket=code), encoding="utf-8")
+    workspace.write_text(WORKSPACE.format(name=CODE_LOCATION, socket=code), encoding="utf-8")
     commands = (
         (*CODE_SERVER, "-f", definitions, "-s", str(code)),
         (*WEB_SERVER, "-w", str(workspace), "-h", "127.0.0.1", "-p", port),

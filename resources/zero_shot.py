@@ -12,25 +12,34 @@ from resources.engines import Deferred
 MAX_NOTE_BYTES = 64 << 10
 
 
-class ZeroShot(dg.ConfigurableResource):
+class ZeroShot(dg.ConfigurableResource, use_attribute_docstrings=True):
     """Folders of tasks, the folder of our own checkpoints, and the device to score on."""
 
-    folders: list[str]
+    deployed: list[str] = []
+    """Folders of the deployment's tasks."""
     checkpoints: str
+    """Folder of our own checkpoints."""
+    folders: list[str] = []
+    """Folders of other tasks to score on; none takes the deployment's."""
     device: str = "cpu"
+    """Where torch scores: cpu, or cuda."""
+
+    @property
+    def _folders(self) -> list[str]:
+        return self.folders or self.deployed
 
     def tasks(self, read: Callable[[str], Any], version: Callable[[str], str]) -> Mapping[str, Deferred]:
         """Each task by its folder's name, read by `read`. Raises dg.Failure for no task, and for two of one name."""
-        if not self.folders:
+        if not self._folders:
             raise dg.Failure(
                 "there is no zero-shot task: put folders into tasks/ at home, or name them in the resource zero_shot"
             )
-        names = Counter(Path(folder).name for folder in self.folders)
-        if alike := [folder for folder in self.folders if names[Path(folder).name] > 1]:
+        names = Counter(Path(folder).name for folder in self._folders)
+        if alike := [folder for folder in self._folders if names[Path(folder).name] > 1]:
             raise dg.Failure(
                 f"tasks go by their folders' names, and these are named alike: {', '.join(alike)}; rename one"
             )
-        return {Path(f).name: Deferred(read, (f,), declared=version(f)) for f in self.folders}
+        return {Path(f).name: Deferred(read, (f,), declared=version(f)) for f in self._folders}
 
     def model(self, load: Callable[..., Any], *name: str, version: str) -> Deferred:
         """A model, loaded by `load` on the device; `version` changes with its weights."""
@@ -38,7 +47,7 @@ class ZeroShot(dg.ConfigurableResource):
 
     def notes(self) -> dict[str, str]:
         """What each task says of itself in its README.md below the heading, by name; of a long one, its start."""
-        pages = {Path(folder).name: Path(folder, "README.md") for folder in self.folders}
+        pages = {Path(folder).name: Path(folder, "README.md") for folder in self._folders}
         texts = {name: _read_start(page) for name, page in pages.items() if page.is_file()}
         return {name: " ".join(text.partition("\n")[2].split()) for name, text in texts.items()}
 

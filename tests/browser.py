@@ -74,6 +74,10 @@ class Browser:
             f"it.innerText?.trim() === {json.dumps(text)}); found?.click(); return !!found; }})()"
         )
 
+    def prefer(self, mode: str) -> None:
+        """Say that the reader likes pages `dark` or `light`."""
+        self._ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": mode}])
+
     def picture(self, path: Path) -> None:
         """Write what is shown as PNG."""
         path.write_bytes(base64.b64decode(self._ask("Page.captureScreenshot")["data"]))

@@ -312,7 +312,7 @@ def crawl(tmp_path: Path) -> Iterator[Crawl]:
 
 def test_the_first_look_at_the_crawl_takes_a_baseline_and_each_later_snapshot_is_registered_once(crawl: Crawl) -> None:
     crawl.show(LAST, OLD)
-    assert f"{LAST} is the newest" in crawl.tick()
+    assert f"{LAST} is the newest: what is listed after it will be registered. {LAST} itself is not" in crawl.tick()
     assert "nothing new" in crawl.tick()
     crawl.show("not an id", NEW, LAST, "SAMPLE-2025-52", OLD, without_paths=(NEW,))
     assert f"without a list of WAT files yet: {NEW}" in crawl.tick()
@@ -401,6 +401,7 @@ def test_sensors_and_schedules_begin_switched_off_and_say_what_they_do(tmp_path:
     assert {name: sensor.minimum_interval_seconds for name, sensor in sensors.items()} == {
         "new_snapshots": 7,
         "curation": 3,
+        "failed_runs": 30,
     }
     assert {sensor.default_status for sensor in sensors.values()} == {dg.DefaultSensorStatus.STOPPED}
     [schedule] = repository.schedule_defs

@@ -1,12 +1,16 @@
-"""Of a resource, a run's config sets what it names and leaves the rest as the deployment has it."""
+"""What a run can be told: every field described and typed, and nothing that only the deployment decides."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster_dg_core.context import DgContext
 
+from assets.jobs import RecipeChanges
 from definitions import bind
-from resources.deployments import read_deployment
+from metaclip_dagster.training.recipes import Recipe
+from resources.deployments import REPOSITORY, read_deployment
 
 
 @pytest.mark.parametrize(
@@ -15,7 +19,7 @@ from resources.deployments import read_deployment
         ("compute", {"retries": 7}),
         ("common_crawl", {"connections": 2}),
         ("sources", {"piece_bytes": 1 << 20}),
-        ("image_store", {"num_buckets": 3}),
+        ("image_store", {"connections": 3}),
         ("trainer", {"ranks": 8}),
         ("zero_shot", {"device": "cuda"}),
     ],
@@ -28,3 +32,53 @@ def test_config_of_one_field_leaves_the_others(resource: str, changed: dict[str,
         return dict(resolved["resources"][resource]["config"])
 
     assert told(changed) == told({}) | changed != told({})
+
+
+def test_every_field_of_the_launchpad_is_described_and_typed_and_none_defaults_to_a_path_of_the_machine() -> None:
+    definitions = bind(read_deployment({"METACLIP_CONTACT": "you@example.org"}))
+    jobs = (definitions.resolve_implicit_global_asset_job_def(), definitions.resolve_job_def("explain"))
+    fields = [field for job in jobs for field in _fields(job)]
+    names = {name for name, *_ in fields}
+    assert {"ops.pairs.share", "ops.training_sets.filters.*.at_least", "ops.checkpoints.recipe.lr"} <= names
+    assert {"ops.ask.pair", "resources.compute.engine.ray.address", "resources.trainer.launcher"} <= names
+    assert [name for name, described, *_ in fields if not described] == []
+    assert [name for name, _, kind, _ in fields if "Any" in kind or "Permissive" in kind] == []
+    assert [name for name, *_, default in fields if '"/' in default or "://" in default] == []
+    decided = {name.rsplit(".", 1)[-1] for name in names} & {"root", "path", "contact", "num_buckets", "pools_file"}
+    assert decided <= {"num_buckets"}  # of the exchange and of n-grams, not of the image store
+    assert "resources.image_store.num_buckets" not in names
+
+
+def test_what_a_launchpad_changes_of_a_recipe_are_the_recipes_own_fields() -> None:
+    assert RecipeChanges.model_fields.keys() == Recipe.__dataclass_fields__.keys()
+
+
+def _fields(job: dg.JobDefinition) -> Iterator[tuple[str, str, str, str]]:
+    """Name, description, type and default as JSON of every field of the job's ops and resources that is ours."""
+    snapshot = job.get_job_snapshot()
+    types = snapshot.config_schema_snapshot
+    root = types.get_config_snap(snapshot.mode_def_snaps[0].root_config_key)
+
+    def inside(key: str, name: str) -> Iterator[tuple[str, str, str, str]]:
+        kind = types.get_config_snap(key)
+        if kind.kind.name == "SCALAR_UNION":  # a number, or the environment variable that holds it
+            return
+        for field in kind.fields or []:
+            at = f"{name}.{field.name}"
+            yield at, field.description or "", field.type_key, field.default_value_as_json_str or ""
+            yield from inside(field.type_key, at)
+        if not kind.fields:  # what a list, a map or an optional type is made of
+            for inner in kind.type_param_keys or []:
+                yield from inside(inner, f"{name}.*" if kind.kind.name == "MAP" else name)
+
+    for part in ("ops", "resources"):
+        for owner in types.get_config_snap(root.get_field(part).type_key).fields or []:
+            told = types.get_config_snap(owner.type_key)
+            if "config" in told.field_names:
+                yield from inside(told.get_field("config").type_key, f"{part}.{owner.name}")
+
+
+def test_dg_finds_the_folder_of_definitions_that_pyproject_names() -> None:
+    context = DgContext.for_project_environment(REPOSITORY, {})
+    assert context.has_defs_path, context.defs_module_name
+    assert context.code_location_target_module_name == "definitions"

@@ -122,7 +122,9 @@ def test_nothing_that_is_rendered_or_followed_holds_what_a_crawl_brought(
     hostile: Deployment, asset: str, partition: str | None
 ) -> None:
     for name, shown in recorded(hostile, asset, partition).items():
-        assert not isinstance(shown, (dg.UrlMetadataValue, dg.NotebookMetadataValue)), name
+        assert not isinstance(shown, dg.NotebookMetadataValue), name
+        if isinstance(shown, dg.UrlMetadataValue):
+            assert re.fullmatch(re.escape(hostile.reports_url) + r"/\w+\.(html|json)", shown.value or ""), name
         if isinstance(shown, dg.MarkdownMetadataValue):
             assert PLOTS.fullmatch(shown.value), name
             assert len(shown.value) < 150_000
@@ -205,6 +207,22 @@ def test_an_asset_page_shows_its_plots_and_draws_its_numbers_over_time(server: s
     browser.until("[...document.querySelectorAll('canvas')].filter(it => it.width > 100).length > 3")
     browser.says("tail_share_of_matches/20")
     assert browser.console == []
+
+
+@pytest.mark.slow
+def test_a_card_on_a_phone_breaks_no_word_and_its_charts_are_dark_where_the_page_is(
+    hostile: Deployment, browser: Browser
+) -> None:
+    browser.open((hostile.reports / "data_card_t_20.html").as_uri(), width=390)
+    browser.until("document.readyState === 'complete'")
+    words = "[...document.querySelectorAll('.entry')].filter(it => /^[a-z]{2,12}$/.test(it.innerText))"
+    assert browser.run(f"{words}.length") > 5
+    assert browser.run(f"{words}.filter(it => it.getClientRects()[0].height > 40).length") == 0
+    assert browser.run("document.documentElement.scrollWidth") == 390
+    assert browser.run("Math.min(...[...document.images].map(it => it.width))") >= 600
+    for mode, filtered in (("dark", True), ("light", False)):
+        browser.prefer(mode)
+        assert ("invert" in browser.run("getComputedStyle(document.images[0]).filter")) == filtered
 
 
 class _Dangerous(HTMLParser):

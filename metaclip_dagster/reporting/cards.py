@@ -83,13 +83,15 @@ def describe_subset(
     stages: Sequence[Mapping[str, Any]] = (),
     language_scores: Sequence[int] = (),
     provenance: Mapping[str, str] | None = None,
+    command: str = "",
 ) -> Card:
     """The data card of D(t), as strict JSON: no NaN, no Infinity, null for a share of nothing.
 
     `thresholds` is each language's own t; `subset_counts` is from `count_subset`, `language_scores` from
     `count_scores`. Each of `stages`, in the order that pairs pass them, is {stage, rows, dropped, seen}: rows that
-    came out, and numbers by reason. `provenance` is what made the subset (seed, versions), shown as it is. An entry
-    is in the head when its count is above its language's t (Xu et al. 2023, section 3.4). Raises ValueError where
+    came out, and numbers by reason. `provenance` is what made the subset (seed, versions), and `command` what makes it
+    again, both shown as they are. An entry is in the head when its count is above its language's t (Xu et al. 2023,
+    section 3.4). Raises ValueError where
     the inputs cannot be of one pool.
     """
     if not float(t) > 0:
@@ -113,6 +115,7 @@ def describe_subset(
         "language_scores": _scores(language_scores),
         **describe_entries(distribution, entries),
         "provenance": dict(provenance or {}),
+        "command": command,
     }
 
 

@@ -70,7 +70,7 @@ def reproduce(card: Part) -> Html:
     """How to make the same subset again, and what this one was made of."""
     rows = [[data(name), data(value)] for name, value in card["provenance"].items()]
     made = table(["What made this subset", ""], rows, words=2) if rows else ""
-    return joined([prose.reproduce(card["t"]), made])
+    return joined([prose.reproduce(card["command"]), made])
 
 
 def _reasons(stage: Part) -> Html:

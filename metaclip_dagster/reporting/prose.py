@@ -64,6 +64,7 @@ _REPRODUCE = (
     "The draw is a function of pair, entry and seed alone. With the same snapshots, entries and seed the same pairs "
     "come out, whatever the number of workers, their order or reruns."
 )
+_COMMAND = "On the machine that made this card, in any shell; what still holds is reused:"
 _RIGHTS = (
     "Pages, texts and images belong to their owners. This subset is an index of what Common Crawl, under its terms of "
     "use, found in public: addresses and short texts, without a licence to the images behind them. Honour requests to "
@@ -130,10 +131,10 @@ def method() -> Html:
     )
 
 
-def reproduce(t: str) -> Html:
-    """Tell how to make the same subset again."""
-    command = f"dagster asset materialize -f definitions.py --select subsets,data_cards --partition {t}"
-    return joined([element("p", _REPRODUCE), element("pre", command)])
+def reproduce(command: str) -> Html:
+    """Tell how to make the same subset again: by a command, if there is one."""
+    told = [element("p", _REPRODUCE)]
+    return joined([*told, element("p", _COMMAND), element("pre", command)] if command else told)
 
 
 def rights() -> Html:

@@ -1,9 +1,22 @@
 """The sweep page's sections: scores by task, training sets, classes, training and cost."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metaclip_dagster.reporting.markup import Html, bars, data, duration, element, joined, key, number, percent, table
+from metaclip_dagster.reporting.markup import (
+    Html,
+    bars,
+    data,
+    duration,
+    element,
+    joined,
+    key,
+    number,
+    percent,
+    table,
+    visible,
+)
 from metaclip_dagster.reporting.sweep_findings import label
 from metaclip_dagster.reporting.sweep_scores import score_of, words
 from metaclip_dagster.reporting.sweep_tables import chance_of, shown, sweep_table
@@ -30,9 +43,7 @@ def task_note(task: Found) -> Html:
     """What the task says of itself, to stand beside its scores."""
     if not task["note"]:
         return Html("")
-    return element(
-        "p", "The task ", data(task["task"]), " says of itself: ", data(task["note"], MAX_NOTE), class_="note"
-    )
+    return element("p", "The task ", data(task["task"]), " says of itself: ", _with_code(task["note"]), class_="note")
 
 
 def tasks(sweep: Found) -> Html:
@@ -176,6 +187,12 @@ def _class_rows(rows: Sequence[Found]) -> Html:
         for row in rows
     ]
     return table(["Class", "Part", "Unbalanced", "Balanced"], cells, words=2)
+
+
+def _with_code(text: str) -> Html:
+    """The text, cut, with what stands between backticks as code."""
+    parts = re.split(r"`([^`]+)`", visible(text, MAX_NOTE))
+    return element("bdi", *(element("code", part) if at % 2 else part for at, part in enumerate(parts)))
 
 
 def _name(text: str) -> Html:

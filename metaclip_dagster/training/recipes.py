@@ -22,8 +22,11 @@ class Recipe:
     warmup: int = 2_000
     """Steps over which the learning rate rises from 0."""
     beta1: float = 0.9
+    """AdamW's decay of the mean of gradients."""
     beta2: float = 0.98
+    """AdamW's decay of the mean of their squares."""
     eps: float = 1e-6
+    """What AdamW adds to its denominator."""
     epochs: int = 32
     """Equal parts of the budget; a checkpoint is written at the end of each, and a run that died resumes there."""
     least_scale: float = 0.9

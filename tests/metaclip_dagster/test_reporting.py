@@ -375,4 +375,9 @@ def test_plots_are_small_png_of_the_stated_size() -> None:
 def test_at_inf_the_page_says_that_nothing_is_thinned() -> None:
     page = render_card(card_of([30, 1], [30, 1], t="inf"), {})
     assert "Nothing is thinned at t = inf" in page
-    assert "--partition inf" in page
+
+
+def test_the_command_that_makes_a_card_again_is_shown_as_it_is_or_not_at_all() -> None:
+    card = card_of([30, 1], [30, 1], t="inf")
+    assert "<pre>" not in render_card(card, {})
+    assert "<pre>A=&#x27;b c&#x27; make &lt;it&gt;</pre>" in render_card(card | {"command": "A='b c' make <it>"}, {})

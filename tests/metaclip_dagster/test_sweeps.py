@@ -27,6 +27,7 @@ from metaclip_dagster.reporting import (
     render_sweep,
     sweep_table,
 )
+from metaclip_dagster.reporting.sweep_sections import task_note
 from metaclip_dagster.schemas import CLASS_SCORES, SCORES
 
 HOSTILE = [
@@ -565,3 +566,8 @@ def test_plots_are_png_of_the_stated_size_and_the_same_every_time() -> None:
         assert len(plots[name]) < 60_000
     page = LexborHTMLParser(render_sweep(sweep, plots))
     assert [node.attributes["height"] for node in page.css("figure img")] == ["700", "500"]
+
+
+def test_what_a_task_says_of_itself_shows_code_as_code_and_never_as_markup() -> None:
+    told = task_note({"task": "birds", "note": "Names are `tit`, `<b>owl</b>`; one ` alone stays."})
+    assert "Names are <code>tit</code>, <code>&lt;b&gt;owl&lt;/b&gt;</code>; one ` alone stays." in told

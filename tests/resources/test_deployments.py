@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from assets.partitions import check_thresholds
-from resources.deployments import COLLINFO, REPOSITORY, read_deployment
+from resources.deployments import COLLINFO, REPOSITORY, command_line, read_deployment, warn_without_home
 from resources.lake import Lake
 
 OURS = (REPOSITORY / "resources" / "dagster.yaml").read_bytes()
@@ -108,3 +108,38 @@ def test_a_lake_refuses_credentials_that_a_launchpad_gives() -> None:
     with pytest.raises(ValueError, match="secret") as refused:
         Lake(root="s3://bucket/pool", storage_options={"key": "AKID", "secret": "hush"}).partitions()
     assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize("program", ["/v/bin/dagster", "/v/bin/dagster-webserver", "/lib/dagster/__main__.py"])
+def test_dagster_without_its_home_is_told_where_the_runs_are(
+    program: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment = {"METACLIP_DATA": str(tmp_path)}
+    for home in ({}, {"DAGSTER_HOME": "/checkout/.tmp_dagster_home_x"}):
+        warn_without_home(environment | home, program)
+        assert f"are in {tmp_path}/sample/dagster_home: set DAGSTER_HOME to it" in capsys.readouterr().err
+    warn_without_home(environment | {"DAGSTER_HOME": "/elsewhere"}, program)
+    warn_without_home(environment, "demo.py")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_command_line_for_a_new_shell_names_the_deployment_and_quotes_what_it_names(tmp_path: Path) -> None:
+    environment = {
+        "METACLIP_DATA": str(tmp_path / "a b"),
+        "METACLIP_LANGUAGES": "en,de",
+        "METACLIP_CONTACT": "x@y.example",
+    }
+    line = command_line("dagster", "run", "list", environment=environment)
+    assert f"METACLIP_DATA='{tmp_path}/a b' METACLIP_DEPLOYMENT=sample METACLIP_LANGUAGES=en,de " in line
+    assert f"DAGSTER_HOME='{tmp_path}/a b/sample/dagster_home' " in line
+    assert line.startswith(f"cd {REPOSITORY} && ")
+    assert line.endswith(" -m dagster run list")
+    assert "x@y.example" not in line
+
+
+def test_reports_are_served_beside_the_ui_unless_somebody_else_serves_them() -> None:
+    assert read_deployment({"METACLIP_PORT": "4000"}).reports_url == "http://127.0.0.1:4001"
+    assert (
+        read_deployment({"METACLIP_REPORTS_URL": "https://reports.example/"}).reports_url == "https://reports.example"
+    )
+    assert read_deployment({"METACLIP_REPORTS_URL": ""}).reports_url == ""

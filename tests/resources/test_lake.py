@@ -3,9 +3,11 @@
 import shutil
 from pathlib import Path
 
+import dagster as dg
 import pyarrow as pa
 import pytest
 
+from definitions import bind
 from resources.deployments import Deployment
 from resources.lake import Lake
 from resources.tables import PartitionManifest, TableStore
@@ -43,3 +45,24 @@ def test_rows_by_many_values_cost_the_manifests_of_one(lake: Lake, monkeypatch: 
     counts = pa.table(lake.read("entry_counts"))
     for value, rows in at_once.items():
         assert [row for batch in rows() for row in batch.to_pylist()] == counts.slice(value, 1).to_pylist()
+
+
+def test_an_assets_value_is_the_dataset_of_its_table_and_of_one_without_a_table_it_is_said_where_it_is(
+    made: Deployment, lake: Lake
+) -> None:
+    definitions = bind(made)
+    subset = definitions.load_asset_value("subsets", partition_key="20")
+    assert subset.to_table().equals(lake.dataset("subsets", ["20"]).to_table())
+    assert definitions.load_asset_value("entries").count_rows() == lake.manifest("entries").rows
+    with pytest.raises(FileNotFoundError, match=r"data_cards has no finished .* are no tables but pages of reports/"):
+        definitions.load_asset_value("data_cards", partition_key="20")
+
+
+def test_what_an_asset_returns_is_refused_for_no_manifest_would_name_it(made: Deployment) -> None:
+    @dg.asset
+    def numbers() -> list[int]:
+        return [1]
+
+    reader = bind(made).resources["io_manager"]
+    with pytest.raises(TypeError, match=r"numbers.*: write tables with compute.map_shards"):
+        dg.materialize([numbers], resources={"io_manager": reader})

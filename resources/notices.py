@@ -1,0 +1,38 @@
+"""Send a word of what happened to a webhook or a command."""
+
+import json
+import shlex
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+
+SECONDS = 20.0
+
+
+def notify(content: Mapping[str, Any], *, webhook: str = "", command: str = "") -> None:
+    """Post the content as JSON to a webhook and hand it to a command's standard input, to whichever there is.
+
+    Raises ConnectionError or RuntimeError, which never name the webhook: whoever knows its address may post to it.
+    """
+    document = json.dumps(content).encode()
+    if webhook:
+        _post(webhook, document)
+    if command:
+        run = subprocess.run(shlex.split(command), input=document, timeout=SECONDS, check=False)  # noqa: S603  # the owner's
+        if run.returncode:
+            raise RuntimeError(f"METACLIP_FAILURE_COMMAND ended with {run.returncode}")
+
+
+def _post(url: str, document: bytes) -> None:
+    if not url.startswith(("http://", "https://")):
+        raise ConnectionError("METACLIP_FAILURE_WEBHOOK is no address of the web")
+    request = urllib.request.Request(url, document, {"Content-Type": "application/json"})  # noqa: S310  # checked above
+    try:
+        with urllib.request.urlopen(request, timeout=SECONDS):  # noqa: S310
+            pass
+    except urllib.error.HTTPError as error:
+        raise ConnectionError(f"METACLIP_FAILURE_WEBHOOK answers {error.code}") from None
+    except (OSError, ValueError) as error:
+        raise ConnectionError(f"METACLIP_FAILURE_WEBHOOK cannot be reached: {type(error).__name__}") from None

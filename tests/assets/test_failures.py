@@ -1,0 +1,97 @@
+"""A failed run is told of, to whom the deployment names, and without what is nobody else's business."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from assets.failures import sensor
+from resources.deployments import Deployment, read_deployment
+
+SECRET = "s3cr3t-of-a-url"
+
+
+@contextmanager
+def listening(status: int = 200) -> Iterator[tuple[str, list[bytes]]]:
+    """A server of the loopback and what is posted to it."""
+    posted: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            posted.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/{SECRET}", posted
+        server.shutdown()
+
+
+class Told(dg.Config):
+    token: str = ""
+
+
+@dg.asset(partitions_def=dg.StaticPartitionsDefinition(["20"]))
+def subsets(config: Told) -> None:
+    raise ValueError(f"https://user:{SECRET}@host.example does not answer")
+
+
+@pytest.fixture(scope="module")
+def context() -> Iterator[dg.RunFailureSensorContext]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        job = dg.Definitions([subsets], jobs=[dg.define_asset_job("curate", [subsets])]).resolve_job_def("curate")
+        config = {"ops": {"subsets": {"config": {"token": SECRET}}}}
+        made = job.execute_in_process(run_config=config, partition_key="20", instance=instance, raise_on_error=False)
+        [event] = [event for event in made.all_events if event.event_type_value == "PIPELINE_FAILURE"]
+        yield dg.build_run_status_sensor_context(
+            sensor_name="failed_runs", dagster_instance=instance, dagster_run=made.dagster_run, dagster_event=event
+        ).for_run_failure()
+
+
+def tell(context: dg.RunFailureSensorContext, **changed: str) -> Deployment:
+    where = replace(read_deployment({}), **changed)  # type: ignore[arg-type]  # fields of text
+    sensor(where)(context)
+    return where
+
+
+def test_a_webhook_hears_what_failed_where_to_look_and_no_secret(context: dg.RunFailureSensorContext) -> None:
+    with listening() as (url, posted):
+        tell(context, failure_webhook=url)
+    [document] = posted
+    told = json.loads(document)
+    assert SECRET.encode() not in document
+    assert told["text"].startswith("sample: subsets 20 failed (ValueError); http://127.0.0.1:3000/runs/")
+    assert (told["assets"], told["partition"], told["errors"]) == (["subsets"], "20", ["ValueError"])
+
+
+def test_a_command_hears_the_same_on_its_standard_input(context: dg.RunFailureSensorContext, tmp_path: Path) -> None:
+    tell(context, failure_command=f"tee '{tmp_path / 'told of.json'}'")
+    assert json.loads((tmp_path / "told of.json").read_bytes())["partition"] == "20"
+
+
+def test_a_webhook_that_fails_is_named_by_its_variable_and_never_by_its_address(
+    context: dg.RunFailureSensorContext,
+) -> None:
+    with listening(500) as (url, _), pytest.raises(Exception, match="METACLIP_FAILURE_WEBHOOK answers 500") as caught:
+        tell(context, failure_webhook=url)
+    assert SECRET not in repr(caught.getrepr(style="short", showlocals=False))
+    for address in (url, f"http://127.0.0.1:1/{SECRET}", f"file:///{SECRET}"):
+        with pytest.raises(Exception, match="METACLIP_FAILURE_WEBHOOK"):
+            tell(context, failure_webhook=address)
+    with pytest.raises(Exception, match="METACLIP_FAILURE_COMMAND ended with 1"):
+        tell(context, failure_command="false")
+
+
+def test_it_is_off_until_somebody_is_named() -> None:
+    where = read_deployment({})
+    asked = read_deployment({"METACLIP_FAILURE_COMMAND": "true"})
+    assert [sensor(it).default_status.value for it in (where, asked)] == ["STOPPED", "RUNNING"]
