@@ -83,12 +83,13 @@ def _unasked(resource: dg.ConfigurableResource) -> dg.ResourceDefinition:
     return dg.ResourceDefinition.hardcoded_resource(resource, description=resource.__doc__)
 
 
-def _fixed(resource: type[Resource], **values: Any) -> type[Resource]:
+def _fixed(resource: type[Resource], **values: Any) -> Any:
     """The resource with these values, which are no config any more: only the deployment decides them."""
     annotations = {name: ClassVar[resource.model_fields[name].annotation] for name in values}
     namespace = {"__module__": resource.__module__, "__doc__": resource.__doc__, "__annotations__": annotations}
     # A class without source: who looked for its fields' docstrings would read all that calls this.
-    return type(resource)(resource.__name__, (resource,), {**namespace, **values}, use_attribute_docstrings=False)
+    metaclass: Any = type(resource)
+    return metaclass(resource.__name__, (resource,), {**namespace, **values}, use_attribute_docstrings=False)
 
 
 def _preset(resource: type[Resource], **values: Any) -> Callable[..., Resource]:

@@ -57,7 +57,9 @@ def _fields(job: dg.JobDefinition) -> Iterator[tuple[str, str, str, str]]:
     """Name, description, type and default as JSON of every field of the job's ops and resources that is ours."""
     snapshot = job.get_job_snapshot()
     types = snapshot.config_schema_snapshot
-    root = types.get_config_snap(snapshot.mode_def_snaps[0].root_config_key)
+    root_key = snapshot.mode_def_snaps[0].root_config_key
+    assert root_key is not None
+    root = types.get_config_snap(root_key)
 
     def inside(key: str, name: str) -> Iterator[tuple[str, str, str, str]]:
         kind = types.get_config_snap(key)

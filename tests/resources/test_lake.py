@@ -5,6 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pytest
 
 from definitions import bind
@@ -52,8 +53,11 @@ def test_an_assets_value_is_the_dataset_of_its_table_and_of_one_without_a_table_
 ) -> None:
     definitions = bind(made)
     subset = definitions.load_asset_value("subsets", partition_key="20")
+    assert isinstance(subset, ds.Dataset)
     assert subset.to_table().equals(lake.dataset("subsets", ["20"]).to_table())
-    assert definitions.load_asset_value("entries").count_rows() == lake.manifest("entries").rows
+    entries = definitions.load_asset_value("entries")
+    assert isinstance(entries, ds.Dataset)
+    assert entries.count_rows() == lake.manifest("entries").rows
     with pytest.raises(FileNotFoundError, match=r"data_cards has no finished .* are no tables but pages of reports/"):
         definitions.load_asset_value("data_cards", partition_key="20")
 
@@ -63,6 +67,8 @@ def test_what_an_asset_returns_is_refused_for_no_manifest_would_name_it(made: De
     def numbers() -> list[int]:
         return [1]
 
-    reader = bind(made).resources["io_manager"]
+    resources = bind(made).resources
+    assert resources is not None
+    reader = resources["io_manager"]
     with pytest.raises(TypeError, match=r"numbers.*: write tables with compute.map_shards"):
         dg.materialize([numbers], resources={"io_manager": reader})
