@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 import pyarrow.compute as pc
-from pydantic import Field, model_validator
+from pydantic import Field, model_serializer, model_validator
 
 from assets.curation import Grouping
 from assets.shown import table
@@ -40,6 +40,11 @@ class Limits(dg.Config, use_attribute_docstrings=True):
     at_most: float | None = None
     """The highest; none where left out."""
 
+    @model_serializer
+    def _list_given(self) -> dict[str, float]:
+        limits = {"at_least": self.at_least, "at_most": self.at_most}
+        return {name: limit for name, limit in limits.items() if limit is not None}
+
     @model_validator(mode="after")
     def _check_limits(self) -> "Limits":
         if self.at_least is None and self.at_most is None:
@@ -68,7 +73,7 @@ class Filtering(Grouping):
         """What is asked of images: the limits that are given; None for a distance at which nothing is looked for."""
         distances = {"near_duplicate_distance": self.near_duplicate_distance, "leakage_distance": self.leakage_distance}
         return {
-            "filters": {name: limits.model_dump(exclude_none=True) for name, limits in self.filters.items()},
+            "filters": {name: limits.model_dump() for name, limits in self.filters.items()},
             **{name: None if distance == OFF else distance for name, distance in distances.items()},
             "remove_leakage": self.remove_leakage,
         }
