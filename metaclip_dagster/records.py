@@ -114,9 +114,10 @@ _SLICE_BYTES = 1 << 13
 
 def _read_member(window: Window, max_bytes: int) -> bytes:
     """The gzip member at the window, inflated, with the window moved past it; where it is broken, not moved."""
-    window.hold(len(_GZIP))
-    if not _GZIP.startswith(window.data[window.at : window.at + len(_GZIP)]):
-        raise BrokenRecordError("corrupt")
+    if not window.data.startswith(_GZIP, window.at):
+        window.hold(len(_GZIP))
+        if not _GZIP.startswith(window.data[window.at : window.at + len(_GZIP)]):
+            raise BrokenRecordError("corrupt")
     inflater = isal_zlib.decompressobj(31)
     parts: list[bytes] = []
     length, room = 0, max_bytes + 1
@@ -135,8 +136,7 @@ def _read_member(window: Window, max_bytes: int) -> bytes:
     except InflateError as fault:
         raise BrokenRecordError("corrupt") from fault
     inflated = parts[0] if len(parts) == 1 else b"".join(parts)
-    first = end_of_padding(inflated, 0)
-    if first < len(inflated) and not inflated.startswith(b"WARC/", first):
+    if not inflated.startswith(b"WARC/") and inflated.strip(b"\r\n\0")[:5] not in {b"WARC/", b""}:
         raise BrokenRecordError("corrupt")
     window.at += length - len(inflater.unused_data)
     return inflated
@@ -191,8 +191,9 @@ def _read_plain(window: Window, max_bytes: int) -> bytes:
                 raise BrokenRecordError("truncated")
     if end - window.at > max_bytes:
         raise BrokenRecordError("too_large")
-    record = window.data[window.at : end]
-    window.at = end
+    after = end_of_padding(window.data, end)
+    record = window.data[window.at : after]
+    window.at = after
     return record
 
 
@@ -211,7 +212,7 @@ def _seek_plain(window: Window) -> bool:
 
 def _split(inflated: bytes, offset: int, dropped: Counter[str]) -> Iterator[Record]:
     """Each record in a member; the next record's first line, or the member's end, rules over a wrong Content-Length."""
-    at = end_of_padding(inflated, 0)
+    at = 0 if inflated.startswith(b"WARC/") else end_of_padding(inflated, 0)
     while at < len(inflated):
         begin = begin_of_block(inflated, at)
         if begin < 0 or not inflated.startswith(b"WARC/", at):
