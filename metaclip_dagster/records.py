@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import BinaryIO
@@ -99,9 +99,7 @@ def read_records(archive: BinaryIO, *, name: str, dropped: Counter[str], max_rec
             found_more = seek_next(window)
             dropped["corrupt" if str(fault) == "truncated" and found_more else str(fault)] += 1
             continue
-        for record in _split(inflated, offset, dropped):
-            num_records += 1
-            yield record
+        num_records += yield from _split(inflated, offset, dropped)
     if not num_records:
         raise ValueError(f"{name}: no WARC record can be read; {_suspect(beginning)}")
 
@@ -210,8 +208,9 @@ def _seek_plain(window: Window) -> bool:
     return True
 
 
-def _split(inflated: bytes, offset: int, dropped: Counter[str]) -> Iterator[Record]:
+def _split(inflated: bytes, offset: int, dropped: Counter[str]) -> Generator[Record, None, int]:
     """Each record in a member; the next record's first line, or the member's end, rules over a wrong Content-Length."""
+    num_records = 0
     at = 0 if inflated.startswith(b"WARC/") else end_of_padding(inflated, 0)
     while at < len(inflated):
         begin = begin_of_block(inflated, at)
@@ -223,14 +222,16 @@ def _split(inflated: bytes, offset: int, dropped: Counter[str]) -> Iterator[Reco
         is_last = inflated.find(b"\n", begin, -3) < 0  # of one line, as a WAT's JSON is: no record follows
         length = None if is_last else content_length(inflated, at, begin)
         end = -1 if length is None else end_of_block(inflated, begin, length)
-        if end >= 0:
-            yield Record(offset, inflated, at, begin, end)
-            at = end_of_padding(inflated, end)
-            continue
-        following = -1 if is_last else find_first_line(inflated, begin)
-        after = len(inflated) if following < 0 else following
-        yield Record(offset, inflated, at, begin, trim_block(inflated, begin, after))
+        if end < 0:
+            following = -1 if is_last else find_first_line(inflated, begin)
+            after = len(inflated) if following < 0 else following
+            end = trim_block(inflated, begin, after)
+        else:
+            after = end_of_padding(inflated, end)
+        yield Record(offset, inflated, at, begin, end)
+        num_records += 1
         at = after
+    return num_records
 
 
 def _suspect(beginning: bytes) -> str:
