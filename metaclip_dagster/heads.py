@@ -4,6 +4,7 @@ import re
 import sys
 
 FIRST_LINE = re.compile(rb"WARC/[0-9]+\.[0-9]+\r?\n[\w-]+[ \t]*:")
+BLANK = b"\r\n\r\n"  # what ends a record; some writers end their lines without a carriage return
 MAX_HEAD_BYTES = 1 << 16
 LOOK_AHEAD_BYTES = 64  # what is behind a block tells whether its length is right
 
@@ -43,7 +44,7 @@ def end_of_block(data: bytes, begin: int, length: int) -> int:
         return end
     if record.startswith(b"WARC/"):
         return -1 if _ends_with_record(data, begin, end) else end
-    return end if following.startswith(_BLANKS[0]) and find_first_line(data, begin, end) < 0 else -1
+    return end if following.startswith(BLANK) and find_first_line(data, begin, end) < 0 else -1
 
 
 def _ends_with_record(data: bytes, begin: int, end: int) -> bool:
@@ -59,8 +60,8 @@ def _ends_with_record(data: bytes, begin: int, end: int) -> bool:
 
 def trim_block(data: bytes, begin: int, after: int) -> int:
     """Where a block that lies between these places ends, without the empty line and padding behind it."""
-    if data.endswith(_BLANKS[0], begin, after) and data[after - 5] not in b"\r\n\0":
-        return after - len(_BLANKS[0])
+    if data.endswith(BLANK, begin, after) and data[after - 5] not in b"\r\n\0":
+        return after - len(BLANK)
     end = begin + len(data[begin:after].rstrip(b"\r\n\0"))
     return min((at for blank in _BLANKS if (at := data.find(blank, end, after)) >= 0), default=after)
 
@@ -96,7 +97,7 @@ def parse_headers(head: bytes) -> dict[str, str]:
     return headers
 
 
-_BLANKS = (b"\r\n\r\n", b"\n\n")  # what ends a record
+_BLANKS = (BLANK, b"\n\n")
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
 _CONTENT_LENGTH = b"\nContent-Length: "
 _PADDING = re.compile(rb"[\r\n\0]*")

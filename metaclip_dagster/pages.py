@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import orjson
@@ -140,11 +141,19 @@ _CRAWL = re.compile(r"CC-MAIN-(?:(?P<week>[0-9]{4}-[0-9]{2})(?![0-9])|(?P<day>[0
 
 def _has_references(warc: object, headers: dict[str, object], record: Record) -> bool:
     """Whether a WAT's attributes are as the page wrote them, by the crawl in its WARC's name or else by date."""
-    crawl = _CRAWL.search(warc) if isinstance(warc, str) else None
-    if crawl:
-        return crawl["week"] < "2019-26" if crawl["week"] else crawl["day"] < "20190601"
+    by_crawl = _read_age(warc) if isinstance(warc, str) else None
+    if by_crawl is not None:
+        return by_crawl
     date = headers.get("WARC-Date") or record.headers.get("warc-date")
     return isinstance(date, str) and date[:4].isdigit() and date < "2019-06"
+
+
+@lru_cache(maxsize=16)
+def _read_age(warc: str) -> bool | None:
+    crawl = _CRAWL.search(warc)
+    if not crawl:
+        return None
+    return crawl["week"] < "2019-26" if crawl["week"] else crawl["day"] < "20190601"
 
 
 def _decode(value: object) -> object:

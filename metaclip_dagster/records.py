@@ -10,6 +10,7 @@ from typing import BinaryIO
 from isal import isal_zlib
 
 from metaclip_dagster.heads import (
+    BLANK,
     FIRST_LINE,
     LOOK_AHEAD_BYTES,
     MAX_HEAD_BYTES,
@@ -219,19 +220,25 @@ def _split(inflated: bytes, offset: int, dropped: Counter[str]) -> Generator[Rec
             following = find_first_line(inflated, at + 1)
             at = len(inflated) if following < 0 else following
             continue
-        is_last = inflated.find(b"\n", begin, -3) < 0  # of one line, as a WAT's JSON is: no record follows
-        length = None if is_last else content_length(inflated, at, begin)
-        end = -1 if length is None else end_of_block(inflated, begin, length)
-        if end < 0:
-            following = -1 if is_last else find_first_line(inflated, begin)
-            after = len(inflated) if following < 0 else following
-            end = trim_block(inflated, begin, after)
+        if inflated.find(b"\n", begin, -3) < 0 and inflated.endswith(BLANK, begin):
+            end, after = len(inflated) - len(BLANK), len(inflated)  # one line, as a WAT's JSON is: no record follows
         else:
-            after = end_of_padding(inflated, end)
+            end, after = _find_end(inflated, at, begin)
         yield Record(offset, inflated, at, begin, end)
         num_records += 1
         at = after
     return num_records
+
+
+def _find_end(inflated: bytes, at: int, begin: int) -> tuple[int, int]:
+    """Where a record's block ends, and where the next record begins."""
+    length = content_length(inflated, at, begin)
+    end = -1 if length is None else end_of_block(inflated, begin, length)
+    if end >= 0:
+        return end, end_of_padding(inflated, end)
+    following = find_first_line(inflated, begin)
+    after = len(inflated) if following < 0 else following
+    return trim_block(inflated, begin, after), after
 
 
 def _suspect(beginning: bytes) -> str:
