@@ -4,6 +4,7 @@ import re
 import sys
 
 FIRST_LINE = re.compile(rb"WARC/[0-9]+\.[0-9]+\r?\n[\w-]+[ \t]*:")
+BLANK = b"\r\n\r\n"  # what ends a record; some writers end their lines without a carriage return
 MAX_HEAD_BYTES = 1 << 16
 LOOK_AHEAD_BYTES = 64  # what is behind a block tells whether its length is right
 
@@ -18,7 +19,7 @@ def content_length(data: bytes, at: int, begin: int) -> int | None:
     """What the head between these places gives as its block's length; None where it gives no number."""
     if (name := data.rfind(_CONTENT_LENGTH, at, begin)) >= 0:  # as most writers spell it
         first = name + len(_CONTENT_LENGTH)
-        value = data[first : data.find(b"\r", first, begin)]
+        value = data[first : data.find(b"\n", first, begin)].rstrip()
         if value.isdigit() and len(value) < 20:
             return int(value)
     digits = parse_headers(data[at:begin]).get("content-length", "")
@@ -29,24 +30,38 @@ def end_of_block(data: bytes, begin: int, length: int) -> int:
     """Where the block ends by its length; -1 where the length is wrong.
 
     A length is right where nothing follows, or an empty line and then a record or nothing. In a damaged archive
-    something else may follow the empty line; if another record begins before it, the length is wrong all the same.
+    something else may follow the empty line; if another record begins before it, the length is wrong all the same. It
+    is wrong, too, where a whole record ends with the block and others follow: that is the next one, and not quoted.
     """
     end = begin + length
     following = data[end : end + LOOK_AHEAD_BYTES]
-    if end == len(data):
-        return end
+    if end == len(data):  # the length may count the empty line too
+        return trim_block(data, begin, end)
     if not following.startswith(_BLANKS):
         return -1
     record = following.lstrip(b"\r\n\0")
-    if not record or record.startswith(b"WARC/"):
+    if not record:
         return end
-    return end if following.startswith(_BLANKS[0]) and find_first_line(data, begin, end) < 0 else -1
+    if record.startswith(b"WARC/"):
+        return -1 if _ends_with_record(data, begin, end) else end
+    return end if following.startswith(BLANK) and find_first_line(data, begin, end) < 0 else -1
+
+
+def _ends_with_record(data: bytes, begin: int, end: int) -> bool:
+    at = begin
+    while (at := data.find(b"WARC/", at, end)) >= 0:
+        if data[at - 1] in b"\n\0" and FIRST_LINE.match(data, at):
+            inner = begin_of_block(data, at)
+            if inner >= 0 and content_length(data, at, inner) == end - inner:
+                return True
+        at += 1
+    return False
 
 
 def trim_block(data: bytes, begin: int, after: int) -> int:
     """Where a block that lies between these places ends, without the empty line and padding behind it."""
-    if data.endswith(_BLANKS[0], begin, after) and data[after - 5] not in b"\r\n\0":
-        return after - len(_BLANKS[0])
+    if data.endswith(BLANK, begin, after) and data[after - 5] not in b"\r\n\0":
+        return after - len(BLANK)
     end = begin + len(data[begin:after].rstrip(b"\r\n\0"))
     return min((at for blank in _BLANKS if (at := data.find(blank, end, after)) >= 0), default=after)
 
@@ -59,8 +74,6 @@ def find_first_line(data: bytes, begin: int, end: int = sys.maxsize) -> int:
 
 def end_of_padding(data: bytes, at: int) -> int:
     """Where what is neither a newline nor NUL comes next."""
-    if at < len(data) and data[at] not in b"\r\n\0":
-        return at
     padding = _PADDING.match(data, at)
     return padding.end() if padding else at
 
@@ -84,7 +97,7 @@ def parse_headers(head: bytes) -> dict[str, str]:
     return headers
 
 
-_BLANKS = (b"\r\n\r\n", b"\n\n")  # what ends a record
+_BLANKS = (BLANK, b"\n\n")
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
 _CONTENT_LENGTH = b"\nContent-Length: "
 _PADDING = re.compile(rb"[\r\n\0]*")

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import orjson
@@ -85,7 +86,7 @@ def read_wat_page(record: Record, *, thin: Callable[[memoryview], bytes | memory
     container, headers = _descend(content, "Container"), _descend(envelope, "WARC-Header-Metadata")
     warc, offset = container.get("Filename"), container.get("Offset")
     base = _descend(html, "Head").get("Base")
-    if _has_references(warc, headers.get("WARC-Date") or record.headers.get("warc-date")):
+    if _has_references(warc, headers, record):
         base = _decode(base)
         images = [(_decode(url), tuple(map(_decode, texts))) for url, texts in images]
     return Page(
@@ -145,12 +146,21 @@ def _descend(value: object, *keys: str) -> dict[str, object]:
 _CRAWL = re.compile(r"CC-MAIN-(?:(?P<week>[0-9]{4}-[0-9]{2})(?![0-9])|(?P<day>[0-9]{8})[0-9]{6}-)")
 
 
-def _has_references(warc: object, date: object) -> bool:
+def _has_references(warc: object, headers: dict[str, object], record: Record) -> bool:
     """Whether a WAT's attributes are as the page wrote them, by the crawl in its WARC's name or else by date."""
-    crawl = _CRAWL.search(warc) if isinstance(warc, str) else None
-    if crawl:
-        return crawl["week"] < "2019-26" if crawl["week"] else crawl["day"] < "20190601"
+    by_crawl = _read_age(warc) if isinstance(warc, str) else None
+    if by_crawl is not None:
+        return by_crawl
+    date = headers.get("WARC-Date") or record.headers.get("warc-date")
     return isinstance(date, str) and date[:4].isdigit() and date < "2019-06"
+
+
+@lru_cache(maxsize=16)
+def _read_age(warc: str) -> bool | None:
+    crawl = _CRAWL.search(warc)
+    if not crawl:
+        return None
+    return crawl["week"] < "2019-26" if crawl["week"] else crawl["day"] < "20190601"
 
 
 def _decode(value: object) -> object:

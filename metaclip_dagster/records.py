@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import BinaryIO
@@ -10,6 +10,7 @@ from typing import BinaryIO
 from isal import isal_zlib
 
 from metaclip_dagster.heads import (
+    BLANK,
     FIRST_LINE,
     LOOK_AHEAD_BYTES,
     MAX_HEAD_BYTES,
@@ -99,9 +100,7 @@ def read_records(archive: BinaryIO, *, name: str, dropped: Counter[str], max_rec
             found_more = seek_next(window)
             dropped["corrupt" if str(fault) == "truncated" and found_more else str(fault)] += 1
             continue
-        for record in _split(inflated, offset, dropped):
-            num_records += 1
-            yield record
+        num_records += yield from _split(inflated, offset, dropped)
     if not num_records:
         raise ValueError(f"{name}: no WARC record can be read; {_suspect(beginning)}")
 
@@ -114,9 +113,10 @@ _SLICE_BYTES = 1 << 13
 
 def _read_member(window: Window, max_bytes: int) -> bytes:
     """The gzip member at the window, inflated, with the window moved past it; where it is broken, not moved."""
-    window.hold(len(_GZIP))
-    if not _GZIP.startswith(window.data[window.at : window.at + len(_GZIP)]):
-        raise BrokenRecordError("corrupt")
+    if not window.data.startswith(_GZIP, window.at):
+        window.hold(len(_GZIP))
+        if not _GZIP.startswith(window.data[window.at : window.at + len(_GZIP)]):
+            raise BrokenRecordError("corrupt")
     inflater = isal_zlib.decompressobj(31)
     parts: list[bytes] = []
     length, room = 0, max_bytes + 1
@@ -135,8 +135,7 @@ def _read_member(window: Window, max_bytes: int) -> bytes:
     except InflateError as fault:
         raise BrokenRecordError("corrupt") from fault
     inflated = parts[0] if len(parts) == 1 else b"".join(parts)
-    first = end_of_padding(inflated, 0)
-    if first < len(inflated) and not inflated.startswith(b"WARC/", first):
+    if not inflated.startswith(b"WARC/") and inflated.strip(b"\r\n\0")[:5] not in {b"WARC/", b""}:
         raise BrokenRecordError("corrupt")
     window.at += length - len(inflater.unused_data)
     return inflated
@@ -191,8 +190,9 @@ def _read_plain(window: Window, max_bytes: int) -> bytes:
                 raise BrokenRecordError("truncated")
     if end - window.at > max_bytes:
         raise BrokenRecordError("too_large")
-    record = window.data[window.at : end]
-    window.at = end
+    after = end_of_padding(window.data, end)
+    record = window.data[window.at : after]
+    window.at = after
     return record
 
 
@@ -209,9 +209,10 @@ def _seek_plain(window: Window) -> bool:
     return True
 
 
-def _split(inflated: bytes, offset: int, dropped: Counter[str]) -> Iterator[Record]:
+def _split(inflated: bytes, offset: int, dropped: Counter[str]) -> Generator[Record, None, int]:
     """Each record in a member; the next record's first line, or the member's end, rules over a wrong Content-Length."""
-    at = end_of_padding(inflated, 0)
+    num_records = 0
+    at = 0 if inflated.startswith(b"WARC/") else end_of_padding(inflated, 0)
     while at < len(inflated):
         begin = begin_of_block(inflated, at)
         if begin < 0 or not inflated.startswith(b"WARC/", at):
@@ -219,17 +220,25 @@ def _split(inflated: bytes, offset: int, dropped: Counter[str]) -> Iterator[Reco
             following = find_first_line(inflated, at + 1)
             at = len(inflated) if following < 0 else following
             continue
-        is_last = inflated.find(b"\n", begin, -3) < 0  # of one line, as a WAT's JSON is: no record follows
-        length = None if is_last else content_length(inflated, at, begin)
-        end = -1 if length is None else end_of_block(inflated, begin, length)
-        if end >= 0:
-            yield Record(offset, inflated, at, begin, end)
-            at = end_of_padding(inflated, end)
-            continue
-        following = -1 if is_last else find_first_line(inflated, begin)
-        after = len(inflated) if following < 0 else following
-        yield Record(offset, inflated, at, begin, trim_block(inflated, begin, after))
+        if inflated.find(b"\n", begin, -3) < 0 and inflated.endswith(BLANK, begin):
+            end, after = len(inflated) - len(BLANK), len(inflated)  # one line, as a WAT's JSON is: no record follows
+        else:
+            end, after = _find_end(inflated, at, begin)
+        yield Record(offset, inflated, at, begin, end)
+        num_records += 1
         at = after
+    return num_records
+
+
+def _find_end(inflated: bytes, at: int, begin: int) -> tuple[int, int]:
+    """Where a record's block ends, and where the next record begins."""
+    length = content_length(inflated, at, begin)
+    end = -1 if length is None else end_of_block(inflated, begin, length)
+    if end >= 0:
+        return end, end_of_padding(inflated, end)
+    following = find_first_line(inflated, begin)
+    after = len(inflated) if following < 0 else following
+    return trim_block(inflated, begin, after), after
 
 
 def _suspect(beginning: bytes) -> str:

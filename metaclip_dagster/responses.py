@@ -91,7 +91,7 @@ def _decode_body(headers: dict[str, str], body: bytes, max_bytes: int) -> bytes:
     `auto_decode` refuses that, and inflates a bomb whole (1 GB of memory for 1 MB), hence by hand.
     """
     named = f"{headers.get('content-encoding', '')},{headers.get('transfer-encoding', '')}"
-    codings = [coding.partition(";")[0].strip(" \t\"'") for coding in named.lower().split(",")]
+    codings = [coding.partition(";")[0].strip(" \t\"'") for coding in named.lower().split(",")] if named != "," else []
     try:
         if "chunked" in codings:
             body = _unchunk(body)

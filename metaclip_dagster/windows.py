@@ -45,10 +45,10 @@ class Window:
     def skip_padding(self) -> bool:
         """Move on to what is neither a newline nor NUL; False where the stream ends before."""
         while True:
-            self.at = end_of_padding(self.data, self.at)
-            if self.at < len(self.data):
+            if self.at < len(self.data) and self.data[self.at] not in b"\r\n\0":
                 return True
-            if not self.grow():
+            self.at = end_of_padding(self.data, self.at)
+            if self.at == len(self.data) and not self.grow():
                 return False
 
     def skip(self, num_bytes: int) -> None:

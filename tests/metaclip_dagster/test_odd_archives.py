@@ -84,7 +84,9 @@ def pages(draw: st.DrawFn, kind: Kind, number: int, *, is_odd: bool) -> Page:
         http = f"HTTP/1.1 200 OK\nContent-Type: {content_type}; charset=utf-8\n{coding}\n"
         http = http.replace("\n", draw(st.sampled_from(["\r\n", "\n"])))
         block = http.encode() + ODD_CODINGS[coding](body.encode())
-    wrong = draw(st.integers(-20, 20) | st.integers(-len(block), 2000)) if is_odd and draw(st.booleans()) else 0
+    # Lengths that end in the next record's head at most: one that ends just where a later record does is no error that
+    # any reader can see.
+    wrong = draw(st.integers(-20, 20) | st.integers(-len(block), 100)) if is_odd and draw(st.booleans()) else 0
     head = [
         f"WARC/{kind.version}",
         f"WARC-Type: {'resource' if is_resource else 'response'}",
@@ -126,7 +128,7 @@ def images_of(url: str, body: str) -> list[tuple[str, str]]:
     ]
 
 
-@settings(max_examples=250)
+@settings(max_examples=120)
 @given(archives(is_odd=True))
 def test_every_image_of_an_odd_archive_is_a_pair_of_its_own_page_or_counted(made: tuple[list[Page], bytes]) -> None:
     drawn, archive = made
@@ -142,7 +144,7 @@ def test_every_image_of_an_odd_archive_is_a_pair_of_its_own_page_or_counted(made
     assert seen["images"] == len(rows) + dropped.total() - sum(broken.values())
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(archives(is_odd=False))
 def test_an_archive_gives_what_warcio_and_html5lib_find(made: tuple[list[Page], bytes]) -> None:
     drawn, archive = made

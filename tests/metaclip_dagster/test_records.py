@@ -122,6 +122,17 @@ def test_a_wrong_content_length_is_overruled_by_the_next_record_or_the_end(
     assert not dropped
 
 
+@pytest.mark.parametrize("pack", [lambda *plain: member(b"".join(plain)), lambda *plain: b"".join(plain)])
+def test_a_length_that_takes_in_the_next_records_whole_is_wrong(pack: Callable[..., bytes]) -> None:
+    for num_more in (1, 2):
+        more = sum(map(len, TEN[1 : 1 + num_more]))
+        wrong = record("response", b"short", length=len(b"short") + more)
+        dropped: Counter[str] = Counter()
+        first, *others = read(pack(wrong, *TEN[1:]), dropped)
+        assert (first.block, [as_written(each) for each in others]) == (b"short", TEN[1:])
+        assert not dropped
+
+
 @pytest.mark.parametrize("pack", [members, lambda *plain: member(b"".join(plain)), lambda *plain: b"".join(plain)])
 @pytest.mark.parametrize(
     ("old", "new"),
