@@ -38,10 +38,9 @@ def sweep_targets(training_sets: Sequence[str], models: Sequence[str]) -> Target
 
 
 def check_subsets(web: WebServer, training_sets: Sequence[str]) -> None:
-    """Raise ValueError, naming the command, unless every set has the subset that it is made of."""
+    """Raise ValueError, naming the command, unless every ring of images that the sets need has its subset."""
     _, made = web.partitions("subsets")
-    sets = {"inf" if name.startswith("online-") else name for name in training_sets}
-    if missing := [t for t in THRESHOLDS if t in sets and t not in made]:
+    if missing := [t for t in sweep_targets(training_sets, [])["images"] or () if t not in made]:
         commands = "; ".join(f"`.venv/bin/python launch.py rung {t}`" for t in missing)
         raise ValueError(f"t = {', '.join(missing)} has no subset yet; {commands} makes it")
 
@@ -59,12 +58,13 @@ def rung_targets(web: WebServer, t: str) -> Targets:
             f"set METACLIP_THRESHOLDS={rungs}, start `make ui` again with it, "
             f"then `.venv/bin/python launch.py rung {t}`"
         )
-    registered, _ = web.partitions("subsets")
+    registered, made = web.partitions("subsets")
     if t not in registered:
         raise ValueError(f"{web.url} was started without the rung {t}; start `make ui` again")
     _, fetched = web.partitions("images")
     above = THRESHOLDS[THRESHOLDS.index(t) + 1 :]
-    images = [t, *above[:1]] if any(ring in fetched for ring in above) else []
+    # The next one up may be a new rung too, whose own command comes later.
+    images = [t, *(ring for ring in above[:1] if ring in made)] if any(ring in fetched for ring in above) else []
     return {"subsets": [t], "data_cards": [t], **({"images": images} if images else {})}
 
 
@@ -82,9 +82,14 @@ def print_outdated(lake: Lake) -> None:
     for asset, reasons in outdated.items():
         for key, why in reasons.items():
             print(f"outdated: {asset} of {key}: {why}")
-    if sets := outdated.get("training_sets"):
-        named = " ".join(f"--t {key}" for key in sets)
-        print(f"`.venv/bin/python launch.py sweep {named}` makes the training sets again, and what is trained on them")
+    sets, models = outdated.get("training_sets", {}), {Cell.of(key).model for key in outdated.get("checkpoints", {})}
+    if sets and models:
+        options = " ".join([*(f"--t {key}" for key in sets), *(f"--model {model}" for model in sorted(models))])
+        print(
+            f"`.venv/bin/python launch.py sweep {options}` makes the training sets again, and what is trained on them"
+        )
+    elif sets:
+        print(f"materialize training_sets of {', '.join(sets)} again")
 
 
 def snapshot_targets(web: WebServer, snapshot: str) -> Targets:

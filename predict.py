@@ -19,7 +19,7 @@ def snapshot_table(where: Deployment, key: str, *, share: float | None = None) -
     if made and share is None:
         told = f"{key}: {len(made.shards):,} files, as it was made"
         return f"{told}\n{_table(predict_snapshot(where, lake, key, len(made.shards)))}"
-    files = len(draw_archives(open_crawl(where).files(key, "wat")[1], share=share or 1.0))
+    files = len(draw_archives(open_crawl(where).files(key, "wat")[1], share=1.0 if share is None else share))
     told = f"{key}: {files:,} files{f', of which {len(made.shards):,} are made' if made else ''}"
     return f"{told}\n{_table(predict_snapshot(where, lake, key, files, from_own=made is not None))}"
 
@@ -63,12 +63,13 @@ def _notes(unknown: Sequence[str], is_ranged: bool) -> list[str]:
     notes = []
     if unknown:
         notes.append(
-            f"unknown, for none is made to predict from: {', '.join(unknown)}; make them of a small share first"
+            f"unknown, since nothing of the kind has been made yet: {', '.join(unknown)}; make them of a small share "
+            "first"
         )
     if is_ranged:
         notes.append(
-            "low .. high: what is made is of one size, which does not tell what a shard costs from what its rows do; "
-            "make it of another size too"
+            "low .. high: everything made so far is of one size, so the cost of a shard cannot be told from that of "
+            "its rows; make it of another size too"
         )
     return notes
 

@@ -63,6 +63,8 @@ def explain_entry(lake: Lake, entry: str, *, limit: int = 20) -> list[Table]:
     Raises QuestionError if there is no such entry.
     """
     _check_limit(limit)
+    if why := why_outdated(lake, "subsets", lake.finished("subsets", THRESHOLDS)):
+        raise QuestionError(why)
     entries = lake.dataset("entries")
     found = entries.to_table(filter=pc.field("entry") == entry).to_pylist()
     if not found:

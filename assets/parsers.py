@@ -29,10 +29,10 @@ def why_outdated(lake: Lake, table: str, partitions: Iterable[str]) -> str | Non
     if not others:
         return None
     at = _BELOW_PAIRS.index(table)
-    first = "" if table == "pairs" else "pairs (where they are of another version too) and what is below them up to "
+    first = "" if table == "pairs" else "pairs (if they are of that version too), then everything down to "
     below = f", then {', '.join(_BELOW_PAIRS[at + 1 :])}" if table != "subsets" else ""
     return (
-        f"{table} of {', '.join(others)} comes of pages that another version of this program parsed "
+        f"{table} of {', '.join(others)} was made from pages that another version of this program parsed "
         f"({', '.join(sorted({*others.values()}))}; today's are {', '.join(sorted(today))}): images and pairs have "
         f"other ids there. Materialize {first}{table} of {', '.join(others)} again{below}"
     )

@@ -25,7 +25,8 @@ COLLINFO = "https://index.commoncrawl.org/collinfo.json"
 
 _REPRODUCED = {
     "METACLIP_CRAWL", "METACLIP_CRAWL_OPTIONS", "METACLIP_LAKE", "METACLIP_LAKE_OPTIONS", "METACLIP_LANGUAGES",
-    "METACLIP_RAY", "METACLIP_TAKEDOWNS", "METACLIP_WIKIPEDIA",
+    "METACLIP_PORT", "METACLIP_RAY", "METACLIP_REPORTS_URL", "METACLIP_TAKEDOWNS", "METACLIP_THRESHOLDS",
+    "METACLIP_WIKIPEDIA",
 }  # fmt: skip
 """What beside the deployment's name and folder a command needs to do the same again."""
 

@@ -1,4 +1,4 @@
-"""Send a word of what happened to a webhook or a command."""
+"""Send a notice of what happened to a webhook or a command."""
 
 import json
 import shlex
@@ -14,15 +14,28 @@ SECONDS = 20.0
 def notify(content: Mapping[str, Any], *, webhook: str = "", command: str = "") -> None:
     """Post the content as JSON to a webhook and hand it to a command's standard input, to whichever there is.
 
-    Raises ConnectionError or RuntimeError, which never name the webhook: whoever knows its address may post to it.
+    Where one of them fails the other is still told. Raises RuntimeError, which names neither the webhook nor the
+    command: whoever knows the address may post to it.
     """
     document = json.dumps(content).encode()
-    if webhook:
-        _post(webhook, document)
-    if command:
+    failures = []
+    for send, to in ((_post, webhook), (_run, command)):
+        try:
+            if to:
+                send(to, document)
+        except (ConnectionError, RuntimeError) as error:
+            failures.append(str(error))
+    if failures:
+        raise RuntimeError("; ".join(failures))
+
+
+def _run(command: str, document: bytes) -> None:
+    try:
         run = subprocess.run(shlex.split(command), input=document, timeout=SECONDS, check=False)  # noqa: S603  # the owner's
-        if run.returncode:
-            raise RuntimeError(f"METACLIP_FAILURE_COMMAND ended with {run.returncode}")
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        raise RuntimeError(f"METACLIP_FAILURE_COMMAND cannot be run: {type(error).__name__}") from None
+    if run.returncode:
+        raise RuntimeError(f"METACLIP_FAILURE_COMMAND ended with {run.returncode}")
 
 
 def _post(url: str, document: bytes) -> None:

@@ -43,7 +43,8 @@ def main() -> int:
         try:
             stack.enter_context(serve_reports(where.reports, int(where.port) + 1))
         except (OSError, ValueError, OverflowError) as error:
-            print(f"reports are not served, port {where.port} + 1 is not to be had: {error}", flush=True)  # noqa: T201
+            port = f"the port after {where.port}"
+            print(f"reports are not served: {port} cannot be opened ({error})", flush=True)  # noqa: T201
         return serve("definitions.py", where.dagster_home, where.port)
 
 

@@ -26,8 +26,8 @@ from resources.files import sync_folder
 
 PROJECT = "metaclip_dagster/0.1"
 NO_CONTACT = (
-    "METACLIP_CONTACT is not set: hosts on the web are asked by somebody whom their owners cannot write to, and are "
-    "quicker to block; set it to an address of yours"
+    "METACLIP_CONTACT is not set: the owners of hosts cannot write to you, and will block you sooner; "
+    "set it to an address of yours"
 )
 _PIECE = 1 << 20
 _BLOCKED_SECONDS = 3600.0

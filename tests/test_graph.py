@@ -219,7 +219,7 @@ def test_what_an_older_parser_read_is_refused_with_the_way_out(mini: Path, made:
         for name, key, table in readers:
             of = key if first == key or table == "subsets" else f"{first}, {second}"
             with pytest.raises(
-                dg.Failure, match=rf"^{table} of {of} comes of pages .* Materialize (pairs|{table}) .*again"
+                dg.Failure, match=rf"^{table} of {of} was made from pages .* Materialize (pairs|{table}) .*again"
             ):
                 old.make([name], key)
         with pytest.raises(
@@ -229,7 +229,9 @@ def test_what_an_older_parser_read_is_refused_with_the_way_out(mini: Path, made:
 
         old.make(["pairs"], first)
         old.make(["matches"], first)
-        with pytest.raises(dg.Failure, match=f"^matches of {second} comes .* Materialize pairs .* of {second} again"):
+        with pytest.raises(
+            dg.Failure, match=f"^matches of {second} was made .* Materialize pairs .* of {second} again"
+        ):
             old.make(["exclusions"])
         old.make(["pairs"], second)
         old.make(["matches"], second)

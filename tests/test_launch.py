@@ -87,6 +87,8 @@ def test_a_rung_makes_its_subset_and_card_and_the_rings_that_begin_or_end_at_it(
     t, above = RUNGS[0], RUNGS[1]
     made = Partitions(RUNGS, subsets=RUNGS[1:], images=RUNGS[1:])
     assert launch.rung_targets(made, t) == {"subsets": [t], "data_cards": [t], "images": [t, above]}
+    both_new = Partitions(RUNGS, subsets=RUNGS[2:], images=RUNGS[2:])
+    assert launch.rung_targets(both_new, t)["images"] == [t], "the next has a command of its own"
     without_images = Partitions(RUNGS, subsets=RUNGS[1:], images=[])
     assert launch.rung_targets(without_images, t) == {"subsets": [t], "data_cards": [t]}
 
@@ -102,7 +104,9 @@ def test_a_sweep_over_a_rung_that_is_not_made_names_the_command() -> None:
     web = Partitions(RUNGS, subsets=RUNGS[1:], images=[])
     with pytest.raises(ValueError, match=r"t = 20 has no subset yet; `\.venv/bin/python launch\.py rung 20`"):
         launch.launch_sweep(web, ["20", "inf"], ["tiny"], wait=True)
-    launch.check_subsets(web, ["100", "online-100"])
+    with pytest.raises(ValueError, match="t = 20 has no subset yet"):  # its ring of images is part of 100's set
+        launch.check_subsets(web, ["100"])
+    launch.check_subsets(Partitions(RUNGS, subsets=RUNGS, images=[]), ["100", "online-100"])
 
 
 def test_a_snapshot_is_dropped_from_the_pool_and_a_key_that_is_not_there_is_named(tmp_path: Path) -> None:

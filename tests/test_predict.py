@@ -191,7 +191,7 @@ def test_what_is_not_known_is_said_to_be_unknown(
     nothing = capsys.readouterr().out
     assert "0.0" not in nothing
     assert nothing.splitlines()[-2].split() == ["in", "all", "expected", "unknown"]
-    assert "unknown, for none is made to predict from: pairs, matches" in nothing
+    assert "unknown, since nothing of the kind has been made yet: pairs, matches" in nothing
     finish(lake, "pairs", SECOND, shards_of(3, 10, 2.0))
     predict.main()
     part = capsys.readouterr().out

@@ -50,7 +50,8 @@ def pool_findings(pools: Sequence[Mapping[str, Any]]) -> list[str]:
     if len(pools) <= 1:
         return []
     compared, *others = (f"{pool['described']} for t = {', '.join(pool['training_sets'])}" for pool in pools)
-    return [f"Training sets are of {len(pools)} pools, and one is compared: {compared}. Kept out: {'; '.join(others)}."]
+    from_pools = f"The training sets come from {len(pools)} pools, of which one is compared: {compared}."
+    return [f"{from_pools} Kept out: {'; '.join(others)}."]
 
 
 def _name(pool: PoolVersion | None) -> str:

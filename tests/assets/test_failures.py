@@ -89,6 +89,14 @@ def test_a_webhook_that_fails_is_named_by_its_variable_and_never_by_its_address(
             tell(context, failure_webhook=address)
     with pytest.raises(Exception, match="METACLIP_FAILURE_COMMAND ended with 1"):
         tell(context, failure_command="false")
+    with pytest.raises(Exception, match="METACLIP_FAILURE_COMMAND cannot be run: FileNotFoundError"):
+        tell(context, failure_command="no-such-program --token x")
+
+
+def test_a_webhook_that_fails_does_not_silence_the_command(context: dg.RunFailureSensorContext, tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="METACLIP_FAILURE_WEBHOOK cannot be reached"):
+        tell(context, failure_webhook="http://127.0.0.1:1/", failure_command=f"tee '{tmp_path / 'notice.json'}'")
+    assert json.loads((tmp_path / "notice.json").read_bytes())["partition"] == "20"
 
 
 def test_it_is_off_until_somebody_is_named() -> None:

@@ -382,7 +382,7 @@ def test_cells_and_sets_of_another_pool_are_kept_out_and_named() -> None:
     assert {name for name in sweep["provenance"] if "training_sets" in name} == {
         f"training_sets {name}" for name in ("100", "inf", "online-20")
     }
-    assert any("of 2 pools, and one is compared: snapshots 01, 02;" in said for said in sweep["findings"])
+    assert any("from 2 pools, of which one is compared: snapshots 01, 02;" in said for said in sweep["findings"])
     page = LexborHTMLParser(render_sweep(strict(json.dumps(sweep)), plot_sweep(sweep)))
     assert "Of another pool, snapshots 01, 02, 03" in page.css("#sets")[0].text()
 

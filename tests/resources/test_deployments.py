@@ -127,10 +127,12 @@ def test_a_command_line_for_a_new_shell_names_the_deployment_and_quotes_what_it_
     environment = {
         "METACLIP_DATA": str(tmp_path / "a b"),
         "METACLIP_LANGUAGES": "en,de",
+        "METACLIP_THRESHOLDS": "20,50,inf",
         "METACLIP_CONTACT": "x@y.example",
     }
     line = command_line("dagster", "run", "list", environment=environment)
     assert f"METACLIP_DATA='{tmp_path}/a b' METACLIP_DEPLOYMENT=sample METACLIP_LANGUAGES=en,de " in line
+    assert " METACLIP_THRESHOLDS=20,50,inf " in line
     assert f"DAGSTER_HOME='{tmp_path}/a b/sample/dagster_home' " in line
     assert line.startswith(f"cd {REPOSITORY} && ")
     assert line.endswith(" -m dagster run list")
