@@ -46,6 +46,7 @@ def _read_xml(text: str) -> Elements | None:
 
     parser = ParserCreate(namespace_separator=" ")
     parser.StartElementHandler = see_element
+    parser.specified_attributes = True  # a DTD may give each element a default as large as the page
     parser.EntityDeclHandler = _refuse_entity
     try:
         parser.Parse(_NAMED.sub(_name_by_number, text), True)  # its parameters have no names

@@ -9,9 +9,12 @@ MAX_HEAD_BYTES = 1 << 16
 LOOK_AHEAD_BYTES = 64  # what is behind a block tells whether its length is right
 
 
-def begin_of_block(data: bytes, at: int) -> int:
-    """Where the block of the record at this place begins: behind the first empty line; -1 where the head has no end."""
-    empty_line = _EMPTY_LINE.search(data, at, at + MAX_HEAD_BYTES)
+def begin_of_block(data: bytes, at: int, searched: int = 0) -> int:
+    """Where the block of the record at this place begins: behind the first empty line; -1 where the head has no end.
+
+    Up to `searched` it is known that no empty line stands.
+    """
+    empty_line = _EMPTY_LINE.search(data, max(at, searched), at + MAX_HEAD_BYTES)
     return empty_line.end() if empty_line else -1
 
 
@@ -30,8 +33,7 @@ def end_of_block(data: bytes, begin: int, length: int) -> int:
     """Where the block ends by its length; -1 where the length is wrong.
 
     A length is right where nothing follows, or an empty line and then a record or nothing. In a damaged archive
-    something else may follow the empty line; if another record begins before it, the length is wrong all the same. It
-    is wrong, too, where a whole record ends with the block and others follow: that is the next one, and not quoted.
+    something else may follow the empty line; if another record begins before it, the length is wrong all the same.
     """
     end = begin + length
     following = data[end : end + LOOK_AHEAD_BYTES]
@@ -43,19 +45,8 @@ def end_of_block(data: bytes, begin: int, length: int) -> int:
     if not record:
         return end
     if record.startswith(b"WARC/"):
-        return -1 if _ends_with_record(data, begin, end) else end
+        return end  # whatever the block holds: a page may quote a record, to pass for another site's
     return end if following.startswith(BLANK) and find_first_line(data, begin, end) < 0 else -1
-
-
-def _ends_with_record(data: bytes, begin: int, end: int) -> bool:
-    at = begin
-    while (at := data.find(b"WARC/", at, end)) >= 0:
-        if data[at - 1] in b"\n\0" and FIRST_LINE.match(data, at):
-            inner = begin_of_block(data, at)
-            if inner >= 0 and content_length(data, at, inner) == end - inner:
-                return True
-        at += 1
-    return False
 
 
 def trim_block(data: bytes, begin: int, after: int) -> int:

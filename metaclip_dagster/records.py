@@ -211,11 +211,13 @@ def _seek_plain(window: Window) -> bool:
 
 def _split(inflated: bytes, offset: int, dropped: Counter[str]) -> Generator[Record, None, int]:
     """Each record in a member; the next record's first line, or the member's end, rules over a wrong Content-Length."""
-    num_records = 0
+    num_records, searched = 0, 0
     at = 0 if inflated.startswith(b"WARC/") else end_of_padding(inflated, 0)
     while at < len(inflated):
-        begin = begin_of_block(inflated, at)
+        begin = begin_of_block(inflated, at, searched)
         if begin < 0 or not inflated.startswith(b"WARC/", at):
+            if begin < 0:
+                searched = at + MAX_HEAD_BYTES - len(BLANK)
             dropped["corrupt"] += 1
             following = find_first_line(inflated, at + 1)
             at = len(inflated) if following < 0 else following

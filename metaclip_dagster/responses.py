@@ -58,6 +58,7 @@ _XML_ENCODING = re.compile(rb"<\?xml[^>]*?\sencoding\s*=\s*[\"']([\w.:-]+)")
 _CHUNK = re.compile(rb"[ \t]*0*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _NEWLINE = re.compile(rb"\r?\n")
 _CUT_CHUNK = re.compile(rb"[ \t]*[0-9A-Fa-f]*[ \t]*(?:;[^\r\n]*)?\r?")
+_MAX_MEMBERS = 10_000
 _MAX_WINDOW_BYTES = 8 << 20  # RFC 9659: what a zstd body may ask of its reader
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xfe\xff": "utf-16-be", b"\xff\xfe": "utf-16-le"}
 # What browsers read under these names is wider than Python's codec of the same name.
@@ -132,14 +133,22 @@ def _inflate(body: bytes, max_bytes: int) -> bytes:
             if not inflater.eof and len(inflated) < max_bytes:
                 raise  # the beginning of anything may look like deflate
             return inflated
-    members: list[bytes] = []
-    room = max_bytes
-    while room and body.startswith(b"\x1f\x8b"):
+    pieces: list[bytes] = []
+    at, room = 0, max_bytes
+    for _ in range(_MAX_MEMBERS):
+        if not body.startswith(b"\x1f\x8b", at):
+            return b"".join(pieces)
         inflater = isal_zlib.decompressobj(31)
-        members.append(inflater.decompress(body, room))
-        room -= len(members[-1])
-        body = inflater.unused_data
-    return b"".join(members)
+        step = 1 << 10  # doubled: what is behind a member is copied, and members may be many
+        while room and at < len(body) and not inflater.eof:
+            given = body[at : at + step]
+            pieces.append(inflater.decompress(given, room))
+            room -= len(pieces[-1])
+            at += len(given) - len(inflater.unused_data)
+            step *= 2
+        if not room:
+            return b"".join(pieces)
+    raise ValueError(f"more than {_MAX_MEMBERS:,} members of gzip in one body")
 
 
 def _looks_like_markup(body: bytes) -> bool:

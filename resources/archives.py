@@ -75,6 +75,12 @@ def archive_version(url: str, access: Access = _LOCAL) -> ArchiveVersion:
         info = filesystem.info(path)
     except FileNotFoundError:
         return ABSENT
+    except PermissionError:  # a host that refuses is asked nothing more
+        raise
+    except OSError:
+        if not is_web(url):
+            raise
+        return RELEASED  # one answer that does not come is for the archive's own shard to fail by
     return ArchiveVersion(info.get("size"), str(info.get("ETag") or info.get("mtime") or ""))
 
 
@@ -85,7 +91,8 @@ def is_web(url: str) -> bool:
 
 def _announced(url: str, web: Web) -> ArchiveVersion:
     num_bytes, tag = web.describe(url)
-    return RELEASED if num_bytes is None and tag is None else ArchiveVersion(num_bytes, tag or "")
+    num_bytes = num_bytes or None  # some hosts answer HEAD with a length of 0
+    return ArchiveVersion(num_bytes, tag or "") if num_bytes or tag else RELEASED
 
 
 def _open_kept(url: str, web: Web, version: ArchiveVersion, cache: Path, cache_bytes: int) -> BinaryIO:

@@ -1,5 +1,6 @@
 """Send a notice of what happened to a webhook or a command."""
 
+import http.client
 import json
 import shlex
 import subprocess
@@ -47,5 +48,5 @@ def _post(url: str, document: bytes) -> None:
             pass
     except urllib.error.HTTPError as error:
         raise ConnectionError(f"METACLIP_FAILURE_WEBHOOK answers {error.code}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise ConnectionError(f"METACLIP_FAILURE_WEBHOOK cannot be reached: {type(error).__name__}") from None

@@ -30,6 +30,7 @@ def open_pool_images(
 Wanted = tuple[str, int, str]
 """Where in the file, which size, and the address."""
 
+_ROW = re.compile(r"0|[1-9][0-9]{0,14}")
 _ADDRESS = re.compile(r"https://([a-z0-9-]+)\.invalid/([^/]+)/([^/]+)-(\d{1,15})\.(\w+)", re.ASCII)
 
 
@@ -97,7 +98,12 @@ def _read_table(
 ) -> Iterator[tuple[str, bytes | str]]:
     """The images of the rows that are wanted, if the file has the size that it had when they were listed."""
     actual = filesystem.size(inside) if filesystem.exists(inside) else None
-    rows = {url: int(where) for where, size, url in wanted if size == actual and re.fullmatch(r"[0-9]{1,15}", where)}
+    # Pages may name such addresses, too: a row has one spelling, or two would be one place.
+    rows = {
+        url: int(where)
+        for where, size, url in wanted
+        if size == actual and _ROW.fullmatch(where) and url.endswith(".image")
+    }
     yield from ((url, "not_found") for _, _, url in wanted if url not in rows)
     if not rows:
         return

@@ -28,7 +28,7 @@ def read_parquet(file: BinaryIO, path: str, names: Names, pool: str) -> Iterator
                 f"name another for {what} in pools.json"
             )
     read = list(dict.fromkeys(column for column in columns if column))
-    _check_sizes(parquet, path, read)
+    _check_sizes(parquet, path, [*read, images] if images else read)
     has_image = _have_images(parquet, path, images) if images else iter(())
     number = 0
     for batch in parquet.iter_batches(8192, columns=read):
@@ -114,7 +114,6 @@ def _have_images(parquet: pq.ParquetFile, path: str, images: str) -> Iterator[bo
         if column.statistics is not None and column.statistics.has_null_count and not column.statistics.null_count:
             yield from (True for _ in range(group.num_rows))
             continue
-        _check_sizes(parquet, path, [images], [at])
         for batch in parquet.iter_batches(_IMAGES_AT_ONCE, row_groups=[at], columns=[images]):
             yield from _image_bytes(batch).is_valid().to_pylist()
 

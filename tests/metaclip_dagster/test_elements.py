@@ -36,6 +36,12 @@ def test_entities_of_a_page_do_not_unfold() -> None:
     assert [image.get("alt") for image in find_elements(Markup(bomb, is_xml=True)).images] == ["&b;"]
 
 
+def test_what_a_page_says_of_all_its_elements_at_once_is_given_to_none() -> None:
+    declared = "<!DOCTYPE html [<!ATTLIST img alt CDATA 'as large as the page'>]>"
+    found = find_elements(Markup(f"{declared}<html><img src='a'/><img/></html>", is_xml=True)).images
+    assert found == [{"src": "a"}, {}]
+
+
 def test_the_first_base_with_an_address_counts_in_both() -> None:
     page = "<html><base target='x'/><base href='http://b/'/><base href='http://c/'/><img alt='x'/></html>"
     assert [find_elements(Markup(page, is_xml)).base for is_xml in (True, False)] == ["http://b/"] * 2

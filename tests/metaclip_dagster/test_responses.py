@@ -123,6 +123,7 @@ def test_a_broken_or_endless_body_costs_one_record() -> None:
         ("deflate", raw_deflate(bytes(5 << 20)), "too_large"),
         ("zstd", zstd(bytes(5 << 20)), "too_large"),
         ("gzip", gzip.compress(bytes(1 << 20)) * 5, "too_large"),
+        ("gzip", gzip.compress(b"") * 20_000, "bad_body"),
         ("zstd", zstd(b"<p>" * 99, window_log=27), "bad_body"),
         ("zstd", zstd(b"<p>" * 99)[:6] + b"\xff" * 40, "bad_body"),
         ("deflate", bytes(range(1, 99)), "bad_body"),

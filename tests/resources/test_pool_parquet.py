@@ -110,6 +110,7 @@ def test_images_in_a_table_are_read_where_they_lie(layout: str, tmp_path: Path) 
     assert set(dict(open_pool_images(files, None, max_bytes=9)(addresses)).values()) == {"too_large"}
     name, _, last = addresses[0].rpartition("/")
     others = [f"{name}/{last.replace('0-', '99-')}", f"{name}/{last.replace('0-', 'x-')}", f"{name}/0-1.image"]
+    others += [f"{name}/0{last}", f"{name}/{last.replace('.image', '.jpg')}"]  # one place has one address
     assert set(dict(open_pool_images(files, None)(others)).values()) == {"not_found"}
 
 
