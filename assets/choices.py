@@ -8,13 +8,21 @@ from functools import cache
 from typing import Any, ClassVar, Generic, TypeVar
 
 import dagster as dg
-from pydantic import ValidationError, create_model, model_validator
+from pydantic import SerializerFunctionWrapHandler, ValidationError, create_model, model_serializer, model_validator
 
 from resources.lake import WHOLE, Lake
 
 Config = TypeVar("Config", bound=dg.Config)
 
 _CHOSEN = "chosen"
+
+
+class Sparse(dg.Config):
+    """A config that is kept and shown as what is given of it: a field that is null is left out."""
+
+    @model_serializer(mode="wrap")
+    def _list_given(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in serialize(self).items() if value is not None}
 
 
 @dataclass(frozen=True)

@@ -94,11 +94,18 @@ def test_a_choice_of_before_that_is_refused_now_is_named(context: dg.AssetExecut
         AsBefore[Stricter]().choose(context, lake, "looked")
 
 
+def test_a_recipe_is_kept_as_what_is_given_of_it() -> None:
+    given = AsBefore[Training](recipe={"lr": 0.1}).given  # type: ignore[arg-type]  # as a run's config has it
+    assert given == {"recipe": {"lr": 0.1}}
+    assert Training().model_dump()["recipe"] == {}
+
+
 REFUSED: list[tuple[type[dg.Config], Mapping[str, Any]]] = [
     *((AsBefore[Filtering], {name: at}) for name in ("near_duplicate_distance", "leakage_distance") for at in (99, -2)),
     (AsBefore[Filtering], {"filters": {"a:b": {}}}),
     (AsBefore[Filtering], {"filters": {"a:b": {"above": 1.0}}}),
     (AsBefore[Filtering], {"filters": {"a:b": {"at_least": 2.0, "at_most": 1.0}}}),
+    (AsBefore[Filtering], {"filters": {"a:b": {"at_least": float("nan")}}}),
     (AsBefore[Filtering], {"group_size": 0}),
     (AsBefore[Budget], {"budget": 0}),
     (AsBefore[Budget], {"languages": []}),
