@@ -30,11 +30,11 @@ class Pool:
             partitions_def=snapshots,
             check_specs=[dg.AssetCheckSpec("no_empty_snapshot", asset=name)],
         )
-        def make(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
+        def make(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult[None]:
             return body(context, lake=lake)
 
         @waited_for
-        def body(context: dg.AssetExecutionContext, *, lake: Lake) -> dg.MaterializeResult:
+        def body(context: dg.AssetExecutionContext, *, lake: Lake) -> dg.MaterializeResult[None]:
             act()
             shard = ShardManifest("00000", "", "", rows=rows, bytes=0, digest="")
             manifest = PartitionManifest(name, key, "v", 0, (shard,))
