@@ -8,13 +8,21 @@ from functools import cache
 from typing import Any, ClassVar, Generic, TypeVar
 
 import dagster as dg
-from pydantic import ValidationError, create_model, model_validator
+from pydantic import SerializerFunctionWrapHandler, ValidationError, create_model, model_serializer, model_validator
 
 from resources.lake import WHOLE, Lake
 
 Config = TypeVar("Config", bound=dg.Config)
 
 _CHOSEN = "chosen"
+
+
+class Sparse(dg.Config):
+    """A config that is kept and shown as what is given of it: a field that is null is left out."""
+
+    @model_serializer(mode="wrap")
+    def _list_given(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in serialize(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -41,8 +49,9 @@ class Choice(Generic[Config]):
 class AsBefore(dg.Config, Generic[Config]):
     """`AsBefore[Filtering]` is that config with no field required: one that is not given, null, is as before.
 
-    As before is what was last chosen for the partition; where nobody ever chose, the default of the config, which may
-    be the deployment's and then follows it.
+    As before is what was last chosen for the partition; for one that was never made, what was chosen alike for every
+    other one. Where nobody ever chose, it is the default of the config, which may be the deployment's and then follows
+    it.
     """
 
     complete: ClassVar[type[dg.Config]]
@@ -69,8 +78,10 @@ class AsBefore(dg.Config, Generic[Config]):
         """
         table = table or context.asset_key.to_python_identifier()
         partition = context.partition_key if context.has_partition_key else WHOLE
-        manifest = lake.store(table, partition).manifest()
-        before = json.loads(manifest.inputs.get(_CHOSEN, "{}")) if manifest else {}
+        before, whose = _chosen_of(lake, table, partition), "as before"
+        if before is None:
+            agreed, whose = _agreed(context, lake, table), "never made; as all other partitions are"
+            before = {name: value for name, value in agreed.items() if name not in self.given}
         known = {name: value for name, value in before.items() if name in self.complete.model_fields}
         chosen = {**known, **self.given}
         try:
@@ -86,8 +97,22 @@ class AsBefore(dg.Config, Generic[Config]):
         for change in changed:
             context.log.warning(f"{table}/{partition}: {change}")
         if kept := {name: value for name, value in known.items() if name not in self.given}:
-            context.log.info(f"{table}/{partition}: as before: {json.dumps(kept, sort_keys=True)}")
+            context.log.info(f"{table}/{partition}: {whose}: {json.dumps(kept, sort_keys=True)}")
         return Choice(config, chosen, changed)  # type: ignore[arg-type]  # `complete` is what Config stands for
+
+
+def _chosen_of(lake: Lake, table: str, partition: str) -> dict[str, Any] | None:
+    """What was chosen when a partition was last made; None where it never was."""
+    manifest = lake.store(table, partition).manifest()
+    return json.loads(manifest.inputs.get(_CHOSEN, "{}")) if manifest else None
+
+
+def _agreed(context: dg.AssetExecutionContext, lake: Lake, table: str) -> dict[str, Any]:
+    """What was chosen alike for every partition that is made; one that was taken out has no say."""
+    definition = context.assets_def.partitions_def if context.has_partition_key else None
+    keys = definition.get_partition_keys(dynamic_partitions_store=context.instance) if definition else []
+    first, *others = [it for key in keys if (it := _chosen_of(lake, table, str(key))) is not None] or [{}]
+    return {name: value for name, value in first.items() if all(name in it and it[name] == value for it in others)}
 
 
 @cache

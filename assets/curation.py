@@ -34,7 +34,7 @@ from assets.pool import (
 from assets.provenance import current_pool, report_outdated, tell_pool
 from assets.shown import describe_counts, kept_and_dropped, lineage, sample_matches, sample_subset, table
 from assets.takedowns import find_taken, left_over, read_takedowns, together
-from assets.waiting import NOT_MADE, waited_for
+from assets.waiting import find_missing, waited_for
 from metaclip_dagster.balancing import admit, select_pairs
 from metaclip_dagster.counting import count_entries, merge_counts
 from metaclip_dagster.deduplicating import DUPLICATE, find_duplicates, gather_exclusions, scatter_pairs
@@ -164,7 +164,7 @@ def exclusions(
     duplicates = lake.dataset("exclusions").count_rows(filter=pc.field("reason") == DUPLICATE)
     excluded = table(["snapshot", "pairs excluded"], [(shard.key, shard.rows) for shard in made.shards])
     told = {**config.model_dump(), **pool.metadata, "excluded": excluded, "taken_down": made.rows - duplicates}
-    checks = [no_pair_twice(found, duplicates), every_snapshot_there(dict.fromkeys(pool.missing, NOT_MADE))]
+    checks = [no_pair_twice(found, duplicates), every_snapshot_there(find_missing(context.instance, lake))]
     return compute.result(made, beside=[*beside, found], metadata=told, checks=checks)
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import dagster as dg
 import pyarrow.compute as pc
-from pydantic import Field, model_serializer, model_validator
+from pydantic import Field, model_validator
 
+from assets.choices import Sparse
 from assets.curation import Grouping
 from assets.shown import table
 from metaclip_dagster.evaluation import read_task, task_version
@@ -32,18 +33,13 @@ def _distance(default: int | None) -> Any:
     return Field(default=OFF if default is None else default, ge=OFF, le=MAX_DISTANCE)
 
 
-class Limits(dg.Config, use_attribute_docstrings=True):
+class Limits(Sparse, use_attribute_docstrings=True):
     """The scores of an image that stays."""
 
-    at_least: float | None = None
+    at_least: float | None = Field(None, allow_inf_nan=False)
     """The lowest; none where left out."""
-    at_most: float | None = None
+    at_most: float | None = Field(None, allow_inf_nan=False)
     """The highest; none where left out."""
-
-    @model_serializer
-    def _list_given(self) -> dict[str, float]:
-        limits = {"at_least": self.at_least, "at_most": self.at_most}
-        return {name: limit for name, limit in limits.items() if limit is not None}
 
     @model_validator(mode="after")
     def _check_limits(self) -> "Limits":

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
+from assets.choices import Sparse
 from assets.partitions import Cell
 from assets.pool import thresholds_of
 from metaclip_dagster.balancing import Draw, admitted_at, build_draw, uniform
@@ -23,7 +24,7 @@ from resources.lake import Lake
 from resources.open_clip import Trainer
 
 
-class RecipeChanges(dg.Config, use_attribute_docstrings=True):
+class RecipeChanges(Sparse, use_attribute_docstrings=True):
     """What of the model's recipe is changed; what is left out, or null, is as the recipe has it."""
 
     architecture: str | None = None
@@ -75,7 +76,7 @@ def prepare_job(
     told = {
         "training_set": cell.training_set,
         "model": cell.model,
-        "recipe": dataclasses.asdict(change_recipe(recipe, config.recipe.model_dump(exclude_none=True))),
+        "recipe": dataclasses.asdict(change_recipe(recipe, config.recipe.model_dump())),
         "seed": seed,
         "budget": config.pairs_to_see,
         "precision": trainer.precision_used,

@@ -33,6 +33,8 @@ def make_sweep(lake: Lake, trainer: Trainer, *, baselines: Sequence[str], notes:
     results = {key: told for key, row in trained.items() if (told := _result(trainer, row["path"]))}
     scores = _made(lake, "scores", lake.finished("class_scores", trained))
     sets = _made(lake, "training_sets", TRAINING_SETS)
+    # Where no set says its pool, none is compared by it, nor are costs.
+    now = current_pool(lake) if any(map(recorded_pool, sets.values())) else None
     scored = lake.finished("baselines", sorted(baselines))
     missing = [f"{cell.model} on {cell.training_set}" for cell in map(Cell.of, keys) if cell.key not in trained]
     return describe_sweep(
@@ -43,9 +45,11 @@ def make_sweep(lake: Lake, trainer: Trainer, *, baselines: Sequence[str], notes:
         missing=[*missing, *(f"baseline {key}" for key in sorted(baselines) if key not in scored)],
         sets=dict(_facts(lake, sets)),
         costs=[
-            *_costs(lake),
+            *_costs(lake, now),
             *(
-                Cost("checkpoints", key, told["cpu_seconds"], told["wall_seconds"], _pool(lake, "checkpoints", key))
+                Cost(
+                    "checkpoints", key, told["cpu_seconds"], told["wall_seconds"], _pool(lake, "checkpoints", key, now)
+                )
                 for key, told in results.items()
             ),
         ],
@@ -82,7 +86,9 @@ def _cell(
     elif scores and not scores.inputs["model"].endswith(row["sha256"]):
         outdated = "has scores of other weights: score it again"
     found = {table: lake.read(table, [scores.partition]) for table in ("scores", "class_scores") if scores}
-    pool = _pool(lake, "checkpoints", Cell(row["training_set"], row["model"]).key)
+    pool = recorded_pool(lake.manifest("checkpoints", Cell(row["training_set"], row["model"]).key))
+    if training_set and training_set.version == row["set_version"]:
+        pool = pool or recorded_pool(training_set)
     return TrainedCell(row, found.get("scores"), found.get("class_scores"), losses, outdated, pool)
 
 
@@ -129,7 +135,7 @@ def _tails(
     return tails
 
 
-def _costs(lake: Lake) -> Iterator[Cost]:
+def _costs(lake: Lake, default: PoolVersion | None) -> Iterator[Cost]:
     """What every partition of every table cost that shards tell of; trainings tell their own.
 
     Snapshots that are in no pool of now, and tables of theirs, are left out.
@@ -140,16 +146,16 @@ def _costs(lake: Lake) -> Iterator[Cost]:
         of_pool = now is None or partition == WHOLE or partition in now.snapshots
         if made and (of_pool or table in ("baselines", "own_entries") or partition in {*TRAINING_SETS, *keys}):
             spent = [sum(getattr(shard, name) for shard in made.shards) for name in ("cpu_seconds", "wall_seconds")]
-            pool = None if table == "baselines" else _pool(lake, table, partition)
+            pool = None if table == "baselines" else _pool(lake, table, partition, default)
             yield Cost(table, partition, spent[0], spent[1], pool)
 
 
-def _pool(lake: Lake, table: str, partition: str) -> PoolVersion | None:
-    """The pool that a partition belongs to: its own, that of its set or cell, or the one that there is now."""
+def _pool(lake: Lake, table: str, partition: str, default: PoolVersion | None) -> PoolVersion | None:
+    """The pool that a partition's costs belong to: its own, that of its set or cell, or the default."""
     places = [(table, partition), ("training_sets", partition)]
     if "|" in partition:
         places[1:] = [("checkpoints", partition), ("training_sets", Cell.of(partition).training_set)]
     for place in places:
         if (made := lake.store(*place).manifest()) and (pool := recorded_pool(made)) and pool.entry_counts:
             return pool
-    return current_pool(lake)
+    return default

@@ -1,43 +1,49 @@
 """Which registered snapshots the pool waits for, why, and how one is taken out: a check of `exclusions` says it."""
 
+import shlex
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
 import dagster as dg
 
-from assets.checks import every_snapshot_there
+from assets.checks import every_snapshot_there, no_empty_snapshot
 from assets.provenance import report_check
 from resources.lake import Lake
 
 NOT_MADE = "matches are not made yet"
+REFUSED = f"matches refused by {no_empty_snapshot.__name__}"
 
 
 def waited_for(make: Callable[..., dg.MaterializeResult]) -> Callable[..., dg.MaterializeResult]:
-    """An asset of one snapshot that the pool waits for: where it fails or is refused, `exclusions` says so and why."""
+    """An asset of one snapshot that the pool waits for: `exclusions` says whether it does, and why, after every run."""
 
     @wraps(make)
     def make_and_report(context: dg.AssetExecutionContext, *args: Any, lake: Lake, **others: Any) -> Any:
+        asset = context.asset_key.to_python_identifier()
         try:
             result = make(context, *args, lake=lake, **others)
         except Exception as error:
             lines = str(error).splitlines() or [type(error).__name__]
-            _report_waiting(context, lake, f"failed: {lines[0]}")
+            _report_run(context, lake, f"{asset} failed: {lines[0]}")
             raise
-        if refused := [str(check.check_name) for check in result.check_results or () if not check.passed]:
-            _report_waiting(context, lake, f"refused by {', '.join(refused)}")
-        elif context.asset_key == dg.AssetKey("matches") and not missing_snapshots(context.instance, lake):
-            report_check(context.instance, "exclusions", every_snapshot_there({}))
+        refused = [str(check.check_name) for check in result.check_results or () if not check.passed]
+        _report_run(context, lake, f"{asset} refused by {', '.join(refused)}" if refused else None)
         return result
 
     return make_and_report
 
 
-def missing_snapshots(instance: dg.DagsterInstance, lake: Lake) -> Mapping[str, str]:
-    """The registered snapshots without matches, and why as far as the lake knows."""
-    registered = sorted(instance.get_dynamic_partitions("snapshot"))
-    there = set(lake.finished("matches", registered))
-    return dict.fromkeys((key for key in registered if key not in there), NOT_MADE)
+def find_missing(instance: dg.DagsterInstance, lake: Lake) -> dict[str, str]:
+    """The registered snapshots without matches, or whose matches were refused, and why: as the check said it last."""
+    reasons, missing = _read_reasons(instance), {}
+    for key in sorted(instance.get_dynamic_partitions("snapshot")):
+        matches = lake.store("matches", key).manifest()
+        if matches is None:
+            missing[key] = reasons.get(key, NOT_MADE)
+        elif not no_empty_snapshot(matches).passed:
+            missing[key] = REFUSED
+    return missing
 
 
 def drop_snapshots(instance: dg.DagsterInstance, lake: Lake, keys: list[str]) -> list[str]:
@@ -51,15 +57,32 @@ def drop_snapshots(instance: dg.DagsterInstance, lake: Lake, keys: list[str]) ->
         raise ValueError(f"{', '.join(unknown)}: not in the pool; registered are {there}")
     for key in keys:
         instance.delete_dynamic_partition("snapshot", key)
-    report_check(instance, "exclusions", every_snapshot_there(missing_snapshots(instance, lake)))
+    report_check(instance, "exclusions", every_snapshot_there(find_missing(instance, lake)))
     exclusions = lake.store("exclusions").manifest()
     held = {shard.key for shard in exclusions.shards} if exclusions else set()
     return [key for key in keys if key in held]
 
 
-def _report_waiting(context: dg.AssetExecutionContext, lake: Lake, why: str) -> None:
-    """Tell Dagster that exclusions wait for the snapshot of this run, beside whatever else they wait for."""
-    asset, key = context.asset_key.to_python_identifier(), context.partition_key
-    waits = {**missing_snapshots(context.instance, lake), key: f"{asset} {why}"}
-    context.log.error(f"exclusions wait for {key}; `.venv/bin/python launch.py drop {key}` takes it out of the pool")
-    report_check(context.instance, "exclusions", every_snapshot_there(waits))
+def _report_run(context: dg.AssetExecutionContext, lake: Lake, why: str | None) -> None:
+    """Tell Dagster whom exclusions wait for after a run, which failed if it gives a reason; nothing where that stays.
+
+    A key that was dropped meanwhile, or that has matches of before, is not waited for, whatever its run did.
+    """
+    key, said = context.partition_key, _read_reasons(context.instance)
+    missing = find_missing(context.instance, lake)
+    if missing.get(key, REFUSED) != REFUSED:
+        missing[key] = why or NOT_MADE
+    if why and key in missing:
+        way_out = f"`.venv/bin/python launch.py drop {shlex.quote(key)}` takes it out of the pool"
+        context.log.error(f"exclusions wait for {key}; {way_out}")
+    if missing != said:
+        report_check(context.instance, "exclusions", every_snapshot_there(missing))
+
+
+def _read_reasons(instance: dg.DagsterInstance) -> Mapping[str, str]:
+    """For whom the check said last that exclusions wait, and why."""
+    check = dg.AssetCheckKey(dg.AssetKey("exclusions"), every_snapshot_there.__name__)
+    summary = instance.event_log_storage.get_asset_check_summary_records([check])[check]
+    last = summary.last_completed_check_execution_record
+    told = last.evaluation.metadata if last and last.evaluation else {}
+    return {key: str(value.value) for key, value in told.items() if key != "missing"}

@@ -1,6 +1,6 @@
 """What a run's config leaves out is as before, and what it may not say is refused before anything runs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -94,11 +94,54 @@ def test_a_choice_of_before_that_is_refused_now_is_named(context: dg.AssetExecut
         AsBefore[Stricter]().choose(context, lake, "looked")
 
 
+@pytest.fixture
+def siblings(lake: Lake) -> Iterator[Callable[..., Looks]]:
+    """Makes partitions of one table; gives what a run was made with."""
+    keys = dg.DynamicPartitionsDefinition(name="key")
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def make(key: str, **given: Any) -> Looks:
+            used: list[Looks] = []
+
+            @dg.asset(partitions_def=keys)
+            def looked(context: dg.AssetExecutionContext) -> None:
+                choice: Choice[Looks] = AsBefore[Looks](**given).choose(context, lake)
+                lake.store("looked", key).finish(PartitionManifest("looked", key, "v", 0, (), inputs=choice.told))
+                used.append(choice.config)
+                assert choice.changed == ()
+
+            instance.add_dynamic_partitions("key", [key])
+            dg.materialize([looked], instance=instance, partition_key=key)
+            return used[0]
+
+        yield make
+
+
+def test_a_new_partition_takes_what_was_chosen_alike_for_every_other(
+    siblings: Callable[..., Looks], lake: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake.store("looked", "taken out").finish(PartitionManifest("looked", "taken out", "v", 0, ()))
+    assert siblings("a", limit=7, lists=["x"]) == Looks(limit=7, lists=["x"])
+    assert siblings("b", lists=["y"]) == Looks(limit=7, lists=["y"])
+    assert siblings("c") == Looks(limit=7)
+    assert 'looked/c: never made; as all other partitions are: {"limit": 7}' in capsys.readouterr().err
+    assert siblings("d", limit=8) == Looks(limit=8)
+    assert siblings("e") == Looks()
+    assert siblings("a") == Looks(limit=7, lists=["x"])
+
+
+def test_a_recipe_is_kept_as_what_is_given_of_it() -> None:
+    given = AsBefore[Training].model_validate({"recipe": {"lr": 0.1}}).given
+    assert given == {"recipe": {"lr": 0.1}}
+    assert Training().model_dump()["recipe"] == {}
+
+
 REFUSED: list[tuple[type[dg.Config], Mapping[str, Any]]] = [
     *((AsBefore[Filtering], {name: at}) for name in ("near_duplicate_distance", "leakage_distance") for at in (99, -2)),
     (AsBefore[Filtering], {"filters": {"a:b": {}}}),
     (AsBefore[Filtering], {"filters": {"a:b": {"above": 1.0}}}),
     (AsBefore[Filtering], {"filters": {"a:b": {"at_least": 2.0, "at_most": 1.0}}}),
+    (AsBefore[Filtering], {"filters": {"a:b": {"at_least": float("nan")}}}),
     (AsBefore[Filtering], {"group_size": 0}),
     (AsBefore[Budget], {"budget": 0}),
     (AsBefore[Budget], {"languages": []}),
