@@ -204,7 +204,7 @@ def _pair_texts(pages: Iterable[Page], *, dropped: Counter[str], seen: Counter[s
             if not sources:
                 dropped["no_text"] += 1
                 continue
-            url, reason = normalise_url(src, base) if isinstance(src, str) else (None, "no_url")
+            url, reason = normalise_url(_without_nul(src), base) if isinstance(src, str) else (None, "no_url")
             if url is None:
                 dropped[str(reason)] += 1
                 continue
@@ -223,13 +223,19 @@ def _pair_texts(pages: Iterable[Page], *, dropped: Counter[str], seen: Counter[s
         yield _batch(rows)
 
 
+def _without_nul(address: str) -> str:
+    """An address as a page gives it; NUL goes from pages as they are read, so it goes from a WAT's addresses too."""
+    return address.replace("\0", "") if "\0" in address else address  # looking for one is faster than replacing none
+
+
 def _resolve_base(page: Page) -> str:
     """The page's base where it can be resolved, else the page itself, as HTML says."""
     if not isinstance(page.base, str):
         return page.url
-    base, reason = normalise_url(page.base, page.url)
-    if reason == "other_scheme" and not page.base.strip().lower().startswith("javascript:"):
-        return page.base  # as of a page saved from a disk: what is relative to it has no address on the web
+    href = _without_nul(page.base)
+    base, reason = normalise_url(href, page.url)
+    if reason == "other_scheme" and not href.strip().lower().startswith("javascript:"):
+        return href  # as of a page saved from a disk: what is relative to it has no address on the web
     return base or page.url
 
 

@@ -165,7 +165,7 @@ def test_the_list_lies_where_the_environment_says_or_at_home(tmp_path: Path) -> 
         for where, is_named in ((told, False), (moved, True)):
             bound = bind(read_deployment(where)).resources
             assert bound
-            assert bound["takedown_list"].named == is_named
+            assert bound["takedown_list"].resource_fn(None).named == is_named
 
 
 IDS = [f"{number:024x}" for number in range(6)]
