@@ -30,7 +30,7 @@ class Pool:
             partitions_def=snapshots,
             check_specs=[dg.AssetCheckSpec("no_empty_snapshot", asset=name)],
         )
-        def make(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult[None]:
+        def make(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:  # type: ignore[type-arg]
             return body(context, lake=lake)
 
         @waited_for
