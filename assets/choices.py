@@ -87,8 +87,8 @@ class AsBefore(dg.Config, Generic[Config]):
         try:
             config = self.complete(**chosen)
         except ValidationError as error:
-            told = f"{table}/{partition}: chosen before and refused now: {error}; give another value"
-            raise dg.Failure(told, allow_retries=False) from None
+            message = f"{table}/{partition}: chosen before and refused now: {error}; give another value"
+            raise dg.Failure(message, allow_retries=False) from None
         changed = tuple(
             f"{name} was {json.dumps(value)} and is {json.dumps(chosen[name])}"
             for name, value in known.items()
@@ -96,8 +96,8 @@ class AsBefore(dg.Config, Generic[Config]):
         )
         for change in changed:
             context.log.warning(f"{table}/{partition}: {change}")
-        if kept := {name: value for name, value in known.items() if name not in self.given}:
-            context.log.info(f"{table}/{partition}: {whose}: {json.dumps(kept, sort_keys=True)}")
+        if unchanged := {name: value for name, value in known.items() if name not in self.given}:
+            context.log.info(f"{table}/{partition}: {whose}: {json.dumps(unchanged, sort_keys=True)}")
         return Choice(config, chosen, changed)  # type: ignore[arg-type]  # `complete` is what Config stands for
 
 
@@ -122,6 +122,6 @@ def _optional(complete: type[dg.Config]) -> "type[AsBefore[Any]]":
         field = copy(declared)
         field.default, field.default_factory = None, None
         fields[name] = (declared.annotation | None, field)  # type: ignore[operator]  # of a field it is never None
-    made = create_model(complete.__name__, __base__=AsBefore, __doc__=complete.__doc__, **fields)
-    made.complete = complete
-    return made
+    optional = create_model(complete.__name__, __base__=AsBefore, __doc__=complete.__doc__, **fields)
+    optional.complete = complete
+    return optional

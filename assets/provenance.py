@@ -73,28 +73,28 @@ def find_outdated(lake: Lake) -> Outdated:
     """
     pool, keys = current_pool(lake), [str(key) for key in cells.get_partition_keys()]
     partitions = {"images": THRESHOLDS, "training_sets": TRAINING_SETS, "checkpoints": keys, "scores": keys}
-    made = {("subsets", t): manifest for t in THRESHOLDS if (manifest := lake.store("subsets", t).manifest())}
-    found: Outdated = {"subsets": {}}
-    for (_, t), manifest in made.items():
+    manifests = {("subsets", t): manifest for t in THRESHOLDS if (manifest := lake.store("subsets", t).manifest())}
+    outdated: Outdated = {"subsets": {}}
+    for (_, t), manifest in manifests.items():
         if pool and recorded_pool(manifest) not in (None, pool):
-            found["subsets"][t] = "entry_counts are of another pool"
+            outdated["subsets"][t] = "entry_counts are of another pool"
     for table in BELOW_SUBSETS:
-        found[table] = {}
+        outdated[table] = {}
         for key in partitions[table]:
             if manifest := lake.store(table, key).manifest():
-                made[table, key] = manifest
-                if why := next(_reasons(table, key, made, found), None):
-                    found[table][key] = why
-    return found
+                manifests[table, key] = manifest
+                if why := next(_reasons(table, key, manifests, outdated), None):
+                    outdated[table][key] = why
+    return outdated
 
 
 def report_outdated(context: dg.AssetExecutionContext, lake: Lake) -> dg.AssetCheckResult:
     """The verdict of the running asset; that of every other asset below the subsets is reported to Dagster now."""
-    found, own = find_outdated(lake), context.asset_key.to_python_identifier()
+    outdated, made_now = find_outdated(lake), context.asset_key.to_python_identifier()
     for asset in (*BELOW_SUBSETS, "sweep"):
-        if asset != own:
-            report_check(context.instance, asset, up_to_date(asset, found))
-    return up_to_date(own, found)
+        if asset != made_now:
+            report_check(context.instance, asset, up_to_date(asset, outdated))
+    return up_to_date(made_now, outdated)
 
 
 def report_check(instance: dg.DagsterInstance, asset: str, result: dg.AssetCheckResult) -> None:
@@ -112,17 +112,19 @@ def report_check(instance: dg.DagsterInstance, asset: str, result: dg.AssetCheck
     )
 
 
-def _reasons(table: str, key: str, made: Mapping[tuple[str, str], PartitionManifest], found: Outdated) -> Iterator[str]:
-    inputs = made[table, key].inputs
+def _reasons(
+    table: str, key: str, manifests: Mapping[tuple[str, str], PartitionManifest], outdated: Outdated
+) -> Iterator[str]:
+    inputs = manifests[table, key].inputs
     known = any(name.startswith(_READ) for name in inputs)
     if table == "images" and _BELOW in inputs and inputs[_BELOW] != _rung_below(key):
         yield f"the ring begins at {_rung_below(key)} now"
     for parent, of in parents_of(table, key):
-        if (parent, of) not in made:
+        if (parent, of) not in manifests:
             yield f"{parent} of {of} are not there"
-        elif known and inputs.get(f"{_READ}{parent}/{of}") != made[parent, of].version:
+        elif known and inputs.get(f"{_READ}{parent}/{of}") != manifests[parent, of].version:
             yield f"{parent} of {of} were made anew"
-        elif of in found[parent]:
+        elif of in outdated[parent]:
             yield f"{parent} of {of} are outdated"
 
 

@@ -59,8 +59,8 @@ def drop_snapshots(instance: dg.DagsterInstance, lake: Lake, keys: list[str]) ->
         instance.delete_dynamic_partition("snapshot", key)
     report_check(instance, "exclusions", every_snapshot_there(find_missing(instance, lake)))
     exclusions = lake.store("exclusions").manifest()
-    held = {shard.key for shard in exclusions.shards} if exclusions else set()
-    return [key for key in keys if key in held]
+    excluded_from = {shard.key for shard in exclusions.shards} if exclusions else set()
+    return [key for key in keys if key in excluded_from]
 
 
 def _report_run(context: dg.AssetExecutionContext, lake: Lake, why: str | None) -> None:
@@ -84,5 +84,5 @@ def _read_reasons(instance: dg.DagsterInstance) -> Mapping[str, str]:
     check = dg.AssetCheckKey(dg.AssetKey("exclusions"), every_snapshot_there.__name__)
     summary = instance.event_log_storage.get_asset_check_summary_records([check])[check]
     last = summary.last_completed_check_execution_record
-    told = last.evaluation.metadata if last and last.evaluation else {}
-    return {key: str(value.value) for key, value in told.items() if key != "missing"}
+    metadata = last.evaluation.metadata if last and last.evaluation else {}
+    return {key: str(value.value) for key, value in metadata.items() if key != "missing"}

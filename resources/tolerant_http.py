@@ -82,17 +82,19 @@ def tidy_head(head: bytes) -> tuple[bytes, int | None]:
     (b'HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n', 3)
     """
     status, *lines = _FOLD.sub(b" ", head.lstrip(b"\r\n")).split(b"\n")
-    found = [(match[1], match[2].strip()) for line in lines if (match := _HEADER.fullmatch(line.rstrip(b"\r")))]
-    headers = [(name, _CONTROLS.sub(b" ", value)) for name, value in found]
+    fields = [(match[1], match[2].strip()) for line in lines if (match := _HEADER.fullmatch(line.rstrip(b"\r")))]
+    headers = [(name, _CONTROLS.sub(b" ", value)) for name, value in fields]
     encodings = {value.lower() for name, value in headers if name.lower() == b"transfer-encoding"} - {b"identity"}
     lengths = {
         length.strip() for name, value in headers if name.lower() == b"content-length" for length in value.split(b",")
     }
     numbers = {int(length) for length in lengths if re.fullmatch(rb"[0-9]{1,18}", length)}
-    kept = [(name, value) for name, value in headers if name.lower() not in {b"content-length", b"transfer-encoding"}]
+    passed_on = [
+        (name, value) for name, value in headers if name.lower() not in {b"content-length", b"transfer-encoding"}
+    ]
     if encodings:
-        kept += [(b"Transfer-Encoding", encoding) for encoding in encodings]
+        passed_on += [(b"Transfer-Encoding", encoding) for encoding in encodings]
     else:
-        kept += [(b"Content-Length", b"%d" % number) for number in sorted(numbers)]  # two that differ are refused
+        passed_on += [(b"Content-Length", b"%d" % number) for number in sorted(numbers)]  # two that differ are refused
     one = min(numbers) if len(numbers) == 1 and not encodings else None
-    return b"\r\n".join([status.rstrip(b"\r"), *(b": ".join(header) for header in kept), b"", b""]), one
+    return b"\r\n".join([status.rstrip(b"\r"), *(b": ".join(header) for header in passed_on), b"", b""]), one

@@ -57,15 +57,15 @@ def _encoding(head: bytes) -> str:
 
 
 def _check_entities(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    held = b""
+    unready = b""
     for block in blocks:
-        seen = held + block
+        seen = unready + block
         start = seen.rfind(b"<")
         is_cut = start >= 0 and b">" not in seen[start:] and len(seen) - start <= _LONGEST
-        held, ready = (seen[start:], seen[:start]) if is_cut else (b"", seen)
+        unready, ready = (seen[start:], seen[:start]) if is_cut else (b"", seen)
         if ready:
             yield _ENTITY.sub(_check_entity, ready)
-    yield _ENTITY.sub(_check_entity, held)
+    yield _ENTITY.sub(_check_entity, unready)
 
 
 def _check_entity(declaration: re.Match[bytes]) -> bytes:

@@ -133,8 +133,8 @@ def method() -> Html:
 
 def reproduce(command: str) -> Html:
     """Tell how to make the same subset again: by a command, if there is one."""
-    told = [element("p", _REPRODUCE)]
-    return joined([*told, element("p", _COMMAND), element("pre", command)] if command else told)
+    introduction = [element("p", _REPRODUCE)]
+    return joined([*introduction, element("p", _COMMAND), element("pre", command)] if command else introduction)
 
 
 def rights() -> Html:
