@@ -22,7 +22,7 @@ from metaclip_dagster.matching import build_matcher
 from metaclip_dagster.reporting import render_coverage
 from metaclip_dagster.reporting.markup import percent
 from resources.compute import Compute
-from resources.engines import Deferred, defer
+from resources.deferred import Deferred, defer
 from resources.lake import Lake
 from resources.reports import Reports
 

@@ -41,8 +41,9 @@ from metaclip_dagster.deduplicating import DUPLICATE, find_duplicates, gather_ex
 from metaclip_dagster.matching import match_entries
 from metaclip_dagster.reporting import PoolVersion
 from resources.compute import Compute
+from resources.deferred import defer
 from resources.deployments import deployment
-from resources.engines import Shard, defer
+from resources.engines import Shard
 from resources.images import Images
 from resources.lake import Lake
 from resources.tables import chain_batches

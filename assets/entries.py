@@ -14,8 +14,8 @@ from metaclip_dagster.matching import why_unmatchable
 from metaclip_dagster.metadata import build_entries, describe_entries, read_own_entries
 from metaclip_dagster.reporting import render_entries
 from resources.compute import Compute
+from resources.deferred import Deferred
 from resources.deployments import deployment
-from resources.engines import Deferred
 from resources.lake import Lake
 from resources.reports import Reports
 from resources.sources import Sources

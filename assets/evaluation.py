@@ -23,7 +23,7 @@ from metaclip_dagster.evaluation import (
 from metaclip_dagster.reporting import mean_over_tasks, plot_sweep, render_sweep, sweep_table
 from resources.archives import archive_version
 from resources.compute import Compute
-from resources.engines import Deferred
+from resources.deferred import Deferred
 from resources.lake import Lake
 from resources.open_clip import Trainer
 from resources.reports import Reports

@@ -16,8 +16,8 @@ from metaclip_dagster.filtering import hash_samples, judge_images, score_images
 from metaclip_dagster.filters import load_scorers
 from metaclip_dagster.hashes import MAX_DISTANCE
 from resources.compute import Compute
+from resources.deferred import Deferred, defer, stage_version
 from resources.deployments import deployment
-from resources.engines import Deferred, defer, stage_version
 from resources.images import Images
 from resources.lake import WHOLE, Lake
 from resources.tables import PartitionManifest, chain_batches

@@ -15,9 +15,9 @@ from assets.partitions import Cell
 from assets.pool import thresholds_of
 from metaclip_dagster.balancing import Draw, admitted_at, build_draw, uniform
 from metaclip_dagster.training import change_recipe, recipe_of
+from resources.deferred import address_of
 from resources.deployments import deployment
 from resources.digests import combine
-from resources.engines import qualified_name
 from resources.files import create
 from resources.images import Images
 from resources.lake import Lake
@@ -93,7 +93,7 @@ def prepare_job(
         "images": image_store.root,
         "shards": [{"path": path, "tars": tars} for path, tars in shards.items() if tars],
         "storage_options": lake.connection,
-        "uniform": qualified_name(uniform),
+        "uniform": address_of(uniform),
         "online": {"thresholds": held_to, "draw": str(_write_draw(lake, cell, folder))} if held_to else None,
     }
     return folder, job

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaclip_dagster.explaining import pairs_with
-from resources.engines import Deferred
+from resources.deferred import Deferred
 from resources.lake import Lake
 from resources.tables import PartitionManifest
 

@@ -19,8 +19,8 @@ from metaclip_dagster.metadata import (
     sum_counts,
 )
 from resources.compute import Compute
+from resources.deferred import Deferred
 from resources.deployments import deployment
-from resources.engines import Deferred
 from resources.lake import Lake
 from resources.sources import Sources
 from resources.tables import PartitionManifest

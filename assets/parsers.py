@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from metaclip_dagster.parsing import parse_rows, parse_warc, parse_wat
-from resources.engines import stage_version
+from resources.deferred import stage_version
 from resources.lake import Lake
 
 PARSERS: dict[str, Callable[..., Any]] = {"wat": parse_wat, "warc": parse_warc, "pool": parse_rows}

@@ -13,9 +13,9 @@ from metaclip_dagster.balancing import build_draw, language_thresholds, parse_th
 from metaclip_dagster.deduplicating import exclude, pair_ids
 from metaclip_dagster.matching import INDEX, build_matcher, index_entries, open_matcher
 from metaclip_dagster.spilling import spilling
+from resources.deferred import Deferred, defer, version_of
 from resources.deployments import deployment
 from resources.digests import combine
-from resources.engines import Deferred, defer, version_of
 from resources.lake import Lake
 from resources.language_id import MODEL, load_identifier
 from resources.mapped import mapped

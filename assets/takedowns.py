@@ -7,7 +7,7 @@ import dagster as dg
 from metaclip_dagster.deduplicating import exclude, find_takedowns, pair_ids
 from metaclip_dagster.takedowns import build_takedowns
 from resources.compute import Compute
-from resources.engines import Deferred, defer
+from resources.deferred import Deferred, defer
 from resources.image_store import open_image_store
 from resources.lake import Lake
 from resources.tables import chain_batches

@@ -40,7 +40,7 @@ from metaclip_dagster.sharding import build_training_set, scatter_texts
 from metaclip_dagster.takedowns import TAKEN_DOWN
 from metaclip_dagster.training import describe_checkpoint, train
 from resources.compute import Compute
-from resources.engines import Deferred, defer
+from resources.deferred import Deferred, defer
 from resources.images import Images
 from resources.lake import Lake
 from resources.open_clip import Trainer

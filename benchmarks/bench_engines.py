@@ -26,7 +26,8 @@ from benchmarks.measure import Row, options, peak_mb, print_rows, row
 from metaclip_dagster.parsing import parse_wat
 from metaclip_dagster.schemas import PAIRS
 from resources.archives import open_archive
-from resources.engines import Job, Shard, defer
+from resources.deferred import defer
+from resources.engines import Job, Shard
 from resources.tables import TableStore
 from tests.ray_cluster import ADDRESS, Cluster, Drive, cluster_of_two
 from tests.resources.stages import NUMBERS, count_up

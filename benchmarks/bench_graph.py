@@ -36,8 +36,9 @@ from metaclip_dagster.deduplicating import exclude, find_duplicates, gather_excl
 from metaclip_dagster.matching import build_matcher, match_entries
 from metaclip_dagster.parsing import parse_wat
 from resources.archives import open_archive
+from resources.deferred import Deferred, defer
 from resources.digests import combine
-from resources.engines import Deferred, Job, LocalEngine, Shard, defer, drive
+from resources.engines import Job, LocalEngine, Shard, drive
 from resources.language_id import load_identifier
 from resources.tables import (
     PartitionManifest,

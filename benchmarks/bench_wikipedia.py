@@ -30,8 +30,8 @@ from benchmarks.bench_graph import SNAPSHOT, Run
 from benchmarks.inputs import SHARED
 from benchmarks.measure import Row, flat, in_fresh_process, options, print_rows, row
 from metaclip_dagster.metadata import count_ngrams, plain_text, sum_counts
+from resources.deferred import Deferred, defer
 from resources.deployments import SAMPLE
-from resources.engines import Deferred, defer
 from resources.tables import TableStore, read_where
 from resources.wikipedia import open_pages, pieces
 

@@ -45,7 +45,7 @@ def read_lines(path: Path) -> list[str]:
     return data.decode("utf-8").removesuffix("\n").split("\n")
 
 
-@writes(ENTRIES)
+@writes(ENTRIES, name="benchmarks.inputs:listed_entries")
 def listed_entries(path: str, num_entries: int | None = None) -> pa.Table:
     """The first ENTRIES of a file, one a line, or of the names of WordNet; a stage, so that workers make it."""
     names = (read_lines(Path(path)) if path else sample_names())[:num_entries]
@@ -148,7 +148,7 @@ def write_matches(folder: Path, num_pairs: int, num_entries: int) -> str:
 PAIR_IDS = pa.schema([MATCHES.field("pair_id")])
 
 
-@writes(PAIR_IDS)
+@writes(PAIR_IDS, name="benchmarks.inputs:repeating_pairs")
 def repeating_pairs(*, index: int, num: int) -> Iterator[pa.RecordBatch]:
     """The pair_ids of a shard: nine tenths of `num` are new; up to a tenth, drawn, stand in one before it."""
     num_old = num // 10

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from metaclip_dagster.schemas import ADMISSIONS, MATCHES, SUBSETS, writes
+from metaclip_dagster.schemas import ADMISSIONS, MATCHES, SUBSETS, named, writes
 
 Floats = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.uint64]
@@ -25,6 +25,7 @@ class Draw:
     entry_key: Ids
 
 
+@named("balancing:build_draw")
 def build_draw(entry_counts: pa.Table) -> Draw:
     """Prepare ENTRY_COUNTS for `admit`. Keys are of words, not positions: a changed list redraws nothing else."""
     words = zip(entry_counts["language"].to_pylist(), entry_counts["entry"].to_pylist(), strict=True)
@@ -36,7 +37,7 @@ def build_draw(entry_counts: pa.Table) -> Draw:
     return draw
 
 
-@writes(ADMISSIONS)
+@writes(ADMISSIONS, name="balancing:admit")
 def admit(pool: Iterable[pa.RecordBatch], *, draw: Draw, seed: int) -> Iterator[pa.RecordBatch]:
     """The t above which each pair of the pool is kept, from MATCHES without exclusions."""
     for batch in pool:
@@ -125,7 +126,7 @@ def hold_languages(entry_counts: pa.Table, *, reference: str = "en") -> Callable
     return hold
 
 
-@writes(SUBSETS)
+@writes(SUBSETS, name="balancing:select_pairs")
 def select_pairs(
     pairs: Iterable[pa.RecordBatch],
     matches: Iterable[pa.RecordBatch],

@@ -13,7 +13,7 @@ MOST_ENTRIES = 1 << 26
 """More than any list holds: Meta CLIP 2's has some 27 million entries in all languages."""
 
 
-@writes(SNAPSHOT_COUNTS)
+@writes(SNAPSHOT_COUNTS, name="counting:count_entries")
 def count_entries(pool: Iterable[pa.RecordBatch], *, snapshot: str, seen: Counter[str]) -> pa.Table:
     """How many pairs of the pool match each entry, where any does (Xu et al. 2023, section 3.3).
 
@@ -38,7 +38,7 @@ def count_entries(pool: Iterable[pa.RecordBatch], *, snapshot: str, seen: Counte
     return pa.table([pa.array(c, f.type) for c, f in zip(columns, SNAPSHOT_COUNTS, strict=True)], SNAPSHOT_COUNTS)
 
 
-@writes(ENTRY_COUNTS)
+@writes(ENTRY_COUNTS, name="counting:merge_counts")
 def merge_counts(counts: Iterable[pa.RecordBatch], *, entries: pa.Table) -> pa.Table:
     """One row an entry, in their order: its count in the whole pool, 0 included, and snapshot by snapshot.
 

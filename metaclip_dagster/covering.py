@@ -27,7 +27,7 @@ _SHOWN = ["entry", "source", "num_near"]
 Identify = Callable[[list[str]], tuple[list[str], list[float]]]
 
 
-@writes(COVERAGE_PARTS)
+@writes(COVERAGE_PARTS, name="covering:cover_pairs")
 def cover_pairs(
     pairs: Iterable[pa.RecordBatch], *, searches: Searches, identify: Identify, seen: Counter[str]
 ) -> Iterator[pa.RecordBatch]:
@@ -59,7 +59,7 @@ def cover_pairs(
     yield from _batches(list(_strictest(searches, counts)))
 
 
-@writes(COVERAGE)
+@writes(COVERAGE, name="covering:merge_coverage")
 def merge_coverage(parts: Iterable[pa.RecordBatch], *, entries: pa.Table) -> pa.Table:
     """One row an entry, in their order: the pairs that match it, or why none does."""
     with _connected(parts) as query:
@@ -82,7 +82,7 @@ def merge_coverage(parts: Iterable[pa.RecordBatch], *, entries: pa.Table) -> pa.
     return merged.select(COVERAGE.names).cast(COVERAGE)
 
 
-@writes(UNCOVERED_WORDS)
+@writes(UNCOVERED_WORDS, name="covering:rank_words")
 def rank_words(parts: Iterable[pa.RecordBatch], *, top: int) -> pa.Table:
     """The words that no entry of their language has, the most frequent `top` of each language."""
     with _connected(parts) as query:

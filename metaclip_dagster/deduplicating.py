@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from metaclip_dagster.schemas import EXCLUSIONS, PLACES, writes
+from metaclip_dagster.schemas import EXCLUSIONS, PLACES, named, writes
 from metaclip_dagster.spilling import spilling
 from metaclip_dagster.takedowns import TAKEN_DOWN, Takedowns, are_taken_down
 from metaclip_dagster.urls import URL_NORMALISATION
@@ -23,7 +23,7 @@ _MEMORY = "256MB"
 """What DuckDB may take before it writes to the disk; for a bucket of a million pairs it does not."""
 
 
-@writes(EXCLUSIONS, version=URL_NORMALISATION)
+@writes(EXCLUSIONS, name="deduplicating:find_takedowns", version=URL_NORMALISATION)
 def find_takedowns(
     pairs: Iterable[pa.RecordBatch],
     matches: Iterable[pa.RecordBatch],
@@ -40,7 +40,7 @@ def find_takedowns(
         yield pa.RecordBatch.from_arrays([*place, ids, pa.repeat(pa.scalar(TAKEN_DOWN), len(ids))], schema=EXCLUSIONS)
 
 
-@writes(PLACES)
+@writes(PLACES, name="deduplicating:scatter_pairs")
 def scatter_pairs(
     matches: Mapping[str, Iterable[pa.RecordBatch]], *, snapshot: str, num_buckets: int
 ) -> Iterator[pa.RecordBatch]:
@@ -63,7 +63,7 @@ def scatter_pairs(
         yield pa.RecordBatch.from_arrays(columns, schema=PLACES)
 
 
-@writes(EXCLUSIONS)
+@writes(EXCLUSIONS, name="deduplicating:find_duplicates")
 def find_duplicates(places: Iterable[pa.RecordBatch], *, seen: Counter[str]) -> Iterator[pa.RecordBatch]:
     """Every place of a bucket that is not its pair's lowest; `places` must hold the bucket whole.
 
@@ -84,7 +84,7 @@ def find_duplicates(places: Iterable[pa.RecordBatch], *, seen: Counter[str]) -> 
         )
 
 
-@writes(EXCLUSIONS)
+@writes(EXCLUSIONS, name="deduplicating:gather_exclusions")
 def gather_exclusions(exclusions: Iterable[pa.RecordBatch], *, snapshot: str) -> Iterator[pa.RecordBatch]:
     """A snapshot's own exclusions out of all buckets, sorted by shard, so that a shard finds its own side by side."""
     with spilling(_MEMORY) as query:
@@ -96,11 +96,13 @@ def gather_exclusions(exclusions: Iterable[pa.RecordBatch], *, snapshot: str) ->
         )
 
 
+@named("deduplicating:pair_ids")
 def pair_ids(exclusions: Iterable[pa.RecordBatch]) -> npt.NDArray[np.uint64]:
     """The pairs named, for `exclude`."""
     return np.concatenate([np.zeros(0, np.uint64), *(batch["pair_id"].to_numpy() for batch in exclusions)])
 
 
+@named("deduplicating:exclude")
 def exclude(matches: Iterable[pa.RecordBatch], excluded: npt.NDArray[np.uint64]) -> Iterator[pa.RecordBatch]:
     """The shard's share of the pool: its matches without the excluded pairs."""
     gone = pa.array(excluded, pa.uint64())

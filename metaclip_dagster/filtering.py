@@ -25,7 +25,7 @@ class Store(Protocol):
     def read(self, tar: str, offset: int, size: int) -> bytes: ...  # noqa: D102
 
 
-@writes(IMAGE_SCORES, version=2)
+@writes(IMAGE_SCORES, name="filtering:score_images", version=2)
 def score_images(
     images: Iterable[pa.RecordBatch],
     known: Iterable[pa.RecordBatch],
@@ -45,7 +45,7 @@ def score_images(
         yield pa.RecordBatch.from_pylist(rows, IMAGE_SCORES)
 
 
-@writes(SAMPLE_HASHES, version=2)
+@writes(SAMPLE_HASHES, name="filtering:hash_samples", version=2)
 def hash_samples(samples: Iterable[Any], *, task: str, decode: Callable[[Any], "Image.Image"]) -> pa.Table:
     """Hash and colours of every test image of a task, numbered as the task has them; memory holds one image."""
     looks = (_look(decode(sample)) for sample in samples)
@@ -53,7 +53,7 @@ def hash_samples(samples: Iterable[Any], *, task: str, decode: Callable[[Any], "
     return pa.Table.from_pylist(rows, SAMPLE_HASHES)
 
 
-@writes(IMAGE_VERDICTS, version=2, rows_together=4096)
+@writes(IMAGE_VERDICTS, name="filtering:judge_images", version=2, rows_together=4096)
 def judge_images(
     rings: Mapping[str, Iterable[pa.RecordBatch]],
     samples: Iterable[pa.RecordBatch],

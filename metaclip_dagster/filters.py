@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from metaclip_dagster.schemas import named
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -40,6 +42,7 @@ class Nsfw:
         return float(self._classifier.score(image))
 
 
+@named("filters:load_scorers")
 def load_scorers(names: Iterable[str]) -> dict[str, Scorer]:
     """The scorers by their names, `module:function` or `module:Class`. Raises ValueError for one that is not there."""
     return {name: _load(name) for name in names}

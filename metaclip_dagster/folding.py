@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from metaclip_dagster.schemas import ENTRIES
+from metaclip_dagster.schemas import ENTRIES, named
 from metaclip_dagster.scripts import segments
 from metaclip_dagster.spacing import spaced
 
@@ -43,6 +43,7 @@ class Searches:
     by_kind: Mapping[str, Search]
 
 
+@named("folding:build_searches")
 def build_searches(entries: pa.Table, build_matcher: Callable[[pa.Table], Matcher]) -> Searches:
     """Index ENTRIES as they are, in lower case, and in lower case with every mark set apart; once a process."""
     words: dict[str, set[str]] = {}

@@ -36,7 +36,7 @@ class Store(Protocol):
     def bucket(self, number: int, schema: pa.Schema) -> AbstractContextManager[Bucket]: ...  # noqa: D102
 
 
-@writes(IMAGES, version=2)
+@writes(IMAGES, name="imaging:gather_images", version=2)
 def gather_images(
     texts: Iterable[pa.RecordBatch],
     *,

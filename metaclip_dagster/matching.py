@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from metaclip_dagster.automaton import BorderAutomaton
 from metaclip_dagster.languages import PARTING
-from metaclip_dagster.schemas import ENTRIES, MATCHES, writes
+from metaclip_dagster.schemas import ENTRIES, MATCHES, named, writes
 from metaclip_dagster.spacing import why_unmatchable
 
 __all__ = [
@@ -46,11 +46,13 @@ class Matcher:
     engines: Mapping[str, Engine]
 
 
+@named("matching:build_matcher")
 def build_matcher(entries: pa.Table) -> Matcher:
     """Index ENTRIES in memory; `index_entries` says what it takes. Workers share one index instead."""
     return open_matcher(index_entries(entries))
 
 
+@named("matching:index_entries")
 def index_entries(entries: pa.Table) -> pa.Table:
     """Index ENTRIES for `open_matcher`, a row a language; those that no text can contain are left out.
 
@@ -81,7 +83,7 @@ def open_matcher(index: pa.Table) -> Matcher:
     return Matcher({row["language"][0].as_py(): _engine(row) for row in index.to_batches()})
 
 
-@writes(MATCHES, version=2)
+@writes(MATCHES, name="matching:match_entries", version=2)
 def match_entries(
     pairs: Iterable[pa.RecordBatch],
     *,

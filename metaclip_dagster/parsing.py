@@ -28,7 +28,7 @@ BROKEN_RECORDS = frozenset(
 )
 
 
-@writes(PAIRS, version=1 + URL_NORMALISATION, prepare=compile_thinning)
+@writes(PAIRS, name="parsing:parse_wat", version=1 + URL_NORMALISATION, prepare=compile_thinning)
 def parse_wat(
     archive: BinaryIO,
     *,
@@ -61,7 +61,7 @@ def parse_wat(
     _refuse_cut(dropped["truncated"] - num_cut, name)
 
 
-@writes(PAIRS, version=1 + URL_NORMALISATION)
+@writes(PAIRS, name="parsing:parse_warc", version=1 + URL_NORMALISATION)
 def parse_warc(
     archive: BinaryIO,
     *,
@@ -92,7 +92,7 @@ def parse_warc(
     _refuse_cut(dropped["truncated"] - num_cut, name)
 
 
-@writes(PAIRS, version=2 + URL_NORMALISATION)
+@writes(PAIRS, name="parsing:parse_rows", version=2 + URL_NORMALISATION)
 def parse_rows(
     rows: Iterable[tuple[object, Sequence[object], object, int, str | None] | str],
     *,

@@ -8,11 +8,30 @@ import pyarrow as pa
 Stage = TypeVar("Stage", bound=Callable[..., object])
 
 
-def writes(
-    table: pa.Schema, *, version: int = 1, rows_together: int = 65_536, prepare: Callable[[], object] | None = None
-) -> Callable[[Stage], Stage]:
-    """Declare which table a stage gives, as `stage.writes`, and the version of its answer, as `stage.version`.
+def named(name: str) -> Callable[[Stage], Stage]:
+    """Declare the name by which stored tables know a function, as `function.identity`: it may move, the name stays.
 
+    By custom a name is the module and the function as they were called at first; no two functions share one.
+    """
+
+    def declare(function: Stage) -> Stage:
+        function.identity = f"metaclip_dagster.{name}"  # type: ignore[attr-defined]  # functions take attributes
+        return function
+
+    return declare
+
+
+def writes(
+    table: pa.Schema,
+    *,
+    name: str,
+    version: int = 1,
+    rows_together: int = 65_536,
+    prepare: Callable[[], object] | None = None,
+) -> Callable[[Stage], Stage]:
+    """Declare which table a stage gives, as `stage.writes`, its name, and the version of its answer, `stage.version`.
+
+    The name is as in `named`: what is stored under it is reused wherever the stage moves.
     Raise the version when the same input gives other rows: what is stored under the old one is then made again.
     `rows_together` are stored and read as one: a table that is read a bucket at a time wants few.
     `prepare` is called before each run of the stage and does what a process does once, such as compiling: its time is
@@ -22,7 +41,7 @@ def writes(
     def declare(stage: Stage) -> Stage:
         stage.writes, stage.version, stage.rows_together = table, version, rows_together  # type: ignore[attr-defined]  # functions take attributes
         stage.prepare = prepare  # type: ignore[attr-defined]  # as above
-        return stage
+        return named(name)(stage)
 
     return declare
 

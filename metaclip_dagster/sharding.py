@@ -14,7 +14,7 @@ from metaclip_dagster.schemas import IMAGE_TEXTS, IMAGE_VERDICTS, IMAGES, TRAINI
 from metaclip_dagster.spilling import ROWS, insert, spilling
 
 
-@writes(IMAGE_TEXTS, rows_together=4096)
+@writes(IMAGE_TEXTS, name="sharding:scatter_texts", rows_together=4096)
 def scatter_texts(subset: Mapping[str, Iterable[pa.RecordBatch]], *, num_buckets: int) -> Iterator[pa.RecordBatch]:
     """The pairs of a group of SUBSETS shards by the bucket of their image, bucket by bucket. Holds the group's rows."""
     batches = [batch.select(IMAGE_TEXTS.names[1:]) for shard in subset.values() for batch in shard]
@@ -24,7 +24,7 @@ def scatter_texts(subset: Mapping[str, Iterable[pa.RecordBatch]], *, num_buckets
     yield from bucketed.sort_by([("bucket", "ascending"), ("image_id", "ascending")]).cast(IMAGE_TEXTS).to_batches()
 
 
-@writes(TRAINING_SETS)
+@writes(TRAINING_SETS, name="sharding:build_training_set")
 def build_training_set(
     texts: Iterable[pa.RecordBatch],
     images: Iterable[pa.RecordBatch],

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaclip_dagster.languages import LANGUAGES, PARTING, identified_as
+from metaclip_dagster.schemas import named
 from metaclip_dagster.scripts import FOLLOWING, LEADING, LETTER, OPEN, SILENCING, folded, kinds, particles
 
 MARKS = ",.;:?!`"
@@ -79,6 +80,7 @@ def finder(text: str, language: str = "en") -> Callable[[str], bool]:
     return holds
 
 
+@named("spacing:why_unmatchable")
 def why_unmatchable(entry: str, language: str = "en") -> str | None:
     r"""Say why no text can contain the entry; None if some text does.
 

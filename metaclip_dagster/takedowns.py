@@ -8,6 +8,7 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from metaclip_dagster.schemas import named
 from metaclip_dagster.urls import image_id_of, normalise_host, normalise_url
 
 TAKEN_DOWN = "taken_down"
@@ -50,6 +51,7 @@ class Takedowns:
         return not (len(self.pair_ids) or self.page_domains)
 
 
+@named("takedowns:build_takedowns")
 def build_takedowns(listed: Iterable[Line], image_ids: Collection[str] = ()) -> Takedowns:
     """Read every line's value; `image_ids` are those, as the image store knows them, that an image_sha256 is of.
 

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, cast
 
 import fsspec
 
+from resources.deferred import named
 from resources.web import Web
 
 
@@ -46,6 +47,7 @@ RELEASED = ArchiveVersion(None, "released")
 _LOCAL = Access()
 
 
+@named("resources.archives:open_archive")
 def open_archive(url: str, access: Access = _LOCAL, version: ArchiveVersion = RELEASED) -> BinaryIO:
     """The archive's bytes as they lie there, to be closed by the caller. Raises FileNotFoundError naming it.
 

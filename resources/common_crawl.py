@@ -16,8 +16,8 @@ import fsspec
 from pydantic import Field
 
 from resources.archives import Access, archive_version, is_web, open_archive
+from resources.deferred import Deferred
 from resources.deployments import Deployment
-from resources.engines import Deferred
 from resources.pools import Pool, read_pools
 from resources.web import Web
 

@@ -12,19 +12,9 @@ from pydantic import Field
 from tqdm import tqdm
 
 from resources.costs import keep_earlier
+from resources.deferred import Deferred, stage_version, version_of
 from resources.digests import combine
-from resources.engines import (
-    Deferred,
-    Engine,
-    InlineEngine,
-    Job,
-    LocalEngine,
-    Shard,
-    ShardReport,
-    drive,
-    stage_version,
-    version_of,
-)
+from resources.engines import Engine, InlineEngine, Job, LocalEngine, Shard, ShardReport, drive
 from resources.lake import WHOLE, Lake
 from resources.tables import PartitionManifest
 

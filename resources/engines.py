@@ -23,60 +23,9 @@ from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 
+from resources.deferred import Deferred, resolve, stage_version, version_of
 from resources.digests import combine
 from resources.tables import ROW_GROUP, ShardManifest, TableStore
-
-
-@dataclass(frozen=True)
-class Deferred:
-    """A call that a worker makes: an importable function and arguments, which may be deferred calls themselves.
-
-    `version` says what the call will give; where none is declared it follows from the function and its arguments.
-    """
-
-    function: Callable[..., Any]
-    args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-    declared: str | None = None
-
-    @property
-    def version(self) -> str:
-        """Equal versions promise equal results."""
-        if self.declared is not None:
-            return self.declared
-        arguments = [*self.args, *(value for _, value in sorted(self.kwargs.items()))]
-        names = [qualified_name(self.function), *sorted(self.kwargs)]
-        return combine([*names, *(version_of(argument) for argument in arguments)])
-
-    def __call__(self) -> Any:
-        """Make the call, the deferred arguments first."""
-        return self.function(*map(resolve, self.args), **{name: resolve(value) for name, value in self.kwargs.items()})
-
-
-def defer(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Deferred:
-    """Write a call down instead of making it."""
-    return Deferred(function, args, kwargs)
-
-
-def qualified_name(function: Callable[..., Any]) -> str:
-    """The name a worker imports the function by."""
-    return f"{function.__module__}:{function.__qualname__}"
-
-
-def resolve(value: Any) -> Any:
-    """Make the deferred calls in a value, a mapping's values among them; anything else is itself."""
-    if isinstance(value, Mapping):
-        return {name: resolve(item) for name, item in value.items()}
-    return value() if isinstance(value, Deferred) else value
-
-
-def version_of(value: Any) -> str:
-    """The version of an argument: a deferred call's own, a function's name, or the value as text."""
-    if isinstance(value, Mapping):
-        return combine(f"{name} {version_of(item)}" for name, item in value.items())
-    if isinstance(value, Deferred):
-        return value.version
-    return qualified_name(value) if inspect.isfunction(value) else repr(value)
 
 
 @dataclass(frozen=True)
@@ -123,11 +72,6 @@ class Job:
         named = [(name, version_of(value)) for part in (self.setup, self.options, shard.inputs)
                  for name, value in sorted(part.items())]  # fmt: skip
         return combine([*stage_version(self.stage).split(), str(self.schema), self.salt, *map(repr, named)])
-
-
-def stage_version(stage: Callable[..., Any]) -> str:
-    """The stage's name and the number of what it does."""
-    return f"{qualified_name(stage)} {getattr(stage, 'version', 1)}"
 
 
 def run_shard(job: Job, shard: Shard, interrupts: tuple[type[BaseException], ...] = ()) -> ShardReport:

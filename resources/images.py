@@ -8,7 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from resources.common_crawl import CommonCrawl
-from resources.engines import Deferred
+from resources.deferred import Deferred
 from resources.files import create
 from resources.image_host import open_warc_images
 from resources.image_store import open_image_store

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from tqdm import tqdm
 
+from resources.deferred import Deferred
 from resources.deployments import Deployment
 from resources.digests import combine
-from resources.engines import Deferred
 from resources.object_store import abort_uploads, connect, settings
 from resources.tables import (
     PartitionManifest,

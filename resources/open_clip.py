@@ -16,7 +16,7 @@ from dagster._core.errors import DagsterPipesExecutionError  # it has no public 
 from pydantic import Field
 from tqdm import tqdm
 
-from resources.engines import qualified_name
+from resources.deferred import address_of
 from resources.files import append_line, read_lines, write_text
 from resources.rank import CONTEXT, FAILURE, MESSAGES, OUTPUT, RESULT, only_trainer
 
@@ -26,9 +26,9 @@ CURVE = "metrics.jsonl"
 """What a training adds a line of numbers to, `pairs_seen` among them."""
 PLACE = (
     "images", "shards", "storage_options", "online", "device", "ranks", "nodes", "rendezvous", "launcher",
-    "loader_workers", "out",
+    "loader_workers", "out", "train", "uniform",
 )  # fmt: skip
-"""Of a job, where things lie and run: it may change while the training stays the same."""
+"""Of a job, where things lie and run, code among them: it may change while the training stays the same."""
 
 
 class Trainer(dg.ConfigurableResource, use_attribute_docstrings=True):
@@ -68,7 +68,7 @@ class Trainer(dg.ConfigurableResource, use_attribute_docstrings=True):
         """
         placed = {
             **job,
-            "train": qualified_name(entry),
+            "train": address_of(entry),
             "device": self.device,
             "precision": self.precision_used,
             "ranks": self.nodes * (self.ranks or self._count_devices()),

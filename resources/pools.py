@@ -17,8 +17,8 @@ import fsspec
 import pyarrow as pa
 
 from resources.archives import archive_version
+from resources.deferred import Deferred
 from resources.digests import combine
-from resources.engines import Deferred
 from resources.pool_lines import read_csv, read_tsv
 from resources.pool_parquet import read_parquet
 from resources.pool_rows import Names, Row, quoted_name

@@ -8,7 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from resources.archives import ABSENT, archive_version, is_web, open_archive
-from resources.engines import Deferred
+from resources.deferred import Deferred
 from resources.mediawiki import Site
 from resources.wikipedia import (
     find_dump,

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from resources.deferred import named
 from resources.digests import RowDigest
 from resources.files import create
 from resources.object_store import connect, create_object, create_object_once, is_local, read_object
@@ -226,6 +227,7 @@ def open_parquet(path: str, storage_options: Mapping[str, Any]) -> Iterator[pq.P
         yield parquet
 
 
+@named("resources.tables:read_batches")
 def read_batches(
     path: str, storage_options: Mapping[str, Any], columns: list[str] | None = None, batch_rows: int = 8192
 ) -> Iterator[pa.RecordBatch]:
@@ -235,22 +237,26 @@ def read_batches(
             yield from parquet.iter_batches(batch_rows, [group], columns, use_threads=False)
 
 
+@named("resources.tables:stream_files")
 def stream_files(paths: list[str], storage_options: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
     """Stream the rows of several shards, one after the other."""
     for path in paths:
         yield from read_batches(path, storage_options)
 
 
+@named("resources.tables:chain_batches")
 def chain_batches(*streams: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """One stream after the other."""
     return itertools.chain.from_iterable(streams)
 
 
+@named("resources.tables:read_table")
 def read_table(paths: list[str], storage_options: Mapping[str, Any]) -> pa.Table:
     """Read shards whole, one after the other."""
     return pa.concat_tables(_read_file(path, storage_options) for path in paths)
 
 
+@named("resources.tables:read_where")
 def read_where(
     paths: list[str], storage_options: Mapping[str, Any], column: str, value: str | int
 ) -> Iterator[pa.RecordBatch]:

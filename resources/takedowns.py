@@ -11,8 +11,8 @@ import dagster as dg
 import pyarrow as pa
 import xxhash
 
+from resources.deferred import Deferred
 from resources.digests import combine
-from resources.engines import Deferred
 from resources.files import write_text
 from resources.open_clip import JOB
 from resources.tables import ShardManifest, TableStore, open_parquet, read_batches

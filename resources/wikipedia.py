@@ -10,6 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 import fsspec
 
+from resources.deferred import named
 from resources.mediawiki import Site, read_pages, read_site
 from resources.packing import opened, unzipped
 
@@ -92,6 +93,7 @@ def not_shown(site: Site) -> tuple[str, ...]:
     return tuple(sorted(name.casefold() for number, name in site.namespaces if number in {_FILE, _CATEGORY}))
 
 
+@named("resources.wikipedia:open_pages")
 def open_pages(url: str, start: int, end: int | None) -> Iterator[tuple[str, str | None]]:
     """Title and wikitext of the articles that begin in a piece of a dump and redirect nowhere; see `read_pages`."""
     with opened(url) as dump:
@@ -100,6 +102,7 @@ def open_pages(url: str, start: int, end: int | None) -> Iterator[tuple[str, str
                 yield str(page["title"]), page.get("text", "")
 
 
+@named("resources.wikipedia:open_titles")
 def open_titles(url: str, start: int, end: int | None) -> Iterator[tuple[str, str | None]]:
     """Title of the same pages and of those that redirect, with their target; see `read_pages`."""
     with opened(url) as dump:

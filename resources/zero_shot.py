@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from resources.engines import Deferred
+from resources.deferred import Deferred
 
 MAX_NOTE_BYTES = 64 << 10
 

@@ -33,8 +33,8 @@ from definitions import bind
 from metaclip_dagster.deduplicating import find_duplicates, scatter_pairs
 from metaclip_dagster.schemas import CHECKPOINTS, EXCLUSIONS, MATCHES
 from resources.common_crawl import CommonCrawl
+from resources.deferred import defer
 from resources.deployments import Deployment
-from resources.engines import defer
 from resources.image_store import ImageStore
 from resources.lake import Lake
 from resources.open_clip import JOB, Trainer
@@ -366,7 +366,7 @@ import os, sys
 from pathlib import Path
 import purge
 from resources import image_store
-from resources.engines import defer
+from resources.deferred import defer
 from resources.image_store import ImageStore
 from resources.lake import Lake
 from resources.open_clip import JOB, Trainer

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PART_METRICS = ("acc1", "acc5", "mean_per_class")
 
 
-@writes(SCORES, version=2)
+@writes(SCORES, name="evaluation.evaluating:score_model", version=2)
 def score_model(
     task: Task,
     *,
@@ -69,7 +69,7 @@ def score_model(
     return pa.Table.from_pylist([same | _row(*row) for row in rows], SCORES)
 
 
-@writes(CLASS_SCORES, version=2)
+@writes(CLASS_SCORES, name="evaluation.evaluating:score_classes", version=2)
 def score_classes(task: Task, *, model: Loaded, batch_size: int = 256) -> pa.Table:
     """acc1 and acc5 of each class, null where it has no image; no rows for retrieval."""
     found = evaluate(task, model, batch_size=batch_size)

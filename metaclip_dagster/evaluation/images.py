@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from metaclip_dagster.evaluation.tasks import Task, list_class_folders
 from metaclip_dagster.pictures import to_rgb
+from metaclip_dagster.schemas import named
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -33,6 +34,7 @@ class Sample:
     captions: tuple[str, ...] = ()
 
 
+@named("evaluation.images:read_samples")
 def read_samples(task: Task) -> Iterator[Sample]:
     """Every test image in the folder's own order, one held at a time.
 
@@ -52,6 +54,7 @@ def read_samples(task: Task) -> Iterator[Sample]:
             yield Sample(str(path), path.read_bytes(), class_id)
 
 
+@named("evaluation.images:decode_image")
 def decode_image(sample: Sample) -> "Image.Image":
     """Decode in RGB, upright and on white, as images are made for training."""
     from PIL import Image  # noqa: PLC0415  # only scoring pays for it

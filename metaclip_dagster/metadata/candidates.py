@@ -14,7 +14,7 @@ from metaclip_dagster.spilling import ROWS, insert, spilling
 _DOUBLINGS = 4  # 16 redirects in a row; MediaWiki itself follows one
 
 
-@writes(CANDIDATES, version=2)
+@writes(CANDIDATES, name="metadata.candidates:rank_synsets", version=2)
 def rank_synsets(names: Iterable[str], *, language: str = "en", dropped: Counter[str]) -> Iterator[pa.RecordBatch]:
     """Every name of WordNet's synsets once, scored by the number of synsets that bear it (Xu et al. 2023, Table 1).
 
@@ -33,7 +33,7 @@ def rank_synsets(names: Iterable[str], *, language: str = "en", dropped: Counter
     yield from candidates.sort_by([("score", "descending"), ("entry", "ascending")]).to_batches(max_chunksize=ROWS)
 
 
-@writes(CANDIDATES)
+@writes(CANDIDATES, name="metadata.candidates:rank_unigrams")
 def rank_unigrams(
     ngrams: Iterable[pa.RecordBatch], *, language: str = "en", min_count: int = 100, top: int = 0
 ) -> Iterator[pa.RecordBatch]:
@@ -47,7 +47,7 @@ def rank_unigrams(
         yield from _ranked(query, ranked, language, top, min_count)
 
 
-@writes(CANDIDATES)
+@writes(CANDIDATES, name="metadata.candidates:rank_bigrams")
 def rank_bigrams(
     ngrams: Iterable[pa.RecordBatch],
     *,
@@ -86,7 +86,7 @@ def rank_bigrams(
             yield batch.set_column(0, CANDIDATES.field(0), pa.array(entries, pa.string()))
 
 
-@writes(CANDIDATES, version=2)
+@writes(CANDIDATES, name="metadata.candidates:rank_titles", version=2)
 def rank_titles(
     views: Iterable[pa.RecordBatch],
     *,

@@ -19,7 +19,7 @@ TAKEN, ALREADY_THERE, BEYOND_CAP, BEYOND_BUDGET = "taken", "already_there", "bey
 _BATCH = 65_536
 
 
-@writes(ENTRIES, version=2)
+@writes(ENTRIES, name="metadata.entries:build_entries", version=2)
 def build_entries(
     languages: Mapping[str, Sources],
     *,

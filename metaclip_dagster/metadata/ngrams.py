@@ -16,7 +16,7 @@ from metaclip_dagster.spilling import ROWS, insert, spilling
 _HELD = 1_000_000  # distinct strings, or lines of views, counted in memory, some 150 MB, before they are written
 
 
-@writes(NAME_COUNT_PARTS, version=3, rows_together=8192)
+@writes(NAME_COUNT_PARTS, name="metadata.ngrams:count_ngrams", version=3, rows_together=8192)
 def count_ngrams(
     pages: Iterable[tuple[str, str | None]],
     *,
@@ -51,7 +51,7 @@ def count_ngrams(
     yield from _by_bucket(held, language, num_buckets)
 
 
-@writes(NAME_COUNT_PARTS, rows_together=8192)
+@writes(NAME_COUNT_PARTS, name="metadata.ngrams:count_views", rows_together=8192)
 def count_views(
     pageviews: Iterable[tuple[str, str, int] | None], *, num_buckets: int = 1, dropped: Counter[str], seen: Counter[str]
 ) -> Iterator[pa.RecordBatch]:
@@ -71,7 +71,7 @@ def count_views(
         yield from _by_bucket(held[each], each, num_buckets)
 
 
-@writes(NAME_COUNTS)
+@writes(NAME_COUNTS, name="metadata.ngrams:sum_counts")
 def sum_counts(parts: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The sum of each name of a bucket, by language and name; `parts` must hold the bucket whole."""
     with spilling() as query:
@@ -82,7 +82,7 @@ def sum_counts(parts: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             yield pa.RecordBatch.from_arrays(batch.columns, schema=NAME_COUNTS)
 
 
-@writes(WIKIPEDIA_PAGES)
+@writes(WIKIPEDIA_PAGES, name="metadata.ngrams:list_pages")
 def list_pages(titles: Iterable[tuple[str, str | None]], *, language: str = "en") -> Iterator[pa.RecordBatch]:
     """Titles and, where they redirect, their targets, as they come."""
     rows = ({"language": language, "title": title, "redirect": redirect} for title, redirect in titles)

@@ -39,7 +39,7 @@ _FORMATS: dict[str, Callable[[BinaryIO], Iterator[Label]]] = {
 _BROKEN = (ValueError, SyntaxError, RecursionError, EOFError, gzip.BadGzipFile, zlib.error, pa.ArrowException)
 
 
-@writes(CANDIDATES, version=3)
+@writes(CANDIDATES, name="metadata.own_lists:read_own_entries", version=3)
 def read_own_entries(
     file: BinaryIO, *, name: str, languages: Sequence[str] = ("en",), dropped: Counter[str]
 ) -> Iterator[pa.RecordBatch]:

@@ -18,7 +18,7 @@ MODELS = Path(__file__).parent / "models"
 """Configs of our own architectures."""
 
 
-@writes(CHECKPOINTS)
+@writes(CHECKPOINTS, name="training.exporting:describe_checkpoint")
 def describe_checkpoint(result: Mapping[str, Any], *, root: str) -> pa.Table:
     """The one row of a training's result; paths are kept relative to `root`, the folder of all checkpoints."""
     row = {**result, "path": Path(result["path"]).relative_to(root).as_posix()}

@@ -9,7 +9,8 @@ import pytest
 from assets.pool import matching_setup
 from metaclip_dagster.matching import build_matcher, match_entries
 from metaclip_dagster.schemas import ENTRIES, MATCHES, PAIRS
-from resources.engines import Engine, InlineEngine, Job, LocalEngine, Shard, defer, drive
+from resources.deferred import defer, named
+from resources.engines import Engine, InlineEngine, Job, LocalEngine, Shard, drive
 from resources.lake import Lake
 from resources.language_id import load_identifier
 from resources.tables import PartitionManifest, TableStore, read_table
@@ -28,10 +29,12 @@ def lake_with_entries(root: Path) -> Lake:
     return lake
 
 
+@named("tests.assets.test_matching_setup:entries_as_they_are")
 def entries_as_they_are(table: pa.Table) -> pa.Table:
     return table
 
 
+@named("tests.assets.test_matching_setup:pairs_of_shard")
 def pairs_of_shard(number: int) -> list[pa.RecordBatch]:
     texts = [f"the red dog runs with a ball over the green field {number}", "nothing"] * 20
     columns = {"pair_id": [*range(40)], "image_id": [bytes(12)] * 40, "text": texts, "offset": [0] * 40}

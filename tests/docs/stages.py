@@ -7,7 +7,7 @@ import pyarrow as pa
 from metaclip_dagster.schemas import SUBSETS, writes
 
 
-@writes(SUBSETS)
+@writes(SUBSETS, name="tests.docs.stages:give_subset")
 def give_subset() -> Iterator[pa.RecordBatch]:
     """One pair."""
     row = {

@@ -11,11 +11,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from metaclip_dagster.schemas import writes
+from resources.deferred import named
 
 NUMBERS = pa.schema([("number", pa.uint64())])
 
 
-@writes(NUMBERS)
+@writes(NUMBERS, name="tests.resources.stages:count_up")
 def count_up(start: int, *, step: int = 1, dropped: Counter[str], seen: Counter[str]) -> Iterator[pa.RecordBatch]:
     """A hundred numbers from `start`, in two batches."""
     for first in (start, start + 50 * step):
@@ -32,13 +33,13 @@ def compile_slowly() -> None:
         pass
 
 
-@writes(NUMBERS, prepare=compile_slowly)
+@writes(NUMBERS, name="tests.resources.stages:count_compiled", prepare=compile_slowly)
 def count_compiled(start: int) -> Iterator[pa.RecordBatch]:
     """The same, by loops that were compiled before."""
     yield from count_up(start, dropped=Counter(), seen=Counter())
 
 
-@writes(NUMBERS)
+@writes(NUMBERS, name="tests.resources.stages:count_slowly")
 def count_slowly(start: int, *, dropped: Counter[str], seen: Counter[str]) -> Iterator[pa.RecordBatch]:
     """The same, but there is time to kill it."""
     for batch in count_up(start, dropped=dropped, seen=seen):
@@ -46,7 +47,7 @@ def count_slowly(start: int, *, dropped: Counter[str], seen: Counter[str]) -> It
         yield batch
 
 
-@writes(NUMBERS)
+@writes(NUMBERS, name="tests.resources.stages:take_note")
 def take_note(start: int, folder: str, seconds: float) -> Iterator[pa.RecordBatch]:
     """The same, but each attempt leaves an empty file that names its shard and process, and takes its time."""
     Path(folder, f"{start}.{os.getpid()}.{time.monotonic_ns()}").touch()
@@ -54,7 +55,7 @@ def take_note(start: int, folder: str, seconds: float) -> Iterator[pa.RecordBatc
     yield from count_up(start, dropped=Counter(), seen=Counter())
 
 
-@writes(NUMBERS)
+@writes(NUMBERS, name="tests.resources.stages:die_once")
 def die_once(start: int, flag: str) -> Iterator[pa.RecordBatch]:
     """Kill the worker in mid-shard the first time: SIGKILL, as the kernel does when memory runs out."""
     for batch in count_up(start, dropped=Counter(), seen=Counter()):
@@ -68,7 +69,7 @@ class Panic(BaseException):
     """What native code raises when it panics: no Exception, as pyo3's PanicException is none."""
 
 
-@writes(NUMBERS)
+@writes(NUMBERS, name="tests.resources.stages:misbehave")
 def misbehave(start: int, how: str) -> Iterator[pa.RecordBatch]:
     """Do what `how` says: die every time, raise a final or a passing error, panic, run too long, give wrong columns."""
     if how == "die":
@@ -90,20 +91,21 @@ def misbehave(start: int, how: str) -> Iterator[pa.RecordBatch]:
         raise Panic("after half of the rows were written")
 
 
-@writes(pa.schema([("module", pa.string())]))
+@writes(pa.schema([("module", pa.string())]), name="tests.resources.stages:list_modules")
 def list_modules(start: int) -> pa.Table:
     """Names of the modules that this worker has imported."""
     del start
     return pa.table({"module": pa.array(sorted(sys.modules), pa.string())})
 
 
-@writes(NUMBERS)
+@writes(NUMBERS, name="tests.resources.stages:use_state")
 def use_state(start: int, *, state: int) -> pa.Table:
     """The process that built the state, and the one that runs."""
     del start
     return pa.table({"number": pa.array([state, os.getpid()], pa.uint64())})
 
 
+@named("tests.resources.stages:build_slowly")
 def build_slowly() -> int:
     """Burn half a second of CPU."""
     end = time.process_time() + 0.5
@@ -112,17 +114,20 @@ def build_slowly() -> int:
     return os.getpid()
 
 
+@named("tests.resources.stages:panic_to_build")
 def panic_to_build() -> int:
     """Panic."""
     raise Panic("the weights are beyond belief")
 
 
+@named("tests.resources.stages:fail_to_build")
 def fail_to_build(path: str) -> int:
     """Leave a mark for each time it is tried."""
     build_state(path)
     raise FileNotFoundError("the weights are not there")
 
 
+@named("tests.resources.stages:build_state")
 def build_state(path: str) -> int:
     """Leave a mark for each time it is built, and say who built it."""
     with Path(path).open("a", encoding="utf-8") as file:

@@ -11,24 +11,15 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import psutil
 import pyarrow as pa
 import pytest
 
-from resources.engines import (
-    Engine,
-    InlineEngine,
-    Job,
-    LocalEngine,
-    Shard,
-    ShardReport,
-    defer,
-    drive,
-    run_shard,
-    version_of,
-)
+from resources.deferred import defer, named, version_of
+from resources.engines import Engine, InlineEngine, Job, LocalEngine, Shard, ShardReport, drive, run_shard
 from resources.tables import TableStore, read_table
 from tests.resources import stages
 
@@ -132,10 +123,10 @@ def test_a_panic_of_native_code_is_told_in_its_own_words_and_its_worker_goes_on(
 def test_what_interrupts_the_driver_is_no_failure_of_its_shard(
     interrupt: type[BaseException], store: TableStore
 ) -> None:
+    @named("interrupted")
     def interrupted(start: int) -> pa.Table:
         raise interrupt
 
-    interrupted.__module__, interrupted.__qualname__ = stages.__name__, "interrupted"
     engine = InlineEngine(interrupts=(stages.Panic,))  # as Dagster's cancel, an exception of its own
     with pytest.raises(interrupt):
         list(drive(engine, Job(interrupted, stages.NUMBERS, store), shards_of(1)))
@@ -252,6 +243,7 @@ def test_a_setup_that_cannot_succeed_is_not_tried_for_what_is_in_flight(store: T
 
 
 def test_code_that_a_worker_cannot_find_is_named_at_once(store: TableStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    @named("made here")
     def made_here(start: int) -> pa.Table:
         return stages.count_up(start, dropped=Counter(), seen=Counter())
 
@@ -352,6 +344,27 @@ def test_what_changes_an_answer_changes_the_fingerprint(store: TableStore) -> No
     ]
     assert len({job.fingerprint(shard), *others}) == 1 + len(others)
     assert job.fingerprint(Shard("another name", shard.inputs)) == job.fingerprint(shard)
+
+
+def test_a_function_that_moves_keeps_its_fingerprints(store: TableStore) -> None:
+    setup = {"state": defer(stages.build_state, "x")}
+    moved_setup = {"state": defer(_moved(stages.build_state), "x")}
+    before, after = (
+        job_of(stages.count_up, store, setup=setup),
+        job_of(_moved(stages.count_up), store, setup=moved_setup),
+    )
+    shard = Shard("s", {"start": 0})
+    assert before.fingerprint(shard) == after.fingerprint(shard)
+    with pytest.raises(TypeError, match=r"_moved stands in a fingerprint and has no name"):
+        version_of(_moved)
+
+
+def _moved(function: Callable[..., Any]) -> Callable[..., Any]:
+    assert isinstance(function, FunctionType)
+    copy = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)
+    copy.__dict__.update(function.__dict__)
+    copy.__module__, copy.__qualname__ = "elsewhere", "renamed"
+    return copy
 
 
 def test_the_version_of_a_deferred_call_follows_its_arguments_unless_declared() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from resources.archives import open_archive
 from resources.common_crawl import CommonCrawl
-from resources.engines import Deferred
+from resources.deferred import Deferred
 from resources.image_host import open_warc_images
 from tests.metaclip_dagster.archives import member, record
 

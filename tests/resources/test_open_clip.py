@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from metaclip_dagster.training import Job
-from resources.open_clip import Trainer
+from resources.files import write_text
+from resources.open_clip import JOB, Trainer
 from resources.rank import FAILURE, OUTPUT, RESULT
 from tests.live import reserve_port
 from tests.metaclip_dagster.training_sets import BATCH, RECIPE, build_set, job_of
@@ -174,6 +175,8 @@ def test_two_ranks_take_up_what_one_left_and_a_cancelled_run_ends_whole(
     wait_for(lambda: seen(out) > epoch)
     trainer.kill()
     wait_for(lambda: ended(trainer))
+    moved = {"train": "metaclip_dagster.before:train", "uniform": "metaclip_dagster.before:uniform"}
+    write_text(out / JOB, json.dumps({**json.loads((out / JOB).read_text("utf-8")), **moved}))
     with (out / "metrics.jsonl").open("a") as curve, (out / "attempts.jsonl").open("a") as attempts:
         print('\n{"pairs_seen": 1', file=curve, end="")  # as a full disk cuts a line
         print('\n{"wall_sec', file=attempts, end="")

@@ -11,8 +11,9 @@ from typing import Any
 import psutil
 import pytest
 
+from resources.deferred import defer
 from resources.deployments import Deployment
-from resources.engines import InlineEngine, Job, Shard, defer, drive
+from resources.engines import InlineEngine, Job, Shard, drive
 from resources.lake import Lake
 from resources.tables import TableStore, read_table
 from tests.lakes import digests

@@ -17,6 +17,7 @@ import pytest
 
 from definitions import bind
 from metaclip_dagster.schemas import IMAGES, TRAINING_SETS
+from resources.deferred import named
 from resources.deployments import read_deployment
 from resources.engines import InlineEngine, Job, Shard, drive
 from resources.image_store import ImageStore
@@ -29,6 +30,7 @@ SCHEMA = pa.schema([("number", pa.int64())])
 ROOT = Path(__file__).parents[2]
 
 
+@named("tests.resources.test_takedowns:count")
 def count(start: int) -> pa.Table:
     """Ten numbers."""
     return pa.table({"number": range(start, start + 10)}, SCHEMA)
