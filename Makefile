@@ -23,7 +23,7 @@ check: $(READY)
 	$(BIN)/lint-imports
 
 ui: $(READY)
-	$(BIN)/python -m resources.ui
+	$(BIN)/python -m resources.instance.ui
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

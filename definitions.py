@@ -21,16 +21,16 @@ from assets import (
     metadata,
     training,
 )
-from resources.common_crawl import CommonCrawl, open_crawl
-from resources.compute import Compute, Local, RayCluster
+from resources.crawl.resource import CommonCrawl, open_crawl
 from resources.deployments import Deployment, deployment, warn_without_home
-from resources.images import Images
-from resources.lake import LakeReader, open_lake
-from resources.open_clip import Trainer
-from resources.reports import Reports
-from resources.sources import Sources
-from resources.takedowns import TakedownList
-from resources.zero_shot import ZeroShot
+from resources.engines.resource import Compute, Local, RayCluster
+from resources.images.resource import Images
+from resources.lake.resource import LakeReader, open_lake
+from resources.models.resource import Trainer
+from resources.models.zero_shot import ZeroShot
+from resources.reports.resource import Reports
+from resources.sources.resource import Sources
+from resources.takedowns.resource import TakedownList
 
 Resource = TypeVar("Resource", bound=dg.ConfigurableResource)
 

@@ -14,10 +14,10 @@ import dagster as dg
 from assets.partitions import THRESHOLDS, TRAINING_SETS, Cell, register_snapshots
 from definitions import bind
 from metaclip_dagster.reporting import sweep_table
-from resources.common_crawl import open_crawl
+from resources.crawl.resource import open_crawl
 from resources.deployments import Deployment, deployment
-from resources.lake import Lake, open_lake
-from resources.runs import claim_run
+from resources.instance.runs import claim_run
+from resources.lake.resource import Lake, open_lake
 
 STAGES = {"pairs": "parsed", "matches": "matched, in English", "admissions": "in the pool, none twice"}
 

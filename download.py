@@ -9,10 +9,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from resources.deployments import Deployment, deployment
-from resources.web import NO_CONTACT, Web
-from resources.wikimedia import DUMPS, Download, list_dump, list_pageviews
-from resources.wikipedia import pageview_days
-from resources.wordnet import NLTK_DATA, PACKAGE, check_package
+from resources.sources.wikimedia import DUMPS, Download, list_dump, list_pageviews
+from resources.sources.wikipedia import pageview_days
+from resources.sources.wordnet import NLTK_DATA, PACKAGE, check_package
+from resources.web.client import NO_CONTACT, Web
 
 
 def bring(where: Deployment, folder: Path, files: Sequence[Download]) -> None:

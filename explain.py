@@ -8,7 +8,7 @@ import dagster as dg
 from assets.answers import explain_entry, explain_pair
 from metaclip_dagster.explaining import QuestionError, render_text
 from resources.deployments import Deployment, deployment
-from resources.lake import open_lake
+from resources.lake.resource import open_lake
 
 
 def answer(where: Deployment, asked: argparse.Namespace) -> str:

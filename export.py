@@ -11,9 +11,9 @@ from assets.partitions import THRESHOLDS, TRAINING_SETS, Cell, rings_up_to
 from metaclip_dagster.sharding import webdataset_samples
 from metaclip_dagster.training.transformers_folder import write_for_transformers
 from resources.deployments import Deployment, deployment
-from resources.exports import clear_made_up_addresses, new_folder, write_webdataset
-from resources.image_store import open_image_store
-from resources.lake import open_lake
+from resources.files.exports import clear_made_up_addresses, new_folder, write_webdataset
+from resources.images.store import open_image_store
+from resources.lake.resource import open_lake
 
 
 def export_subset(where: Deployment, t: str, folder: Path) -> str:

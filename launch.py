@@ -12,10 +12,10 @@ from assets.partitions import THRESHOLDS, TRAINING_SETS, Cell, register_snapshot
 from assets.provenance import find_outdated
 from assets.waiting import drop_snapshots
 from metaclip_dagster.balancing import parse_threshold
-from resources.common_crawl import open_crawl
+from resources.crawl.resource import open_crawl
 from resources.deployments import Deployment, deployment
-from resources.graphql import Progress, WebServer
-from resources.lake import Lake, open_lake
+from resources.instance.graphql import Progress, WebServer
+from resources.lake.resource import Lake, open_lake
 
 POLL_SECONDS = 2.0
 PATIENCE_SECONDS = 60.0

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 
 from assets.costs import Prediction, predict_snapshot, predict_t
-from resources.common_crawl import draw_archives, open_crawl
-from resources.costs import Cost
+from resources.crawl.resource import draw_archives, open_crawl
 from resources.deployments import Deployment, deployment
-from resources.lake import open_lake
+from resources.lake.costs import Cost
+from resources.lake.resource import open_lake
 
 
 def snapshot_table(where: Deployment, key: str, *, share: float | None = None) -> str:

@@ -11,11 +11,11 @@ import dagster as dg
 from assets.purging import find_gone, purge
 from assets.takedowns import read_takedowns
 from resources.deployments import Deployment, deployment
-from resources.files import write_text
-from resources.history import forget_runs, shown_urls
-from resources.lake import open_lake
-from resources.runs import IN_PROGRESS, end_lost_runs
-from resources.takedowns import TakedownList
+from resources.files.local import write_text
+from resources.instance.history import forget_runs, shown_urls
+from resources.instance.runs import IN_PROGRESS, end_lost_runs
+from resources.lake.resource import open_lake
+from resources.takedowns.resource import TakedownList
 
 
 def take_down(where: Deployment, *, dry_run: bool = False) -> dict[str, Any]:

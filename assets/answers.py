@@ -26,7 +26,7 @@ from metaclip_dagster.explaining import (
 )
 from metaclip_dagster.reporting.markup import percent, visible
 from resources.deployments import deployment
-from resources.lake import Lake
+from resources.lake.resource import Lake
 
 MAX_COINS = 50
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import dagster as dg
 
 from assets.partitions import snapshots
-from resources.common_crawl import CommonCrawl
+from resources.crawl.resource import CommonCrawl
 from resources.deployments import Deployment
 
 CURATED = ("pairs", "matches", "exclusions", "entry_counts", "admissions", "subsets", "data_cards")

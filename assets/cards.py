@@ -25,13 +25,13 @@ from metaclip_dagster.reporting import (
     plot_sizes,
     render_card,
 )
-from resources.compute import round_floats
-from resources.costs import Cost, Observation, write_costs
 from resources.deployments import command_line, deployment
-from resources.digests import combine
-from resources.lake import Lake
-from resources.reports import Reports
-from resources.tables import PartitionManifest
+from resources.engines.resource import round_floats
+from resources.files.digests import combine
+from resources.lake.costs import Cost, Observation, write_costs
+from resources.lake.resource import Lake
+from resources.lake.tables import PartitionManifest
+from resources.reports.resource import Reports
 
 CURVE_POINTS = 60
 

@@ -6,7 +6,7 @@ import pyarrow.dataset as ds
 
 from assets.shown import table
 from metaclip_dagster.comparing import compare_counts, compare_entries, compare_subsets
-from resources.lake import WHOLE, Lake
+from resources.lake.resource import WHOLE, Lake
 
 
 def build_before(lake: Lake, name: str, partition: str = WHOLE) -> ds.Dataset | None:

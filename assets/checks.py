@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaclip_dagster.reporting import bar_above
-from resources.compute import round_floats
-from resources.lake import Lake
-from resources.tables import PartitionManifest
+from resources.engines.resource import round_floats
+from resources.lake.resource import Lake
+from resources.lake.tables import PartitionManifest
 
 
 def check_specs(

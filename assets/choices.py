@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import dagster as dg
 from pydantic import SerializerFunctionWrapHandler, ValidationError, create_model, model_serializer, model_validator
 
-from resources.lake import WHOLE, Lake
+from resources.lake.resource import WHOLE, Lake
 
 Config = TypeVar("Config", bound=dg.Config)
 

@@ -12,7 +12,8 @@ from assets.pool import thresholds_of
 from metaclip_dagster.balancing import parse_threshold
 from metaclip_dagster.spilling import spilling
 from metaclip_dagster.training import recipe_of
-from resources.costs import (
+from resources.deployments import Deployment
+from resources.lake.costs import (
     Cost,
     Observation,
     cost_of,
@@ -21,10 +22,9 @@ from resources.costs import (
     predict_by_size,
     read_costs,
 )
-from resources.deployments import Deployment
-from resources.lake import WHOLE, Lake
-from resources.open_clip import Trainer
-from resources.tables import PartitionManifest
+from resources.lake.resource import WHOLE, Lake
+from resources.lake.tables import PartitionManifest
+from resources.models.resource import Trainer
 
 NUM_OTHERS = 3
 """Snapshots that a run of `pairs` is compared with: a manifest of 90,000 shards is some 40 MB to read."""

@@ -17,14 +17,14 @@ from metaclip_dagster.covering import (
     merge_coverage,
     rank_words,
 )
-from metaclip_dagster.folding import build_searches
+from metaclip_dagster.covering.folding import build_searches
 from metaclip_dagster.matching import build_matcher
 from metaclip_dagster.reporting import render_coverage
 from metaclip_dagster.reporting.markup import percent
-from resources.compute import Compute
 from resources.deferred import Deferred, defer
-from resources.lake import Lake
-from resources.reports import Reports
+from resources.engines.resource import Compute
+from resources.lake.resource import Lake
+from resources.reports.resource import Reports
 
 NUM_SHOWN = 20
 

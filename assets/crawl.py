@@ -14,12 +14,12 @@ from assets.partitions import snapshots
 from assets.shown import kept_and_dropped, sample_pairs, table
 from assets.waiting import waited_for
 from metaclip_dagster.parsing import BROKEN_RECORDS, parse_wat
-from resources.archives import is_web
-from resources.common_crawl import CommonCrawl, draw_archives, find_archives
-from resources.compute import Compute
-from resources.lake import Lake
-from resources.tables import PartitionManifest
-from resources.web import NO_CONTACT
+from resources.crawl.resource import CommonCrawl, draw_archives, find_archives
+from resources.engines.resource import Compute
+from resources.lake.resource import Lake
+from resources.lake.tables import PartitionManifest
+from resources.web.archives import is_web
+from resources.web.client import NO_CONTACT
 
 READ_AGAIN = (
     'materialize this partition again: what failed is tried again, what is there is reused. `again: ["00007"]` in '

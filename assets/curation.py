@@ -40,14 +40,14 @@ from metaclip_dagster.counting import count_entries, merge_counts
 from metaclip_dagster.deduplicating import DUPLICATE, find_duplicates, gather_exclusions, scatter_pairs
 from metaclip_dagster.matching import match_entries
 from metaclip_dagster.reporting import PoolVersion
-from resources.compute import Compute
 from resources.deferred import defer
 from resources.deployments import deployment
-from resources.engines import Shard
-from resources.images import Images
-from resources.lake import Lake
-from resources.tables import chain_batches
-from resources.takedowns import TakedownList
+from resources.engines.driver import Shard
+from resources.engines.resource import Compute
+from resources.images.resource import Images
+from resources.lake.resource import Lake
+from resources.lake.tables import chain_batches
+from resources.takedowns.resource import TakedownList
 
 Result = dg.MaterializeResult
 

@@ -13,13 +13,13 @@ from assets.shown import table
 from metaclip_dagster.matching import why_unmatchable
 from metaclip_dagster.metadata import build_entries, describe_entries, read_own_entries
 from metaclip_dagster.reporting import render_entries
-from resources.compute import Compute
 from resources.deferred import Deferred
 from resources.deployments import deployment
-from resources.lake import Lake
-from resources.reports import Reports
-from resources.sources import Sources
-from resources.tables import PartitionManifest
+from resources.engines.resource import Compute
+from resources.lake.resource import Lake
+from resources.lake.tables import PartitionManifest
+from resources.reports.resource import Reports
+from resources.sources.resource import Sources
 
 SOURCES = ["wordnet_synsets", "wikipedia_unigrams", "wikipedia_bigrams", "wikipedia_titles"]
 """Declared precedence: an entry that several sources name belongs to the first."""

@@ -21,14 +21,14 @@ from metaclip_dagster.evaluation import (
     task_version,
 )
 from metaclip_dagster.reporting import mean_over_tasks, plot_sweep, render_sweep, sweep_table
-from resources.archives import archive_version
-from resources.compute import Compute
 from resources.deferred import Deferred
-from resources.lake import Lake
-from resources.open_clip import Trainer
-from resources.reports import Reports
-from resources.tables import PartitionManifest
-from resources.zero_shot import ZeroShot
+from resources.engines.resource import Compute
+from resources.lake.resource import Lake
+from resources.lake.tables import PartitionManifest
+from resources.models.resource import Trainer
+from resources.models.zero_shot import ZeroShot
+from resources.reports.resource import Reports
+from resources.web.archives import archive_version
 
 Result = dg.MaterializeResult
 

@@ -6,7 +6,7 @@ from pydantic import Field
 from assets.answers import explain_entry, explain_pair
 from assets.shown import table
 from metaclip_dagster.explaining import QuestionError, render_text
-from resources.lake import Lake
+from resources.lake.resource import Lake
 
 
 class Question(dg.Config, use_attribute_docstrings=True):

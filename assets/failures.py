@@ -3,7 +3,7 @@
 import dagster as dg
 
 from resources.deployments import Deployment
-from resources.notices import notify
+from resources.instance.notices import notify
 
 
 def sensor(where: Deployment) -> dg.SensorDefinition:

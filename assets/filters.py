@@ -13,15 +13,15 @@ from assets.shown import table
 from metaclip_dagster.evaluation import read_task, task_version
 from metaclip_dagster.evaluation.images import decode_image, read_samples
 from metaclip_dagster.filtering import hash_samples, judge_images, score_images
+from metaclip_dagster.filtering.hashes import MAX_DISTANCE
 from metaclip_dagster.filters import load_scorers
-from metaclip_dagster.hashes import MAX_DISTANCE
-from resources.compute import Compute
 from resources.deferred import Deferred, defer, stage_version
 from resources.deployments import deployment
-from resources.images import Images
-from resources.lake import WHOLE, Lake
-from resources.tables import PartitionManifest, chain_batches
-from resources.zero_shot import ZeroShot
+from resources.engines.resource import Compute
+from resources.images.resource import Images
+from resources.lake.resource import WHOLE, Lake
+from resources.lake.tables import PartitionManifest, chain_batches
+from resources.models.zero_shot import ZeroShot
 
 NUM_LEAKED_SHOWN = 20
 

@@ -17,11 +17,11 @@ from metaclip_dagster.balancing import Draw, admitted_at, build_draw, uniform
 from metaclip_dagster.training import change_recipe, recipe_of
 from resources.deferred import address_of
 from resources.deployments import deployment
-from resources.digests import combine
-from resources.files import create
-from resources.images import Images
-from resources.lake import Lake
-from resources.open_clip import Trainer
+from resources.files.digests import combine
+from resources.files.local import create
+from resources.images.resource import Images
+from resources.lake.resource import Lake
+from resources.models.resource import Trainer
 
 
 class RecipeChanges(Sparse, use_attribute_docstrings=True):

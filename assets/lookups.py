@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 
 from metaclip_dagster.explaining import pairs_with
 from resources.deferred import Deferred
-from resources.lake import Lake
-from resources.tables import PartitionManifest
+from resources.lake.resource import Lake
+from resources.lake.tables import PartitionManifest
 
 Shard = tuple[str, str]
 """A snapshot and the shard's key in it; their order is that of places."""

@@ -18,13 +18,13 @@ from metaclip_dagster.metadata import (
     rank_unigrams,
     sum_counts,
 )
-from resources.compute import Compute
 from resources.deferred import Deferred
 from resources.deployments import deployment
-from resources.lake import Lake
-from resources.sources import Sources
-from resources.tables import PartitionManifest
-from resources.wikipedia import not_shown
+from resources.engines.resource import Compute
+from resources.lake.resource import Lake
+from resources.lake.tables import PartitionManifest
+from resources.sources.resource import Sources
+from resources.sources.wikipedia import not_shown
 
 Result = dg.MaterializeResult
 

@@ -7,7 +7,7 @@ import dagster as dg
 
 from metaclip_dagster.parsing import parse_rows, parse_warc, parse_wat
 from resources.deferred import stage_version
-from resources.lake import Lake
+from resources.lake.resource import Lake
 
 PARSERS: dict[str, Callable[..., Any]] = {"wat": parse_wat, "warc": parse_warc, "pool": parse_rows}
 _PARSED_BY = "parsed by"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from metaclip_dagster.balancing import parse_threshold
-from resources.common_crawl import CommonCrawl
+from resources.crawl.resource import CommonCrawl
 from resources.deployments import deployment
 
 

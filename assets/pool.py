@@ -15,10 +15,10 @@ from metaclip_dagster.matching import INDEX, build_matcher, index_entries, open_
 from metaclip_dagster.spilling import spilling
 from resources.deferred import Deferred, defer, version_of
 from resources.deployments import deployment
-from resources.digests import combine
-from resources.lake import Lake
-from resources.language_id import MODEL, load_identifier
-from resources.mapped import mapped
+from resources.files.digests import combine
+from resources.files.mapped import mapped
+from resources.lake.resource import Lake
+from resources.models.language_id import MODEL, load_identifier
 
 _JUDGED = "matches of "
 

@@ -13,8 +13,8 @@ import dagster as dg
 from assets.checks import up_to_date
 from assets.partitions import THRESHOLDS, TRAINING_SETS, Cell, cells, rings_up_to
 from metaclip_dagster.reporting import PoolVersion
-from resources.lake import Lake
-from resources.tables import PartitionManifest
+from resources.lake.resource import Lake
+from resources.lake.tables import PartitionManifest
 
 BELOW_SUBSETS = ("images", "training_sets", "checkpoints", "scores")
 

@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from metaclip_dagster.takedowns import TAKEN_DOWN, ImageIds, Takedowns, are_taken_down, list_images
-from resources.history import SHOWN
-from resources.image_store import open_image_store
-from resources.lake import Lake
-from resources.open_clip import JOB
-from resources.takedowns import flag_training, leave_out
+from metaclip_dagster.deduplicating.takedowns import TAKEN_DOWN, ImageIds, Takedowns, are_taken_down, list_images
+from resources.images.store import open_image_store
+from resources.instance.history import SHOWN
+from resources.lake.resource import Lake
+from resources.models.resource import JOB
+from resources.takedowns.resource import flag_training, leave_out
 
 Place = tuple[str, str]
 """A snapshot and a shard of it."""

@@ -11,7 +11,7 @@ from assets.partitions import THRESHOLDS
 from assets.pool import thresholds_of
 from metaclip_dagster.reporting import Distribution
 from metaclip_dagster.reporting.markup import percent, visible
-from resources.lake import Lake
+from resources.lake.resource import Lake
 
 NUM_SAMPLES = 6
 NUM_TOP = 20

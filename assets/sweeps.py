@@ -17,10 +17,10 @@ from metaclip_dagster.reporting import (
     count_subset,
     describe_sweep,
 )
-from resources.lake import WHOLE, Lake
-from resources.open_clip import Trainer
-from resources.tables import PartitionManifest
-from resources.takedowns import read_flag
+from resources.lake.resource import WHOLE, Lake
+from resources.lake.tables import PartitionManifest
+from resources.models.resource import Trainer
+from resources.takedowns.resource import read_flag
 
 FAILED_IMAGES = "failed images"
 """Where a training set's manifest has them, by reason."""

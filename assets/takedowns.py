@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 
 from metaclip_dagster.deduplicating import exclude, find_takedowns, pair_ids
-from metaclip_dagster.takedowns import build_takedowns
-from resources.compute import Compute
+from metaclip_dagster.deduplicating.takedowns import build_takedowns
 from resources.deferred import Deferred, defer
-from resources.image_store import open_image_store
-from resources.lake import Lake
-from resources.tables import chain_batches
-from resources.takedowns import TakedownList
+from resources.engines.resource import Compute
+from resources.images.store import open_image_store
+from resources.lake.resource import Lake
+from resources.lake.tables import chain_batches
+from resources.takedowns.resource import TakedownList
 
 Taken = Mapping[str, Mapping[str, Deferred]]
 """For every snapshot, the EXCLUSIONS of those of its shards that have any pair taken down."""

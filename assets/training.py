@@ -34,20 +34,20 @@ from assets.pool import grouped, thresholds_of
 from assets.provenance import parents_of, recorded_pool, report_outdated, tell_pool, tell_read, tell_ring
 from assets.shown import kept_and_dropped, lineage, plots
 from assets.sweeps import FAILED_IMAGES
+from metaclip_dagster.deduplicating.takedowns import TAKEN_DOWN
 from metaclip_dagster.imaging import gather_images
 from metaclip_dagster.reporting import plot_losses
 from metaclip_dagster.sharding import build_training_set, scatter_texts
-from metaclip_dagster.takedowns import TAKEN_DOWN
 from metaclip_dagster.training import describe_checkpoint, train
-from resources.compute import Compute
 from resources.deferred import Deferred, defer
-from resources.images import Images
-from resources.lake import Lake
-from resources.open_clip import Trainer
-from resources.tables import PartitionManifest, chain_batches
-from resources.takedowns import TakedownList
-from resources.web import NO_CONTACT
-from resources.zero_shot import ZeroShot
+from resources.engines.resource import Compute
+from resources.images.resource import Images
+from resources.lake.resource import Lake
+from resources.lake.tables import PartitionManifest, chain_batches
+from resources.models.resource import Trainer
+from resources.models.zero_shot import ZeroShot
+from resources.takedowns.resource import TakedownList
+from resources.web.client import NO_CONTACT
 
 Result = dg.MaterializeResult
 

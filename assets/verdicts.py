@@ -14,8 +14,8 @@ from metaclip_dagster.balancing import language_thresholds, parse_threshold
 from metaclip_dagster.deduplicating import DUPLICATE
 from metaclip_dagster.explaining import Drawing, explain_draw, find_entries, holds_all, show_number
 from resources.deployments import deployment
-from resources.lake import WHOLE, Lake
-from resources.language_id import load_identifier
+from resources.lake.resource import WHOLE, Lake
+from resources.models.language_id import load_identifier
 
 
 @dataclass

@@ -9,7 +9,7 @@ import dagster as dg
 
 from assets.checks import every_snapshot_there, no_empty_snapshot
 from assets.provenance import report_check
-from resources.lake import Lake
+from resources.lake.resource import Lake
 
 NOT_MADE = "matches are not made yet"
 REFUSED = f"matches refused by {no_empty_snapshot.__name__}"

@@ -25,10 +25,10 @@ from benchmarks.inputs import replicate, sample_archives
 from benchmarks.measure import Row, options, peak_mb, print_rows, row
 from metaclip_dagster.parsing import parse_wat
 from metaclip_dagster.schemas import PAIRS
-from resources.archives import open_archive
 from resources.deferred import defer
-from resources.engines import Job, Shard
-from resources.tables import TableStore
+from resources.engines.driver import Job, Shard
+from resources.lake.tables import TableStore
+from resources.web.archives import open_archive
 from tests.ray_cluster import ADDRESS, Cluster, Drive, cluster_of_two
 from tests.resources.stages import NUMBERS, count_up
 

@@ -32,7 +32,7 @@ from benchmarks.measure import Row, flat, options, peak_mb, print_rows, row
 from metaclip_dagster.matching import why_unmatchable
 from metaclip_dagster.metadata import build_entries, describe_entries, rank_synsets, read_own_entries
 from metaclip_dagster.schemas import CANDIDATES, ENTRIES
-from resources.digests import RowDigest
+from resources.files.digests import RowDigest
 
 PACKAGES = ("pywordfreq==0.4.2", "wordsegment==1.3.1")
 SOURCES = ("wordnet_synsets", "wikipedia_unigrams", "web_bigrams")

@@ -6,7 +6,7 @@ python -m benchmarks.bench_graph [--times N] [--copies N] [--workers N] [--num-e
 --times  how much larger the larger snapshots are; --copies  how many times over an archive makes one shard
 --entries  one entry a line, in place of the names of WordNet; --wat  archives in place of the sample's
 A snapshot of the sample goes through every stage of the curation, from archives to a subset, on worker processes as the
-graph's assets send it there (`resources.engines`), committed to a lake on disk. Then again with more shards,
+graph's assets send it there (`resources.engines.driver`), committed to a lake on disk. Then again with more shards,
 and with larger ones: each copy of an archive has hosts of its own, so that all pairs are distinct. A row
 is the peak of the largest worker of a stage, as the kernel counts it; its baseline is the same at one times the size.
 
@@ -35,12 +35,10 @@ from metaclip_dagster.counting import count_entries, merge_counts
 from metaclip_dagster.deduplicating import exclude, find_duplicates, gather_exclusions, pair_ids, scatter_pairs
 from metaclip_dagster.matching import build_matcher, match_entries
 from metaclip_dagster.parsing import parse_wat
-from resources.archives import open_archive
 from resources.deferred import Deferred, defer
-from resources.digests import combine
-from resources.engines import Job, LocalEngine, Shard, drive
-from resources.language_id import load_identifier
-from resources.tables import (
+from resources.engines.driver import Job, LocalEngine, Shard, drive
+from resources.files.digests import combine
+from resources.lake.tables import (
     PartitionManifest,
     TableStore,
     chain_batches,
@@ -49,6 +47,8 @@ from resources.tables import (
     read_where,
     stream_files,
 )
+from resources.models.language_id import load_identifier
+from resources.web.archives import open_archive
 
 SNAPSHOT, GROUP_SIZE, NUM_BUCKETS = "SAMPLE-2026-01", 4, 4
 T = math.inf  # the subset that costs most: the whole pool

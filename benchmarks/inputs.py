@@ -20,10 +20,10 @@ from benchmarks.measure import options
 from metaclip_dagster.matching import build_matcher, match_entries
 from metaclip_dagster.parsing import parse_wat
 from metaclip_dagster.schemas import ENTRIES, ENTRY_COUNTS, MATCHES, writes
-from metaclip_dagster.spacing import why_unmatchable
+from metaclip_dagster.words.spacing import why_unmatchable
 from resources.deployments import SAMPLE
-from resources.tables import TableStore
-from resources.wordnet import synset_names
+from resources.lake.tables import TableStore
+from resources.sources.wordnet import synset_names
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 PAIRS_A_CHUNK = 65_536

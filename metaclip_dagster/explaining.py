@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 
 from metaclip_dagster.balancing import build_draw, keep_probability, uniform
 from metaclip_dagster.reporting.markup import visible
-from metaclip_dagster.spacing import finder, why_unmatchable
 from metaclip_dagster.urls import image_id_of, normalise_url, pair_id_of
+from metaclip_dagster.words.spacing import finder, why_unmatchable
 
 Cell = str | int | float
 MAX_SHOWN = 500

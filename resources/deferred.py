@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from resources.digests import combine
+from resources.files.digests import combine
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from resources.files import write_text
-from resources.object_store import refuse_credentials
+from resources.files.local import write_text
+from resources.files.object_store import refuse_credentials
 
 REPOSITORY = Path(__file__).parent.parent
 SAMPLE = REPOSITORY / "data" / "sample"
@@ -151,7 +151,7 @@ class Deployment:
         """Runs, events and schedules of this deployment; made if missing, its dagster.yaml always the project's own."""
         home = self.home / "dagster_home"
         home.mkdir(parents=True, exist_ok=True)
-        ours, theirs = (folder / "dagster.yaml" for folder in (REPOSITORY / "resources", home))
+        ours, theirs = (folder / "dagster.yaml" for folder in (REPOSITORY / "resources" / "instance", home))
         if not theirs.exists() or theirs.read_bytes() != ours.read_bytes():
             write_text(theirs, ours.read_text(encoding="utf-8"))
         return home

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 
 import demo
 from resources.deployments import Deployment
-from resources.lake import Lake
+from resources.lake.resource import Lake
 from tests.mini import build_mini, mini_deployment
 
 # A machine that others use too is slow; that is no failure.

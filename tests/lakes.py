@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from assets.partitions import THRESHOLDS
-from resources.digests import table_digest
-from resources.lake import WHOLE, Lake
+from resources.files.digests import table_digest
+from resources.lake.resource import WHOLE, Lake
 
 KEYS = {
     "entries": ["entry_id"],

@@ -19,9 +19,9 @@ from pathlib import Path
 import psutil
 from dagster._daemon import cli, controller
 
-from resources import ui
 from resources.deployments import REPOSITORY, Deployment, deployment
-from resources.graphql import WebServer
+from resources.instance import ui
+from resources.instance.graphql import WebServer
 from tests.mini import mini_deployment
 
 

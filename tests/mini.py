@@ -21,7 +21,7 @@ import dagster as dg
 import demo
 from assets.partitions import register_snapshots
 from definitions import bind
-from resources.common_crawl import open_crawl
+from resources.crawl.resource import open_crawl
 from resources.deployments import SAMPLE, Deployment, read_deployment
 
 PAIRS_OF_A_FILE = 300

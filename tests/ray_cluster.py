@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from resources.engines import Engine, Job, LocalEngine, Shard, ShardReport, drive
+from resources.engines.driver import Engine, Job, LocalEngine, Shard, ShardReport, drive
 
 ROOT = Path(__file__).parents[1]
 ADDRESS = "127.0.0.1:6379"
@@ -200,7 +200,7 @@ def main() -> None:
 def _engine(address: str, task: Drive) -> Engine:
     if not address:
         return LocalEngine(2)
-    from resources.ray_engine import RayEngine
+    from resources.engines.ray_engine import RayEngine
 
     return RayEngine(address, **task.options)
 

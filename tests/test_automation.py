@@ -21,9 +21,9 @@ import demo
 from assets.automation import CURATED, newest_again, register_newer
 from assets.partitions import THRESHOLDS
 from definitions import bind
-from resources.common_crawl import CommonCrawl
+from resources.crawl.resource import CommonCrawl
 from resources.deployments import Deployment, deployment
-from resources.lake import Lake
+from resources.lake.resource import Lake
 from tests.lakes import digests
 from tests.mini import mini_deployment, split_members
 

@@ -12,9 +12,9 @@ import demo
 from assets.partitions import check_thresholds, register_snapshots
 from assets.waiting import drop_snapshots
 from definitions import bind
-from resources.common_crawl import CommonCrawl
+from resources.crawl.resource import CommonCrawl
 from resources.deployments import Deployment, read_deployment
-from resources.lake import Lake
+from resources.lake.resource import Lake
 from tests.mini import mini_deployment
 
 KEY = "SAMPLE-2026-01"

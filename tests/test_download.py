@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from resources.deployments import REPOSITORY, SAMPLE, read_deployment
-from resources.wikipedia import find_dump, find_pageviews
-from resources.wordnet import PACKAGE, synset_names
+from resources.sources.wikipedia import find_dump, find_pageviews
+from resources.sources.wordnet import PACKAGE, synset_names
 from tests.hosts import Host, cut_after, refusing, serving
 
 DAY = "20261101"

@@ -14,9 +14,9 @@ import pytest
 import demo
 from assets.partitions import THRESHOLDS, register_snapshots
 from definitions import bind
-from resources.common_crawl import CommonCrawl
+from resources.crawl.resource import CommonCrawl
 from resources.deployments import Deployment
-from resources.lake import Lake
+from resources.lake.resource import Lake
 from tests.mini import mini_deployment
 
 SNAPSHOTS = ["SAMPLE-2026-01", "SAMPLE-2026-02"]

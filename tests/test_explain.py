@@ -26,8 +26,8 @@ from assets.verdicts import Found, Verdicts
 from definitions import bind
 from metaclip_dagster.explaining import QuestionError, Table, explain_draw, read_question, render_text
 from resources.deployments import Deployment
-from resources.lake import Lake
-from resources.language_id import load_identifier
+from resources.lake.resource import Lake
+from resources.models.language_id import load_identifier
 from tests.mini import mini_deployment
 
 SNAPSHOTS = ["SAMPLE-2026-01", "SAMPLE-2026-02"]

@@ -28,9 +28,9 @@ from assets.partitions import THRESHOLDS, register_snapshots
 from definitions import bind
 from metaclip_dagster.balancing import keep_probability, thresholds_for
 from metaclip_dagster.explaining import QuestionError
-from resources.common_crawl import CommonCrawl
+from resources.crawl.resource import CommonCrawl
 from resources.deployments import Deployment
-from resources.lake import Lake
+from resources.lake.resource import Lake
 from tests.lakes import digests
 from tests.mini import mini_deployment
 

@@ -11,9 +11,9 @@ import pytest
 import launch
 from assets.partitions import THRESHOLDS
 from assets.waiting import drop_snapshots
-from resources.graphql import Progress, WebServer
-from resources.lake import Lake
-from resources.tables import PartitionManifest, ShardManifest
+from resources.instance.graphql import Progress, WebServer
+from resources.lake.resource import Lake
+from resources.lake.tables import PartitionManifest, ShardManifest
 
 
 class Flaky(WebServer):

@@ -16,7 +16,7 @@ import pytest
 import demo
 from assets.partitions import THRESHOLDS
 from resources.deployments import Deployment
-from resources.lake import Lake
+from resources.lake.resource import Lake
 from tests.browser import Browser, open_browser
 from tests.lakes import digests
 from tests.live import Live, live_deployment
@@ -138,7 +138,7 @@ def train_long(live: Live) -> str:
     def trains() -> bool:
         return any(
             path.stat().st_size > before.get(path, 0) for path in live.where.checkpoints.rglob("metrics.jsonl")
-        ) and bool(live.processes("resources.rank"))
+        ) and bool(live.processes("resources.models.rank"))
 
     live.until(trains, f"training by {told}", 120)
     return str(told["run"]["runId"])
@@ -233,7 +233,7 @@ def test_a_training_that_is_cancelled_ends_within_seconds_with_all_its_processes
 
     def is_over() -> bool:
         found = log.instance.get_run_by_id(run)
-        return found is not None and found.is_finished and not live.processes("resources.rank")
+        return found is not None and found.is_finished and not live.processes("resources.models.rank")
 
     live.until(is_over, "end of the training", 15)
     ended = log.instance.get_run_by_id(run)

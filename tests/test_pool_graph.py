@@ -12,9 +12,9 @@ import demo
 from assets.answers import explain_pair
 from assets.partitions import THRESHOLDS, register_snapshots
 from definitions import bind
-from resources.common_crawl import open_crawl
+from resources.crawl.resource import open_crawl
 from resources.deployments import Deployment
-from resources.lake import Lake
+from resources.lake.resource import Lake
 from tests.image_hosts import ImageHosts, image_hosts, picture
 from tests.mini import mini_deployment
 from tests.resources.test_pools import tar_of

@@ -13,11 +13,11 @@ import pytest
 import predict
 from assets.costs import expected_cost, measure, predict_snapshot, predict_t
 from assets.partitions import THRESHOLDS
-from resources.common_crawl import open_crawl
-from resources.costs import keep_earlier
+from resources.crawl.resource import open_crawl
 from resources.deployments import Deployment, read_deployment
-from resources.lake import Lake
-from resources.tables import PartitionManifest, ShardManifest
+from resources.lake.costs import keep_earlier
+from resources.lake.resource import Lake
+from resources.lake.tables import PartitionManifest, ShardManifest
 
 FIRST, SECOND = "SAMPLE-2026-01", "SAMPLE-2026-02"
 WAITING = "SAMPLE-2026-03"

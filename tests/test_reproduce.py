@@ -12,7 +12,7 @@ import pytest
 from assets import cards
 from metaclip_dagster.reporting import render_card
 from resources.deployments import Deployment, command_line
-from resources.lake import Lake
+from resources.lake.resource import Lake
 
 
 @pytest.mark.slow

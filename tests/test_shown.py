@@ -21,7 +21,7 @@ from assets.shown import (
     table,
 )
 from definitions import MODULES
-from resources.lake import Lake
+from resources.lake.resource import Lake
 
 KEY = "SAMPLE-2026-01"
 

@@ -32,13 +32,13 @@ from assets.takedowns import left_over
 from definitions import bind
 from metaclip_dagster.deduplicating import find_duplicates, scatter_pairs
 from metaclip_dagster.schemas import CHECKPOINTS, EXCLUSIONS, MATCHES
-from resources.common_crawl import CommonCrawl
+from resources.crawl.resource import CommonCrawl
 from resources.deferred import defer
 from resources.deployments import Deployment
-from resources.image_store import ImageStore
-from resources.lake import Lake
-from resources.open_clip import JOB, Trainer
-from resources.tables import PartitionManifest, ShardManifest
+from resources.images.store import ImageStore
+from resources.lake.resource import Lake
+from resources.lake.tables import PartitionManifest, ShardManifest
+from resources.models.resource import JOB, Trainer
 from tests.lakes import digests
 from tests.mini import mini_deployment, split_members
 
@@ -365,13 +365,13 @@ KILLED = """
 import os, sys
 from pathlib import Path
 import purge
-from resources import image_store
+from resources.images import store as image_store
 from resources.deferred import defer
-from resources.image_store import ImageStore
-from resources.lake import Lake
-from resources.open_clip import JOB, Trainer
-from resources.tables import PartitionManifest, ShardManifest
-from resources.tables import TableStore
+from resources.images.store import ImageStore
+from resources.lake.resource import Lake
+from resources.models.resource import JOB, Trainer
+from resources.lake.tables import PartitionManifest, ShardManifest
+from resources.lake.tables import TableStore
 from tests.mini import mini_deployment
 left = int(sys.argv[3])
 def dying(function):

@@ -27,9 +27,9 @@ from definitions import bind
 from metaclip_dagster.reporting import bar_above
 from metaclip_dagster.training.exporting import MODELS, WEIGHTS
 from resources.deployments import Deployment
-from resources.images import Images
-from resources.lake import Lake
-from resources.open_clip import Trainer
+from resources.images.resource import Images
+from resources.lake.resource import Lake
+from resources.models.resource import Trainer
 from tests.mini import mini_deployment
 
 STEPS = 20

@@ -8,8 +8,8 @@ import duckdb
 import pyarrow as pa
 
 from metaclip_dagster.schemas import CANDIDATES, writes
-from metaclip_dagster.scripts import joined_words
 from metaclip_dagster.spilling import ROWS, insert, spilling
+from metaclip_dagster.words.scripts import joined_words
 
 _DOUBLINGS = 4  # 16 redirects in a row; MediaWiki itself follows one
 

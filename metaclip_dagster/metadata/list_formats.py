@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metaclip_dagster.languages import identified_as
+from metaclip_dagster.words.languages import identified_as
 
 _MOST = 1 << 24  # bytes of one line, characters of one JSON value: no list has such an entry
 _CHUNK = 1 << 20

@@ -8,7 +8,7 @@ import mwparserfromhell
 from mwparserfromhell.nodes import Comment, ExternalLink, Heading, HTMLEntity, Tag, Text, Wikilink
 
 from metaclip_dagster.metadata.namespaces import is_shown
-from metaclip_dagster.scripts import folded, segments
+from metaclip_dagster.words.scripts import folded, segments
 
 # What no running text is in goes before the parser sees it: that takes three quarters off its time, and the parser,
 # which costs the square of what is opened and never closed, never meets such tags, templates and tables.

@@ -1,7 +1,7 @@
 """What checks say beside yes and no."""
 
 from assets.checks import no_empty_snapshot
-from resources.tables import PartitionManifest, ShardManifest
+from resources.lake.tables import PartitionManifest, ShardManifest
 
 
 def test_an_empty_snapshot_says_what_was_dropped_and_why() -> None:

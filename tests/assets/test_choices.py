@@ -18,9 +18,9 @@ from assets.explain import Question
 from assets.filters import Filtering
 from assets.jobs import Training
 from assets.metadata import Bigrams, NGrams, Titles, Unigrams, WordNet
-from resources.compute import Compute, RayCluster
-from resources.lake import Lake
-from resources.tables import PartitionManifest
+from resources.engines.resource import Compute, RayCluster
+from resources.lake.resource import Lake
+from resources.lake.tables import PartitionManifest
 
 
 class Looks(dg.Config):

@@ -13,10 +13,10 @@ import pytest
 import demo
 from definitions import bind
 from metaclip_dagster.filtering import score_images
-from metaclip_dagster.hashes import nearest_earlier
+from metaclip_dagster.filtering.hashes import nearest_earlier
 from resources.deployments import Deployment
-from resources.image_store import open_image_store
-from resources.lake import Lake
+from resources.images.store import open_image_store
+from resources.lake.resource import Lake
 from tests.mini import mini_deployment
 
 OFF = {"filters": {}, "near_duplicate_distance": -1, "leakage_distance": -1, "remove_leakage": False}

@@ -10,10 +10,10 @@ from assets.pool import matching_setup
 from metaclip_dagster.matching import build_matcher, match_entries
 from metaclip_dagster.schemas import ENTRIES, MATCHES, PAIRS
 from resources.deferred import defer, named
-from resources.engines import Engine, InlineEngine, Job, LocalEngine, Shard, drive
-from resources.lake import Lake
-from resources.language_id import load_identifier
-from resources.tables import PartitionManifest, TableStore, read_table
+from resources.engines.driver import Engine, InlineEngine, Job, LocalEngine, Shard, drive
+from resources.lake.resource import Lake
+from resources.lake.tables import PartitionManifest, TableStore, read_table
+from resources.models.language_id import load_identifier
 
 WORDS = ["dog", "red dog", "the dog runs", "a"]
 

@@ -18,10 +18,10 @@ import dagster as dg
 import pytest
 
 from assets.metadata import wikipedia_bigrams, wikipedia_ngrams, wikipedia_titles, wikipedia_unigrams
-from resources.compute import Compute
 from resources.deployments import SAMPLE
-from resources.lake import Lake
-from resources.sources import Sources
+from resources.engines.resource import Compute
+from resources.lake.resource import Lake
+from resources.sources.resource import Sources
 from tests.resources.exports import export, page
 
 ROOT = Path(__file__).parents[2]

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 
 from assets.purging import Gone, find_gone, purge
+from metaclip_dagster.deduplicating.takedowns import ImageIds, build_takedowns
 from metaclip_dagster.schemas import EXCLUSIONS, IMAGE_TEXTS, IMAGES, MATCHES, PAIRS, SUBSETS, TRAINING_SETS
-from metaclip_dagster.takedowns import ImageIds, build_takedowns
-from resources.history import SHOWN
-from resources.lake import Lake
-from resources.tables import PartitionManifest, ShardManifest
+from resources.instance.history import SHOWN
+from resources.lake.resource import Lake
+from resources.lake.tables import PartitionManifest, ShardManifest
 
 X, Y, Z = (name * 12 for name in (b"x", b"y", b"z"))
 # Pair 1 stands on two pages, 2 shares its image with 3, 4 is alone.

@@ -12,9 +12,9 @@ from assets.provenance import tell_pool
 from assets.sweeps import make_sweep
 from metaclip_dagster.reporting import PoolVersion
 from metaclip_dagster.schemas import CHECKPOINTS
-from resources.lake import Lake
-from resources.open_clip import Trainer
-from resources.tables import PartitionManifest, ShardManifest
+from resources.lake.resource import Lake
+from resources.lake.tables import PartitionManifest, ShardManifest
+from resources.models.resource import Trainer
 
 NOW = PoolVersion(("01", "02"), "e" * 32, "v")
 MODEL = Cell.of(str(cells.get_partition_keys()[0])).model

@@ -9,8 +9,8 @@ import pytest
 from assets.checks import every_snapshot_there, no_empty_snapshot
 from assets.partitions import snapshots
 from assets.waiting import drop_snapshots, find_missing, waited_for
-from resources.lake import Lake
-from resources.tables import PartitionManifest, ShardManifest
+from resources.lake.resource import Lake
+from resources.lake.tables import PartitionManifest, ShardManifest
 
 A, B = "SAMPLE-2026-01", "SAMPLE-2026-02"
 NOTHING = lambda: None  # noqa: E731

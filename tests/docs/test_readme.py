@@ -10,7 +10,7 @@ import assets.coverage
 import assets.entries
 import demo
 from resources.deployments import read_deployment
-from resources.lake import Lake
+from resources.lake.resource import Lake
 
 ROOT = Path(__file__).parents[2]
 README = ROOT.joinpath("README.md").read_text(encoding="utf-8")
@@ -27,7 +27,7 @@ def test_the_notebook_snippet_gives_500_pairs_without_dagster() -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_hugging_face_datasets_read_a_subset_as_it_lies_in_the_lake(tmp_path: Path) -> None:
     from metaclip_dagster.schemas import SUBSETS
-    from resources.engines import InlineEngine, Job, Shard, drive
+    from resources.engines.driver import InlineEngine, Job, Shard, drive
     from tests.docs.stages import give_subset
 
     store = Lake(root=str(tmp_path / "lake")).store("subsets", "20")

@@ -12,9 +12,9 @@ import dagster as dg
 import psutil
 
 from launch import Targets
-from resources.graphql import Progress
-from resources.lake import open_lake
-from resources.runs import IN_PROGRESS, process_of
+from resources.instance.graphql import Progress
+from resources.instance.runs import IN_PROGRESS, process_of
+from resources.lake.resource import open_lake
 from tests.faults.curations import SNAPSHOTS, STEPS, Reference, Result, Step, judge, undo
 from tests.live import Live
 

@@ -15,9 +15,9 @@ import psutil
 import pyarrow.parquet as pq
 
 from resources.deployments import Deployment
-from resources.digests import RowDigest
-from resources.lake import WHOLE, Lake, open_lake
-from resources.object_store import connect
+from resources.files.digests import RowDigest
+from resources.files.object_store import connect
+from resources.lake.resource import WHOLE, Lake, open_lake
 from tests.faults.drivers import Driver, Drivers
 from tests.mini import mini_deployment, table_steps
 

@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageOps, ImageStat
 
-from metaclip_dagster.checking import BadImageError, check_image
 from metaclip_dagster.evaluation.images import Sample, decode_image
-from metaclip_dagster.hashes import perceptual_hash
+from metaclip_dagster.filtering.hashes import perceptual_hash
+from metaclip_dagster.imaging.checking import BadImageError, check_image
 from metaclip_dagster.pictures import to_rgb
 
 Make = Callable[..., bytes]
@@ -230,7 +230,7 @@ def test_threads_may_check_at_once_and_leave_the_warning_filters_alone() -> None
 def test_a_hostile_image_does_not_blow_the_memory(what: str, tmp_path: Path) -> None:
     (tmp_path / "bad").write_bytes(BAD[what][1]())
     program = (
-        "import resource, sys; from pathlib import Path; from metaclip_dagster.checking import *\n"
+        "import resource, sys; from pathlib import Path; from metaclip_dagster.imaging.checking import *\n"
         "data = Path(sys.argv[1]).read_bytes()\n"
         "import PIL.Image; PIL.Image.init()\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
@@ -358,7 +358,7 @@ def test_what_is_written_again_takes_bounded_memory_time_and_room(what: str, tmp
     data = LARGE[what]()
     (tmp_path / "large").write_bytes(data)
     program = (
-        "import re, resource, sys; from pathlib import Path; from metaclip_dagster.checking import *\n"
+        "import re, resource, sys; from pathlib import Path; from metaclip_dagster.imaging.checking import *\n"
         "data = Path(sys.argv[1]).read_bytes()\n"
         "made = check_image(data)\n"
         "peak = re.search('VmHWM:[^0-9]*([0-9]+)', Path('/proc/self/status').read_text())[1]\n"

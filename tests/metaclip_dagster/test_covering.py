@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaclip_dagster import covering
 from metaclip_dagster.covering import cover_pairs, describe_coverage, merge_coverage, rank_words
-from metaclip_dagster.folding import build_searches, loosened
+from metaclip_dagster.covering import coverage as covering
+from metaclip_dagster.covering.folding import build_searches, loosened
 from metaclip_dagster.matching import build_matcher, match_entries, why_unmatchable
 from metaclip_dagster.reporting import render_coverage
 from metaclip_dagster.schemas import COVERAGE_PARTS, ENTRIES, PAIRS

@@ -2,8 +2,8 @@
 
 import pytest
 
-from metaclip_dagster.elements import find_elements
-from metaclip_dagster.responses import Markup
+from metaclip_dagster.parsing.elements import find_elements
+from metaclip_dagster.parsing.responses import Markup
 from tests.metaclip_dagster.archives import member, response, warc_rows
 
 XMLNS = "xmlns='http://www.w3.org/1999/xhtml'"

@@ -24,7 +24,7 @@ from metaclip_dagster.explaining import (
     render_text,
 )
 from metaclip_dagster.matching import build_matcher
-from metaclip_dagster.spacing import why_unmatchable
+from metaclip_dagster.words.spacing import why_unmatchable
 from tests.metaclip_dagster.tables import count_naively, counts_of, entries_of, matches_of, zipf_pool
 
 POOL = zipf_pool(300, 60)

@@ -17,8 +17,8 @@ from PIL import Image, ImageDraw
 from metaclip_dagster.evaluation import read_task
 from metaclip_dagster.evaluation.images import decode_image, read_samples
 from metaclip_dagster.filtering import hash_samples, judge_images, score_images
+from metaclip_dagster.filtering.hashes import Looks, mean_colours, nearest_earlier, nearest_of, perceptual_hash
 from metaclip_dagster.filters import aspect, load_scorers, shorter_side
-from metaclip_dagster.hashes import Looks, mean_colours, nearest_earlier, nearest_of, perceptual_hash
 from metaclip_dagster.schemas import IMAGE_SCORES, IMAGES
 from resources.deployments import SAMPLE
 

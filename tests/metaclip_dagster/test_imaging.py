@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from metaclip_dagster.checking import check_image
 from metaclip_dagster.imaging import gather_images
+from metaclip_dagster.imaging.checking import check_image
 from metaclip_dagster.schemas import IMAGE_TEXTS, IMAGES
-from resources.image_store import ImageStore
+from resources.images.store import ImageStore
 
 
 def encode(image: Image.Image, kind: str, **options: Any) -> bytes:

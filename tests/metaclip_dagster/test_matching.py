@@ -17,21 +17,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaclip_dagster import automaton
 from metaclip_dagster.matching import (
     Engine,
     Identify,
     Matcher,
+    automaton,
     build_matcher,
     index_entries,
     match_entries,
     open_matcher,
     why_unmatchable,
 )
+from metaclip_dagster.matching.tokens import TokenEngine, index_tokens
 from metaclip_dagster.schemas import ENTRIES, MATCHES, PAIRS
-from metaclip_dagster.spacing import MARKS, joined, spaced
-from metaclip_dagster.tokens import TokenEngine, index_tokens
-from resources.language_id import load_identifier
+from metaclip_dagster.words.spacing import MARKS, joined, spaced
+from resources.models.language_id import load_identifier
 
 ROOT = Path(__file__).parents[2]
 BENCH = Path(__file__).parents[3] / "shared" / "data" / "bench"
@@ -350,7 +350,7 @@ PEAK = """
 from pathlib import Path
 import pyarrow as pa
 from benchmarks.measure import peak_mb
-from metaclip_dagster.tokens import TokenEngine, index_tokens
+from metaclip_dagster.matching.tokens import TokenEngine, index_tokens
 entries = pa.array(["a", "a b", ","])
 index = index_tokens(entries, pa.array([0, 1, 2], pa.uint32()))
 engine = TokenEngine({name: array.to_numpy() for name, array in index.items()})

@@ -594,7 +594,7 @@ from collections import Counter
 from sys import argv
 from metaclip_dagster.parsing import parse_wat
 parse_wat.prepare()
-from metaclip_dagster.thinning import _cut
+from metaclip_dagster.parsing.thinning import _cut
 before = list(_cut.signatures)
 batches = list(parse_wat(open(argv[1], "rb"), name="x", dropped=Counter()))
 assert batches and _cut.signatures == before and len(before) == 1

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaclip_dagster.heads import parse_headers
-from metaclip_dagster.records import Record, read_records
+from metaclip_dagster.parsing.heads import parse_headers
+from metaclip_dagster.parsing.records import Record, read_records
 from tests.metaclip_dagster.archives import Trickle, member, members, record
 
 ROOT = Path(__file__).parents[2]

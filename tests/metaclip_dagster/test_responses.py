@@ -13,8 +13,8 @@ from fastwarc.stream_io import BrotliWriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaclip_dagster.records import BrokenRecordError, Record
-from metaclip_dagster.responses import read_markup
+from metaclip_dagster.parsing.records import BrokenRecordError, Record
+from metaclip_dagster.parsing.responses import read_markup
 from tests.metaclip_dagster.archives import member, members, response, warc_rows
 
 HTML = "<html><p>Ein Bär</p><img src=b.png alt='ein Bär'></html>"

@@ -13,17 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaclip_dagster import automaton
 from metaclip_dagster.balancing import admit, build_draw, count_sizes, language_thresholds
 from metaclip_dagster.counting import count_entries, merge_counts
 from metaclip_dagster.explaining import find_entries, holds_all
-from metaclip_dagster.languages import LANGUAGES, PARTING, SPACELESS, identified_as
-from metaclip_dagster.matching import build_matcher, match_entries
+from metaclip_dagster.matching import automaton, build_matcher, match_entries
 from metaclip_dagster.metadata.wikitext import runs_of_words
 from metaclip_dagster.schemas import MATCHES
-from metaclip_dagster.scripts import folded, joined_words, particles
-from metaclip_dagster.spacing import finder, spaced, why_unmatchable
-from resources import language_id
+from metaclip_dagster.words.languages import LANGUAGES, PARTING, SPACELESS, identified_as
+from metaclip_dagster.words.scripts import folded, joined_words, particles
+from metaclip_dagster.words.spacing import finder, spaced, why_unmatchable
+from resources.models import language_id
 from tests.metaclip_dagster.tables import entries_of
 
 # Sentences that a reader of the language can check: what is in them, and what is not.

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaclip_dagster.deduplicating import find_takedowns
+from metaclip_dagster.deduplicating.takedowns import Takedowns, are_taken_down, build_takedowns
 from metaclip_dagster.schemas import MATCHES, PAIRS
-from metaclip_dagster.takedowns import Takedowns, are_taken_down, build_takedowns
 from metaclip_dagster.urls import image_id_of, normalise_url, pair_id_of
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from metaclip_dagster.pages import read_wat_page
-from metaclip_dagster.records import BrokenRecordError, Record
-from metaclip_dagster.thinning import cut_other_links
+from metaclip_dagster.parsing.pages import read_wat_page
+from metaclip_dagster.parsing.records import BrokenRecordError, Record
+from metaclip_dagster.parsing.thinning import cut_other_links
 from tests.metaclip_dagster.archives import content
 
 HEAD = b"WARC/1.0\r\nWARC-Type: metadata\r\nWARC-Target-URI: http://r/\r\nContent-Type: application/json\r\n\r\n"

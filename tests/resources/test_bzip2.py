@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resources.bzip2 import read_blocks
+from resources.sources.bzip2 import read_blocks
 
 TEXT = bytes(random.Random(0).choices(b"abcdefgh <>/\n", k=350_000))
 

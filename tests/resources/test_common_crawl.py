@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from assets.crawl import pairs
 from assets.partitions import register_snapshots
-from resources.common_crawl import CommonCrawl, draw_archives, find_archives
-from resources.compute import Compute
-from resources.lake import Lake
-from resources.web import Web
+from resources.crawl.resource import CommonCrawl, draw_archives, find_archives
+from resources.engines.resource import Compute
+from resources.lake.resource import Lake
+from resources.web.client import Web
 from tests.hosts import Act, Host, announcing, cut_after, refusing, serving, stalling, whole
 from tests.lakes import digests
 from tests.mini import CRAWL, split_members

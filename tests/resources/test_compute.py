@@ -9,10 +9,10 @@ import dagster as dg
 import pytest
 
 from definitions import bind
-from resources.compute import LOG_LINES, Compute, Local, RayCluster
 from resources.deployments import read_deployment
-from resources.engines import LocalEngine, Shard
-from resources.lake import Lake
+from resources.engines.driver import LocalEngine, Shard
+from resources.engines.resource import LOG_LINES, Compute, Local, RayCluster
+from resources.lake.resource import Lake
 from tests.resources import stages
 
 CLUSTER = "10.0.0.1:6379"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.costs import (
+from resources.lake.costs import (
     Cost,
     Observation,
     cost_of,
@@ -20,7 +20,7 @@ from resources.costs import (
     read_costs,
     write_costs,
 )
-from resources.tables import PartitionManifest, ShardManifest, TableStore
+from resources.lake.tables import PartitionManifest, ShardManifest, TableStore
 
 seconds = st.lists(st.floats(0.01, 1e4), min_size=1, max_size=20)
 

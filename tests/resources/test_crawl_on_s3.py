@@ -10,9 +10,9 @@ import fsspec
 import pytest
 from moto.server import ThreadedMotoServer
 
-from resources.common_crawl import draw_archives, open_crawl
+from resources.crawl.resource import draw_archives, open_crawl
 from resources.deployments import Deployment, read_deployment
-from resources.pool_images import open_pool_images
+from resources.pools.images import open_pool_images
 from tests.image_hosts import picture
 from tests.mini import CRAWL
 from tests.resources.test_pools import pairs_of, pool_of, tar_of, write_lines

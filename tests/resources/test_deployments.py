@@ -7,9 +7,9 @@ import pytest
 
 from assets.partitions import check_thresholds
 from resources.deployments import COLLINFO, REPOSITORY, command_line, read_deployment, warn_without_home
-from resources.lake import Lake
+from resources.lake.resource import Lake
 
-OURS = (REPOSITORY / "resources" / "dagster.yaml").read_bytes()
+OURS = (REPOSITORY / "resources" / "instance" / "dagster.yaml").read_bytes()
 
 
 def test_dagster_yaml_is_the_projects_own_and_is_written_only_where_it_is_not(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ import pyarrow as pa
 import pytest
 
 from resources.deferred import defer, named, version_of
-from resources.engines import Engine, InlineEngine, Job, LocalEngine, Shard, ShardReport, drive, run_shard
-from resources.tables import TableStore, read_table
+from resources.engines.driver import Engine, InlineEngine, Job, LocalEngine, Shard, ShardReport, drive, run_shard
+from resources.lake.tables import TableStore, read_table
 from tests.resources import stages
 
 ENGINES: dict[str, Callable[[], Engine]] = {"inline": InlineEngine, "local": lambda: LocalEngine(2)}
@@ -379,8 +379,8 @@ def test_workers_import_no_dagster_even_under_a_main_module_that_does(tmp_path: 
     program.write_text(
         textwrap.dedent(f"""
         import dagster
-        from resources.engines import *
-        from resources.tables import *
+        from resources.engines.driver import *
+        from resources.lake.tables import *
         from tests.resources import stages
         if __name__ == "__main__":
             store = TableStore({str(tmp_path / "lake")!r}, "modules", "all")
@@ -404,7 +404,7 @@ def test_workers_import_no_dagster_even_under_a_main_module_that_does(tmp_path: 
         check=True,
     )
     modules = set(done.stdout.split())
-    assert "resources.engines" in modules
+    assert "resources.engines.driver" in modules
     assert not {name for name in modules if name.split(".")[0] in {"dagster", "torch", "nltk"}}
 
 
@@ -412,8 +412,8 @@ def test_a_killed_driver_leaves_no_worker_behind(tmp_path: Path) -> None:
     program = tmp_path / "main.py"
     program.write_text(
         textwrap.dedent(f"""
-        from resources.engines import *
-        from resources.tables import *
+        from resources.engines.driver import *
+        from resources.lake.tables import *
         from tests.resources import stages
         if __name__ == "__main__":
             store = TableStore({str(tmp_path / "lake")!r}, "numbers", "all")

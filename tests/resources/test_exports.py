@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from webdataset.writer import TarWriter
 
-from resources.exports import clear_made_up_addresses, write_webdataset
+from resources.files.exports import clear_made_up_addresses, write_webdataset
 
 
 def samples(number: int) -> Iterator[dict[str, Any]]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.files import append_line, create, read_lines, write_text
+from resources.files.local import append_line, create, read_lines, write_text
 
 
 def test_a_file_is_not_there_until_it_is_whole_and_a_failed_one_leaves_nothing(tmp_path: Path) -> None:

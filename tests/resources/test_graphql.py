@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from resources.graphql import WebServer
+from resources.instance.graphql import WebServer
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from resources.history import SHOWN, forget_runs, shown_urls
+from resources.instance.history import SHOWN, forget_runs, shown_urls
 
 QUOTED = 'http://h.example/it\'s-a-"cat".png'
 LONG = f"https://h.example/{'a' * 100}"

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resources.archives import open_archive
-from resources.common_crawl import CommonCrawl
+from resources.crawl.resource import CommonCrawl
 from resources.deferred import Deferred
-from resources.image_host import open_warc_images
+from resources.images.host import open_warc_images
+from resources.web.archives import open_archive
 from tests.metaclip_dagster.archives import member, record
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "crawl"

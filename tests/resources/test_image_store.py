@@ -21,7 +21,7 @@ from PIL import Image
 
 from metaclip_dagster.imaging import gather_images
 from metaclip_dagster.schemas import IMAGE_TEXTS, IMAGES
-from resources.image_store import ImageStore, open_image_store
+from resources.images.store import ImageStore, open_image_store
 
 
 def png() -> bytes:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.image_web import ImageWeb, open_image_web, why_not_dialled
+from resources.images.web import ImageWeb, open_image_web, why_not_dialled
 from tests.image_hosts import ImageHosts, image_hosts, picture
 
 

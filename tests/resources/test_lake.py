@@ -10,8 +10,8 @@ import pytest
 
 from definitions import bind
 from resources.deployments import Deployment
-from resources.lake import Lake
-from resources.tables import PartitionManifest, TableStore
+from resources.lake.resource import Lake
+from resources.lake.tables import PartitionManifest, TableStore
 from tests.lakes import digests
 
 SNAPSHOTS = ["SAMPLE-2026-01", "SAMPLE-2026-02"]

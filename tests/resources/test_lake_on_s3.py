@@ -15,9 +15,9 @@ import pyarrow as pa
 import pytest
 
 from resources.deployments import Deployment
-from resources.lake import Lake
-from resources.object_store import connect, create_object, create_object_once, read_object
-from resources.tables import PartitionManifest, ShardManifest, TableStore, read_batches, read_table
+from resources.files.object_store import connect, create_object, create_object_once, read_object
+from resources.lake.resource import Lake
+from resources.lake.tables import PartitionManifest, ShardManifest, TableStore, read_batches, read_table
 from tests.lakes import digests
 from tests.s3 import BUCKET, KEYS, READ_TIMEOUT, Proxy, by_chance, no_faults, once, serving
 

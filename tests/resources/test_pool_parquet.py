@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from resources.pool_images import open_pool_images
+from resources.pools.images import open_pool_images
 from tests.image_hosts import picture
 from tests.resources.test_pools import pairs_of, pool_of
 

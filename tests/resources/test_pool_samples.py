@@ -12,12 +12,12 @@ import pyarrow as pa
 import pytest
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
+from metaclip_dagster.deduplicating.takedowns import are_taken_down, build_takedowns
 from metaclip_dagster.imaging import gather_images
 from metaclip_dagster.schemas import IMAGE_TEXTS
-from metaclip_dagster.takedowns import are_taken_down, build_takedowns
 from metaclip_dagster.urls import image_id_of
-from resources.image_store import ImageStore
-from resources.pool_images import open_pool_images
+from resources.images.store import ImageStore
+from resources.pools.images import open_pool_images
 from tests.image_hosts import picture
 from tests.resources.test_pools import pairs_of, pool_of, tar_of
 

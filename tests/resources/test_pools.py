@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaclip_dagster.parsing import parse_rows
-from resources.common_crawl import CommonCrawl
-from resources.pool_images import open_pool_images
-from resources.pools import read_pools
+from resources.crawl.resource import CommonCrawl
+from resources.pools.images import open_pool_images
+from resources.pools.reading import read_pools
 from tests.image_hosts import picture
 
 ROWS = [
@@ -301,7 +301,7 @@ def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
 
 def test_a_row_group_that_claims_more_than_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parquet(tmp_path / "a.parquet", "url", "text")
-    monkeypatch.setattr("resources.pool_parquet._MAX_ROW_GROUP", 10)
+    monkeypatch.setattr("resources.pools.parquet._MAX_ROW_GROUP", 10)
     with pytest.raises(ValueError, match=r"a\.parquet: row group 0 claims more than 10 bytes"):
         pairs_of(pool_of(tmp_path, files="a.parquet"))
 

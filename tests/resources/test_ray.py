@@ -13,9 +13,9 @@ import pytest
 
 from resources.deferred import defer
 from resources.deployments import Deployment
-from resources.engines import InlineEngine, Job, Shard, drive
-from resources.lake import Lake
-from resources.tables import TableStore, read_table
+from resources.engines.driver import InlineEngine, Job, Shard, drive
+from resources.lake.resource import Lake
+from resources.lake.tables import TableStore, read_table
 from tests.lakes import digests
 from tests.mini import mini_deployment
 from tests.ray_cluster import ADDRESS, Cluster, Drive, cluster_of_two
@@ -101,7 +101,7 @@ def test_state_is_built_once_a_worker_which_imports_no_dagster(
     told = TableStore(str(tmp_path / "lake"), "modules", "all")
     [report] = run(cluster, job_of(stages.list_modules, told), shards_of(1))
     modules = set(read_table([told.path(report.manifest)], {})["module"].to_pylist())
-    assert "resources.engines" in modules
+    assert "resources.engines.driver" in modules
     assert not {name for name in modules if name.split(".")[0] in {"dagster", "torch", "nltk"}}
 
 

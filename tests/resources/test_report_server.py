@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from resources.report_server import serve_reports
+from resources.reports.server import serve_reports
 
 
 @pytest.fixture(scope="module")

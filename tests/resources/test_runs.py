@@ -11,7 +11,7 @@ import pytest
 from dagster._core.events import EngineEventData
 
 from resources.deployments import REPOSITORY, Deployment
-from resources.runs import CODE_LOCATION, end_lost_runs
+from resources.instance.runs import CODE_LOCATION, end_lost_runs
 
 ENDLESS = """
 import sys, time
@@ -25,7 +25,7 @@ def endless():
 with dg.DagsterInstance.from_config(sys.argv[1]) as instance:
     dg.materialize([endless], instance=instance)
 """
-CONFIG = REPOSITORY / "resources" / "dagster.yaml"
+CONFIG = REPOSITORY / "resources" / "instance" / "dagster.yaml"
 
 
 @pytest.mark.slow

@@ -19,12 +19,12 @@ from definitions import bind
 from metaclip_dagster.schemas import IMAGES, TRAINING_SETS
 from resources.deferred import named
 from resources.deployments import read_deployment
-from resources.engines import InlineEngine, Job, Shard, drive
-from resources.image_store import ImageStore
-from resources.open_clip import JOB
-from resources.tables import PartitionManifest, TableStore, read_table
-from resources.takedown_list import read_list
-from resources.takedowns import FLAG, TakedownList, flag_training, leave_out, read_flag
+from resources.engines.driver import InlineEngine, Job, Shard, drive
+from resources.images.store import ImageStore
+from resources.lake.tables import PartitionManifest, TableStore, read_table
+from resources.models.resource import JOB
+from resources.takedowns.listing import read_list
+from resources.takedowns.resource import FLAG, TakedownList, flag_training, leave_out, read_flag
 
 SCHEMA = pa.schema([("number", pa.int64())])
 ROOT = Path(__file__).parents[2]
@@ -277,8 +277,8 @@ def test_a_dry_run_waits_for_no_writer(tmp_path: Path) -> None:
 KILLED = """
 import os, pathlib, sys
 import pyarrow as pa, pyarrow.compute as pc
-from resources import image_store
-from resources.image_store import ImageStore
+from resources.images import store as image_store
+from resources.images.store import ImageStore
 def die(tar, rows): rows.num_rows and os.kill(os.getpid(), 9)
 image_store._blank = die
 ids = pa.array([sys.argv[2]])

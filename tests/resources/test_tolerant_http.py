@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.image_web import ImageWeb, open_image_web
-from resources.tolerant_http import tidy_head
+from resources.images.web import ImageWeb, open_image_web
+from resources.web.tolerant_http import tidy_head
 
 BODY = b"an image"
 OK = b"HTTP/1.1 200 OK\r\n"

@@ -14,14 +14,14 @@ import psutil
 import pytest
 
 from resources.deployments import REPOSITORY
-from resources.ui import serve
+from resources.instance.ui import serve
 from tests.live import reserve_port
 from tests.resources.idle import SLOW_SECONDS
 
 SERVING = """
 import sys
 from pathlib import Path
-from resources import ui
+from resources.instance import ui
 
 ui.CODE_SERVER, ui.WEB_SERVER, ui.DAEMON = (("tests.resources.idle", name) for name in ("code", "web", "daemon"))
 sys.exit(ui.serve("definitions.py", Path(sys.argv[1]), sys.argv[2]))

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resources.archives import Access, archive_version, open_archive
-from resources.web import Web, retry_after_seconds
+from resources.web.archives import Access, archive_version, open_archive
+from resources.web.client import Web, retry_after_seconds
 from tests.hosts import Handler, Host, announcing, cut_after, refusing, serving, stalling, whole
 
 BODY = random.Random(5).randbytes(3_000_000)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from resources.mediawiki import Site
-from resources.wikipedia import (
+from resources.sources.mediawiki import Site
+from resources.sources.wikipedia import (
     find_dump,
     find_pageviews,
     not_shown,

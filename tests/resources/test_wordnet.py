@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.wordnet import synset_names
+from resources.sources.wordnet import synset_names
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "nltk_data"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from resources.zero_shot import ZeroShot
+from resources.models.zero_shot import ZeroShot
 
 
 def test_two_tasks_of_one_name_are_refused_by_both_their_folders() -> None:

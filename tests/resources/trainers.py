@@ -22,8 +22,8 @@ import psutil
 
 from metaclip_dagster.training import Job, train
 from metaclip_dagster.training.running import read_curve
-from resources.open_clip import Trainer
-from resources.rank import RESULT, launch
+from resources.models.rank import RESULT, launch
+from resources.models.resource import Trainer
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,0 +1,5 @@
+"""Say which entries the texts hold, and why not the others: COVERAGE."""
+
+from metaclip_dagster.covering.coverage import REASONS, cover_pairs, describe_coverage, merge_coverage, rank_words
+
+__all__ = ["REASONS", "cover_pairs", "describe_coverage", "merge_coverage", "rank_words"]

@@ -1,0 +1,88 @@
+"""Read entries and texts as they are, in one case, or with every mark set apart: a search for each way."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from metaclip_dagster.schemas import ENTRIES, named
+from metaclip_dagster.words.scripts import segments
+from metaclip_dagster.words.spacing import spaced
+
+FOUND, CASE, PUNCTUATION = "found", "case", "punctuation"
+
+_MARK = re.compile(r"[^\w\s]|_")
+
+
+class Matcher(Protocol):
+    """What finds the entries of a language in texts: `engines[language].match(texts)` gives offsets and entry ids."""
+
+    @property
+    def engines(self) -> Mapping[str, Any]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Search:
+    """Entries as one way of reading has them: folded, those that become the same together."""
+
+    matcher: Matcher
+    fold: Callable[[str], str]
+    members: pa.ListArray
+    """For each folded entry, the rows of ENTRIES that became it."""
+
+
+@dataclass(frozen=True)
+class Searches:
+    """ENTRIES, the words of each language's entries, and a search for each way of reading, the strictest first."""
+
+    entries: pa.Table
+    words: Mapping[str, set[str]]
+    by_kind: Mapping[str, Search]
+
+
+@named("folding:build_searches")
+def build_searches(entries: pa.Table, build_matcher: Callable[[pa.Table], Matcher]) -> Searches:
+    """Index ENTRIES as they are, in lower case, and in lower case with every mark set apart; once a process."""
+    words: dict[str, set[str]] = {}
+    for language, entry in zip(entries["language"].to_pylist(), entries["entry"].to_pylist(), strict=True):
+        words.setdefault(language, set()).update(words_of(entry, language))
+    folds: dict[str, Callable[[str], str]] = {FOUND: str, CASE: str.lower, PUNCTUATION: loosened}
+    return Searches(entries, words, {kind: _index(entries, fold, build_matcher) for kind, fold in folds.items()})
+
+
+def words_of(text: str, language: str) -> set[str]:
+    """The words of the text as matching parts them, and dictionaries where a language has no spaces.
+
+    >>> sorted(words_of("Dogs, cats & the dog's tail!", "en"))
+    ['Dogs', 'cats', "dog's", 'tail', 'the']
+    """
+    return {word for word in segments(spaced(text, language), language) if any(map(str.isalnum, word))}
+
+
+def loosened(text: str) -> str:
+    """The text in lower case, each mark, hyphen, quote and symbol a space, and one space between words.
+
+    >>> loosened("The (AC/DC) rock-'n'-roll!")
+    'the ac dc rock n roll'
+    """
+    return " ".join(_MARK.sub(_apart, text.lower()).split())
+
+
+def _index(entries: pa.Table, fold: Callable[[str], str], build_matcher: Callable[[pa.Table], Matcher]) -> Search:
+    members: dict[tuple[str, str], list[int]] = {}
+    for row, (language, entry) in enumerate(
+        zip(entries["language"].to_pylist(), entries["entry"].to_pylist(), strict=True)
+    ):
+        members.setdefault((language, fold(entry)), []).append(row)
+    ids, same = range(len(members)), [None] * len(members)
+    columns = [ids, [entry for _, entry in members], [language for language, _ in members], same, ids, same]
+    folded = pa.table([pa.array(column, field.type) for column, field in zip(columns, ENTRIES, strict=True)], ENTRIES)
+    return Search(build_matcher(folded), fold, pa.array(members.values(), pa.list_(pa.uint32())))
+
+
+def _apart(mark: re.Match[str]) -> str:
+    # What is no letter to a regular expression may be a vowel: Thai and Indic scripts write them as combining marks.
+    return " " if unicodedata.category(mark.group())[0] in "PS" else mark.group()

@@ -1,0 +1,115 @@
+"""Keep each pair once: the lowest place, (snapshot, shard, row), owns it, whatever order snapshots were added in.
+
+Places that are taken down go first: what is left is what would be there had they never been crawled. Repeats inside a
+shard are gone since it was parsed. Across shards the pairs are exchanged through storage in buckets by pair_id: scatter
+every group of shards into buckets, judge a bucket at a time, gather the verdicts by snapshot.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from metaclip_dagster.deduplicating.takedowns import TAKEN_DOWN, Takedowns, are_taken_down
+from metaclip_dagster.schemas import EXCLUSIONS, PLACES, named, writes
+from metaclip_dagster.spilling import spilling
+from metaclip_dagster.urls import URL_NORMALISATION
+
+DUPLICATE = "duplicate"
+_MEMORY = "256MB"
+"""What DuckDB may take before it writes to the disk; for a bucket of a million pairs it does not."""
+
+
+@writes(EXCLUSIONS, name="deduplicating:find_takedowns", version=URL_NORMALISATION)
+def find_takedowns(
+    pairs: Iterable[pa.RecordBatch],
+    matches: Iterable[pa.RecordBatch],
+    *,
+    takedowns: Takedowns,
+    snapshot: str,
+    shard: str,
+) -> Iterator[pa.RecordBatch]:
+    """The shard's matches that are taken down, judged by their pairs. Holds 8 bytes a match of the shard."""
+    matched = pa.array(pair_ids(matches))
+    for batch in pairs:
+        ids = batch["pair_id"].filter(pc.and_(are_taken_down(batch, takedowns), pc.is_in(batch["pair_id"], matched)))
+        place = [pa.repeat(pa.scalar(name), len(ids)) for name in (snapshot, shard)]
+        yield pa.RecordBatch.from_arrays([*place, ids, pa.repeat(pa.scalar(TAKEN_DOWN), len(ids))], schema=EXCLUSIONS)
+
+
+@writes(PLACES, name="deduplicating:scatter_pairs")
+def scatter_pairs(
+    matches: Mapping[str, Iterable[pa.RecordBatch]], *, snapshot: str, num_buckets: int
+) -> Iterator[pa.RecordBatch]:
+    """The places of a group of shards, bucket by bucket. Holds 24 bytes a pair of the group."""
+    ids, shards = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)]
+    for index, batches in enumerate(matches.values()):
+        found = np.concatenate([np.zeros(0, np.uint64), *(batch["pair_id"].to_numpy() for batch in batches)])
+        ids.append(found)
+        shards.append(np.full(len(found), index, np.int32))
+    pair_id, shard, names = np.concatenate(ids), np.concatenate(shards), pa.array(list(matches), pa.string())
+    bucket = (pair_id % np.uint64(num_buckets)).astype(np.uint32)
+    order = np.argsort(bucket, kind="stable")
+    for part in np.split(order, np.flatnonzero(np.diff(bucket[order])) + 1):
+        columns = [
+            pa.array(bucket[part]),
+            pa.array(pair_id[part]),
+            pa.repeat(pa.scalar(snapshot), len(part)),
+            names.take(pa.array(shard[part])),
+        ]
+        yield pa.RecordBatch.from_arrays(columns, schema=PLACES)
+
+
+@writes(EXCLUSIONS, name="deduplicating:find_duplicates")
+def find_duplicates(places: Iterable[pa.RecordBatch], *, seen: Counter[str]) -> Iterator[pa.RecordBatch]:
+    """Every place of a bucket that is not its pair's lowest; `places` must hold the bucket whole.
+
+    `seen` counts the bucket's `places` and its `distinct_pairs`.
+    """
+    with spilling(_MEMORY) as query:
+        query.register("arriving", pa.RecordBatchReader.from_batches(PLACES, iter(places)))
+        query.sql("create table places as select pair_id, snapshot, shard from arriving")
+        counted = query.sql("select count(*), count(distinct pair_id) from places").fetchall()
+        seen["places"], seen["distinct_pairs"] = counted[0]
+        yield from _typed(
+            query.sql(
+                """select snapshot, shard, pair_id, ? as reason from places
+                   qualify row_number() over (partition by pair_id order by snapshot, shard) > 1
+                   order by snapshot, shard, pair_id""",
+                params=[DUPLICATE],
+            ).to_arrow_reader(65_536)
+        )
+
+
+@writes(EXCLUSIONS, name="deduplicating:gather_exclusions")
+def gather_exclusions(exclusions: Iterable[pa.RecordBatch], *, snapshot: str) -> Iterator[pa.RecordBatch]:
+    """A snapshot's own exclusions out of all buckets, sorted by shard, so that a shard finds its own side by side."""
+    with spilling(_MEMORY) as query:
+        query.register("exclusions", pa.RecordBatchReader.from_batches(EXCLUSIONS, iter(exclusions)))
+        yield from _typed(
+            query.sql(
+                "select * from exclusions where snapshot = ? order by shard, pair_id, reason", params=[snapshot]
+            ).to_arrow_reader(65_536)
+        )
+
+
+@named("deduplicating:pair_ids")
+def pair_ids(exclusions: Iterable[pa.RecordBatch]) -> npt.NDArray[np.uint64]:
+    """The pairs named, for `exclude`."""
+    return np.concatenate([np.zeros(0, np.uint64), *(batch["pair_id"].to_numpy() for batch in exclusions)])
+
+
+@named("deduplicating:exclude")
+def exclude(matches: Iterable[pa.RecordBatch], excluded: npt.NDArray[np.uint64]) -> Iterator[pa.RecordBatch]:
+    """The shard's share of the pool: its matches without the excluded pairs."""
+    gone = pa.array(excluded, pa.uint64())
+    for batch in matches:
+        yield batch.filter(pc.invert(pc.is_in(batch["pair_id"], gone)))
+
+
+def _typed(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    for batch in reader:
+        yield pa.RecordBatch.from_arrays(batch.columns, schema=EXCLUSIONS)

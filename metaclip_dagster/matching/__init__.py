@@ -1,0 +1,25 @@
+"""Find every entry in the texts of PAIRS: MATCHES."""
+
+from metaclip_dagster.matching.matches import (
+    INDEX,
+    Engine,
+    Identify,
+    Matcher,
+    build_matcher,
+    index_entries,
+    match_entries,
+    open_matcher,
+)
+from metaclip_dagster.words.spacing import why_unmatchable
+
+__all__ = [
+    "INDEX",
+    "Engine",
+    "Identify",
+    "Matcher",
+    "build_matcher",
+    "index_entries",
+    "match_entries",
+    "open_matcher",
+    "why_unmatchable",
+]

@@ -1,0 +1,68 @@
+"""A page's characters -> its images and the base of its links, by the rules of HTML or of XML."""
+
+import re
+from collections.abc import Mapping, Sequence
+from html.entities import name2codepoint
+from typing import NamedTuple, NoReturn
+from xml.parsers.expat import ExpatError, ParserCreate
+
+from selectolax.lexbor import LexborHTMLParser
+
+from metaclip_dagster.parsing.responses import Markup
+
+
+class Elements(NamedTuple):
+    """The attributes of each `<img>`, and the href of the first `<base>` that has one."""
+
+    images: Sequence[Mapping[str, str | None]]
+    base: str | None
+
+
+def find_elements(page: Markup) -> Elements:
+    """The images of a page and its base. XHTML that is not well-formed, which browsers refuse, is read as HTML."""
+    return (_read_xml(page.text) if page.is_xml else None) or _read_html(page.text)
+
+
+def _read_html(text: str) -> Elements:
+    tree = LexborHTMLParser(text)
+    images = [node.attributes for node in tree.tags("img")]
+    bases = (base.attributes["href"] for base in tree.tags("base") if "href" in base.attributes)
+    return Elements(images, next(bases, None) if images else None)
+
+
+def _read_xml(text: str) -> Elements | None:
+    """What an XML parser sees: `<script src="x"/>` is closed, and no image lies in CDATA. None: not well-formed."""
+    images: list[Mapping[str, str | None]] = []
+    bases: list[str] = []
+
+    def see_element(name: str, attributes: dict[str, str]) -> None:
+        namespace, _, local_name = name.rpartition(" ")
+        if namespace not in ("", "http://www.w3.org/1999/xhtml"):
+            return
+        if local_name == "img":
+            images.append(attributes)
+        elif local_name == "base" and "href" in attributes:
+            bases.append(attributes["href"])
+
+    parser = ParserCreate(namespace_separator=" ")
+    parser.StartElementHandler = see_element
+    parser.specified_attributes = True  # a DTD may give each element a default as large as the page
+    parser.EntityDeclHandler = _refuse_entity
+    try:
+        parser.Parse(_NAMED.sub(_name_by_number, text), True)  # its parameters have no names
+    except ExpatError:
+        return None
+    return Elements(images, next(iter(bases), None))
+
+
+_NAMED = re.compile("&([A-Za-z][A-Za-z0-9]*);")
+
+
+def _name_by_number(reference: re.Match[str]) -> str:
+    """HTML's names stand in a DTD that is not at hand; those of XML itself are the parser's."""
+    number = None if reference[1] in {"amp", "lt", "gt", "quot", "apos"} else name2codepoint.get(reference[1])
+    return f"&#{number};" if number else reference[0]
+
+
+def _refuse_entity(*_: object) -> NoReturn:
+    raise ExpatError("entities of a page's own may unfold without end")

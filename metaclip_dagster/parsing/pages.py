@@ -1,0 +1,181 @@
+"""The page in a WAT or WARC record: its URL, the base of its links, its images and what it says of them."""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import orjson
+
+from metaclip_dagster.parsing.elements import find_elements
+from metaclip_dagster.parsing.records import BrokenRecordError, Record
+from metaclip_dagster.parsing.references import decode_references
+from metaclip_dagster.parsing.responses import is_too_complex, read_markup
+
+# Where an image's text is looked for, the first one first. A WAT carries the first two only.
+TEXT_SOURCES = ("alt", "title", "data-image-title")
+
+
+class Page(NamedTuple):
+    """A page with images: src, and texts in the order of TEXT_SOURCES, as they were found; they may be any object.
+
+    `warc` and `offset` say where its WARC record lies; None where the archive does not. `pool_address` is of a pool's
+    row alone.
+    """
+
+    url: str
+    base: object
+    images: Sequence[tuple[object, Sequence[object]]]
+    warc: str | None
+    offset: int | None
+    pool_address: str | None = None
+
+
+def is_wat_record(record: Record) -> bool:
+    """Whether the record describes, in JSON, a record of a WARC."""
+    if b"\r\nWARC-Type: metadata\r\n" in record.head and b"\r\nContent-Type: application/json\r\n" in record.head:
+        return True  # as every writer spells it, found without reading the other headers
+    return record.headers.get("warc-type") == "metadata" and "json" in record.headers.get("content-type", "").lower()
+
+
+def is_warc_record(record: Record) -> bool:
+    """Whether the record is one that crawlers write to a WARC as they fetch."""
+    return record.headers.get("warc-type") in {"request", "resource", "response", "revisit"}
+
+
+def compile_thinning() -> None:
+    """Load what `thin_links` needs, and compile what is not compiled yet."""
+    thin_links(memoryview(b"[]"))
+
+
+def thin_links(block: memoryview) -> memoryview:
+    """The JSON without the links that are no images."""
+    from metaclip_dagster.parsing.thinning import cut_other_links  # noqa: PLC0415  # numba: for who parses, not who loads the graph
+
+    return cut_other_links(block)
+
+
+def read_wat_page(record: Record, *, thin: Callable[[memoryview], bytes | memoryview] = thin_links) -> Page | None:
+    """The page that a WAT record describes; None where it shows no image.
+
+    A record that names no image is not parsed, so a fault in it goes unseen; it costs no pair. `thin` takes from the
+    JSON what makes no difference here; `bytes` takes nothing, and gives the same page or error, later.
+
+    Raises:
+        BrokenRecordError: `bad_json`, `no_envelope`, `no_page_url`, or `too_complex`: it would fill the memory.
+
+    """
+    if not record.holds(b'"IMG@') or not is_wat_record(record):
+        return None
+    if any(is_too_complex(record.data, opening, record.begin_block, record.end) for opening in (b"{", b"[")):
+        raise BrokenRecordError("too_complex")
+    content = _load_json(record, thin)
+    envelope = _descend(content, "Envelope")
+    if not envelope:
+        raise BrokenRecordError("no_envelope")
+    html = _descend(envelope, "Payload-Metadata", "HTTP-Response-Metadata", "HTML-Metadata")
+    links = html.get("Links")
+    images: list[tuple[object, tuple[object, ...]]] = [
+        (link.get("url"), (link.get("alt"), link.get("title")))
+        for link in (links if isinstance(links, list) else [])
+        if isinstance(link, dict) and link.get("path") == "IMG@/src"
+    ]
+    if not images:
+        return None
+    container, headers = _descend(content, "Container"), _descend(envelope, "WARC-Header-Metadata")
+    warc, offset = container.get("Filename"), container.get("Offset")
+    base = _descend(html, "Head").get("Base")
+    if _has_references(warc, headers, record):
+        base = _decode(base)
+        images = [(_decode(url), tuple(map(_decode, texts))) for url, texts in images]
+    return Page(
+        _page_url(headers, record),
+        base,
+        images,
+        warc if isinstance(warc, str) and warc.isprintable() else None,
+        int(offset) if isinstance(offset, str) and re.fullmatch("[0-9]{1,18}", offset) else None,
+    )
+
+
+def read_warc_page(record: Record, *, name: str, max_bytes: int) -> Page | None:
+    """The page in a response or resource record of the WARC `name`; None where it is no HTML or shows no image.
+
+    Raises:
+        BrokenRecordError: `no_page_url`, `segmented`, or what `read_markup` raises.
+
+    """
+    kind = record.headers.get("warc-type")
+    if kind == "continuation":
+        raise BrokenRecordError("segmented")  # the rest of a page whose beginning stands elsewhere
+    if kind not in {"response", "resource"}:
+        return None
+    markup = read_markup(record, max_bytes=max_bytes)
+    if markup is None:
+        return None
+    found, base = find_elements(markup)
+    if not found:
+        return None
+    images = [(img.get("src"), [img.get(source) for source in TEXT_SOURCES]) for img in found]
+    return Page(_page_url({}, record), base, images, name, record.offset)
+
+
+# No server takes longer ones, and a page's URL is repeated with each of its images.
+_MAX_URL_CHARACTERS = 8192
+
+
+def _load_json(record: Record, thin: Callable[[memoryview], bytes | memoryview]) -> object:
+    try:
+        return orjson.loads(thin(record.view))
+    except orjson.JSONDecodeError:
+        pass
+    try:  # bad UTF-8 and lone surrogates, which the standard library takes, or really broken
+        return json.loads(record.block.decode("utf-8", "replace"))
+    except (ValueError, RecursionError) as fault:
+        raise BrokenRecordError("bad_json") from fault
+
+
+def _descend(value: object, *keys: str) -> dict[str, object]:
+    """The object under these keys; an empty one where a key is absent or its value anything else."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+# Common Crawl's extractor decoded no character references before CC-MAIN-2019-26, which began in June 2019.
+_CRAWL = re.compile(r"CC-MAIN-(?:(?P<week>[0-9]{4}-[0-9]{2})(?![0-9])|(?P<day>[0-9]{8})[0-9]{6}-)")
+
+
+def _has_references(warc: object, headers: dict[str, object], record: Record) -> bool:
+    """Whether a WAT's attributes are as the page wrote them, by the crawl in its WARC's name or else by date."""
+    by_crawl = _read_age(warc) if isinstance(warc, str) else None
+    if by_crawl is not None:
+        return by_crawl
+    date = headers.get("WARC-Date") or record.headers.get("warc-date")
+    return isinstance(date, str) and date[:4].isdigit() and date < "2019-06"
+
+
+@lru_cache(maxsize=16)
+def _read_age(warc: str) -> bool | None:
+    crawl = _CRAWL.search(warc)
+    if not crawl:
+        return None
+    return crawl["week"] < "2019-26" if crawl["week"] else crawl["day"] < "20190601"
+
+
+def _decode(value: object) -> object:
+    return decode_references(value) if isinstance(value, str) else value
+
+
+def _page_url(described: dict[str, object], record: Record) -> str:
+    """The page's URL as a WAT tells it (a repeated header is a list since CC-MAIN-2024-51), else the record's own."""
+    told = described.get("WARC-Target-URI") or next(
+        (value for name, value in described.items() if name.lower() == "warc-target-uri"), None
+    )
+    if isinstance(told, list):
+        told = next(iter(told), None)
+    url = told if isinstance(told, str) else record.headers.get("warc-target-uri", "")
+    url = url.strip().removeprefix("<").removesuffix(">")
+    if not 0 < len(url) <= _MAX_URL_CHARACTERS:
+        raise BrokenRecordError("no_page_url")
+    return url

@@ -1,0 +1,1 @@
+"""What a word is: languages, scripts, and where a match may begin and end."""

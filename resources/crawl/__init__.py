@@ -1,0 +1,1 @@
+"""Snapshots of Common Crawl: which there are, and their files."""

@@ -1,0 +1,1 @@
+"""Run stages over shards, here or on a cluster."""

@@ -1,0 +1,250 @@
+"""Map a stage over shards for an asset: progress, retries, reuse, and one partition manifest at the end."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import dagster as dg
+from pydantic import Field
+from tqdm import tqdm
+
+from resources.deferred import Deferred, stage_version, version_of
+from resources.engines.driver import Engine, InlineEngine, Job, LocalEngine, Shard, ShardReport, drive
+from resources.files.digests import combine
+from resources.lake.costs import keep_earlier
+from resources.lake.resource import WHOLE, Lake
+from resources.lake.tables import PartitionManifest
+
+LOG_LINES = 5
+SHOWN_FAILURES = 100
+
+
+class Local(dg.Config, use_attribute_docstrings=True):
+    """Processes of this machine, as many as `workers` says."""
+
+    kind: Literal["local"] = "local"
+
+
+class RayCluster(dg.Config, use_attribute_docstrings=True):
+    """Tasks of a Ray cluster (the extra `ray`), on a node of which this very process must run."""
+
+    kind: Literal["ray"] = "ray"
+    address: str
+    """host:port of the cluster's head; `auto` is the cluster that this machine is a node of."""
+    num_cpus: float = Field(default=1.0, ge=0)
+    """Cores that a shard is given."""
+    memory_gb: float = Field(default=0.0, ge=0)
+    """Memory that a shard is given: a node runs no more than it has memory for. 0 leaves it at the cores."""
+    max_in_flight: int = Field(default=2000, ge=1)
+    """Shards that the cluster is told of at once: more than it has cores, and than an autoscaler may give it."""
+
+
+class Compute(dg.ConfigurableResource, use_attribute_docstrings=True):
+    """Where stages run. A shard that fails is tried again; shards that stay failed fail the partition above a bound."""
+
+    lake: dg.ResourceDependency[Lake]
+    engine: Local | RayCluster = Field(default_factory=Local, discriminator="kind")
+    """Where workers run."""
+    workers: int = Field(default=0, ge=0)
+    """Worker processes of the local engine; 0 takes every core this process may use."""
+    retries: int = Field(default=2, ge=0)
+    """How often a shard whose worker was lost, or that failed, is tried again."""
+    max_failed_fraction: float = Field(default=0.0, ge=0, le=1)
+    """Share of a partition's shards that may stay failed: they are named in the manifest and left out."""
+    shard_timeout_seconds: float | None = Field(default=None, gt=0)
+    """A shard that runs longer counts as lost; none by default."""
+    force: bool = False
+    """Make every shard anew, whatever is stored."""
+
+    def map_shards(
+        self,
+        context: dg.AssetExecutionContext,
+        stage: Callable[..., Any],
+        shards: Sequence[Shard] | Mapping[str, Mapping[str, Any]],
+        *,
+        table: str | None = None,
+        partition: str | None = None,
+        setup: Mapping[str, Deferred] | None = None,
+        options: Mapping[str, Any] | None = None,
+        told: Mapping[str, str] | None = None,
+        size: float = 0,
+        force: bool = False,
+        again: Collection[str] = (),
+        inline: bool = False,
+        whole: bool = False,
+    ) -> PartitionManifest:
+        """Run the stage over every shard and finish the partition; what is stored and still holds is reused.
+
+        The table is the asset's own and the partition its key, unless named. What is `told` goes into the manifest
+        beside the versions of the inputs, as does `size`, the rows that it is made of: what this and other builds took
+        is predicted from then. `force` makes it anew, `again` only the shards that it names. `inline` runs
+        in this process, a shard at a time, for stages that hold a model or a GPU. Raises dg.Failure, naming the first
+        failed shard and why, if more than `max_failed_fraction` of them failed, or any where the partition must be
+        `whole`; readers then still see the last finished partition, and the next run takes up the shards that were
+        committed.
+        """
+        schema = stage.writes  # type: ignore[attr-defined]  # set by @writes
+        table = table or context.asset_key.to_python_identifier()
+        partition = partition or (context.partition_key if context.has_partition_key else WHOLE)
+        store = self.lake.store(table, partition)
+        before = store.manifest()
+        generation = (before.generation if before else 0) + (force or self.force)
+        todo = [s if isinstance(s, Shard) else Shard(s, shards[s]) for s in shards]  # type: ignore[call-overload]
+        if not todo:
+            raise dg.Failure(f"{table}/{partition}: there is nothing to make it from; are its upstreams empty?")
+        job = Job(stage, schema, store, setup or {}, options or {}, salt=str(generation) if generation else "")
+        for shard in todo:
+            if shard.key in again:
+                store.forget(shard.key, job.fingerprint(shard))
+        reports = self._run(context, job, todo, f"{table}/{partition}", before, again=again, inline=inline)
+        failed = {key: report.error for key, report in reports.items() if report.status == "failed"}
+        if len(failed) > (0 if whole else self.max_failed_fraction * len(todo)):
+            first = next(iter(failed))  # the first to fail, whose error is whole
+            raise dg.Failure(
+                f"{table}/{partition}: {len(failed)} of {len(todo)} shards failed; shard {first}: {failed[first]}",
+                metadata={key: dg.MetadataValue.text(error) for key, error in sorted(failed.items())[:20]},
+                allow_retries=False,
+            )
+        done = tuple(m for shard in todo if (m := reports[shard.key].manifest) is not None)
+        manifest = PartitionManifest(
+            table=table,
+            partition=partition,
+            version=combine(f"{shard.key} {shard.digest}" for shard in done),
+            generation=generation,
+            shards=done,
+            failed=failed,
+            inputs=_versions(job, todo) | dict(told or {}),
+            size=size,
+            earlier=keep_earlier(before, stage_version(stage), size),
+            reused=sum(report.status == "reused" for report in reports.values()),
+        )
+        if manifest != before:
+            store.finish(manifest)
+        return manifest
+
+    def result(
+        self,
+        manifest: PartitionManifest,
+        *,
+        beside: Sequence[PartitionManifest] = (),
+        metadata: Mapping[str, Any] | None = None,
+        checks: Sequence[Any] = (),
+    ) -> dg.MaterializeResult:
+        """What Dagster is told of a finished partition: rows, columns, drops, cost and version.
+
+        The cost is that of the tables `beside`, which the asset made on the way, too.
+        """
+        tables = [manifest, *beside]
+        schema = self.lake.dataset(manifest.table, [manifest.partition]).schema
+        counted = {**_prefixed("dropped", manifest.total("dropped")), **_prefixed("seen", manifest.total("seen"))}
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count" if manifest.partition == WHOLE else "dagster/partition_row_count": manifest.rows,
+                "dagster/column_schema": _column_schema(schema),
+                "rows": manifest.rows,
+                "shards": len(manifest.shards),
+                "failed_shards": len(manifest.failed),
+                "reused_shards": manifest.reused,
+                "bytes": sum(shard.bytes for table in tables for shard in table.shards),
+                "cpu_seconds": round(sum(shard.cpu_seconds for table in tables for shard in table.shards), 3),
+                "wall_seconds": round(sum(shard.wall_seconds for table in tables for shard in table.shards), 3),
+                **counted,
+                **({"failed": _describe_failures(manifest)} if manifest.failed else {}),
+                **round_floats(metadata or {}),
+            },
+            data_version=dg.DataVersion(manifest.version),
+            check_results=list(checks),
+        )
+
+    def _run(
+        self,
+        context: dg.AssetExecutionContext,
+        job: Job,
+        shards: Sequence[Shard],
+        name: str,
+        before: PartitionManifest | None,
+        *,
+        again: Collection[str],
+        inline: bool,
+    ) -> dict[str, ShardReport]:
+        known = {(s.key, s.fingerprint): s for s in before.shards if s.key not in again} if before else {}
+        found = {shard.key: known.get((shard.key, job.fingerprint(shard))) for shard in shards}
+        reports = {key: ShardReport(key, "reused", manifest) for key, manifest in found.items() if manifest}
+        counts = Counter(report.status for report in reports.values())
+        fresh = [shard for shard in shards if shard.key not in reports]
+        if not fresh:
+            context.log.info(f"{name}: all {len(shards)} shards are as they were: reused")
+            return reports
+        started, every = time.monotonic(), -(-len(fresh) // LOG_LINES)
+        engine = _inline_engine() if inline else self._engine(len(fresh))
+        running = drive(engine, job, fresh, retries=self.retries)
+        try:
+            with tqdm(
+                total=len(shards), initial=len(reports), desc=name, unit="shard", disable=None, leave=False
+            ) as bar:
+                for report in running:
+                    counts[report.status] += 1
+                    bar.update()
+                    many = counts["failed"] > LOG_LINES
+                    reports[report.key] = replace(report, error=report.summary) if many else report
+                    if report.status == "failed" and not many:
+                        context.log.error(
+                            f"{name}: shard {report.key} failed at attempt {report.attempts}: {report.error}"
+                        )
+                    if len(reports) == len(shards) or len(reports) % every == 0:
+                        told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+                        context.log.info(f"{name}: {told} of {len(shards)} shards, {time.monotonic() - started:.0f} s")
+        finally:
+            running.close()  # Dagster's cancel arrives as an exception here: end the workers
+        return reports
+
+    def _engine(self, num_shards: int) -> Engine:
+        if isinstance(self.engine, RayCluster):
+            from resources.engines.ray_engine import RayEngine  # noqa: PLC0415  # nobody else pays for Ray, or needs to have it
+
+            told = self.engine.model_dump(exclude={"kind"})
+            return RayEngine(**told, shard_timeout=self.shard_timeout_seconds)
+        workers = min(self.workers or len(os.sched_getaffinity(0)), num_shards)
+        return _inline_engine() if workers == 1 else LocalEngine(workers, self.shard_timeout_seconds)
+
+
+def _inline_engine() -> InlineEngine:
+    return InlineEngine(interrupts=(dg.DagsterExecutionInterruptedError,))  # how Dagster's cancel arrives
+
+
+def _versions(job: Job, shards: Sequence[Shard]) -> dict[str, str]:
+    of_shards = {name: combine(version_of(s.inputs[name]) for s in shards) for name in shards[0].inputs}
+    others = {name: version_of(value) for name, value in [*job.setup.items(), *job.options.items()]}
+    return of_shards | others | {"stage": stage_version(job.stage)}
+
+
+def round_floats(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with numbers as people write them: four digits that count, whole ones whole.
+
+    >>> round_floats({"share": 0.048515981735159815, "loss": 5.0, "rows": 123456})
+    {'share': 0.04852, 'loss': 5.0, 'rows': 123456}
+    """
+    return {name: float(f"{it:.4g}") if isinstance(it, float) else it for name, it in metadata.items()}
+
+
+def _prefixed(prefix: str, counts: Counter[str]) -> dict[str, int]:
+    return {f"{prefix}/{name.replace(' ', '_')}": count for name, count in counts.most_common(10)}
+
+
+def _describe_failures(manifest: PartitionManifest) -> dg.TableMetadataValue:
+    """The shards that failed within the bound, the first of them, and the first line of why."""
+    failed = list(manifest.failed.items())[:SHOWN_FAILURES]
+    return dg.MetadataValue.table(
+        [dg.TableRecord({"shard": key, "why": error.partition("\n")[0][:500]}) for key, error in failed]
+    )
+
+
+def _column_schema(schema: Any) -> dg.TableSchema:
+    columns = [
+        dg.TableColumn(f.name, str(f.type), description=(f.metadata or {}).get(b"description", b"").decode())
+        for f in schema
+    ]
+    return dg.TableSchema(columns)

@@ -1,0 +1,1 @@
+"""Files, whole or not there, on disks and object stores."""

@@ -1,0 +1,84 @@
+"""The deployment's images: the store that keeps them, and the source they come from."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from resources.crawl.resource import CommonCrawl
+from resources.deferred import Deferred
+from resources.files.local import create
+from resources.images.host import open_warc_images
+from resources.images.store import open_image_store
+from resources.images.web import OPT_OUTS, ImageWeb, open_image_web, read_allowed
+from resources.pools.images import open_pool_images
+
+
+class Images(dg.ConfigurableResource, use_attribute_docstrings=True):
+    """One store of images for all t, beside the lake; what it holds is never fetched again."""
+
+    root: str
+    """Where the store lies."""
+    num_buckets: int = Field(ge=1)
+    """Fixed for a store's life: an image's bucket is where it is looked for."""
+    common_crawl: dg.ResourceDependency[CommonCrawl]
+    from_web: bool = False
+    """Whether images are asked for where their URLs say; otherwise they lie in the crawl's own archives of images."""
+    contact: str = ""
+    """An address for whoever runs a host, sent along with every request."""
+    connections: int = Field(default=64, ge=1)
+    """Of each worker process."""
+    connections_per_host: int = Field(default=4, ge=1)
+    """Of these, how many go to one host at a time."""
+    opt_outs: list[str] = [*OPT_OUTS]
+    """Words of X-Robots-Tag that keep an image out."""
+    allowed: list[str] = []
+    """`address:port` of hosts in one's own network, which are asked too; otherwise public ones at 80 and 443 alone."""
+
+    def buckets(self) -> dict[str, int]:
+        """The store's buckets by the key of their shard.
+
+        Raises dg.Failure for a store that was begun with another number of them.
+        """
+        told = Path(self.root, "buckets.txt")
+        if not told.exists():
+            with suppress(FileExistsError), create(told, once=True) as file:
+                file.write(str(self.num_buckets).encode())
+        if (begun := told.read_text(encoding="utf-8")) != str(self.num_buckets):
+            raise dg.Failure(f"{self.root} has {begun} buckets, not {self.num_buckets}: nothing would be found in it")
+        return {f"{bucket:05d}": bucket for bucket in range(self.num_buckets)}
+
+    def store(self, *, retry_failed: bool = False, refused: Mapping[str, str] | None = None) -> Deferred:
+        """The store, for a worker. It stands outside fingerprints: what it holds changes no row."""
+        told = {"retry_failed": retry_failed, "refused": refused}
+        return Deferred(open_image_store, (self.root,), told, declared="image store")
+
+    def source(self, snapshots: Sequence[str]) -> Deferred:
+        """Where images of these snapshots and pools are got. Outside fingerprints, as the store."""
+        pools = [self.common_crawl.pool(key) for key in snapshots if key.startswith("pool-")]
+        crawled = [key for key in snapshots if not key.startswith("pool-")]
+        if self.from_web:
+            web = ImageWeb(
+                self.contact,
+                self.connections,
+                self.connections_per_host,
+                opt_outs=tuple(self.opt_outs),
+                allowed=frozenset(map(read_allowed, self.allowed)),
+            )
+            elsewhere = Deferred(open_image_web, (web,))
+        else:
+            elsewhere = Deferred(open_warc_images, (self._archives(crawled),))
+        files = {pool.name: pool.image_files() for pool in pools}
+        return Deferred(open_pool_images, (files, elsewhere), declared="image source")
+
+    def _archives(self, snapshots: Sequence[str]) -> list[Deferred]:
+        try:
+            paths = [self.common_crawl.archives(snapshot, "images") for snapshot in snapshots]
+        except FileNotFoundError as error:
+            raise dg.Failure(
+                f"{error} Images come from WARC files that images.paths.gz lists, or `from_web: true`",
+                allow_retries=False,
+            ) from None
+        return [self.common_crawl.opening(path) for found in paths for path in found.values()]

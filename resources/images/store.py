@@ -1,0 +1,293 @@
+"""Images by id in append-only tars, an index beside each. Imports no Dagster: workers do this.
+
+<root>/<bucket>/<number>.tar        members <image_id>.<format>, in the order of their ids
+<root>/<bucket>/<number>.parquet    the segment's index: a row for each of those, and for each failure
+<root>/locks/<bucket>.lock          who holds it is the bucket's only writer; holds the next number: none comes twice
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import tarfile
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from resources.files.local import create
+
+
+@dataclass(frozen=True)
+class ImageStore:
+    """Images under one folder of a local file system, or of one that all writers share and that honours flock.
+
+    Readers follow indices only. A tar comes before its index, each whole or not at all, so a killed writer leaves a tar
+    that nobody reads and that the bucket's next writer replaces.
+    """
+
+    root: Path
+    retry_failed: bool = False
+    """Whether failures that are held count as missing; read by who fetches."""
+    segment_images: int = 10_000
+    """How many images are fetched for one tar, which is what a killed writer loses at most."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of images that are not kept, whatever their URL, and the reason."""
+
+    @contextlib.contextmanager
+    def bucket(self, number: int, schema: pa.Schema) -> Iterator["Bucket"]:
+        """One bucket, with nobody else writing to it: waits until its other writer is done.
+
+        Whoever reads the index, fetches what is missing and appends it under one such lock fetches nothing twice,
+        whatever else runs. The lock goes with the process. `schema` is that of the index's rows.
+        """
+        folder, lock = self.root / f"{number:05d}", self.root / "locks" / f"{number:05d}.lock"
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with lock.open("a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield Bucket(folder, schema, file, self.refused)
+
+    def read(self, tar: str, offset: int, size: int) -> bytes:
+        """One image's bytes. Raises ValueError where the tar ends before it."""
+        with (self.root / tar).open("rb") as file:
+            file.seek(offset)
+            data = file.read(size)
+        if len(data) != size:
+            raise ValueError(_cut_short(self.root / tar))
+        return data
+
+    def members(self, tar: str) -> Iterator[tuple[str, bytes]]:
+        """Name and bytes of every image of a tar, in its order. Raises ValueError where it ends early."""
+        rows = pq.read_table((self.root / tar).with_suffix(".parquet"))
+        _check_length(self.root / tar, rows)
+        for row in rows.filter(pc.is_valid(rows["tar"])).sort_by("offset").to_pylist():
+            yield f"{row['image_id']}.{row['format']}", self.read(tar, row["offset"], row["size"])
+
+    def find(self, sha256: Collection[str]) -> set[str]:
+        """The ids of the images whose bytes, as they came or as they are or were stored, have one of these digests."""
+        chosen, found = pa.array(sorted(sha256), pa.string()), set[str]()
+        for index in self.root.glob("*/*.parquet"):
+            rows = pq.read_table(index, schema=pa.schema([(name, pa.string()) for name in _REMEMBERED]))
+            for name in _DIGESTS:
+                found.update(rows.filter(pc.is_in(rows[name], chosen))["image_id"].to_pylist())
+        return found
+
+    def forget(
+        self, judge: Callable[[pa.RecordBatch], pa.Array], reason: str, *, dry_run: bool = False
+    ) -> Counter[str]:
+        """Blank the images of all index rows that `judge` picks, bucket by bucket; counts their `images` and `bytes`.
+
+        Of an image stay its id, its digest and the reason, so that nobody fetches it again. The index is first to say
+        so; what is then left to blank, after a kill too, is found in it. Every other image stays where it lies.
+        A dry run counts them alone, and waits for no writer: indices are replaced whole.
+        """
+        gone = Counter(images=0, bytes=0)
+        for folder in sorted(self.root.glob("[0-9]*")):
+            if dry_run:
+                for index in _indices(folder):
+                    gone.update(_pick(pq.read_table(index), judge, reason)[1])
+            else:
+                with self.bucket(int(folder.name), pa.schema([])) as bucket:
+                    gone.update(bucket.forget(judge, reason))
+        return gone
+
+    def tars(self) -> list[str]:
+        """The tars that indices name, relative to the store, in order."""
+        found = (pq.read_table(index, columns=["tar"])["tar"] for index in sorted(self.root.glob("*/*.parquet")))
+        return [tar for column in found for tar in pc.unique(column.drop_null()).to_pylist()]
+
+    def check(self, tar: str) -> None:
+        """Compare every member's name and bytes with the tar's index. Raises ValueError naming the first that differs.
+
+        Reads the tar whole, an image at a time.
+        """
+        path = self.root / tar
+        rows = pq.read_table(path.with_suffix(".parquet"))
+        _check_length(path, rows)
+        with path.open("rb") as file:
+            for row in rows.filter(pc.is_valid(rows["tar"])).to_pylist():
+                file.seek(row["offset"] - tarfile.BLOCKSIZE)
+                header, data = file.read(tarfile.BLOCKSIZE), file.read(row["size"])
+                member = f"{row['image_id']}.{row['format']}"
+                if header.partition(b"\0")[0] != member.encode() or hashlib.sha256(data).hexdigest() != row["sha256"]:
+                    raise ValueError(f"{path}: {member} is not what its index says; {_WAY_OUT}")
+
+
+class Bucket:
+    """One bucket's segments, whose lock the caller holds."""
+
+    def __init__(self, folder: Path, schema: pa.Schema, lock: BinaryIO, refused: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._refused = refused
+        self._schema = schema
+        self._lock = lock
+
+    def index(self) -> pa.Table:
+        """The row of every image that was ever asked for, sorted by image_id; an image supersedes its failures.
+
+        Raises ValueError where a tar is missing or not as long as its index says.
+        """
+        segments = []
+        for path in _indices(self._folder):
+            rows = pq.read_table(path, schema=self._schema)  # a column that came later than the file is null
+            _check_length(path.with_suffix(".tar"), rows)
+            segments.append(rows)
+        rows = pa.concat_tables([self._schema.empty_table(), *segments])
+        tars = rows["tar"].to_pylist()
+        latest: dict[str, int] = {}
+        for row, image_id in enumerate(rows["image_id"].to_pylist()):
+            if image_id not in latest or tars[latest[image_id]] is None:
+                latest[image_id] = row
+        return rows.take(pa.array([latest[image_id] for image_id in sorted(latest)], pa.int64()))
+
+    def append(self, images: Iterable[tuple[Mapping[str, Any], bytes | None]]) -> None:
+        """Write one segment: for each image its row, without tar, offset, size and sha256, and its bytes if any.
+
+        They may come in any order, the tar's does not follow it. Bytes pass through a nameless file beside the tar;
+        memory holds the rows. What is refused gets a row like one that was forgotten. If `images` raises, nothing is
+        written.
+        """
+        number = self._next_number()
+        tar = self._folder / f"{number:05d}.tar"
+        rows: list[dict[str, Any]] = []
+        with tempfile.TemporaryFile(dir=self._folder) as spool:
+            for told, data in images:
+                row = dict.fromkeys(self._schema.names) | dict(told)
+                if data is not None:
+                    row["sha256"] = hashlib.sha256(data).hexdigest()
+                if reason := next((self._refused[row[of]] for of in _DIGESTS if row.get(of) in self._refused), None):
+                    row = {name: row[name] if name in _REMEMBERED else None for name in row} | {"reason": reason}
+                elif data is not None:
+                    row |= {"tar": f"{self._folder.name}/{tar.name}", "offset": spool.tell(), "size": len(data)}
+                    spool.write(data)
+                rows.append(row)
+            rows.sort(key=lambda row: str(row["image_id"]))
+            tar.unlink(missing_ok=True)  # of a writer that was killed before it wrote the index
+            if any(row["tar"] for row in rows):
+                with _create(tar) as file:
+                    _write_tar(file, [row for row in rows if row["tar"]], spool)
+        with _create(tar.with_suffix(".parquet")) as file:
+            pq.write_table(pa.Table.from_pylist(rows, self._schema), file, compression="zstd")
+        self._lock.truncate(0)
+        self._lock.write(str(number + 1).encode())
+        self._lock.flush()
+
+    def forget(self, judge: Callable[[pa.RecordBatch], pa.Array], reason: str) -> Counter[str]:
+        """One bucket's share of `ImageStore.forget`."""
+        gone = Counter[str]()
+        for path in _indices(self._folder):
+            rows = pq.read_table(path)
+            picked, counted = _pick(rows, judge, reason)
+            gone.update(counted)
+            if pc.any(picked).as_py():
+                forgotten = {"reason": pa.repeat(pa.scalar(reason), rows.num_rows)}
+                for name in set(rows.column_names) - {"offset", "size", *_REMEMBERED}:
+                    instead = forgotten.get(name, pa.nulls(rows.num_rows, rows.schema.field(name).type))
+                    at = rows.column_names.index(name)
+                    rows = rows.set_column(at, rows.schema.field(name), pc.if_else(picked, instead, rows[name]))
+                with _create(path) as file:
+                    pq.write_table(rows, file, compression="zstd")
+            _blank(path.with_suffix(".tar"), rows.filter(pc.and_(pc.is_null(rows["tar"]), pc.is_valid(rows["offset"]))))
+        self._delete_unread()
+        return gone
+
+    def _delete_unread(self) -> None:
+        """Delete what killed writers left: it may hold any image."""
+        named = {path.stem for path in _indices(self._folder)}
+        for path in self._folder.iterdir():
+            if path.suffix == ".tmp" or (path.suffix == ".tar" and path.stem not in named):
+                path.unlink()
+
+    def _next_number(self) -> int:
+        """Above all that there are and that there were: tables may still name a tar that was deleted."""
+        self._lock.seek(0)
+        return max([int(self._lock.read() or 0), *(int(path.stem) + 1 for path in _indices(self._folder))])
+
+
+def open_image_store(
+    root: str, retry_failed: bool = False, segment_images: int = 10_000, refused: Mapping[str, str] | None = None
+) -> ImageStore:
+    """The store under this folder, made if it is not there. Raises ValueError for an object store: it has no flock."""
+    if "://" in root:
+        raise ValueError(
+            f"{root}: the image store needs a folder, for its writers lock files; mount it, or give a path"
+        )
+    Path(root).mkdir(parents=True, exist_ok=True)
+    return ImageStore(Path(root), retry_failed, segment_images, refused or {})
+
+
+_WAY_OUT = (
+    "restore it, or delete it and its .parquet, materialize images of every t with force and then the training sets: "
+    "what it held is fetched again"
+)
+
+
+_DIGESTS = ("sha256", "fetched_sha256")
+_REMEMBERED = ("image_id", *_DIGESTS)
+"""What stays of an image that is forgotten, so that nobody keeps it again."""
+
+
+def _indices(folder: Path) -> list[Path]:
+    return sorted(folder.glob("[0-9]*.parquet"))
+
+
+def _pick(
+    rows: pa.Table, judge: Callable[[pa.RecordBatch], pa.Array], reason: str
+) -> tuple[pa.Array, Mapping[str, int]]:
+    """Which rows of an index are to be forgotten and are not yet; how many `images` that is, and `bytes`."""
+    [batch] = rows.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], rows.schema)]
+    picked = pc.and_not(judge(batch), pc.equal(pc.fill_null(batch["reason"], ""), reason))
+    num_images = pc.sum(pc.and_(picked, pc.is_valid(batch["tar"]))).as_py() or 0
+    return picked, {"images": num_images, "bytes": pc.sum(batch["size"].filter(picked)).as_py() or 0}
+
+
+def _cut_short(tar: Path) -> str:
+    return f"{tar}: not as long as its index says; was it cut short by a full disk or a copy? {_WAY_OUT}"
+
+
+def _check_length(tar: Path, rows: pa.Table) -> None:
+    ends = pc.add(rows["offset"], rows["size"])
+    if not (end := pc.max(ends).as_py()):
+        return
+    if not tar.exists():
+        raise ValueError(f"{tar}: missing, and its index names it; {_WAY_OUT}")
+    blocks = -(-end // tarfile.BLOCKSIZE) + 2  # a tar ends with two blocks of zeros, and is filled up to a record
+    if tar.stat().st_size != -(-blocks * tarfile.BLOCKSIZE // tarfile.RECORDSIZE) * tarfile.RECORDSIZE:
+        raise ValueError(_cut_short(tar))
+
+
+def _write_tar(file: BinaryIO, rows: list[dict[str, Any]], spool: BinaryIO) -> None:
+    """A tar of the rows' bytes, the same for the same images; each row's `offset` in the spool becomes that in it."""
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for row in rows:
+            member = tarfile.TarInfo(f"{row['image_id']}.{row['format']}")
+            member.size = row["size"]
+            spool.seek(row["offset"])
+            row["offset"] = file.tell() + tarfile.BLOCKSIZE
+            tar.addfile(member, spool)
+
+
+def _blank(tar: Path, rows: pa.Table) -> None:
+    """Write zeros over the rows' bytes, where they are not zeros yet; the tar keeps its length and its headers."""
+    if not rows.num_rows:
+        return
+    with tar.open("r+b") as file:
+        for row in rows.to_pylist():
+            file.seek(row["offset"])
+            if file.read(row["size"]).strip(b"\0"):
+                file.seek(row["offset"])
+                file.write(bytes(row["size"]))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _create(path: Path) -> contextlib.AbstractContextManager[BinaryIO]:
+    """A new file under one name until it is whole: the lock's holder replaces what a killed one left."""
+    return create(path, partial=path.with_name(f".{path.name}.tmp"))

@@ -1,0 +1,1 @@
+"""Dagster itself: its processes, runs, history and web server."""

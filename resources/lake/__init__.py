@@ -1,0 +1,1 @@
+"""Tables in shards, each committed whole, and what they cost."""

@@ -1,0 +1,201 @@
+"""The lake: finished partitions by table name, as deferred reads for workers or at once for the driver."""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from tqdm import tqdm
+
+from resources.deferred import Deferred
+from resources.deployments import Deployment
+from resources.files.digests import combine
+from resources.files.object_store import abort_uploads, connect, settings
+from resources.lake.tables import (
+    PartitionManifest,
+    TableStore,
+    read_batches,
+    read_table,
+    read_where,
+    stream_files,
+    versions_by,
+)
+
+WHOLE = "all"
+
+
+class Lake(dg.ConfigurableResource, use_attribute_docstrings=True):
+    """Tables under one folder or object store prefix; the only code, with its stores, that knows where they lie."""
+
+    root: str
+    """A folder or an fsspec URL."""
+    storage_options: dict[str, Any] = {}
+    """fsspec's, for an object store; credentials come from the environment."""
+
+    def store(self, table: str, partition: str = WHOLE) -> TableStore:
+        """The place of one partition, whether made or not."""
+        return TableStore(self.root, table, partition, self.storage_options)
+
+    def manifest(self, table: str, partition: str = WHOLE) -> PartitionManifest:
+        """What a finished partition holds; raises FileNotFoundError where it was never finished."""
+        found = self.store(table, partition).manifest()
+        if found is None:
+            raise FileNotFoundError(
+                f"{self.root}: {table} has no finished partition {partition!r}; materialize it first"
+            )
+        return found
+
+    def finished(self, table: str, partitions: Iterable[str]) -> list[str]:
+        """Those of the partitions that were finished, in their order."""
+        return [partition for partition in partitions if self.store(table, partition).manifest()]
+
+    def partitions(self) -> list[tuple[str, str]]:
+        """Every table with each of its partitions, finished or not."""
+        filesystem, root = connect(self.root, self.storage_options)
+        folders = sorted(path.rstrip("/").rsplit("/", 2)[-2:] for path in filesystem.glob(f"{root}/*/*"))
+        return [(table, unquote(partition)) for table, partition in folders]
+
+    def shards(self, table: str, partition: str = WHOLE, columns: list[str] | None = None) -> dict[str, Deferred]:
+        """A deferred stream of record batches for every shard, in shard order."""
+        store = self.store(table, partition)
+        return {
+            shard.key: Deferred(read_batches, (store.path(shard), self.storage_options, columns), declared=shard.digest)
+            for shard in self.manifest(table, partition).shards
+        }
+
+    def stream(self, table: str, partitions: Iterable[str] = (WHOLE,)) -> Deferred:
+        """A deferred stream of all record batches of the partitions, in order."""
+        paths, version = self._paths(table, partitions)
+        return Deferred(stream_files, (paths, self.storage_options), declared=version)
+
+    def table(self, table: str, partitions: Iterable[str] = (WHOLE,)) -> Deferred:
+        """A deferred read of the partitions as one table."""
+        paths, version = self._paths(table, partitions)
+        return Deferred(read_table, (paths, self.storage_options), declared=version)
+
+    def where(
+        self,
+        table: str,
+        column: str,
+        value: str | int,
+        *,
+        partitions: Iterable[str] = (WHOLE,),
+        shard: str | None = None,
+        version: str | None = None,
+    ) -> Deferred:
+        """A deferred stream of the rows whose `column` is `value`, of one shard of each partition or of all.
+
+        Its version is that of all the partitions, unless the caller knows the rows' own (`versions`).
+        """
+        paths, whole = self._paths(table, partitions, shard)
+        declared = version if version is not None else f"{whole} {column}={value}"
+        return Deferred(read_where, (paths, self.storage_options, column, value), declared=declared)
+
+    def where_each(
+        self, table: str, column: str, values: Iterable[int], *, partitions: Iterable[str] = (WHOLE,)
+    ) -> dict[int, Deferred]:
+        """`where` for each of many values, at the cost of one: manifests are read once."""
+        paths, whole = self._paths(table, partitions)
+        return {
+            value: Deferred(
+                read_where, (paths, self.storage_options, column, value), declared=f"{whole} {column}={value}"
+            )
+            for value in values
+        }
+
+    def versions(self, table: str, column: str, *, shard: str) -> dict[str, str]:
+        """The version of the rows of each value of a column by which that shard of an unpartitioned table is sorted."""
+        paths, _ = self._paths(table, [WHOLE], shard)
+        return versions_by(stream_files(paths, self.storage_options), column)
+
+    def read(self, table: str, partitions: Iterable[str] = (WHOLE,)) -> pa.Table:
+        """The partitions as one table, now."""
+        return pa.table(self.table(table, partitions)())
+
+    def dataset(self, table: str, partitions: Iterable[str] = (WHOLE,)) -> ds.Dataset:
+        """The partitions as one lazy Arrow dataset."""
+        paths, _ = self._paths(table, partitions)
+        filesystem, _ = connect(self.root, self.storage_options)
+        return ds.dataset(paths, filesystem=filesystem, format="parquet")
+
+    def files(self, table: str, partition: str, column: str) -> dict[str, list[Any]]:
+        """The path of every shard, for processes that know no lake, with the values of a column in order, each once."""
+        store = self.store(table, partition)
+        paths = [store.path(shard) for shard in self.manifest(table, partition).shards]
+        return {path: _distinct(path, self.storage_options, column) for path in paths}
+
+    def copy_files(self, table: str, partition: str, folder: Path) -> list[Path]:
+        """Copy the partition's Parquet files, and no superseded ones, to a folder of this machine, in shard order."""
+        filesystem, _ = connect(self.root, self.storage_options)
+        paths, _ = self._paths(table, [partition])
+        copies = [folder / f"{number:05d}.parquet" for number in range(len(paths))]
+        for path, copy in zip(tqdm(paths, unit="file", disable=None), copies, strict=True):
+            filesystem.get_file(path, str(copy))
+        return copies
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        """What fsspec opens the files of `files` with."""
+        return settings(self.root, self.storage_options)
+
+    def num_bytes(self) -> int:
+        """Of all files, whether a manifest names them or not."""
+        filesystem, root = connect(self.root, self.storage_options)
+        return sum(file["size"] for file in filesystem.find(root, detail=True).values())
+
+    def sweep(self, *, older_than_hours: float = 24.0) -> list[str]:
+        """Delete what no manifest names: orphans of killed writers, data of superseded runs. Returns what went.
+
+        Uploads that were never completed go too. Let no run be older than `older_than_hours` while this runs: its
+        shards are named by no partition yet.
+        """
+        gone, now = [], time.time()
+        for table, partition in self.partitions():
+            names = self.store(table, partition).sweep(older_than_seconds=older_than_hours * 3600, now=now)
+            gone += [f"{table}/{quote(partition, safe='')}/{name}" for name in names]
+        filesystem, root = connect(self.root, self.storage_options)
+        return gone + abort_uploads(filesystem, root, older_than_seconds=older_than_hours * 3600, now=now)
+
+    def _paths(self, table: str, partitions: Iterable[str], shard: str | None = None) -> tuple[list[str], str]:
+        found = [self.manifest(table, partition) for partition in partitions]
+        kept = [(self.store(table, m.partition), s) for m in found for s in m.shards if shard in (None, s.key)]
+        return [store.path(s) for store, s in kept], combine(f"{m.partition} {m.version}" for m in found)
+
+
+class LakeReader(dg.IOManager):
+    """Gives what an asset made as an Arrow dataset, to `Definitions.load_asset_value` and to assets that ask for it.
+
+    No asset writes through it: tables are committed shard by shard.
+    """
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+
+    def load_input(self, context: dg.InputContext) -> ds.Dataset:
+        """The lazy dataset of the asset's partitions; raises FileNotFoundError where one has no table."""
+        name = context.asset_key.to_python_identifier()
+        try:
+            return self._lake.dataset(name, context.asset_partition_keys if context.has_asset_partitions else [WHOLE])
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{error} (data cards and the sweep are no tables but pages of reports/)") from None
+
+    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+        """Refuse what an asset returned: it would be in no manifest."""
+        raise TypeError(f"{context.get_identifier()}: write tables with compute.map_shards, and return compute.result")
+
+
+def open_lake(where: Deployment) -> Lake:
+    """The lake that a deployment names."""
+    return Lake(root=where.lake, storage_options=dict(where.lake_options))
+
+
+def _distinct(path: str, storage_options: dict[str, Any], column: str) -> list[Any]:
+    found: dict[Any, None] = {}
+    for batch in read_batches(path, storage_options, [column], 65_536):
+        found.update(dict.fromkeys(pc.unique(batch[column]).to_pylist()))
+    return list(found)

@@ -1,0 +1,302 @@
+"""Tables as committed shards: data first, the shard's manifest next, the partition's manifest last.
+
+<root>/<table>/<partition>/data/<shard>.<attempt>.parquet
+<root>/<table>/<partition>/shards/<shard>.<fingerprint>.json    write-once: the first one wins
+<root>/<table>/<partition>/manifest.json                        replaced whole: all that readers follow
+"""
+
+import contextlib
+import itertools
+import json
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, BinaryIO, TypedDict
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from resources.deferred import named
+from resources.files.digests import RowDigest
+from resources.files.local import create
+from resources.files.object_store import connect, create_object, create_object_once, is_local, read_object
+
+ROW_GROUP = 65_536
+
+
+class Earlier(TypedDict):
+    """What an earlier build of a partition took, for so many shards and so much input."""
+
+    shards: float
+    size: float
+    cost: Sequence[float]
+    """As resources.lake.costs.Cost has it."""
+
+
+@dataclass(frozen=True)
+class ShardManifest:
+    """What one committed shard holds and what it cost, beside what a process sets up once for all its shards.
+
+    `digest` is of the rows, not of the file's bytes.
+    """
+
+    key: str
+    fingerprint: str
+    file: str
+    rows: int
+    bytes: int
+    digest: str
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    seen: Mapping[str, int] = field(default_factory=dict)
+    cpu_seconds: float = 0.0
+    wall_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class PartitionManifest:
+    """One finished partition of a table: its shards in order. Readers follow nothing else."""
+
+    table: str
+    partition: str
+    version: str
+    generation: int
+    shards: tuple[ShardManifest, ...]
+    failed: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    size: float = field(default=0, compare=False)
+    """How much it was made of, in rows of what it reads, where that is known; costs are predicted by it."""
+    earlier: Sequence[Earlier] = field(default=(), compare=False)
+    """What earlier builds took, of other sizes."""
+    reused: int = field(default=0, compare=False)
+    """Shards that this run found made; told to people, never stored."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of all shards."""
+        return sum(shard.rows for shard in self.shards)
+
+    def total(self, what: str) -> Counter[str]:
+        """`dropped` or `seen`, added up over the shards."""
+        total: Counter[str] = Counter()
+        for shard in self.shards:
+            total.update(getattr(shard, what))
+        return total
+
+
+@dataclass(frozen=True)
+class TableStore:
+    """One partition of one table on a filesystem or object store."""
+
+    root: str
+    table: str
+    partition: str
+    storage_options: Mapping[str, Any] = field(default_factory=dict)
+
+    def commit(
+        self,
+        key: str,
+        fingerprint: str,
+        schema: pa.Schema,
+        batches: Iterable[pa.RecordBatch],
+        *,
+        row_group: int = ROW_GROUP,
+    ) -> tuple[str, int, int, str]:
+        """Stream the rows into a data file of this attempt; it is named by no manifest yet.
+
+        Returns its name, rows, bytes and digest. A failed attempt leaves nothing behind.
+        """
+        name = f"data/{quote(key, safe='')}.{fingerprint[:8]}-{uuid.uuid4().hex[:8]}.parquet"
+        digest, rows = RowDigest(schema), 0
+        with self._create(name) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+            for batch in _row_groups(batches, schema, row_group):
+                digest.update(batch)
+                rows += batch.num_rows
+                writer.write_table(batch, row_group_size=row_group)
+            writer.close()
+            size = file.tell()
+        return name, rows, size, digest.hexdigest()
+
+    def publish(self, shard: ShardManifest) -> ShardManifest:
+        """Write the shard's manifest unless another attempt has; the loser's data is removed. Returns the winner's."""
+        if self._create_once(self._shard(shard.key, shard.fingerprint), asdict(shard)):
+            return shard
+        with contextlib.suppress(FileNotFoundError):
+            self._fs.rm_file(self._path(shard.file))
+        winner = self.committed(shard.key, shard.fingerprint)
+        if winner is None:
+            raise OSError(f"{self.table}/{self.partition}: the manifest of shard {shard.key} appeared and vanished")
+        return winner
+
+    def committed(self, key: str, fingerprint: str) -> ShardManifest | None:
+        """The shard's manifest, if an attempt with this fingerprint finished."""
+        found = self._read_json(self._shard(key, fingerprint))
+        return None if found is None else ShardManifest(**found)
+
+    def retract(self, shard: ShardManifest) -> None:
+        """Take a shard's manifest away, so that none names a file that is to go."""
+        self.forget(shard.key, shard.fingerprint)
+
+    def forget(self, key: str, fingerprint: str) -> None:
+        """Have a shard made again: its manifest goes, what readers follow stays until the partition is finished."""
+        with contextlib.suppress(FileNotFoundError):
+            self._fs.rm_file(self._path(self._shard(key, fingerprint)))
+
+    def finish(self, manifest: PartitionManifest) -> None:
+        """Make a finished partition the one that readers see, whole or not at all."""
+        with self._create("manifest.json") as file:
+            file.write(json.dumps(asdict(replace(manifest, reused=0)), indent=1).encode())
+
+    def manifest(self) -> PartitionManifest | None:
+        """The finished partition, or None where there is none."""
+        found = self._read_json("manifest.json")
+        if found is None:
+            return None
+        shards = tuple(ShardManifest(**shard) for shard in found.pop("shards"))
+        return PartitionManifest(shards=shards, **found)
+
+    def path(self, shard: ShardManifest) -> str:
+        """Where the shard's rows lie, for fsspec."""
+        path = self._path(shard.file)
+        return path if is_local(self._fs) else str(self._fs.unstrip_protocol(path))
+
+    def sweep(self, *, older_than_seconds: float, now: float) -> list[str]:
+        """Delete data and shard manifests that the partition's manifest does not name; returns their names."""
+        manifest = self.manifest()
+        kept = {s.file for s in manifest.shards} if manifest else set()
+        kept |= {self._shard(s.key, s.fingerprint) for s in manifest.shards} if manifest else set()
+        gone = []
+        for folder in ("shards", "data"):  # manifests first: none may ever name a file that is gone
+            for path in self._fs.find(self._path(folder)):
+                name = f"{folder}/{path.rsplit('/', 1)[1]}"
+                if name in kept:
+                    continue
+                with contextlib.suppress(FileNotFoundError):  # another sweep was faster
+                    if now - self._fs.modified(path).timestamp() >= older_than_seconds:
+                        self._fs.rm_file(path)
+                        gone.append(name)
+        return gone
+
+    @property
+    def _fs(self) -> Any:  # fsspec ships no types
+        return connect(self.root, self.storage_options)[0]
+
+    def _path(self, name: str) -> str:
+        root = connect(self.root, self.storage_options)[1]
+        return f"{root}/{self.table}/{quote(self.partition, safe='')}/{name}"
+
+    def _shard(self, key: str, fingerprint: str) -> str:
+        return f"shards/{quote(key, safe='')}.{fingerprint}.json"
+
+    def _create(self, name: str) -> contextlib.AbstractContextManager[BinaryIO]:
+        """Open a file that appears under its name only when all of it is there."""
+        path = self._path(name)
+        return create(Path(path)) if is_local(self._fs) else create_object(self._fs, path)
+
+    def _create_once(self, name: str, content: Mapping[str, Any]) -> bool:
+        """Write the document if no one has; False where someone was first."""
+        path, document = self._path(name), json.dumps(content).encode()
+        if not is_local(self._fs):
+            return create_object_once(self._fs, path, document)
+        try:
+            with create(Path(path), once=True) as file:
+                file.write(document)
+        except FileExistsError:
+            return False
+        return True
+
+    def _read_json(self, name: str) -> dict[str, Any] | None:
+        content = read_object(self._fs, self._path(name))
+        try:
+            return None if content is None else dict(json.loads(content))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{self._path(name)}: not JSON ({error}); delete it and run the partition again") from None
+
+
+@contextlib.contextmanager
+def open_parquet(path: str, storage_options: Mapping[str, Any]) -> Iterator[pq.ParquetFile]:
+    """Open a shard's file. From an object store, what is asked of a row group at once is fetched in few requests."""
+    filesystem, place = connect(path, storage_options)
+    with (
+        filesystem.open(place, "rb") as file,
+        pq.ParquetFile(file, pre_buffer=not is_local(filesystem)) as parquet,
+    ):
+        yield parquet
+
+
+@named("resources.tables:read_batches")
+def read_batches(
+    path: str, storage_options: Mapping[str, Any], columns: list[str] | None = None, batch_rows: int = 8192
+) -> Iterator[pa.RecordBatch]:
+    """Stream one shard's rows in their order."""
+    with open_parquet(path, storage_options) as parquet:
+        for group in range(parquet.num_row_groups):  # one by one: what is fetched is held until its reader is through
+            yield from parquet.iter_batches(batch_rows, [group], columns, use_threads=False)
+
+
+@named("resources.tables:stream_files")
+def stream_files(paths: list[str], storage_options: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
+    """Stream the rows of several shards, one after the other."""
+    for path in paths:
+        yield from read_batches(path, storage_options)
+
+
+@named("resources.tables:chain_batches")
+def chain_batches(*streams: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """One stream after the other."""
+    return itertools.chain.from_iterable(streams)
+
+
+@named("resources.tables:read_table")
+def read_table(paths: list[str], storage_options: Mapping[str, Any]) -> pa.Table:
+    """Read shards whole, one after the other."""
+    return pa.concat_tables(_read_file(path, storage_options) for path in paths)
+
+
+@named("resources.tables:read_where")
+def read_where(
+    paths: list[str], storage_options: Mapping[str, Any], column: str, value: str | int
+) -> Iterator[pa.RecordBatch]:
+    """Stream the rows whose `column` is `value`; row groups that cannot hold it are not read."""
+    for path in paths:
+        with open_parquet(path, storage_options) as parquet:
+            index = parquet.schema_arrow.get_field_index(column)
+            for group in range(parquet.num_row_groups):
+                known = parquet.metadata.row_group(group).column(index).statistics
+                if known is None or not known.has_min_max or known.min <= value <= known.max:
+                    for batch in parquet.iter_batches(row_groups=[group], use_threads=False):
+                        yield batch.filter(pc.equal(batch[column], value))
+
+
+def versions_by(batches: Iterable[pa.RecordBatch], column: str) -> dict[str, str]:
+    """A digest of the rows of each value of a column by which the rows are sorted."""
+    digests: dict[str, RowDigest] = {}
+    for batch in batches:
+        for value in pc.unique(batch[column]).to_pylist():
+            mine = batch.filter(pc.equal(batch[column], value))
+            digests.setdefault(value, RowDigest(batch.schema)).update(mine)
+    return {value: digest.hexdigest() for value, digest in digests.items()}
+
+
+def _read_file(path: str, storage_options: Mapping[str, Any]) -> pa.Table:
+    with open_parquet(path, storage_options) as parquet:
+        return parquet.read(use_threads=False)
+
+
+def _row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema, row_group: int) -> Iterator[pa.Table]:
+    """Gather small batches, so that a file is not a thousand row groups; memory stays bounded by one group."""
+    held: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        if not batch.schema.equals(schema):
+            raise TypeError(f"a stage gave columns {batch.schema.names}, but declares {schema}")
+        held.append(batch)
+        rows += batch.num_rows
+        if rows >= row_group:
+            yield pa.Table.from_batches(held, schema)
+            held, rows = [], 0
+    if held:
+        yield pa.Table.from_batches(held, schema)

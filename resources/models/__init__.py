@@ -1,0 +1,1 @@
+"""Train models, load models, name the language of a text."""

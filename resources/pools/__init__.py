@@ -1,0 +1,1 @@
+"""Read sets of pairs that others made."""

@@ -1,0 +1,154 @@
+"""Sets of images and texts that others made, as pools beside the crawl's snapshots. Imports no Dagster.
+
+A pool is a name and files: tables of URL and text (Parquet, TSV, CSV), or samples that bring their images along
+(WebDataset tars, folders of files, Parquet with a column of images).
+"""
+
+import json
+import re
+import tarfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, cast
+
+import fsspec
+import pyarrow as pa
+
+from resources.deferred import Deferred
+from resources.files.digests import combine
+from resources.pools.lines import read_csv, read_tsv
+from resources.pools.parquet import read_parquet
+from resources.pools.rows import Names, Row, quoted_name
+from resources.pools.samples import read_folder, read_tar
+from resources.web.archives import archive_version
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Where a pool's rows are."""
+
+    name: str
+    files: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+    """Of TSV and CSV files without a header."""
+    names: Names = field(default_factory=Names)
+    """Columns; of samples, keys of `json`, for the text also a kind of member such as `caption.txt`."""
+
+    def paths(self) -> dict[str, str]:
+        """The pool's files by number."""
+        return {f"{number:05d}": path for number, path in enumerate(self._paths())}
+
+    def shard(self, path: str) -> dict[str, Any]:
+        """How one of the files is read, and its name."""
+        rows = Deferred(read_rows, (self, path), declared=f"{_READING} {path} {self} {_version(path)}")
+        return {"rows": rows, "name": path.rstrip("/").rsplit("/", 1)[-1]}
+
+    def image_files(self) -> dict[str, str]:
+        """The pool's files that may hold images, by their names as the addresses of images have them."""
+        return {quoted_name(path): path for path in self._paths() if path.endswith((".tar", ".parquet", "/"))}
+
+    def _paths(self) -> list[str]:
+        paths = []
+        for pattern in self.files:
+            filesystem, path = fsspec.core.url_to_fs(pattern)
+            path = path.rstrip("/")
+            listed = sorted(filesystem.glob(path)) if "*" in path else [path] * filesystem.exists(path)
+            slash = "/" if pattern.endswith("/") else ""
+            listed = [one for one in listed if not slash or filesystem.isdir(one)]
+            if not listed:
+                raise FileNotFoundError(f"pool {self.name}: no file is {pattern}; mend its line in pools.json")
+            paths += [filesystem.unstrip_protocol(one).rstrip("/") + slash for one in listed]
+        names = Counter(quoted_name(path) for path in paths)
+        if twice := [name for name, times in names.items() if times > 1]:
+            raise ValueError(
+                f"pool {self.name}: two files are named {min(twice)}; a file's name tells its images apart"
+            )
+        return paths
+
+
+def read_pools(path: str) -> dict[str, Pool]:
+    """The pools that a JSON file names, by partition key: `{"cc12m": {"files": "cc12m.tsv", "columns": [...]}}`.
+
+    Relative paths are relative to the file. No file, no pools. Raises ValueError naming what is wrong with it.
+    """
+    filesystem, place = fsspec.core.url_to_fs(path)
+    if not path or not filesystem.exists(place):
+        return {}
+    try:
+        told = json.loads(filesystem.cat_file(place))
+        return {f"pool-{name}": _pool(name, settings, path) for name, settings in told.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: {error}; see docs/operations.md, Other pools") from None
+
+
+def read_rows(pool: Pool, path: str) -> Iterator[Row | str]:
+    """Every row of one of the pool's files, or why it is none, as its reader tells.
+
+    Raises ValueError naming the file where it cannot be read.
+    """
+    try:
+        if path.endswith("/"):
+            filesystem, inside = fsspec.core.url_to_fs(path)
+            yield from read_folder(filesystem, inside, pool.names, pool.name)
+            return
+        with fsspec.open(path, "rb", compression="gzip" if path.endswith(".gz") else None).open() as opened:
+            file = cast(BinaryIO, opened)
+            match _kind(path):
+                case "parquet":
+                    yield from read_parquet(file, path, pool.names, pool.name)
+                case "tar":
+                    yield from read_tar(file, path, pool.names, pool.name)
+                case "tsv":
+                    yield from read_tsv(file, path, pool.names, pool.columns)
+                case _:
+                    yield from read_csv(file, path, pool.names, pool.columns)
+    except (OSError, EOFError, zlib.error, tarfile.TarError, pa.ArrowException) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise ValueError(f"{path}: unreadable ({type(error).__name__}: {error}); fetch it again") from error
+
+
+_READING = 3  # its version, to be raised where other rows come of the same file
+_NAME = re.compile(r"(?!xn--)[a-z0-9][a-z0-9-]{0,60}")
+_KINDS = ("parquet", "tsv", "csv", "tar")
+
+
+def _kind(path: str) -> str:
+    return path.removesuffix(".gz").rsplit(".", 1)[-1]
+
+
+def _version(path: str) -> str:
+    """What changes when the file does; of a folder, when one of its files does."""
+    if not path.endswith("/"):
+        return str(archive_version(path))
+    filesystem, inside = fsspec.core.url_to_fs(path)
+    files = filesystem.ls(inside, detail=True)
+    return combine(sorted(f"{f['name']} {f['size']} {f.get('ETag') or f.get('mtime') or ''}" for f in files))
+
+
+def _pool(name: str, settings: Any, path: str) -> Pool:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no pool's name: lower-case letters, digits and hyphens")
+    if not isinstance(settings, dict) or settings.keys() - {"files", "columns", "url", "text", "page"}:
+        raise ValueError(f"pool {name} has settings other than files, columns, url, text and page: {settings!r:.100}")
+    files = [settings["files"]] if isinstance(settings.get("files"), str) else settings.get("files")
+    if not files or not all(isinstance(file, str) for file in files):
+        raise ValueError(f"pool {name} names no files")
+    columns = settings.get("columns", [])
+    if not isinstance(columns, list) or not all(isinstance(column, str) for column in columns):
+        raise ValueError(f"pool {name}: columns is a list of names, not {columns!r:.100}")
+    for file in files:
+        if not file.endswith("/") and (_kind(file) not in _KINDS or file.endswith((".tar.gz", ".parquet.gz"))):
+            raise ValueError(
+                f"pool {name}: {file} is none of .parquet, .tsv, .csv (these two also .gz), .tar and a folder, "
+                "whose name ends with /"
+            )
+    names = {key: settings.get(key, "") for key in Names._fields}
+    for key, value in names.items():
+        if not isinstance(value, str):
+            raise ValueError(f"pool {name}: {key} is one name, not {value!r:.100}")
+    folder = path.rsplit("/", 1)[0]
+    placed = [file if "://" in file or file.startswith("/") else f"{folder}/{file}" for file in files]
+    return Pool(name, tuple(placed), tuple(columns), Names(**names))

@@ -1,0 +1,35 @@
+"""Pages for people: HTML and JSON files, each whole or not there."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import dagster as dg
+
+from resources.files.local import write_text
+
+
+class Reports(dg.ConfigurableResource, use_attribute_docstrings=True):
+    """A folder of reports, one name a report, HTML for reading and JSON for machines."""
+
+    root: str
+    """Where the reports lie."""
+    url: str = ""
+    """Where they are served; none gives their paths alone."""
+
+    def write(self, name: str, html: str, content: Mapping[str, Any]) -> dict[str, dg.MetadataValue]:
+        """Replace the report's page and its data; gives links to both, and the page's path, as metadata.
+
+        Raises ValueError for a NaN or infinity.
+        """
+        page, data = Path(self.root, f"{name}.html"), Path(self.root, f"{name}.json")
+        document = json.dumps(content, allow_nan=False, ensure_ascii=False, indent=1)
+        for path, text in ((data, document), (page, html)):
+            write_text(path, text)
+        paths = {"page": page, "json": data}
+        if not self.url:
+            return {kind: dg.MetadataValue.path(str(path)) for kind, path in paths.items()}
+        links = {kind: dg.MetadataValue.url(f"{self.url}/{quote(path.name)}") for kind, path in paths.items()}
+        return {**links, "page_path": dg.MetadataValue.path(str(page))}

@@ -1,0 +1,1 @@
+"""WordNet, Wikipedia and own lists: what entries are made of."""

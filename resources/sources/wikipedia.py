@@ -1,0 +1,169 @@
+"""Where Wikipedia's dumps and pageview files lie, and their readers. Imports no Dagster: workers do this."""
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from typing import BinaryIO
+from urllib.parse import unquote_to_bytes
+
+import fsspec
+
+from resources.deferred import named
+from resources.sources.mediawiki import Site, read_pages, read_site
+from resources.sources.packing import opened, unzipped
+
+_DUMP = r"-(?P<date>[^-]+)-pages-articles(?P<kind>-multistream)?(?P<part>\d*)\.xml(-p\d+p\d+)?[-\w]*(\.bz2|\.gz)?"
+_WIKIS = {"cbk": "cbk_zam", "yue": "zh_yue"}  # where it is not the language's code
+# Every site knows these beside its own names.
+_SUBJECTS = (
+    *("user", "wikipedia", "wp", "project", "file", "image", "mediawiki", "template", "help", "category", "portal"),
+    *("draft", "mos", "book", "education program", "timedtext", "module", "gadget", "gadget definition", "event"),
+)
+_NO_ARTICLE = {*_SUBJECTS, *(f"{subject} talk" for subject in _SUBJECTS), "talk", "wt", "media", "special", "topic", ""}
+_NEVER_IN_A_TITLE = re.compile(r"[\x00-\x1f\x7f#<>\[\]|{}]")
+_FILE, _CATEGORY = 6, 14
+
+Views = tuple[str, str, int]  # language, title, how often it was viewed
+
+
+def wiki_of(language: str) -> str:
+    """What Wikimedia calls the Wikipedia of a language, as language identification names it: `enwiki`."""
+    return f"{_WIKIS.get(language, language.replace('-', '_'))}wiki"
+
+
+def find_dump(folder: str, language: str) -> list[str]:
+    """The files of the language's one dump in a folder or under an fsspec URL: whole, or the parts that are there.
+
+    Raises FileNotFoundError where there is none, ValueError where there are several: words would count twice.
+    """
+    wiki, found = wiki_of(language), defaultdict(list)
+    for url in _ls(folder):
+        if match := re.fullmatch(wiki + _DUMP, url.rsplit("/", 1)[-1]):
+            found[match["date"], match["kind"], bool(match["part"])].append(url)
+    if not found:
+        raise FileNotFoundError(f"{folder}: no {wiki}-*-pages-articles*.xml.bz2; put the dump for {language!r} there")
+    if len(found) > 1:
+        names = ", ".join(urls[0].rsplit("/", 1)[-1] for urls in found.values())
+        raise ValueError(f"{folder}: several dumps of {wiki} ({names}); keep one, whole or in parts")
+    return found.popitem()[1]
+
+
+def find_pageviews(folder: str) -> list[str]:
+    """The hourly pageview files in a folder or under an fsspec URL; raises FileNotFoundError where there is none."""
+    found = [url for url in _ls(folder) if re.fullmatch(r"pageviews-\d{8}-\d{6}(\.gz)?", url.rsplit("/", 1)[-1])]
+    if not found:
+        raise FileNotFoundError(f"{folder}: no pageviews-YYYYMMDD-HHMMSS.gz; put hourly pageview files there")
+    return found
+
+
+def pageview_days(num_days: int = 25, *, first: date, last: date, seed: int = 0) -> list[date]:
+    """Days drawn from `first` to `last`, both included, ascending; with more days, those of fewer stay.
+
+    The paper's titles are of 25 random days in five years (Xu et al. 2023). Raises ValueError for more than there are.
+    """
+    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    if not 0 < num_days <= len(days):
+        raise ValueError(f"num_days={num_days}: there are {len(days)} days from {first} to {last}")
+    drawn = sorted(days, key=lambda day: hashlib.sha256(f"{seed} {day}".encode()).digest())
+    return sorted(drawn[:num_days])
+
+
+def pieces(url: str, size: int) -> list[tuple[int, int | None]]:
+    """First byte and the one after the last of pieces of `size` bytes; a gz file is one, whole."""
+    filesystem, path = fsspec.core.url_to_fs(url)
+    if path.endswith(".gz"):
+        return [(0, None)]
+    return [(start, start + size) for start in range(0, int(filesystem.size(path)), size)]
+
+
+def open_site(urls: Sequence[str], language: str) -> Site:
+    """What the heads of a dump's files tell; raises ValueError if one is of another wiki than the language's."""
+    for url in urls:
+        with opened(url) as dump:
+            site = read_site(dump)
+        if site.wiki != wiki_of(language):
+            raise ValueError(f"{url}: a dump of {site.wiki}, not of {wiki_of(language)}; give the file its own name")
+    return site
+
+
+def not_shown(site: Site) -> tuple[str, ...]:
+    """The site's own names, in lower case, for files and categories: a link to them shows nothing in its place."""
+    return tuple(sorted(name.casefold() for number, name in site.namespaces if number in {_FILE, _CATEGORY}))
+
+
+@named("resources.wikipedia:open_pages")
+def open_pages(url: str, start: int, end: int | None) -> Iterator[tuple[str, str | None]]:
+    """Title and wikitext of the articles that begin in a piece of a dump and redirect nowhere; see `read_pages`."""
+    with opened(url) as dump:
+        for page in read_pages(dump, start, end):
+            if "redirect" not in page:
+                yield str(page["title"]), page.get("text", "")
+
+
+@named("resources.wikipedia:open_titles")
+def open_titles(url: str, start: int, end: int | None) -> Iterator[tuple[str, str | None]]:
+    """Title of the same pages and of those that redirect, with their target; see `read_pages`."""
+    with opened(url) as dump:
+        for page in read_pages(dump, start, end):
+            yield str(page["title"]), page.get("redirect")
+
+
+def open_pageviews(url: str, sites: Mapping[str, Site]) -> Iterator[Views | None]:
+    """Language, title and views of the lines of an hourly file; see `read_pageviews`."""
+    with opened(url) as file:
+        yield from read_pageviews(file, sites)
+
+
+def read_pageviews(file: BinaryIO, sites: Mapping[str, Site]) -> Iterator[Views | None]:
+    """Language, title and views of every line (`en.m Main_Page 42 0`) that is of these languages' articles.
+
+    Sister projects (`en.b`, `en.d`, `en.v` ...), main pages, `-` (title unknown) and pages outside the articles are
+    passed over; "2001: A Space Odyssey" is an article. A line that cannot be read gives None, for the stage to count.
+    Raises EOFError for a compressed file that ends early, ValueError for one that is damaged.
+    """
+    articles = {
+        f"{wiki_of(language).removesuffix('wiki')}{mobile}".replace("_", "-").encode(): _Articles(language, site)
+        for language, site in sites.items()
+        for mobile in ("", ".m")
+    }
+    num_lines = 0
+    with unzipped(file, lambda: f"line {num_lines}") as lines:
+        for line in lines:
+            num_lines += 1
+            match line.rstrip(b"\r\n").split(b" "):
+                case [domain, title, views, _] if title and views.isdigit():
+                    if of := articles.get(domain):
+                        yield from of.read(title, int(views))
+                case _:
+                    yield None
+
+
+class _Articles:
+    """What is an article of one language."""
+
+    def __init__(self, language: str, site: Site) -> None:
+        self._language = language
+        self._not_articles = _NO_ARTICLE | {name.casefold() for number, name in site.namespaces if number}
+        self._no_titles = {site.main_page, "-", ""}
+
+    def read(self, encoded: bytes, views: int) -> Iterator[Views | None]:
+        """The line's views; nothing if its page is no article, None if this cannot be a title."""
+        try:
+            title = unquote_to_bytes(encoded).decode("utf-8").replace("_", " ").strip()
+        except UnicodeDecodeError:
+            title = "#"
+        if _NEVER_IN_A_TITLE.search(title):
+            yield None
+            return
+        namespace, colon, _ = title.partition(":")
+        if title not in self._no_titles and not (colon and namespace.strip().casefold() in self._not_articles):
+            yield self._language, title, views
+
+
+def _ls(folder: str) -> list[str]:
+    filesystem, root = fsspec.core.url_to_fs(folder)
+    paths = filesystem.ls(root, detail=False) if filesystem.isdir(root) else []
+    is_local = "file" in filesystem.protocol
+    return [path if is_local else str(filesystem.unstrip_protocol(path)) for path in sorted(paths)]

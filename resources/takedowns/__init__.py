@@ -1,0 +1,1 @@
+"""The list of what is taken down, and tables without it."""

@@ -1,0 +1,1 @@
+"""Bytes from the web and from archives."""
