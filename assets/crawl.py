@@ -78,7 +78,7 @@ def pairs(
     read = {"archive": archive, **draw, "archives_read": len(drawn), "archives_listed": len(listed)}
     told = {name: str(value) for name, value in {**read, "max_broken_share": bound}.items()}
     again = find_archives(drawn, config.again)
-    made = compute.map_shards(context, PARSERS[kind], common_crawl.shards(key, drawn), told=told, again=again)
+    made = compute.map_shards(context, PARSERS[kind], common_crawl.shards(key, drawn), facts=told, again=again)
     checks = [no_empty_snapshot(made), few_broken_records(made, BROKEN_RECORDS, bound)]
     shown = {
         "kept_and_dropped": kept_and_dropped(made.rows, made.total("dropped")),

@@ -98,7 +98,7 @@ def matches(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> 
     refuse_outdated(lake, "pairs", [context.partition_key])
     told = parsed_by(lake, "pairs", [context.partition_key])
     shards = {key: {"pairs": batches} for key, batches in lake.shards("pairs", context.partition_key).items()}
-    made = compute.map_shards(context, match_entries, shards, setup=matching_setup(lake), told=told)
+    made = compute.map_shards(context, match_entries, shards, setup=matching_setup(lake), facts=told)
     shown = {
         "kept_and_dropped": kept_and_dropped(made.rows, made.total("dropped")),
         **sample_matches(lake, context.partition_key),
@@ -161,7 +161,7 @@ def exclusions(
         s: {"exclusions": together(lake.where("duplicates", "snapshot", s), taken[s]), "snapshot": s}
         for s in pool.snapshots
     }
-    made = compute.map_shards(context, gather_exclusions, gathered, size=sum(sizes.values()), whole=True, told=made_of)
+    made = compute.map_shards(context, gather_exclusions, gathered, size=sum(sizes.values()), whole=True, facts=made_of)
     duplicates = lake.dataset("exclusions").count_rows(filter=pc.field("reason") == DUPLICATE)
     excluded = table(["snapshot", "pairs excluded"], [(shard.key, shard.rows) for shard in made.shards])
     told = {**config.model_dump(), **pool.metadata, "excluded": excluded, "taken_down": made.rows - duplicates}
@@ -205,7 +205,7 @@ def entry_counts(context: dg.AssetExecutionContext, config: Grouping, lake: Lake
     counts = {"counts": lake.stream("snapshot_counts", pool.snapshots), "entries": lake.table("entries")}
     before = build_before(lake, "entry_counts")
     of_pool = tell_pool(PoolVersion(tuple(pool.snapshots), lake.manifest("entries").version, ""))
-    made = compute.map_shards(context, merge_counts, {"00000": counts}, size=sum(sizes.values()), told=of_pool)
+    made = compute.map_shards(context, merge_counts, {"00000": counts}, size=sum(sizes.values()), facts=of_pool)
     check = counts_add_up(lake, pool.snapshots)
     told = {**config.model_dump(), **pool.metadata, **describe_counts(lake), **changed_counts(lake, before)}
     return compute.result(made, beside=beside, metadata=told, checks=[check])
@@ -233,7 +233,7 @@ def admissions(context: dg.AssetExecutionContext, config: AsBefore[Balancing], l
     made_of = parsed_by(lake, "matches", [context.partition_key]) | choice.told
     shards = {key: {"pool": batches} for key, batches in pool_shards(lake, context.partition_key).items()}
     options = choice.config.model_dump()
-    made = compute.map_shards(context, admit, shards, setup=drawing_setup(lake), options=options, told=made_of)
+    made = compute.map_shards(context, admit, shards, setup=drawing_setup(lake), options=options, facts=made_of)
     check = every_pair_admitted(lake, context.partition_key, made)
     return compute.result(made, metadata=choice.metadata, checks=[check])
 
@@ -280,7 +280,7 @@ def subsets(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> 
     held_to = thresholds_of(lake, context.partition_key)
     before = build_before(lake, "subsets", context.partition_key)
     made_of = parsed_by(lake, "admissions", pool.snapshots) | tell_pool(current_pool(lake))
-    made = compute.map_shards(context, select_pairs, shards, options={"thresholds": held_to}, told=made_of)
+    made = compute.map_shards(context, select_pairs, shards, options={"thresholds": held_to}, facts=made_of)
     report_outdated(context, lake)
     told = {**pool.metadata, "t": {language: f"{t:g}" for language, t in held_to.items()}}
     told |= sample_subset(lake, pool.snapshots[-1], held_to) | changed_subset(lake, context.partition_key, before)

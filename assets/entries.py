@@ -72,7 +72,7 @@ def entries(
     candidates = _candidates(lake, [*own], budget.languages)
     options = {"budget": budget.budget, "caps": budget.caps, "why_unmatchable": why_unmatchable}
     inputs = {"00000": {"languages": candidates}}
-    made = compute.map_shards(context, build_entries, inputs, options=options, told=choice.told)
+    made = compute.map_shards(context, build_entries, inputs, options=options, facts=choice.told)
     called = {language: {name: call() for name, call in named.items()} for language, named in candidates.items()}
     told = describe_entries(called, lake.read("entries"), budget=budget.budget, caps=budget.caps)
     changes = changed_entries(lake, before)

@@ -146,7 +146,7 @@ def _score(
     """Score the model on every task; gives what is told of it, and its check."""
     options = {**told, **config.model_dump()}
     made = compute.map_shards(
-        context, score_model, _tasks(zero_shot), setup={"model": model}, options=options, inline=True, told=made_of
+        context, score_model, _tasks(zero_shot), setup={"model": model}, options=options, inline=True, facts=made_of
     )
     rows = compute.lake.read(made.table, [made.partition])
     shown = [row for row in rows.to_pylist() if row["metric"] in ("main", "acc1")]

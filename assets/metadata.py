@@ -89,7 +89,7 @@ def wordnet_synsets(
 ) -> Result:
     """Every name of a WordNet synset: the things that a dictionary of English groups by meaning."""
     names, choice = {"00000": {"names": sources.synsets()}}, config.choose(context, lake)
-    made = compute.map_shards(context, rank_synsets, names, options=choice.config.model_dump(), told=choice.told)
+    made = compute.map_shards(context, rank_synsets, names, options=choice.config.model_dump(), facts=choice.told)
     told = {**choice.metadata, **top_candidates(lake, "wordnet_synsets")}
     return compute.result(made, metadata=told, checks=[no_empty_list(made)])
 
@@ -130,7 +130,7 @@ def wikipedia_unigrams(
     """Words of Wikipedia's running text that stand there often enough, by count."""
     choice, ngrams = config.choose(context, lake), _ngrams(lake, sources)
     options = choice.config.model_dump()
-    made = compute.map_shards(context, rank_unigrams, ngrams, options=options, whole=True, told=choice.told)
+    made = compute.map_shards(context, rank_unigrams, ngrams, options=options, whole=True, facts=choice.told)
     told = {**choice.metadata, **_by_language(made), **top_candidates(lake, "wikipedia_unigrams")}
     return compute.result(made, metadata=told, checks=[no_empty_list(made)])
 
@@ -153,7 +153,7 @@ def wikipedia_bigrams(
         for language, inputs in _ngrams(lake, sources).items()
     }
     options = bigrams.model_dump(include={"min_count", "top"})
-    made = compute.map_shards(context, rank_bigrams, ngrams, options=options, whole=True, told=choice.told)
+    made = compute.map_shards(context, rank_bigrams, ngrams, options=options, whole=True, facts=choice.told)
     told = {**choice.metadata, **_by_language(made), **top_candidates(lake, "wikipedia_bigrams")}
     return compute.result(made, metadata=told, checks=[no_empty_list(made)])
 
@@ -190,7 +190,7 @@ def wikipedia_titles(
         for language in sources.languages
     }
     options = titles.model_dump(exclude={"num_buckets"})
-    made = compute.map_shards(context, rank_titles, ranked, options=options, whole=True, told=choice.told)
+    made = compute.map_shards(context, rank_titles, ranked, options=options, whole=True, facts=choice.told)
     counted = {**parts.total("seen"), **parts.total("dropped"), **_by_language(made)}
     told = {**choice.metadata, **counted, **top_candidates(lake, "wikipedia_titles")}
     return compute.result(made, beside=[parts, summed, pages], metadata=told, checks=[no_empty_list(made)])

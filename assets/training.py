@@ -105,7 +105,7 @@ def images(
         shards,
         setup=setup,
         options={"thresholds_below": below},
-        told=told,
+        facts=told,
         force=config.retry_failed,
     )
     failed = made.total("dropped")
@@ -158,7 +158,7 @@ def training_sets(
     filtering = choice.config
     judged, found = verdicts(context, filtering, lake, compute, image_store, zero_shot, rings=rings, buckets=buckets)
     shards = {k: {"texts": texts[b], "images": held[k], **judged.get(k, {})} for k, b in buckets.items()}
-    made = compute.map_shards(context, build_training_set, shards, told=made_of | choice.told)
+    made = compute.map_shards(context, build_training_set, shards, facts=made_of | choice.told)
     pairs, pairs_of_subset = made.total("seen")["pairs"], lake.manifest("subsets", t).rows
     told = {"pairs": pairs, "pairs_of_subset": pairs_of_subset, "rings": list(rings), **choice.metadata, **found}
     told["pairs_kept_and_dropped"] = kept_and_dropped(pairs, made.total("dropped"))
@@ -197,7 +197,7 @@ def checkpoints(
     result = trainer.run(context, train, job, folder)
     trained_by = {"recipe": json.dumps(job["recipe"], sort_keys=True), "set_version": training_set.version}
     row = {"00000": {"result": {**result, **trained_by}, "root": trainer.root}}
-    made = compute.map_shards(context, describe_checkpoint, row, inline=True, told=made_of | choice.told)
+    made = compute.map_shards(context, describe_checkpoint, row, inline=True, facts=made_of | choice.told)
     numbers = ("pairs_seen", "loss", "samples_per_second", "wall_seconds", "cpu_seconds")
     told = {**choice.metadata, **job["recipe"], **{name: result[name] for name in numbers}}
     told["folder"] = dg.MetadataValue.path(str(folder))

@@ -69,7 +69,7 @@ class Compute(dg.ConfigurableResource, use_attribute_docstrings=True):
         partition: str | None = None,
         setup: Mapping[str, Deferred] | None = None,
         options: Mapping[str, Any] | None = None,
-        told: Mapping[str, str] | None = None,
+        facts: Mapping[str, str] | None = None,
         size: float = 0,
         force: bool = False,
         again: Collection[str] = (),
@@ -78,7 +78,7 @@ class Compute(dg.ConfigurableResource, use_attribute_docstrings=True):
     ) -> PartitionManifest:
         """Run the stage over every shard and finish the partition; what is stored and still holds is reused.
 
-        The table is the asset's own and the partition its key, unless named. What is `told` goes into the manifest
+        The table is the asset's own and the partition its key, unless named. `facts` go into the manifest
         beside the versions of the inputs, as does `size`, the rows that it is made of: what this and other builds took
         is predicted from then. `force` makes it anew, `again` only the shards that it names. `inline` runs
         in this process, a shard at a time, for stages that hold a model or a GPU. Raises dg.Failure, naming the first
@@ -116,7 +116,7 @@ class Compute(dg.ConfigurableResource, use_attribute_docstrings=True):
             generation=generation,
             shards=done,
             failed=failed,
-            inputs=_versions(job, todo) | dict(told or {}),
+            inputs=_versions(job, todo) | dict(facts or {}),
             size=size,
             earlier=keep_earlier(before, stage_version(stage), size),
             reused=sum(report.status == "reused" for report in reports.values()),
