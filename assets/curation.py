@@ -42,8 +42,8 @@ from metaclip_dagster.matching import match_entries
 from metaclip_dagster.reporting import PoolVersion
 from resources.deferred import defer
 from resources.deployments import deployment
-from resources.engines.driver import Shard
 from resources.engines.resource import Compute
+from resources.engines.shards import Shard
 from resources.images.resource import Images
 from resources.lake.resource import Lake
 from resources.lake.tables import chain_batches

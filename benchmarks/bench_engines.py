@@ -26,7 +26,7 @@ from benchmarks.measure import Row, options, peak_mb, print_rows, row
 from metaclip_dagster.parsing import parse_wat
 from metaclip_dagster.schemas import PAIRS
 from resources.deferred import defer
-from resources.engines.driver import Job, Shard
+from resources.engines.shards import Shard, StageCall
 from resources.lake.tables import TableStore
 from resources.web.archives import open_archive
 from tests.ray_cluster import ADDRESS, Cluster, Drive, cluster_of_two
@@ -59,8 +59,8 @@ def compare(cluster: Cluster, folder: Path, num_shards: int, copies: int, num_ro
         engines = [("local", ""), ("Ray", ADDRESS)]
         for engine, address in engines if turn % 2 == 0 else reversed(engines):
             for size, shards in sets.items():
-                job = Job(parse_wat, PAIRS, TableStore(str(folder / f"{engine} {turn}"), "pairs", size))
-                with _driven(cluster, job, shards, address) as run:
+                call = StageCall(parse_wat, PAIRS, TableStore(str(folder / f"{engine} {turn}"), "pairs", size))
+                with _driven(cluster, call, shards, address) as run:
                     made = [report.manifest for report in run.reports if report.manifest]
                     working = [shard.cpu_seconds for shard in made]
                     beside[engine, size].append(run.cpu_seconds - sum(working))
@@ -97,9 +97,9 @@ def grow(cluster: Cluster, folder: Path, sizes: Sequence[int]) -> list[Row]:
     rows: list[Row] = []
     first: dict[str, float] = {}
     for size in sizes:
-        job = Job(count_up, NUMBERS, TableStore(str(folder / "small"), "numbers", str(size)))
+        call = StageCall(count_up, NUMBERS, TableStore(str(folder / "small"), "numbers", str(size)))
         shards = [Shard(f"{k:05d}", {"start": 100 * k}) for k in range(size)]
-        with _driven(cluster, job, shards, ADDRESS) as run:
+        with _driven(cluster, call, shards, ADDRESS) as run:
             peaks = {"driver": peak_mb(str(run.driver.pid)), "largest worker": run.peak_of_workers()}
             driving = sum(run.driver.cpu_times()[:2])
         first = first or peaks
@@ -112,10 +112,10 @@ def grow(cluster: Cluster, folder: Path, sizes: Sequence[int]) -> list[Row]:
 class _Run:
     """All of a driver's shards are made; it and its workers are still there."""
 
-    def __init__(self, cluster: Cluster, job: Job, shards: Sequence[Shard], address: str) -> None:
+    def __init__(self, cluster: Cluster, call: StageCall, shards: Sequence[Shard], address: str) -> None:
         self._cluster, start = cluster, time.monotonic()
         before = _cpu(cluster.family())
-        self._process, self._rest = cluster.drive(Drive(job, shards, hold=2.0), address)
+        self._process, self._rest = cluster.drive(Drive(call, shards, hold=2.0), address)
         self.driver = psutil.Process(self._process.pid)
         self.reports = [next(self._rest) for _ in shards]
         ours = _cpu([self.driver, *self.driver.children(recursive=True), *cluster.workers()])
@@ -135,8 +135,8 @@ class _Run:
 
 
 @contextmanager
-def _driven(cluster: Cluster, job: Job, shards: Sequence[Shard], address: str) -> Iterator[_Run]:
-    run = _Run(cluster, job, shards, address)
+def _driven(cluster: Cluster, call: StageCall, shards: Sequence[Shard], address: str) -> Iterator[_Run]:
+    run = _Run(cluster, call, shards, address)
     yield run
     run.end()
 

@@ -36,7 +36,9 @@ from metaclip_dagster.deduplicating import exclude, find_duplicates, gather_excl
 from metaclip_dagster.matching import build_matcher, match_entries
 from metaclip_dagster.parsing import parse_wat
 from resources.deferred import Deferred, defer
-from resources.engines.driver import Job, LocalEngine, Shard, drive
+from resources.engines.driver import drive
+from resources.engines.local_engine import LocalEngine
+from resources.engines.shards import Shard, StageCall
 from resources.files.digests import combine
 from resources.lake.tables import (
     PartitionManifest,
@@ -156,12 +158,12 @@ class Run:
     ) -> dict[str, str]:
         """Make a partition as `Compute.map_shards` does; gives the paths of its shards in order."""
         store = TableStore(self.root, table, SNAPSHOT)
-        job = Job(stage, stage.writes, store, setup or {}, plain)  # type: ignore[attr-defined]  # set by @writes
+        call = StageCall(stage, stage.writes, store, setup or {}, plain)  # type: ignore[attr-defined]  # set by @writes
         peaks: dict[int, float] = {}
         started = time.perf_counter()
         with _watched(peaks):
             engine = LocalEngine(min(self.workers, len(shards)))
-            reports = {r.key: r for r in drive(engine, job, [Shard(key, shards[key]) for key in shards])}
+            reports = {r.key: r for r in drive(engine, call, [Shard(key, shards[key]) for key in shards])}
         failed = [report.error for report in reports.values() if report.manifest is None]
         assert not failed, failed[0]
         made = tuple(m for key in shards if (m := reports[key].manifest) is not None)

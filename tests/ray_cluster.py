@@ -18,7 +18,9 @@ from typing import Any
 
 import psutil
 
-from resources.engines.driver import Engine, Job, LocalEngine, Shard, ShardReport, drive
+from resources.engines.driver import Engine, drive
+from resources.engines.local_engine import LocalEngine
+from resources.engines.shards import Shard, ShardReport, StageCall
 
 ROOT = Path(__file__).parents[1]
 ADDRESS = "127.0.0.1:6379"
@@ -37,7 +39,7 @@ STARTED, SECONDS = "Ray runtime started", 120.0
 class Drive:
     """What a driver is to do; after `stop_after` reports it cancels the run. Seconds that it waits before and after."""
 
-    job: Job
+    call: StageCall
     shards: Sequence[Shard]
     retries: int = 2
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -184,7 +186,7 @@ def main() -> None:
     reports = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what Ray prints is no report
     task: Drive = pickle.load(sys.stdin.buffer)
-    running = drive(_engine(sys.argv[1], task), task.job, task.shards, retries=task.retries)
+    running = drive(_engine(sys.argv[1], task), task.call, task.shards, retries=task.retries)
     kept = []
     for report in running:
         kept.append(report)

@@ -12,7 +12,9 @@ from pydantic import Field
 from tqdm import tqdm
 
 from resources.deferred import Deferred, stage_version, version_of
-from resources.engines.driver import Engine, InlineEngine, Job, LocalEngine, Shard, ShardReport, drive
+from resources.engines.driver import Engine, InlineEngine, drive
+from resources.engines.local_engine import LocalEngine
+from resources.engines.shards import Shard, ShardReport, StageCall
 from resources.files.digests import combine
 from resources.lake.costs import keep_earlier
 from resources.lake.resource import WHOLE, Lake
@@ -95,11 +97,11 @@ class Compute(dg.ConfigurableResource, use_attribute_docstrings=True):
         todo = [s if isinstance(s, Shard) else Shard(s, shards[s]) for s in shards]  # type: ignore[call-overload]
         if not todo:
             raise dg.Failure(f"{table}/{partition}: there is nothing to make it from; are its upstreams empty?")
-        job = Job(stage, schema, store, setup or {}, options or {}, salt=str(generation) if generation else "")
+        call = StageCall(stage, schema, store, setup or {}, options or {}, salt=str(generation) if generation else "")
         for shard in todo:
             if shard.key in again:
-                store.forget(shard.key, job.fingerprint(shard))
-        reports = self._run(context, job, todo, f"{table}/{partition}", before, again=again, inline=inline)
+                store.forget(shard.key, call.fingerprint(shard))
+        reports = self._run(context, call, todo, f"{table}/{partition}", before, again=again, inline=inline)
         failed = {key: report.error for key, report in reports.items() if report.status == "failed"}
         if len(failed) > (0 if whole else self.max_failed_fraction * len(todo)):
             first = next(iter(failed))  # the first to fail, whose error is whole
@@ -116,7 +118,7 @@ class Compute(dg.ConfigurableResource, use_attribute_docstrings=True):
             generation=generation,
             shards=done,
             failed=failed,
-            inputs=_versions(job, todo) | dict(facts or {}),
+            inputs=_versions(call, todo) | dict(facts or {}),
             size=size,
             earlier=keep_earlier(before, stage_version(stage), size),
             reused=sum(report.status == "reused" for report in reports.values()),
@@ -162,7 +164,7 @@ class Compute(dg.ConfigurableResource, use_attribute_docstrings=True):
     def _run(
         self,
         context: dg.AssetExecutionContext,
-        job: Job,
+        call: StageCall,
         shards: Sequence[Shard],
         name: str,
         before: PartitionManifest | None,
@@ -171,7 +173,7 @@ class Compute(dg.ConfigurableResource, use_attribute_docstrings=True):
         inline: bool,
     ) -> dict[str, ShardReport]:
         known = {(s.key, s.fingerprint): s for s in before.shards if s.key not in again} if before else {}
-        found = {shard.key: known.get((shard.key, job.fingerprint(shard))) for shard in shards}
+        found = {shard.key: known.get((shard.key, call.fingerprint(shard))) for shard in shards}
         reports = {key: ShardReport(key, "reused", manifest) for key, manifest in found.items() if manifest}
         counts = Counter(report.status for report in reports.values())
         fresh = [shard for shard in shards if shard.key not in reports]
@@ -180,7 +182,7 @@ class Compute(dg.ConfigurableResource, use_attribute_docstrings=True):
             return reports
         started, every = time.monotonic(), -(-len(fresh) // LOG_LINES)
         engine = _inline_engine() if inline else self._engine(len(fresh))
-        running = drive(engine, job, fresh, retries=self.retries)
+        running = drive(engine, call, fresh, retries=self.retries)
         try:
             with tqdm(
                 total=len(shards), initial=len(reports), desc=name, unit="shard", disable=None, leave=False
@@ -215,10 +217,10 @@ def _inline_engine() -> InlineEngine:
     return InlineEngine(interrupts=(dg.DagsterExecutionInterruptedError,))  # how Dagster's cancel arrives
 
 
-def _versions(job: Job, shards: Sequence[Shard]) -> dict[str, str]:
+def _versions(call: StageCall, shards: Sequence[Shard]) -> dict[str, str]:
     of_shards = {name: combine(version_of(s.inputs[name]) for s in shards) for name in shards[0].inputs}
-    others = {name: version_of(value) for name, value in [*job.setup.items(), *job.options.items()]}
-    return of_shards | others | {"stage": stage_version(job.stage)}
+    others = {name: version_of(value) for name, value in [*call.setup.items(), *call.options.items()]}
+    return of_shards | others | {"stage": stage_version(call.stage)}
 
 
 def round_floats(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,9 @@ from assets.pool import matching_setup
 from metaclip_dagster.matching import build_matcher, match_entries
 from metaclip_dagster.schemas import ENTRIES, MATCHES, PAIRS
 from resources.deferred import defer, named
-from resources.engines.driver import Engine, InlineEngine, Job, LocalEngine, Shard, drive
+from resources.engines.driver import Engine, InlineEngine, drive
+from resources.engines.local_engine import LocalEngine
+from resources.engines.shards import Shard, StageCall
 from resources.lake.resource import Lake
 from resources.lake.tables import PartitionManifest, TableStore, read_table
 from resources.models.language_id import load_identifier
@@ -23,7 +25,9 @@ def lake_with_entries(root: Path) -> Lake:
     table = pa.table([*rows, pa.nulls(len(WORDS), pa.string())], schema=ENTRIES)
     lake = Lake(root=str(root / "lake"))
     store = lake.store("entries")
-    report = next(drive(InlineEngine(), Job(entries_as_they_are, ENTRIES, store), [Shard("00000", {"table": table})]))
+    report = next(
+        drive(InlineEngine(), StageCall(entries_as_they_are, ENTRIES, store), [Shard("00000", {"table": table})])
+    )
     assert report.manifest, report.error
     store.finish(PartitionManifest("entries", "all", "1", 0, (report.manifest,), {}, {}, 0))
     return lake
@@ -48,8 +52,8 @@ def test_workers_share_an_index_and_match_as_one_process_does(tmp_path: Path, wo
     lake = lake_with_entries(tmp_path)
     store = TableStore(lake.root, "matches", "one")
     engine: Engine = LocalEngine(workers) if workers > 1 else InlineEngine()
-    job = Job(match_entries, MATCHES, store, matching_setup(lake))
-    reports = [*drive(engine, job, [Shard(str(n), {"pairs": defer(pairs_of_shard, n)}) for n in range(4)])]
+    call = StageCall(match_entries, MATCHES, store, matching_setup(lake))
+    reports = [*drive(engine, call, [Shard(str(n), {"pairs": defer(pairs_of_shard, n)}) for n in range(4)])]
     assert [report.error for report in reports if report.status != "done"] == []
     assert len([*(tmp_path / "matchers").glob("*.arrow")]) == 1
     expected = pa.Table.from_batches(

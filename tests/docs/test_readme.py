@@ -27,11 +27,12 @@ def test_the_notebook_snippet_gives_500_pairs_without_dagster() -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_hugging_face_datasets_read_a_subset_as_it_lies_in_the_lake(tmp_path: Path) -> None:
     from metaclip_dagster.schemas import SUBSETS
-    from resources.engines.driver import InlineEngine, Job, Shard, drive
+    from resources.engines.driver import InlineEngine, drive
+    from resources.engines.shards import Shard, StageCall
     from tests.docs.stages import give_subset
 
     store = Lake(root=str(tmp_path / "lake")).store("subsets", "20")
-    [report] = drive(InlineEngine(), Job(give_subset, SUBSETS, store), [Shard("SAMPLE-2026-01/00000", {})])
+    [report] = drive(InlineEngine(), StageCall(give_subset, SUBSETS, store), [Shard("SAMPLE-2026-01/00000", {})])
     assert report.manifest is not None, report.error
     from datasets import load_dataset
 

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from resources.engines import driver as engines
+from resources import local_engine
 
 PRELOAD = Path("/usr/lib/fiu/fiu_posix_preload.so")
 # jemalloc's thread, within Arrow, would look up what libfiu calls while an import waits for it: neither would go on.
@@ -30,7 +30,7 @@ ONETIME = 1
 GAP_SECONDS = 0.02
 """How long a call that is to fail is waited for, and so how many fail at most: fifty a second."""
 
-_work = engines._work
+_work = local_engine._work
 
 
 def arm(fault: str, *, seed: int, after: float, until: float, hits: Path, driver: bool, workers: bool) -> None:
@@ -46,7 +46,7 @@ def arm(fault: str, *, seed: int, after: float, until: float, hits: Path, driver
     if driver:
         _begin(told)
     if workers:
-        engines._work = work
+        local_engine._work = work
 
 
 def work(pipe: Connection) -> None:

@@ -260,7 +260,7 @@ def _on_cluster(world: World, draw: random.Random, home: Path) -> Curation:
 
 
 def _at_work(world: World) -> list[psutil.Process]:
-    return [process for process in world.cluster.workers() if "run_sent" in _name(process)]
+    return [process for process in world.cluster.workers() if "run_pickled" in _name(process)]
 
 
 def _name(process: psutil.Process) -> str:

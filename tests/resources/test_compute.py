@@ -10,8 +10,9 @@ import pytest
 
 from definitions import bind
 from resources.deployments import read_deployment
-from resources.engines.driver import LocalEngine, Shard
+from resources.engines.local_engine import LocalEngine
 from resources.engines.resource import LOG_LINES, Compute, Local, RayCluster
+from resources.engines.shards import Shard
 from resources.lake.resource import Lake
 from tests.resources import stages
 

@@ -13,14 +13,15 @@ import pytest
 
 from resources.deferred import defer
 from resources.deployments import Deployment
-from resources.engines.driver import InlineEngine, Job, Shard, drive
+from resources.engines.driver import InlineEngine, drive
+from resources.engines.shards import Shard, StageCall
 from resources.lake.resource import Lake
 from resources.lake.tables import TableStore, read_table
 from tests.lakes import digests
 from tests.mini import mini_deployment
 from tests.ray_cluster import ADDRESS, Cluster, Drive, cluster_of_two
 from tests.resources import stages
-from tests.resources.test_engines import data_files, job_of, numbers, shards_of
+from tests.resources.test_engines import call_of, data_files, numbers, shards_of
 
 pytestmark = pytest.mark.slow
 SNAPSHOTS = ["SAMPLE-2026-01", "SAMPLE-2026-02"]
@@ -56,20 +57,20 @@ def expected(num_shards: int) -> list[int]:
     return [1000 * k + i for k in range(num_shards) for i in range(100)]
 
 
-def run(cluster: Cluster, job: Job, shards: list[Shard], **more: Any) -> list[Any]:
-    driver, reports = cluster.drive(Drive(job, shards, **more))
+def run(cluster: Cluster, call: StageCall, shards: list[Shard], **more: Any) -> list[Any]:
+    driver, reports = cluster.drive(Drive(call, shards, **more))
     made = list(reports)
     assert driver.wait() == 0
     return made
 
 
 def test_the_cluster_gives_what_a_loop_gives_and_a_second_run_reuses_it(cluster: Cluster, store: TableStore) -> None:
-    job = job_of(stages.count_up, store)
-    reports = run(cluster, job, shards_of(6))
+    call = call_of(stages.count_up, store)
+    reports = run(cluster, call, shards_of(6))
     assert {report.status for report in reports} == {"done"}
     assert numbers(reports, store) == expected(6)
     assert all(r.manifest.dropped == {"odd": 1} and r.manifest.seen == {"numbers": 100} for r in reports)
-    again = list(drive(InlineEngine(), job, shards_of(6)))
+    again = list(drive(InlineEngine(), call, shards_of(6)))
     assert {report.status for report in again} == {"reused"}
     assert len(data_files(store)) == 6
 
@@ -79,7 +80,7 @@ def test_failures_are_told_as_on_one_machine_and_cost_no_other_shard_an_attempt(
 ) -> None:
     how = {"00001": "die", "00003": "raise", "00004": "pass", "00006": "hang"}
     shards = [Shard(s.key, {**s.inputs, "how": how.get(s.key, "")}) for s in shards_of(8)]
-    made = run(cluster, job_of(stages.misbehave, store), shards, retries=1, options={"shard_timeout": 5.0})
+    made = run(cluster, call_of(stages.misbehave, store), shards, retries=1, options={"shard_timeout": 5.0})
     reports = {report.key: report for report in made}
     assert {key for key, report in reports.items() if report.status == "failed"} == set(how)
     assert "the worker was lost" in reports["00001"].error
@@ -93,21 +94,21 @@ def test_state_is_built_once_a_worker_which_imports_no_dagster(
     cluster: Cluster, store: TableStore, tmp_path: Path
 ) -> None:
     mark = tmp_path / "built"
-    job = job_of(stages.use_state, store, setup={"state": defer(stages.build_state, str(mark))})
-    read = numbers(run(cluster, job, shards_of(12)), store)
+    call = call_of(stages.use_state, store, setup={"state": defer(stages.build_state, str(mark))})
+    read = numbers(run(cluster, call, shards_of(12)), store)
     assert all(builder == runner for builder, runner in zip(read[::2], read[1::2], strict=True))
     built = mark.read_text().split()
     assert len(built) == len(set(built)) < 12
     told = TableStore(str(tmp_path / "lake"), "modules", "all")
-    [report] = run(cluster, job_of(stages.list_modules, told), shards_of(1))
+    [report] = run(cluster, call_of(stages.list_modules, told), shards_of(1))
     modules = set(read_table([told.path(report.manifest)], {})["module"].to_pylist())
-    assert "resources.engines.driver" in modules
+    assert "resources.engines.shards" in modules
     assert not {name for name in modules if name.split(".")[0] in {"dagster", "torch", "nltk"}}
 
 
 def test_a_cancelled_run_begins_nothing_more(cluster: Cluster, store: TableStore, notes: Path) -> None:
-    job, shards = job_of(stages.take_note, store), slow_shards(60, notes)
-    driver, reports = cluster.drive(Drive(job, shards, stop_after=3, linger=120.0))
+    call, shards = call_of(stages.take_note, store), slow_shards(60, notes)
+    driver, reports = cluster.drive(Drive(call, shards, stop_after=3, linger=120.0))
     made = [next(reports) for _ in range(3)]
     before, begun = 0, 3
     while before < begun:  # the driver lives on, as a Dagster run does
@@ -117,7 +118,7 @@ def test_a_cancelled_run_begins_nothing_more(cluster: Cluster, store: TableStore
     driver.terminate()
     made += reports
     assert driver.wait() == -signal.SIGTERM  # the handler is not Ray's, which would keep a Dagster run from its cancel
-    again = run(cluster, job, shards)
+    again = run(cluster, call, shards)
     assert {r.status for r in again if r.key in {done.key for done in made}} == {"reused"}
     assert numbers(again, store) == expected(60)
 
@@ -127,13 +128,13 @@ def test_a_killed_worker_costs_its_shard_one_attempt_and_no_other(
 ) -> None:
     flags = {"00005": str(tmp_path / "flag")}
     shards = [Shard(s.key, {**s.inputs, "flag": flags.get(s.key, "")}) for s in shards_of(12)]
-    reports = run(cluster, job_of(stages.die_once, store), shards)
+    reports = run(cluster, call_of(stages.die_once, store), shards)
     assert {report.key: report.attempts for report in reports if report.attempts > 1} == {"00005": 2}
     assert numbers(reports, store) == expected(12)
 
 
 def test_a_killed_node_costs_what_it_had_in_flight(cluster: Cluster, store: TableStore, notes: Path) -> None:
-    driver, reports = cluster.drive(Drive(job_of(stages.take_note, store), slow_shards(24, notes)))
+    driver, reports = cluster.drive(Drive(call_of(stages.take_note, store), slow_shards(24, notes)))
     made = [next(reports) for _ in range(6)]
     cluster.raylet().kill()
     made += reports
@@ -146,15 +147,15 @@ def test_a_killed_node_costs_what_it_had_in_flight(cluster: Cluster, store: Tabl
 def test_a_killed_driver_leaves_no_worker_and_costs_what_was_in_flight(
     cluster: Cluster, store: TableStore, notes: Path
 ) -> None:
-    job, shards = job_of(stages.take_note, store), slow_shards(24, notes)
-    driver, reports = cluster.drive(Drive(job, shards))
+    call, shards = call_of(stages.take_note, store), slow_shards(24, notes)
+    driver, reports = cluster.drive(Drive(call, shards))
     made = [next(reports) for _ in range(6)]
     runners = {psutil.Process(int(path.name.split(".")[1])) for path in notes.iterdir()}
     driver.kill()
     made += reports
     _, alive = psutil.wait_procs(runners, timeout=30)
     assert not alive
-    again = run(cluster, job, shards)
+    again = run(cluster, call, shards)
     assert {r.status for r in again if r.key in {done.key for done in made}} == {"reused"}
     assert numbers(again, store) == expected(24)
     assert len(list(notes.iterdir())) <= 24 + CORES

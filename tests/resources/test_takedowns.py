@@ -19,7 +19,8 @@ from definitions import bind
 from metaclip_dagster.schemas import IMAGES, TRAINING_SETS
 from resources.deferred import named
 from resources.deployments import read_deployment
-from resources.engines.driver import InlineEngine, Job, Shard, drive
+from resources.engines.driver import InlineEngine, drive
+from resources.engines.shards import Shard, StageCall
 from resources.images.store import ImageStore
 from resources.lake.tables import PartitionManifest, TableStore, read_table
 from resources.models.resource import JOB
@@ -42,16 +43,16 @@ def even(key: str, rows: pa.RecordBatch) -> pa.RecordBatch:
     return rows if key == "b" or not pc.any(is_odd).as_py() else rows.filter(pc.invert(is_odd))
 
 
-def finish(root: Path) -> tuple[TableStore, PartitionManifest, Job, list[Shard]]:
+def finish(root: Path) -> tuple[TableStore, PartitionManifest, StageCall, list[Shard]]:
     store = TableStore(str(root), "numbers", "all")
-    job = Job(count, SCHEMA, store)
+    call = StageCall(count, SCHEMA, store)
     shards = [Shard(key, {"start": start}) for key, start in (("a", 0), ("b", 10), ("c", 20))]
-    reports = list(drive(InlineEngine(), job, shards))
+    reports = list(drive(InlineEngine(), call, shards))
     assert not [report.error for report in reports if report.error]
     done = tuple(report.manifest for report in reports if report.manifest)
     manifest = PartitionManifest("numbers", "all", "1", 0, done)
     store.finish(manifest)
-    return store, manifest, job, shards
+    return store, manifest, call, shards
 
 
 def numbers(store: TableStore) -> list[int]:
@@ -85,11 +86,11 @@ def test_rows_are_left_out_under_the_fingerprint_that_a_run_looks_for(tmp_path: 
 
 
 def test_no_manifest_names_a_file_that_went(tmp_path: Path) -> None:
-    store, _, job, shards = finish(tmp_path)
+    store, _, call, shards = finish(tmp_path)
     leave_out(store, even)
     store.sweep(older_than_seconds=0, now=float("inf"))
     for shard in shards:
-        found = store.committed(shard.key, job.fingerprint(shard))
+        found = store.committed(shard.key, call.fingerprint(shard))
         assert found is None or Path(store.path(found)).exists()
 
 
