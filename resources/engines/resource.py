@@ -1,5 +1,6 @@
 """Map a stage over shards for an asset: progress, retries, reuse, and one partition manifest at the end."""
 
+import contextlib
 import os
 import time
 from collections import Counter
@@ -11,12 +12,11 @@ import dagster as dg
 from pydantic import Field
 from tqdm import tqdm
 
-from resources.deferred import Deferred, stage_version, version_of
+from resources.deferred import Deferred
 from resources.engines.driver import Engine, InlineEngine, drive
 from resources.engines.local_engine import LocalEngine
-from resources.engines.shards import Shard, ShardReport, StageCall
-from resources.files.digests import combine
-from resources.lake.costs import keep_earlier
+from resources.engines.planning import Plan, finish_partition, plan_partition
+from resources.engines.shards import Shard, ShardReport
 from resources.lake.resource import WHOLE, Lake
 from resources.lake.tables import PartitionManifest
 
@@ -80,52 +80,30 @@ class Compute(dg.ConfigurableResource, use_attribute_docstrings=True):
     ) -> PartitionManifest:
         """Run the stage over every shard and finish the partition; what is stored and still holds is reused.
 
-        The table is the asset's own and the partition its key, unless named. `facts` go into the manifest
-        beside the versions of the inputs, as does `size`, the rows that it is made of: what this and other builds took
-        is predicted from then. `force` makes it anew, `again` only the shards that it names. `inline` runs
-        in this process, a shard at a time, for stages that hold a model or a GPU. Raises dg.Failure, naming the first
-        failed shard and why, if more than `max_failed_fraction` of them failed, or any where the partition must be
-        `whole`; readers then still see the last finished partition, and the next run takes up the shards that were
-        committed.
+        The table is the asset's own and the partition its key, unless named. Each shard is a call of the stage, whose
+        arguments are the shard's inputs, `setup` (built once a worker) and `options`. `facts` go into the manifest
+        beside the versions of these. `size` is the number of rows that the partition is made of, by which costs of
+        later builds are predicted. `force` makes it anew, `again` only the shards that it names. `inline` runs in this
+        process, a shard at a time, for stages that hold a model or a GPU.
+
+        Raises TypeError, before anything runs, for an argument that the stage lacks, does not take, or gets twice.
+        Raises dg.Failure, naming the first failed shard and why, if more than `max_failed_fraction` of them failed, or
+        any where the partition must be `whole`. Readers then still see the last finished partition, and the next run
+        takes up the shards that were committed.
         """
-        schema = stage.writes  # type: ignore[attr-defined]  # set by @writes
         table = table or context.asset_key.to_python_identifier()
         partition = partition or (context.partition_key if context.has_partition_key else WHOLE)
-        store = self.lake.store(table, partition)
-        before = store.manifest()
-        generation = (before.generation if before else 0) + (force or self.force)
-        todo = [s if isinstance(s, Shard) else Shard(s, shards[s]) for s in shards]  # type: ignore[call-overload]
-        if not todo:
-            raise dg.Failure(f"{table}/{partition}: there is nothing to make it from; are its upstreams empty?")
-        call = StageCall(stage, schema, store, setup or {}, options or {}, salt=str(generation) if generation else "")
-        for shard in todo:
-            if shard.key in again:
-                store.forget(shard.key, call.fingerprint(shard))
-        reports = self._run(context, call, todo, f"{table}/{partition}", before, again=again, inline=inline)
-        failed = {key: report.error for key, report in reports.items() if report.status == "failed"}
-        if len(failed) > (0 if whole else self.max_failed_fraction * len(todo)):
-            first = next(iter(failed))  # the first to fail, whose error is whole
-            raise dg.Failure(
-                f"{table}/{partition}: {len(failed)} of {len(todo)} shards failed; shard {first}: {failed[first]}",
-                metadata={key: dg.MetadataValue.text(error) for key, error in sorted(failed.items())[:20]},
-                allow_retries=False,
-            )
-        done = tuple(m for shard in todo if (m := reports[shard.key].manifest) is not None)
-        manifest = PartitionManifest(
-            table=table,
-            partition=partition,
-            version=combine(f"{shard.key} {shard.digest}" for shard in done),
-            generation=generation,
-            shards=done,
-            failed=failed,
-            inputs=_versions(call, todo) | dict(facts or {}),
-            size=size,
-            earlier=keep_earlier(before, stage_version(stage), size),
-            reused=sum(report.status == "reused" for report in reports.values()),
+        name, store = f"{table}/{partition}", self.lake.store(table, partition)
+        if not shards:
+            raise dg.Failure(f"{name}: there is nothing to make it from; are its upstreams empty?")
+        if isinstance(shards, Mapping):
+            shards = [Shard(key, inputs) for key, inputs in shards.items()]
+        plan = plan_partition(
+            store, stage, shards, setup=setup or {}, options=options or {}, force=force or self.force, again=again
         )
-        if manifest != before:
-            store.finish(manifest)
-        return manifest
+        reports = self._run(context, plan, name, inline=inline)
+        _refuse_failures(name, reports, at_most=0 if whole else self.max_failed_fraction * len(shards))
+        return finish_partition(plan, reports, facts=facts or {}, size=size)
 
     def result(
         self,
@@ -161,54 +139,36 @@ class Compute(dg.ConfigurableResource, use_attribute_docstrings=True):
             check_results=list(checks),
         )
 
-    def _run(
-        self,
-        context: dg.AssetExecutionContext,
-        call: StageCall,
-        shards: Sequence[Shard],
-        name: str,
-        before: PartitionManifest | None,
-        *,
-        again: Collection[str],
-        inline: bool,
-    ) -> dict[str, ShardReport]:
-        known = {(s.key, s.fingerprint): s for s in before.shards if s.key not in again} if before else {}
-        found = {shard.key: known.get((shard.key, call.fingerprint(shard))) for shard in shards}
-        reports = {key: ShardReport(key, "reused", manifest) for key, manifest in found.items() if manifest}
-        counts = Counter(report.status for report in reports.values())
-        fresh = [shard for shard in shards if shard.key not in reports]
-        if not fresh:
-            context.log.info(f"{name}: all {len(shards)} shards are as they were: reused")
+    def _run(self, context: dg.AssetExecutionContext, plan: Plan, name: str, *, inline: bool) -> dict[str, ShardReport]:
+        """Make the shards that are missing, with a bar and some lines of log; gives the reports of all."""
+        reports, num_shards = dict(plan.reused), len(plan.shards)
+        if not (missing := plan.missing):
+            context.log.info(f"{name}: all {num_shards} shards are as they were: reused")
             return reports
-        started, every = time.monotonic(), -(-len(fresh) // LOG_LINES)
-        engine = _inline_engine() if inline else self._engine(len(fresh))
-        running = drive(engine, call, fresh, retries=self.retries)
-        try:
-            with tqdm(
-                total=len(shards), initial=len(reports), desc=name, unit="shard", disable=None, leave=False
-            ) as bar:
-                for report in running:
-                    counts[report.status] += 1
-                    bar.update()
-                    many = counts["failed"] > LOG_LINES
-                    reports[report.key] = replace(report, error=report.summary) if many else report
-                    if report.status == "failed" and not many:
-                        context.log.error(
-                            f"{name}: shard {report.key} failed at attempt {report.attempts}: {report.error}"
-                        )
-                    if len(reports) == len(shards) or len(reports) % every == 0:
-                        told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-                        context.log.info(f"{name}: {told} of {len(shards)} shards, {time.monotonic() - started:.0f} s")
-        finally:
-            running.close()  # Dagster's cancel arrives as an exception here: end the workers
+        counts = Counter(report.status for report in reports.values())
+        started, every = time.monotonic(), -(-len(missing) // LOG_LINES)
+        engine = _inline_engine() if inline else self._engine(len(missing))
+        running = drive(engine, plan.call, missing, retries=self.retries)
+        bar = tqdm(total=num_shards, initial=len(reports), desc=name, unit="shard", disable=None, leave=False)
+        with bar, contextlib.closing(running):  # Dagster's cancel arrives as an exception here: end the workers
+            for report in running:
+                counts[report.status] += 1
+                bar.update()
+                many = counts["failed"] > LOG_LINES
+                reports[report.key] = replace(report, error=report.summary) if many else report
+                if report.status == "failed" and not many:
+                    context.log.error(f"{name}: shard {report.key} failed at attempt {report.attempts}: {report.error}")
+                if len(reports) == num_shards or len(reports) % every == 0:
+                    progress = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+                    context.log.info(f"{name}: {progress} of {num_shards} shards, {time.monotonic() - started:.0f} s")
         return reports
 
     def _engine(self, num_shards: int) -> Engine:
         if isinstance(self.engine, RayCluster):
             from resources.engines.ray_engine import RayEngine  # noqa: PLC0415  # nobody else pays for Ray, or needs to have it
 
-            told = self.engine.model_dump(exclude={"kind"})
-            return RayEngine(**told, shard_timeout=self.shard_timeout_seconds)
+            options = self.engine.model_dump(exclude={"kind"})
+            return RayEngine(**options, shard_timeout=self.shard_timeout_seconds)
         workers = min(self.workers or len(os.sched_getaffinity(0)), num_shards)
         return _inline_engine() if workers == 1 else LocalEngine(workers, self.shard_timeout_seconds)
 
@@ -217,10 +177,16 @@ def _inline_engine() -> InlineEngine:
     return InlineEngine(interrupts=(dg.DagsterExecutionInterruptedError,))  # how Dagster's cancel arrives
 
 
-def _versions(call: StageCall, shards: Sequence[Shard]) -> dict[str, str]:
-    of_shards = {name: combine(version_of(s.inputs[name]) for s in shards) for name in shards[0].inputs}
-    others = {name: version_of(value) for name, value in [*call.setup.items(), *call.options.items()]}
-    return of_shards | others | {"stage": stage_version(call.stage)}
+def _refuse_failures(name: str, reports: Mapping[str, ShardReport], *, at_most: float) -> None:
+    """Raise dg.Failure, with why the first failed and the first lines of others, if more shards failed than that."""
+    failed = {key: report.error for key, report in reports.items() if report.status == "failed"}
+    if len(failed) > at_most:
+        first = next(iter(failed))  # the first to fail, whose error is whole
+        raise dg.Failure(
+            f"{name}: {len(failed)} of {len(reports)} shards failed; shard {first}: {failed[first]}",
+            metadata={key: dg.MetadataValue.text(error) for key, error in sorted(failed.items())[:20]},
+            allow_retries=False,
+        )
 
 
 def round_floats(metadata: Mapping[str, Any]) -> dict[str, Any]:

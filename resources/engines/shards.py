@@ -6,14 +6,14 @@ import pickle
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
 
 import pyarrow as pa
 
-from resources.deferred import Deferred, resolve, stage_version, version_of
+from resources.deferred import Deferred, address_of, resolve, stage_version, version_of
 from resources.files.digests import combine
 from resources.lake.tables import ROW_GROUP, ShardManifest, TableStore
 
@@ -65,6 +65,26 @@ class StageCall:
         arguments = [item for part in (self.setup, self.options, shard.inputs) for item in sorted(part.items())]
         versions = [(name, version_of(value)) for name, value in arguments]
         return combine([*stage_version(self.stage).split(), str(self.schema), self.salt, *map(repr, versions)])
+
+
+def check_arguments(call: StageCall, shards: Iterable[Shard]) -> None:
+    """Raise TypeError, naming stage and argument, where shards, setup and options do not fit the stage's signature.
+
+    An argument may be missing, unknown to the stage, or given twice.
+    """
+    signature = inspect.signature(call.stage)
+    for inputs, key in {tuple(shard.inputs): shard.key for shard in shards}.items():  # most are alike
+        given = Counter([*inputs, *call.setup, *call.options, *_tallies_of(call.stage)])
+        try:
+            if doubled := [name for name, times in given.items() if times > 1]:
+                raise TypeError(f"given twice: {', '.join(doubled)}")
+            signature.bind(**dict.fromkeys(given))
+        except TypeError as error:
+            takes = ", ".join(name for name in signature.parameters if name not in TALLIES)
+            raise TypeError(
+                f"{address_of(call.stage)}, shard {key}: {error}; its arguments are {takes}, and the shard's inputs, "
+                "setup and options give each of them once"
+            ) from None
 
 
 def run_shard(call: StageCall, shard: Shard, interrupts: tuple[type[BaseException], ...] = ()) -> ShardReport:
