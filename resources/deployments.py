@@ -1,19 +1,16 @@
 """Where this runs: the offline sample, or Common Crawl. The only code that reads the environment."""
 
-import itertools
-import json
 import os
-import re
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from resources.files.local import write_text
-from resources.files.object_store import refuse_credentials
+from resources.variables import read_lake, read_languages, read_options, read_thresholds
 
 REPOSITORY = Path(__file__).parent.parent
 SAMPLE = REPOSITORY / "data" / "sample"
@@ -160,9 +157,8 @@ class Deployment:
 def command_line(*arguments: str, environment: Mapping[str, str] = os.environ) -> str:
     """A command for any shell of this machine that runs a module of Python's in this deployment and its history."""
     where = read_deployment(environment)
-    named = {name: value for name, value in environment.items() if name in _REPRODUCED}
     variables = {
-        **named,
+        **{name: value for name, value in environment.items() if name in _REPRODUCED},
         "METACLIP_DEPLOYMENT": where.name,
         "METACLIP_DATA": str(where.home.parent),
         "DAGSTER_HOME": str(where.dagster_home),
@@ -200,129 +196,76 @@ def deployment() -> Deployment:
 def read_deployment(environment: Mapping[str, str]) -> Deployment:
     """The deployment that these variables describe; raises ValueError naming the variable that is off."""
     name = environment.get("METACLIP_DEPLOYMENT", "sample")
-    port = environment.get("METACLIP_PORT", "3000")
     home = Path(environment.get("METACLIP_DATA", REPOSITORY / "data")).absolute() / name
-    languages = _languages(environment.get("METACLIP_LANGUAGES", "en"))
-    crawl_options = _options(environment, "METACLIP_CRAWL_OPTIONS")
-    lake_url, lake_options = _lake(environment, name), _options(environment, "METACLIP_LAKE_OPTIONS")
-    contact = environment.get("METACLIP_CONTACT", "")
-    ray = environment.get("METACLIP_RAY", "")
-    thresholds = _thresholds(environment)
-    reports_url = environment.get("METACLIP_REPORTS_URL", f"http://127.0.0.1:{_port_after(port)}").rstrip("/")
-    failure_webhook = environment.get("METACLIP_FAILURE_WEBHOOK", "")
-    failure_command = environment.get("METACLIP_FAILURE_COMMAND", "")
     if name == "sample":
-        return Deployment(
-            name=name,
-            home=home,
-            port=port,
-            reports_url=reports_url,
-            failure_webhook=failure_webhook,
-            failure_command=failure_command,
-            crawl_options=crawl_options,
-            lake_url=lake_url,
-            lake_options=lake_options,
-            contact=contact,
-            ray=ray,
-            crawl=environment.get("METACLIP_CRAWL", str(SAMPLE / "crawl")).rstrip("/"),
-            snapshot_pattern=r"SAMPLE-\d{4}-\d{2}",
-            thresholds=thresholds or ("20", "100", "inf"),
-            languages=languages,
-            takedown_list=environment.get("METACLIP_TAKEDOWNS", ""),
-            wikipedia=environment.get("METACLIP_WIKIPEDIA", str(SAMPLE / "wikipedia")),
-            titles_in_dump_only=False,
-            nltk_data=str(SAMPLE / "nltk_data"),
-            min_count=5,
-            min_pmi=7.0,
-            min_views=10,
-            budget=150_000,
-            models=("tiny", "tiny-s1", "tiny-s2"),
-            tasks=tuple(str(SAMPLE / "tasks" / name) for name in ("twemoji", "twemoji-unseen")),
-        )
-    if name == "commoncrawl":
-        crawl = environment.get("METACLIP_CRAWL", COMMON_CRAWL).rstrip("/")
-        return Deployment(
-            name=name,
-            home=home,
-            port=port,
-            reports_url=reports_url,
-            failure_webhook=failure_webhook,
-            failure_command=failure_command,
-            crawl_options=crawl_options,
-            lake_url=lake_url,
-            lake_options=lake_options,
-            contact=contact,
-            ray=ray,
-            crawl=crawl,
-            collinfo=COLLINFO if crawl in COMMON_CRAWLS else "",
-            images_from_web=True,
-            # The three oldest crawls have ids of their own.
-            snapshot_pattern=r"CC-MAIN-\d{4}(-\d{2}|-\d{4})?",
-            thresholds=thresholds or ("20000", "170000", "inf"),  # Xu et al. 2023, and inf
-            languages=languages,
-            takedown_list=environment.get("METACLIP_TAKEDOWNS", ""),
-            wikipedia=environment.get("METACLIP_WIKIPEDIA", str(home / "wikipedia")),
-            nltk_data=str(home / "nltk_data"),
-            num_buckets=256,
-            image_buckets=4096,
-            models=("ViT-B-32-quickgelu", "ViT-B-16-quickgelu", "ViT-L-14-quickgelu", "ViT-H-14-quickgelu"),
-            # 12.8 billion (Xu et al. 2023, table 12), up to whole batches of 8 loaders in 32 epochs.
-            pairs_to_see=12_801_015_808,
-            device="cuda",
-            loader_workers=8,
-            tasks=tuple(str(path) for path in sorted((home / "tasks").glob("*/")) if path.is_dir()),
-            max_failed_fraction=0.01,
-        )
-    raise ValueError(f"METACLIP_DEPLOYMENT={name!r}: there are 'sample' (offline) and 'commoncrawl'")
+        usual = _sample(home)
+    elif name == "commoncrawl":
+        usual = _common_crawl(home)
+    else:
+        raise ValueError(f"METACLIP_DEPLOYMENT={name!r}: there are 'sample' (offline) and 'commoncrawl'")
+    crawl = environment.get("METACLIP_CRAWL", usual.crawl).rstrip("/")
+    port = environment.get("METACLIP_PORT", usual.port)
+    reports_port = int(port) + 1 if port.isdecimal() else 0  # who serves there says what is wrong with it
+    return replace(
+        usual,
+        crawl=crawl,
+        collinfo=usual.collinfo if crawl in COMMON_CRAWLS else "",
+        crawl_options=read_options(environment, "METACLIP_CRAWL_OPTIONS"),
+        lake_url=read_lake(environment, name),
+        lake_options=read_options(environment, "METACLIP_LAKE_OPTIONS"),
+        languages=read_languages(environment) or usual.languages,
+        thresholds=read_thresholds(environment) or usual.thresholds,
+        wikipedia=environment.get("METACLIP_WIKIPEDIA", usual.wikipedia),
+        takedown_list=environment.get("METACLIP_TAKEDOWNS", ""),
+        contact=environment.get("METACLIP_CONTACT", ""),
+        ray=environment.get("METACLIP_RAY", ""),
+        port=port,
+        reports_url=environment.get("METACLIP_REPORTS_URL", f"http://127.0.0.1:{reports_port}").rstrip("/"),
+        failure_webhook=environment.get("METACLIP_FAILURE_WEBHOOK", ""),
+        failure_command=environment.get("METACLIP_FAILURE_COMMAND", ""),
+    )
 
 
-def _port_after(port: str) -> int:
-    return int(port) + 1 if port.isdecimal() else 0  # who serves there says what is wrong with it
+def _sample(home: Path) -> Deployment:
+    """The sample that lies in this checkout: small, and offline."""
+    return Deployment(
+        name="sample",
+        home=home,
+        crawl=str(SAMPLE / "crawl"),
+        snapshot_pattern=r"SAMPLE-\d{4}-\d{2}",
+        thresholds=("20", "100", "inf"),
+        wikipedia=str(SAMPLE / "wikipedia"),
+        titles_in_dump_only=False,
+        nltk_data=str(SAMPLE / "nltk_data"),
+        min_count=5,
+        min_pmi=7.0,
+        min_views=10,
+        budget=150_000,
+        models=("tiny", "tiny-s1", "tiny-s2"),
+        tasks=tuple(str(SAMPLE / "tasks" / task) for task in ("twemoji", "twemoji-unseen")),
+    )
 
 
-def _options(environment: Mapping[str, str], name: str) -> Mapping[str, Any]:
-    try:
-        options = json.loads(environment.get(name, "{}"))
-    except ValueError:
-        options = None
-    if not isinstance(options, dict):  # not shown: it may hold what is nobody's business
-        raise ValueError(f"{name}: give fsspec's storage options as a JSON object")
-    _refuse_credentials(name, "", options)
-    return options
-
-
-def _lake(environment: Mapping[str, str], deployment_name: str) -> str:
-    told = environment.get("METACLIP_LAKE", "").rstrip("/")
-    if not told:
-        return ""
-    _refuse_credentials("METACLIP_LAKE", told, {})
-    return f"{told if '://' in told else Path(told).absolute()}/{deployment_name}"
-
-
-def _refuse_credentials(name: str, url: str, options: Mapping[str, Any]) -> None:
-    try:
-        refuse_credentials(url, options)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
-
-
-def _thresholds(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The rungs that the variable names, none where it is not set; each is a partition key, and has one spelling."""
-    listed = environment.get("METACLIP_THRESHOLDS", "")
-    rungs = tuple(map(str.strip, listed.split(","))) if listed else ()
-    finite = rungs[:-1]
-    if rungs and (rungs[-1] != "inf" or not all(re.fullmatch(r"[1-9]\d*", t, re.ASCII) for t in finite)):
-        raise ValueError(
-            f"METACLIP_THRESHOLDS={listed!r}: name whole numbers, without commas or blanks in them, and inf, as in "
-            "200,1700,inf"
-        )
-    if any(int(low) >= int(high) for low, high in itertools.pairwise(finite)):
-        raise ValueError(f"METACLIP_THRESHOLDS={listed!r}: let the rungs ascend, each named once")
-    return rungs
-
-
-def _languages(listed: str) -> tuple[str, ...]:
-    languages = tuple(map(str.strip, listed.split(",")))
-    if len(set(languages)) < len(languages) or not all(re.fullmatch("[a-z]{2,3}", language) for language in languages):
-        raise ValueError(f"METACLIP_LANGUAGES={listed!r}: name each language once, by its code, as in en,de,yue")
-    return languages
+def _common_crawl(home: Path) -> Deployment:
+    """Common Crawl and images of the web, at the paper's size."""
+    return Deployment(
+        name="commoncrawl",
+        home=home,
+        crawl=COMMON_CRAWL,
+        collinfo=COLLINFO,
+        images_from_web=True,
+        # The three oldest crawls have ids of their own.
+        snapshot_pattern=r"CC-MAIN-\d{4}(-\d{2}|-\d{4})?",
+        thresholds=("20000", "170000", "inf"),  # Xu et al. 2023, and inf
+        wikipedia=str(home / "wikipedia"),
+        nltk_data=str(home / "nltk_data"),
+        num_buckets=256,
+        image_buckets=4096,
+        models=("ViT-B-32-quickgelu", "ViT-B-16-quickgelu", "ViT-L-14-quickgelu", "ViT-H-14-quickgelu"),
+        # 12.8 billion (Xu et al. 2023, table 12), up to whole batches of 8 loaders in 32 epochs.
+        pairs_to_see=12_801_015_808,
+        device="cuda",
+        loader_workers=8,
+        tasks=tuple(str(path) for path in sorted((home / "tasks").glob("*/")) if path.is_dir()),
+        max_failed_fraction=0.01,
+    )

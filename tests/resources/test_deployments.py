@@ -34,10 +34,10 @@ def test_languages_are_named_once_each_by_their_codes() -> None:
 
 def test_rungs_are_named_in_one_variable_and_inf_is_the_last() -> None:
     for name, usual in (("sample", "20"), ("commoncrawl", "20000")):
-        told = {"METACLIP_DEPLOYMENT": name}
-        assert read_deployment(told).thresholds[0] == usual
-        assert read_deployment({**told, "METACLIP_THRESHOLDS": ""}).thresholds[0] == usual
-        rungs = read_deployment({**told, "METACLIP_THRESHOLDS": "200, 1700,inf"}).thresholds
+        environment = {"METACLIP_DEPLOYMENT": name}
+        assert read_deployment(environment).thresholds[0] == usual
+        assert read_deployment({**environment, "METACLIP_THRESHOLDS": ""}).thresholds[0] == usual
+        rungs = read_deployment({**environment, "METACLIP_THRESHOLDS": "200, 1700,inf"}).thresholds
         assert check_thresholds(rungs) == ("200", "1700", "inf")
     assert read_deployment({"METACLIP_THRESHOLDS": "inf"}).thresholds == ("inf",)
 
@@ -58,28 +58,28 @@ def test_rungs_that_do_not_ascend_are_refused(listed: str) -> None:
 
 def test_a_slash_at_the_end_of_a_crawl_changes_no_address() -> None:
     for name in ("sample", "commoncrawl"):
-        told = {"METACLIP_DEPLOYMENT": name, "METACLIP_CRAWL": "s3://crawl/"}
-        assert read_deployment(told).crawl == "s3://crawl"
+        environment = {"METACLIP_DEPLOYMENT": name, "METACLIP_CRAWL": "s3://crawl/"}
+        assert read_deployment(environment).crawl == "s3://crawl"
 
 
 def test_the_list_of_common_crawls_snapshots_is_where_it_is_wherever_its_files_are_read() -> None:
     listed = {None: COLLINFO, "https://data.commoncrawl.org/": COLLINFO, "s3://commoncrawl": COLLINFO, "s3://mine": ""}
     for crawl, collinfo in listed.items():
-        told = {"METACLIP_DEPLOYMENT": "commoncrawl"} | ({"METACLIP_CRAWL": crawl} if crawl else {})
-        assert read_deployment(told).collinfo == collinfo
+        environment = {"METACLIP_DEPLOYMENT": "commoncrawl"} | ({"METACLIP_CRAWL": crawl} if crawl else {})
+        assert read_deployment(environment).collinfo == collinfo
 
 
 def test_a_lake_elsewhere_has_a_folder_for_each_deployment(tmp_path: Path) -> None:
     at_home = read_deployment({"METACLIP_DATA": str(tmp_path)})
     assert at_home.lake == str(tmp_path / "sample" / "lake")
     for name in ("sample", "commoncrawl"):
-        told = {"METACLIP_DEPLOYMENT": name, "METACLIP_LAKE": "s3://bucket/pool/"}
-        assert read_deployment(told).lake == f"s3://bucket/pool/{name}"
-        assert read_deployment({**told, "METACLIP_LAKE": str(tmp_path)}).lake == str(tmp_path / name)
+        environment = {"METACLIP_DEPLOYMENT": name, "METACLIP_LAKE": "s3://bucket/pool/"}
+        assert read_deployment(environment).lake == f"s3://bucket/pool/{name}"
+        assert read_deployment({**environment, "METACLIP_LAKE": str(tmp_path)}).lake == str(tmp_path / name)
 
 
 @pytest.mark.parametrize(
-    "told",
+    "environment",
     [
         {"METACLIP_LAKE": "s3://AKID:hush@bucket/pool"},
         {"METACLIP_LAKE_OPTIONS": '{"key": "AKID", "secret": "hush"}'},
@@ -90,10 +90,10 @@ def test_a_lake_elsewhere_has_a_folder_for_each_deployment(tmp_path: Path) -> No
         {"METACLIP_CRAWL_OPTIONS": '{"s3_additional_kwargs": {"SSECustomerKey": "hush"}}'},
     ],
 )
-def test_credentials_are_refused_and_not_repeated(told: dict[str, str]) -> None:
-    [name] = told
+def test_credentials_are_refused_and_not_repeated(environment: dict[str, str]) -> None:
+    [name] = environment
     with pytest.raises(ValueError, match=name) as refused:
-        read_deployment(told)
+        read_deployment(environment)
     assert "hush" not in str(refused.value)
     assert refused.value.__cause__ is None
     assert refused.value.__suppress_context__ or refused.value.__context__ is None

@@ -1,0 +1,63 @@
+"""Read those METACLIP_ variables that are lists, JSON or addresses; one that is off is refused by its name."""
+
+import itertools
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from resources.files.object_store import refuse_credentials
+
+
+def read_options(environment: Mapping[str, str], name: str) -> Mapping[str, Any]:
+    """The storage options that a variable gives as JSON, none where it is not set; credentials are refused."""
+    try:
+        options = json.loads(environment.get(name, "{}"))
+    except ValueError:
+        options = None
+    if not isinstance(options, dict):  # not shown: it may hold what is nobody's business
+        raise ValueError(f"{name}: give fsspec's storage options as a JSON object")
+    _refuse_credentials(name, "", options)
+    return options
+
+
+def read_lake(environment: Mapping[str, str], deployment_name: str) -> str:
+    """The deployment's folder below METACLIP_LAKE, an address or a path; empty where that is not set."""
+    root = environment.get("METACLIP_LAKE", "").rstrip("/")
+    if not root:
+        return ""
+    _refuse_credentials("METACLIP_LAKE", root, {})
+    return f"{root if '://' in root else Path(root).absolute()}/{deployment_name}"
+
+
+def read_thresholds(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The rungs in METACLIP_THRESHOLDS, none where it is not set; each is a partition key, and has one spelling."""
+    listed = environment.get("METACLIP_THRESHOLDS", "")
+    rungs = tuple(map(str.strip, listed.split(","))) if listed else ()
+    finite = rungs[:-1]
+    if rungs and (rungs[-1] != "inf" or not all(re.fullmatch(r"[1-9]\d*", t, re.ASCII) for t in finite)):
+        raise ValueError(
+            f"METACLIP_THRESHOLDS={listed!r}: name whole numbers, without commas or blanks in them, and inf, as in "
+            "200,1700,inf"
+        )
+    if any(int(low) >= int(high) for low, high in itertools.pairwise(finite)):
+        raise ValueError(f"METACLIP_THRESHOLDS={listed!r}: let the rungs ascend, each named once")
+    return rungs
+
+
+def read_languages(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The codes of languages in METACLIP_LANGUAGES, none where it is not set."""
+    if (listed := environment.get("METACLIP_LANGUAGES")) is None:
+        return ()
+    languages = tuple(map(str.strip, listed.split(",")))
+    if len(set(languages)) < len(languages) or not all(re.fullmatch("[a-z]{2,3}", language) for language in languages):
+        raise ValueError(f"METACLIP_LANGUAGES={listed!r}: name each language once, by its code, as in en,de,yue")
+    return languages
+
+
+def _refuse_credentials(name: str, url: str, options: Mapping[str, Any]) -> None:
+    try:
+        refuse_credentials(url, options)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
