@@ -1,4 +1,4 @@
-"""What Dagster's own history shows of a crawl, samples and answers among it, and how it is forgotten."""
+"""Which URLs the runs in Dagster's history show, in samples, answers and errors; and how runs are deleted."""
 
 import itertools
 import json
@@ -16,16 +16,16 @@ SHOWN = 50
 
 
 def shown_urls(instance: dg.DagsterInstance) -> dict[str, set[str]]:
-    """What stands wherever a URL begins, in what each run was asked and told, by the run's id.
+    """The beginnings of all URLs in the config and events of each run, by the run's id.
 
-    SHOWN characters of it, or to the end of a host that is longer. Where the URL ends nobody can tell: quotes, commas
-    and brackets may belong to it.
+    Each is SHOWN characters long, or reaches to the end of a host that is longer. Where the URL ends nobody can tell:
+    quotes, commas and brackets may belong to it.
     """
     return {run.run_id: _urls_of(instance, run) for run in instance.get_runs()}
 
 
 def forget_runs(instance: dg.DagsterInstance, runs: Collection[str], home: Path) -> None:
-    """Delete these runs with all that they told, and what SQLite keeps of them in its files under `home`."""
+    """Delete these runs with their events and logs, and what SQLite keeps of them in its files under `home`."""
     for path in home.rglob("index.db"):
         with closing(sqlite3.connect(path)) as database, database:
             # Each asset's latest event is kept here once more, and is not deleted with its run.
@@ -42,8 +42,8 @@ def forget_runs(instance: dg.DagsterInstance, runs: Collection[str], home: Path)
 def _urls_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[str]:
     events = (json.loads(dg.serialize_value(entry)) for entry in instance.all_logs(run.run_id))
     texts = itertools.chain.from_iterable(map(_strings, itertools.chain([dict(run.run_config)], events)))
-    found = ((text, url.start(), len(url[1])) for text in texts for url in _URL.finditer(text))
-    return {text[start : start + max(SHOWN, to_host)] for text, start, to_host in found}
+    urls = ((text, url.start(), len(url[1])) for text in texts for url in _URL.finditer(text))
+    return {text[start : start + max(SHOWN, to_host)] for text, start, to_host in urls}
 
 
 _URL = re.compile(r"(?=(https?://[^\s/?#]{0,253}))")  # a host has 253 characters at most

@@ -11,12 +11,12 @@ QUOTED = 'http://h.example/it\'s-a-"cat".png'
 LONG = f"https://h.example/{'a' * 100}"
 
 
-@dg.op(config_schema={"asked": str, "told": str})
+@dg.op(config_schema={"question": str, "answer": str})
 def answer(context: dg.OpExecutionContext) -> None:
-    if context.op_config["told"]:
+    if context.op_config["answer"]:
         schema = dg.TableSchema([dg.TableColumn("url", "string")])
-        told = dg.MetadataValue.table([dg.TableRecord({"url": context.op_config["told"]})], schema)
-        context.add_output_metadata({"sample": told})
+        sample = dg.MetadataValue.table([dg.TableRecord({"url": context.op_config["answer"]})], schema)
+        context.add_output_metadata({"sample": sample})
         context.log.info(f"see {LONG}, {QUOTED}.")
 
 
@@ -25,8 +25,8 @@ def question() -> None:
     answer()
 
 
-def asked(url: str, told: str = "") -> dict[str, object]:
-    return {"ops": {"answer": {"config": {"asked": url, "told": told}}}}
+def asked(url: str, answer: str = "") -> dict[str, object]:
+    return {"ops": {"answer": {"config": {"question": url, "answer": answer}}}}
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def test_a_url_is_found_with_its_quotes_in_tables_and_texts(instance: dg.Dagster
 
 def test_a_host_is_never_cut(instance: dg.DagsterInstance) -> None:
     hosts = [f"https://{'.'.join([letter * 60] * 4)}.example" for letter in "abcde"]
-    told = [host + after for host, after in zip(hosts, ["/page", ", said\nno", "?x", "#y", ""], strict=True)]
-    run = question.execute_in_process(run_config=asked(" ".join(told)), instance=instance).run_id
+    urls = [host + after for host, after in zip(hosts, ["/page", ", said\nno", "?x", "#y", ""], strict=True)]
+    run = question.execute_in_process(run_config=asked(" ".join(urls)), instance=instance).run_id
     shown = shown_urls(instance)[run]
     assert [host for host in hosts if not any(url.startswith(host) for url in shown)] == []
 
