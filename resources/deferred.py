@@ -1,4 +1,4 @@
-"""Calls that a worker makes, and the versions of their results. Imports no Dagster."""
+"""Write a call down for a worker to make, and tell by versions whether its result is another now."""
 
 import inspect
 from collections.abc import Callable, Mapping

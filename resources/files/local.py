@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and lines that a kill cannot spoil. Imports no Dagster: workers do this."""
+"""Files that are there whole or not at all, and lines that a kill cannot spoil."""
 
 import contextlib
 import json
@@ -38,19 +38,19 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
-def append_line(path: Path, told: Mapping[str, Any]) -> None:
+def append_line(path: Path, content: Mapping[str, Any]) -> None:
     """Add a line of JSON. It begins the line itself: what a killed writer left of its own spoils no other."""
     with path.open("a", encoding="utf-8") as file:
-        file.write(f"\n{json.dumps(told)}")
+        file.write(f"\n{json.dumps(content)}")
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The lines that were written whole, none if there is no file."""
-    found = []
+    contents = []
     for line in path.read_text("utf-8", "replace").splitlines() if path.exists() else []:
         with contextlib.suppress(json.JSONDecodeError):
-            found.append(json.loads(line))
-    return found
+            contents.append(json.loads(line))
+    return contents
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,7 +1,4 @@
-"""Files on a disk or in an object store, through fsspec: whole or not there, and listings never trusted.
-
-Imports no Dagster: workers do this.
-"""
+"""Files on a disk or in an object store, through fsspec: whole or not there, and listings never trusted."""
 
 import contextlib
 import re
@@ -34,18 +31,19 @@ def connect(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:  # fsspec 
 def settings(url: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that `connect` gives fsspec. Raises as it does."""
     refuse_credentials(url, options)
-    told = {**options, "use_listings_cache": False}
+    complete = {**options, "use_listings_cache": False}
     if url.partition("://")[0] in ("s3", "s3a"):
-        told.setdefault("default_cache_type", "none")
-        told["config_kwargs"] = {"retries": _RETRIES, **options.get("config_kwargs", {})}
-    return told
+        complete.setdefault("default_cache_type", "none")
+        complete["config_kwargs"] = {"retries": _RETRIES, **options.get("config_kwargs", {})}
+    return complete
 
 
 def refuse_credentials(url: str, options: Mapping[str, Any]) -> None:
     """Raise ValueError for a password in the URL, or for options that are named like credentials; it shows none."""
-    found = [name for name, value in _flatten(options) if _CREDENTIALS.search(name) or _has_password(value)]
-    if found or _has_password(url):
-        where = f"the storage options hold credentials ({', '.join(found)})" if found else "the URL holds a password"
+    credentials = [name for name, value in _flatten(options) if _CREDENTIALS.search(name) or _has_password(value)]
+    if credentials or _has_password(url):
+        names = ", ".join(credentials)
+        where = f"the storage options hold credentials ({names})" if credentials else "the URL holds a password"
         raise ValueError(
             f"{where}, which would end up in logs: give them in the environment alone, as AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, a profile or a role of the machine"
@@ -83,9 +81,9 @@ def create_object_once(filesystem: Any, path: str, content: bytes) -> bool:
         except (FileNotFoundError, PermissionError):
             raise
         except Exception:  # of the store or of the way to it: botocore's errors have no base in common with OSError
-            found = read_object(filesystem, path)
-            if found is not None:
-                return found == content
+            stored = read_object(filesystem, path)
+            if stored is not None:
+                return stored == content
             if pause is None:
                 raise
             time.sleep(pause)

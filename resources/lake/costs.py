@@ -1,4 +1,4 @@
-"""What was spent on partitions that are made, and from that what others will cost. Imports no Dagster."""
+"""What was spent on partitions that are finished, and from that what others will cost."""
 
 import json
 import math
@@ -26,11 +26,11 @@ class Cost:
     rows: float = 0.0
 
     def __add__(self, other: "Cost") -> "Cost":
-        """Both together."""
+        """Add each of the numbers to the other's."""
         return Cost(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
     def times(self, factor: float) -> "Cost":
-        """So many of it."""
+        """Multiply each of the numbers."""
         return Cost(*(factor * number for number in astuple(self)))
 
 
@@ -67,23 +67,23 @@ def keep_earlier(before: PartitionManifest | None, stage: str, size: float) -> t
 def read_costs(folder: Path, name: str) -> list[Observation]:
     """What a report took each time that it was made of a pool of another size, the last time last."""
     path = _path_of_costs(folder, name)
-    return [_read(told) for told in json.loads(path.read_text("utf-8"))] if path.exists() else []
+    return [_read(fields) for fields in json.loads(path.read_text("utf-8"))] if path.exists() else []
 
 
-def write_costs(folder: Path, name: str, made: Observation) -> None:
+def write_costs(folder: Path, name: str, latest: Observation) -> None:
     """Keep what a report took, for it has no manifest that does."""
-    kept = [*_of_other_sizes(read_costs(folder, name), made.size), made]
-    write_text(_path_of_costs(folder, name), json.dumps([*map(_write, kept)]))
+    observed = [*_of_other_sizes(read_costs(folder, name), latest.size), latest]
+    write_text(_path_of_costs(folder, name), json.dumps([*map(_write, observed)]))
 
 
-def predict_by_shard(made: Sequence[PartitionManifest], num_shards: float) -> tuple[Cost, float]:
-    """What `num_shards` will cost, from the mean of those that are made; and by which share its CPU may well be off.
+def predict_by_shard(manifests: Sequence[PartitionManifest], num_shards: float) -> tuple[Cost, float]:
+    """What `num_shards` will cost, from the mean of finished ones, and by which share its CPU may well be off.
 
     The share is twice the standard error of the mean, relative to it: it tells of the spread between shards, and
     nothing of a snapshot that differs from the others. Infinite for a single shard. Raises LookupError where nothing
     is made.
     """
-    costs = [cost_of_shard(shard) for manifest in made for shard in manifest.shards]
+    costs = [cost_of_shard(shard) for manifest in manifests for shard in manifest.shards]
     if not costs:
         raise LookupError("nothing of the kind is made yet to predict from")
     mean = sum(costs, start=Cost()).times(1 / len(costs))
@@ -123,15 +123,15 @@ def _path_of_costs(folder: Path, name: str) -> Path:
     return folder / "costs" / f"{name}.json"
 
 
-def _read(told: Earlier) -> Observation:
-    return Observation(told["shards"], told["size"], Cost(*told["cost"]))
+def _read(fields: Earlier) -> Observation:
+    return Observation(fields["shards"], fields["size"], Cost(*fields["cost"]))
 
 
 def _write(one: Observation) -> Earlier:
     return {"shards": one.shards, "size": one.size, "cost": astuple(one.cost)}
 
 
-def _fit(sizes: np.ndarray, costs: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:
+def _fit(sizes: np.ndarray, costs: np.ndarray, shards_and_size: np.ndarray) -> tuple[float, float]:
     """Least squares without negative coefficients: of shards and size where they can be told apart, else of each."""
     fitted = []
     for columns in ([0, 1], [1], [0]):
@@ -142,8 +142,8 @@ def _fit(sizes: np.ndarray, costs: np.ndarray, wanted: np.ndarray) -> tuple[floa
     if a_shard.max() > LEAST_RATIO * a_shard.min():
         feasible = [solved for solved in fitted if (solved >= 0).all()]
         best = min(feasible, key=lambda solved: float(((sizes @ solved - costs) ** 2).sum()))
-        return float(best @ wanted), float(best @ wanted)
-    by_size, by_shards = (float(solved @ wanted) for solved in fitted[1:])
+        return float(best @ shards_and_size), float(best @ shards_and_size)
+    by_size, by_shards = (float(solved @ shards_and_size) for solved in fitted[1:])
     low, high = sorted([by_size if sizes[:, 1].any() else by_shards, by_shards])
     middle = (low + high) / 2
     return (middle, middle) if high <= _SAME_COST * low else (low, high)

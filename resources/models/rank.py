@@ -68,9 +68,9 @@ def run(job: Path) -> None:
     folder, is_first = job.parent, os.environ.get("RANK", "0") == "0"
     with only_trainer(folder / "lock") if is_first else nullcontext():  # who does not get it leaves no word there
         try:
-            with _reporter(folder) if is_first else nullcontext(_ignore) as report:
+            with _open_report(folder) if is_first else nullcontext(_ignore) as report:
                 content = json.loads(job.read_text("utf-8"))
-                result = _method(content["train"])(content, report)
+                result = _import_function(content["train"])(content, report)
                 if result is not None:
                     write_text(folder / RESULT, json.dumps(result, indent=1))
         except (Exception, SystemExit) as error:
@@ -101,7 +101,7 @@ def _die_with_parent(sign: signal.Signals) -> None:
 
 
 @contextmanager
-def _reporter(folder: Path) -> Iterator[Report]:
+def _open_report(folder: Path) -> Iterator[Report]:
     """What takes numbers into the log of the Dagster run that waits for this training, if one does."""
     if not (folder / CONTEXT).exists():
         yield _ignore
@@ -118,13 +118,13 @@ def _ignore(numbers: Mapping[str, float]) -> None:
     """Nobody listens."""
 
 
-def _method(name: str) -> Callable[..., Any]:
+def _import_function(name: str) -> Callable[..., Any]:
     """The function that a job names; a job can name no other code than the method's."""
     module, _, function = name.partition(":")
     if module.partition(".")[0] != METHOD:
         raise ValueError(f"{name!r} is no function of {METHOD}, and nothing else is run")
-    found: Callable[..., Any] = getattr(import_module(module), function)
-    return found
+    imported: Callable[..., Any] = getattr(import_module(module), function)
+    return imported
 
 
 if __name__ == "__main__":

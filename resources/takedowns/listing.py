@@ -1,4 +1,4 @@
-"""The list of takedowns, as somebody keeps it: a CSV file. Imports no Dagster: workers read it."""
+"""Read the list of takedowns that somebody keeps: a CSV file of kind, value and reason."""
 
 import csv
 from pathlib import Path
@@ -14,7 +14,7 @@ def read_list(path: str) -> list[tuple[str, str, str]]:
     """
     if not Path(path).exists():
         return []
-    found = []
+    entries = []
     try:
         lines = Path(path).read_text("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
@@ -27,8 +27,8 @@ def read_list(path: str) -> list[tuple[str, str, str]]:
         if row and len(row) != len(HEADER):
             raise ValueError(f"{where}: {len(row)} fields, not {len(HEADER)}; a comma needs quotes around its field")
         if row and number > 1:
-            found.append((where, row[0].strip(), row[1].strip()))
-    return found
+            entries.append((where, row[0].strip(), row[1].strip()))
+    return entries
 
 
 def _split(line: str, where: str) -> list[str]:

@@ -35,18 +35,18 @@ def partition(*cpu_seconds: float, rows: int = 10, read: int = 0) -> PartitionMa
 
 @given(seconds, seconds, st.integers(1, 1000))
 def test_twice_the_shards_cost_twice_as_much_and_are_as_sure(one: list[float], two: list[float], shards: int) -> None:
-    made = [partition(*one), partition(*two)]
-    once, off = predict_by_shard(made, shards)
-    twice, as_off = predict_by_shard(made, 2 * shards)
+    manifests = [partition(*one), partition(*two)]
+    once, off = predict_by_shard(manifests, shards)
+    twice, as_off = predict_by_shard(manifests, 2 * shards)
     assert twice.cpu_seconds == pytest.approx(once.times(2).cpu_seconds)
     assert off == as_off
 
 
 @given(seconds)
 def test_as_many_shards_as_are_made_cost_what_they_cost(spent: list[float]) -> None:
-    made = partition(*spent, read=7)
-    expected, _ = predict_by_shard([made], len(spent))
-    assert expected.cpu_seconds == pytest.approx(cost_of(made).cpu_seconds)
+    manifest = partition(*spent, read=7)
+    expected, _ = predict_by_shard([manifest], len(spent))
+    assert expected.cpu_seconds == pytest.approx(cost_of(manifest).cpu_seconds)
     assert (expected.rows, expected.bytes_read) == pytest.approx((10 * len(spent), 7 * len(spent)))
 
 
@@ -115,16 +115,16 @@ def test_a_hundredth_of_equal_archives_predicts_the_whole_within_a_quarter() -> 
 
 
 def test_earlier_builds_are_kept_as_long_as_they_tell_more(tmp_path: Path) -> None:
-    made = replace(partition(1.0, 1.0), size=100.0, inputs={"stage": "s 1"})
-    assert keep_earlier(made, "s 1", 105) == ()  # about as large: the new build stands for both
-    assert keep_earlier(made, "s 2", 900) == ()  # other code
+    manifest = replace(partition(1.0, 1.0), size=100.0, inputs={"stage": "s 1"})
+    assert keep_earlier(manifest, "s 1", 105) == ()  # about as large: the new build stands for both
+    assert keep_earlier(manifest, "s 2", 900) == ()  # other code
     assert keep_earlier(None, "s 1", 900) == ()
-    larger = replace(made, size=900.0, earlier=keep_earlier(made, "s 1", 900))
+    larger = replace(manifest, size=900.0, earlier=keep_earlier(manifest, "s 1", 900))
     store = TableStore(str(tmp_path), "pairs", "S")
     store.finish(larger)
     stored = store.manifest()
     assert stored
-    assert observe(stored, 0) == [Observation(2, size, cost_of(made)) for size in (100.0, 900.0)]
+    assert observe(stored, 0) == [Observation(2, size, cost_of(manifest)) for size in (100.0, 900.0)]
 
 
 def test_what_a_report_took_is_kept_by_the_size_of_its_pool(tmp_path: Path) -> None:
@@ -136,9 +136,9 @@ def test_what_a_report_took_is_kept_by_the_size_of_its_pool(tmp_path: Path) -> N
 
 @given(st.lists(st.tuples(st.integers(0, 10**6), seconds), min_size=1, max_size=4), st.integers(0, 10**6))
 def test_no_cost_is_negative_and_twice_the_size_in_twice_the_shards_costs_twice(
-    made: list[tuple[int, list[float]]], size: int
+    builds: list[tuple[int, list[float]]], size: int
 ) -> None:
-    others = [Observation(len(spent), float(rows), cost_of(partition(*spent))) for rows, spent in made]
+    others = [Observation(len(spent), float(rows), cost_of(partition(*spent))) for rows, spent in builds]
     once, twice = predict_by_size(others, size, 3), predict_by_size(others, 2 * size, 6)
     for one, two in zip(once, twice, strict=True):
         assert one.cpu_seconds >= 0

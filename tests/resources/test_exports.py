@@ -47,8 +47,8 @@ def test_hugging_face_reads_every_image_of_a_set_of_several_formats(tmp_path: Pa
 
     (tmp_path / "set").mkdir()
     formats = ["PNG", "JPEG", "WEBP"] * 4
-    given = ({"__key__": f"{n:04d}", "jpg": encoded(f), "txt": str(n)} for n, f in enumerate(formats))
-    write_webdataset(given, tmp_path / "set", images_per_tar=5)
+    samples = ({"__key__": f"{n:04d}", "jpg": encoded(f), "txt": str(n)} for n, f in enumerate(formats))
+    write_webdataset(samples, tmp_path / "set", images_per_tar=5)
     files = sorted(map(str, (tmp_path / "set").glob("*.tar")))
     loaded = datasets.load_dataset("webdataset", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))
     assert [row["jpg"].size for row in loaded] == [(4, 3)] * len(formats)
