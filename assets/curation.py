@@ -46,7 +46,7 @@ from resources.engines.resource import Compute
 from resources.engines.shards import Shard
 from resources.images.resource import Images
 from resources.lake.resource import Lake
-from resources.lake.tables import chain_batches
+from resources.lake.shard_files import chain_batches
 from resources.takedowns.resource import TakedownList
 
 Result = dg.MaterializeResult

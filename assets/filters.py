@@ -20,7 +20,8 @@ from resources.deployments import deployment
 from resources.engines.resource import Compute
 from resources.images.resource import Images
 from resources.lake.resource import WHOLE, Lake
-from resources.lake.tables import PartitionManifest, chain_batches
+from resources.lake.shard_files import chain_batches
+from resources.lake.tables import PartitionManifest
 from resources.models.zero_shot import ZeroShot
 
 NUM_LEAKED_SHOWN = 20

@@ -18,8 +18,8 @@ from metaclip_dagster.deduplicating.takedowns import TAKEN_DOWN, ImageIds, Taked
 from resources.images.store import open_image_store
 from resources.instance.history import SHOWN
 from resources.lake.resource import Lake
-from resources.models.resource import JOB
-from resources.takedowns.resource import flag_training, leave_out
+from resources.models.training_folders import JOB
+from resources.takedowns.taking_down import flag_training, leave_out
 
 Place = tuple[str, str]
 """A snapshot and a shard of it."""

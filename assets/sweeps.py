@@ -20,7 +20,7 @@ from metaclip_dagster.reporting import (
 from resources.lake.resource import WHOLE, Lake
 from resources.lake.tables import PartitionManifest
 from resources.models.resource import Trainer
-from resources.takedowns.resource import read_flag
+from resources.takedowns.taking_down import read_flag
 
 FAILED_IMAGES = "failed images"
 """Where a training set's manifest has them, by reason."""

@@ -10,7 +10,7 @@ from resources.deferred import Deferred, defer
 from resources.engines.resource import Compute
 from resources.images.store import open_image_store
 from resources.lake.resource import Lake
-from resources.lake.tables import chain_batches
+from resources.lake.shard_files import chain_batches
 from resources.takedowns.resource import TakedownList
 
 Taken = Mapping[str, Mapping[str, Deferred]]

@@ -43,7 +43,8 @@ from resources.deferred import Deferred, defer
 from resources.engines.resource import Compute
 from resources.images.resource import Images
 from resources.lake.resource import Lake
-from resources.lake.tables import PartitionManifest, chain_batches
+from resources.lake.shard_files import chain_batches
+from resources.lake.tables import PartitionManifest
 from resources.models.resource import Trainer
 from resources.models.zero_shot import ZeroShot
 from resources.takedowns.resource import TakedownList

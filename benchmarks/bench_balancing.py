@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 from benchmarks.inputs import counts_of, pool_options, write_pools
 from benchmarks.measure import Floats, Row, flat, in_fresh_process, peak_mb, print_rows, row, spread, take_turns
 from metaclip_dagster.balancing import Draw, admit, build_draw
-from resources.lake.tables import read_batches
+from resources.lake.shard_files import read_batches
 
 NUM_ROUNDS, SLICES, THRESHOLDS = 7, 32, (20.0, 200.0, 2000.0)
 Kept = list[npt.NDArray[np.bool_]]  # for each t, one a pair

@@ -22,7 +22,7 @@ import pyarrow as pa
 from benchmarks.inputs import pool_options, write_pools
 from benchmarks.measure import Row, flat, in_fresh_process, peak_mb, print_rows, row, spread, take_turns
 from metaclip_dagster.counting import count_entries
-from resources.lake.tables import read_batches
+from resources.lake.shard_files import read_batches
 
 NUM_ROUNDS, SLICES = 7, 16
 Counts = npt.NDArray[np.int64]

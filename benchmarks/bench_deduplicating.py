@@ -22,7 +22,7 @@ from benchmarks.inputs import repeating_pairs
 from benchmarks.measure import Row, flat, in_fresh_process, options, peak_mb, print_rows, row
 from metaclip_dagster.deduplicating import find_duplicates, gather_exclusions, scatter_pairs
 from resources.deferred import defer
-from resources.lake.tables import read_batches, read_where
+from resources.lake.shard_files import read_batches, read_where
 
 PORTIONS = (16, 4, 1)
 

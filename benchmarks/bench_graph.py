@@ -40,15 +40,8 @@ from resources.engines.driver import drive
 from resources.engines.local_engine import LocalEngine
 from resources.engines.shards import Shard, StageCall
 from resources.files.digests import combine
-from resources.lake.tables import (
-    PartitionManifest,
-    TableStore,
-    chain_batches,
-    read_batches,
-    read_table,
-    read_where,
-    stream_files,
-)
+from resources.lake.shard_files import chain_batches, read_batches, read_table, read_where, stream_files
+from resources.lake.tables import PartitionManifest, TableStore
 from resources.models.language_id import load_identifier
 from resources.web.archives import open_archive
 

@@ -32,7 +32,8 @@ from benchmarks.measure import Row, flat, in_fresh_process, options, print_rows,
 from metaclip_dagster.metadata import count_ngrams, plain_text, sum_counts
 from resources.deferred import Deferred, defer
 from resources.deployments import SAMPLE
-from resources.lake.tables import TableStore, read_where
+from resources.lake.shard_files import read_where
+from resources.lake.tables import TableStore
 from resources.sources.wikipedia import open_pages, pieces
 
 SECTIONS, PAGES_A_STREAM, COPIES, NUM_BUCKETS = 12, 100, 4, 4

@@ -1,4 +1,4 @@
-"""Where this runs: the offline sample, or Common Crawl. The only code that reads the environment."""
+"""Where the project runs: the offline sample or Common Crawl, with what METACLIP_ variables change of it."""
 
 import os
 import shlex

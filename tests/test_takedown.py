@@ -38,7 +38,8 @@ from resources.deployments import Deployment
 from resources.images.store import ImageStore
 from resources.lake.resource import Lake
 from resources.lake.tables import PartitionManifest, ShardManifest
-from resources.models.resource import JOB, Trainer
+from resources.models.resource import Trainer
+from resources.models.training_folders import JOB
 from tests.lakes import digests
 from tests.mini import mini_deployment, split_members
 
@@ -369,7 +370,8 @@ from resources.images import store as image_store
 from resources.deferred import defer
 from resources.images.store import ImageStore
 from resources.lake.resource import Lake
-from resources.models.resource import JOB, Trainer
+from resources.models.resource import Trainer
+from resources.models.training_folders import JOB
 from resources.lake.tables import PartitionManifest, ShardManifest
 from resources.lake.tables import TableStore
 from tests.mini import mini_deployment

@@ -1,4 +1,4 @@
-"""Map a stage over shards for an asset: progress, retries, reuse, and one partition manifest at the end."""
+"""The compute resource: maps a stage over shards for an asset, and describes the finished partition to Dagster."""
 
 import contextlib
 import os
@@ -113,9 +113,9 @@ class Compute(dg.ConfigurableResource, use_attribute_docstrings=True):
         metadata: Mapping[str, Any] | None = None,
         checks: Sequence[Any] = (),
     ) -> dg.MaterializeResult:
-        """What Dagster is told of a finished partition: rows, columns, drops, cost and version.
+        """Describe a finished partition to Dagster: rows, columns, drops, cost and version.
 
-        The cost is that of the tables `beside`, which the asset made on the way, too.
+        The tables `beside` are those that the asset made on the way: their bytes and seconds count too.
         """
         tables = [manifest, *beside]
         schema = self.lake.dataset(manifest.table, [manifest.partition]).schema
@@ -190,7 +190,7 @@ def _refuse_failures(name: str, reports: Mapping[str, ShardReport], *, at_most: 
 
 
 def round_floats(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with numbers as people write them: four digits that count, whole ones whole.
+    """Round metadata as people write numbers: floats to four significant digits, integers and texts not at all.
 
     >>> round_floats({"share": 0.048515981735159815, "loss": 5.0, "rows": 123456})
     {'share': 0.04852, 'loss': 5.0, 'rows': 123456}

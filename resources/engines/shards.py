@@ -74,11 +74,11 @@ def check_arguments(call: StageCall, shards: Iterable[Shard]) -> None:
     """
     signature = inspect.signature(call.stage)
     for inputs, key in {tuple(shard.inputs): shard.key for shard in shards}.items():  # most are alike
-        given = Counter([*inputs, *call.setup, *call.options, *_tallies_of(call.stage)])
+        counts = Counter([*inputs, *call.setup, *call.options, *_tallies_of(call.stage)])
         try:
-            if doubled := [name for name, times in given.items() if times > 1]:
+            if doubled := [name for name, times in counts.items() if times > 1]:
                 raise TypeError(f"given twice: {', '.join(doubled)}")
-            signature.bind(**dict.fromkeys(given))
+            signature.bind(**dict.fromkeys(counts))
         except TypeError as error:
             takes = ", ".join(name for name in signature.parameters if name not in TALLIES)
             raise TypeError(

@@ -1,4 +1,4 @@
-"""What rows a table holds, in 128 bits: the same for any batches, files, compression, times and paths."""
+"""Digest a table's rows to 128 bits, which do not depend on batches, files, compression, times or paths."""
 
 from collections import defaultdict
 from collections.abc import Iterable

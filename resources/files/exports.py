@@ -1,4 +1,4 @@
-"""Folders for other tools: whole, or not there."""
+"""Write folders for other tools, each whole or not there: Parquet files without made-up URLs, and WebDataset."""
 
 import json
 import math

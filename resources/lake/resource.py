@@ -1,4 +1,4 @@
-"""The lake: finished partitions by table name, as deferred reads for workers or at once for the driver."""
+"""The lake resource: finished partitions by table name, as deferred reads for workers or at once for the driver."""
 
 import time
 from collections.abc import Iterable
@@ -8,7 +8,6 @@ from urllib.parse import quote, unquote
 
 import dagster as dg
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from tqdm import tqdm
 
@@ -16,15 +15,15 @@ from resources.deferred import Deferred
 from resources.deployments import Deployment
 from resources.files.digests import combine
 from resources.files.object_store import abort_uploads, connect, settings
-from resources.lake.tables import (
-    PartitionManifest,
-    TableStore,
+from resources.lake.shard_files import (
+    digest_by_value,
+    list_distinct,
     read_batches,
     read_table,
     read_where,
     stream_files,
-    versions_by,
 )
+from resources.lake.tables import PartitionManifest, TableStore
 
 WHOLE = "all"
 
@@ -43,12 +42,12 @@ class Lake(dg.ConfigurableResource, use_attribute_docstrings=True):
 
     def manifest(self, table: str, partition: str = WHOLE) -> PartitionManifest:
         """What a finished partition holds; raises FileNotFoundError where it was never finished."""
-        found = self.store(table, partition).manifest()
-        if found is None:
+        manifest = self.store(table, partition).manifest()
+        if manifest is None:
             raise FileNotFoundError(
                 f"{self.root}: {table} has no finished partition {partition!r}; materialize it first"
             )
-        return found
+        return manifest
 
     def finished(self, table: str, partitions: Iterable[str]) -> list[str]:
         """Those of the partitions that were finished, in their order."""
@@ -111,7 +110,7 @@ class Lake(dg.ConfigurableResource, use_attribute_docstrings=True):
     def versions(self, table: str, column: str, *, shard: str) -> dict[str, str]:
         """The version of the rows of each value of a column by which that shard of an unpartitioned table is sorted."""
         paths, _ = self._paths(table, [WHOLE], shard)
-        return versions_by(stream_files(paths, self.storage_options), column)
+        return digest_by_value(stream_files(paths, self.storage_options), column)
 
     def read(self, table: str, partitions: Iterable[str] = (WHOLE,)) -> pa.Table:
         """The partitions as one table, now."""
@@ -127,7 +126,7 @@ class Lake(dg.ConfigurableResource, use_attribute_docstrings=True):
         """The path of every shard, for processes that know no lake, with the values of a column in order, each once."""
         store = self.store(table, partition)
         paths = [store.path(shard) for shard in self.manifest(table, partition).shards]
-        return {path: _distinct(path, self.storage_options, column) for path in paths}
+        return {path: list_distinct(path, self.storage_options, column) for path in paths}
 
     def copy_files(self, table: str, partition: str, folder: Path) -> list[Path]:
         """Copy the partition's Parquet files, and no superseded ones, to a folder of this machine, in shard order."""
@@ -162,9 +161,10 @@ class Lake(dg.ConfigurableResource, use_attribute_docstrings=True):
         return gone + abort_uploads(filesystem, root, older_than_seconds=older_than_hours * 3600, now=now)
 
     def _paths(self, table: str, partitions: Iterable[str], shard: str | None = None) -> tuple[list[str], str]:
-        found = [self.manifest(table, partition) for partition in partitions]
-        kept = [(self.store(table, m.partition), s) for m in found for s in m.shards if shard in (None, s.key)]
-        return [store.path(s) for store, s in kept], combine(f"{m.partition} {m.version}" for m in found)
+        """Where the shards of the partitions lie, and one version of all the partitions."""
+        manifests = [self.manifest(table, partition) for partition in partitions]
+        shards = [(self.store(table, m.partition), s) for m in manifests for s in m.shards if shard in (None, s.key)]
+        return [store.path(s) for store, s in shards], combine(f"{m.partition} {m.version}" for m in manifests)
 
 
 class LakeReader(dg.IOManager):
@@ -192,10 +192,3 @@ class LakeReader(dg.IOManager):
 def open_lake(where: Deployment) -> Lake:
     """The lake that a deployment names."""
     return Lake(root=where.lake, storage_options=dict(where.lake_options))
-
-
-def _distinct(path: str, storage_options: dict[str, Any], column: str) -> list[Any]:
-    found: dict[Any, None] = {}
-    for batch in read_batches(path, storage_options, [column], 65_536):
-        found.update(dict.fromkeys(pc.unique(batch[column]).to_pylist()))
-    return list(found)

@@ -1,12 +1,6 @@
-"""Tables as committed shards: data first, the shard's manifest next, the partition's manifest last.
-
-<root>/<table>/<partition>/data/<shard>.<attempt>.parquet
-<root>/<table>/<partition>/shards/<shard>.<fingerprint>.json    write-once: the first one wins
-<root>/<table>/<partition>/manifest.json                        replaced whole: all that readers follow
-"""
+"""Store tables as committed shards: data first, the shard's manifest next, the partition's manifest last."""
 
 import contextlib
-import itertools
 import json
 import uuid
 from collections import Counter
@@ -17,10 +11,8 @@ from typing import Any, BinaryIO, TypedDict
 from urllib.parse import quote
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from resources.deferred import named
 from resources.files.digests import RowDigest
 from resources.files.local import create
 from resources.files.object_store import connect, create_object, create_object_once, is_local, read_object
@@ -72,7 +64,7 @@ class PartitionManifest:
     earlier: Sequence[Earlier] = field(default=(), compare=False)
     """What earlier builds took, of other sizes."""
     reused: int = field(default=0, compare=False)
-    """Shards that this run found made; told to people, never stored."""
+    """Shards that this run did not have to make; shown to people, never stored."""
 
     @property
     def rows(self) -> int:
@@ -89,7 +81,12 @@ class PartitionManifest:
 
 @dataclass(frozen=True)
 class TableStore:
-    """One partition of one table on a filesystem or object store."""
+    """One partition of one table on a filesystem or object store; of <root>/<table>/<partition>/ it keeps these files.
+
+    data/<shard>.<attempt>.parquet        rows, named by no manifest until the attempt has ended well
+    shards/<shard>.<fingerprint>.json     a shard's manifest, written once: the first attempt wins
+    manifest.json                         the partition's manifest, replaced whole: all that readers follow
+    """
 
     root: str
     table: str
@@ -122,7 +119,7 @@ class TableStore:
 
     def publish(self, shard: ShardManifest) -> ShardManifest:
         """Write the shard's manifest unless another attempt has; the loser's data is removed. Returns the winner's."""
-        if self._create_once(self._shard(shard.key, shard.fingerprint), asdict(shard)):
+        if self._create_once(self._name_manifest(shard.key, shard.fingerprint), asdict(shard)):
             return shard
         with contextlib.suppress(FileNotFoundError):
             self._fs.rm_file(self._path(shard.file))
@@ -133,8 +130,8 @@ class TableStore:
 
     def committed(self, key: str, fingerprint: str) -> ShardManifest | None:
         """The shard's manifest, if an attempt with this fingerprint finished."""
-        found = self._read_json(self._shard(key, fingerprint))
-        return None if found is None else ShardManifest(**found)
+        fields = self._read_json(self._name_manifest(key, fingerprint))
+        return None if fields is None else ShardManifest(**fields)
 
     def retract(self, shard: ShardManifest) -> None:
         """Take a shard's manifest away, so that none names a file that is to go."""
@@ -143,7 +140,7 @@ class TableStore:
     def forget(self, key: str, fingerprint: str) -> None:
         """Have a shard made again: its manifest goes, what readers follow stays until the partition is finished."""
         with contextlib.suppress(FileNotFoundError):
-            self._fs.rm_file(self._path(self._shard(key, fingerprint)))
+            self._fs.rm_file(self._path(self._name_manifest(key, fingerprint)))
 
     def finish(self, manifest: PartitionManifest) -> None:
         """Make a finished partition the one that readers see, whole or not at all."""
@@ -152,11 +149,11 @@ class TableStore:
 
     def manifest(self) -> PartitionManifest | None:
         """The finished partition, or None where there is none."""
-        found = self._read_json("manifest.json")
-        if found is None:
+        fields = self._read_json("manifest.json")
+        if fields is None:
             return None
-        shards = tuple(ShardManifest(**shard) for shard in found.pop("shards"))
-        return PartitionManifest(shards=shards, **found)
+        shards = tuple(ShardManifest(**shard) for shard in fields.pop("shards"))
+        return PartitionManifest(shards=shards, **fields)
 
     def path(self, shard: ShardManifest) -> str:
         """Where the shard's rows lie, for fsspec."""
@@ -166,19 +163,21 @@ class TableStore:
     def sweep(self, *, older_than_seconds: float, now: float) -> list[str]:
         """Delete data and shard manifests that the partition's manifest does not name; returns their names."""
         manifest = self.manifest()
-        kept = {s.file for s in manifest.shards} if manifest else set()
-        kept |= {self._shard(s.key, s.fingerprint) for s in manifest.shards} if manifest else set()
-        gone = []
+        shards = manifest.shards if manifest else ()
+        in_use = {shard.file for shard in shards} | {
+            self._name_manifest(shard.key, shard.fingerprint) for shard in shards
+        }
+        deleted = []
         for folder in ("shards", "data"):  # manifests first: none may ever name a file that is gone
             for path in self._fs.find(self._path(folder)):
                 name = f"{folder}/{path.rsplit('/', 1)[1]}"
-                if name in kept:
+                if name in in_use:
                     continue
                 with contextlib.suppress(FileNotFoundError):  # another sweep was faster
                     if now - self._fs.modified(path).timestamp() >= older_than_seconds:
                         self._fs.rm_file(path)
-                        gone.append(name)
-        return gone
+                        deleted.append(name)
+        return deleted
 
     @property
     def _fs(self) -> Any:  # fsspec ships no types
@@ -188,7 +187,7 @@ class TableStore:
         root = connect(self.root, self.storage_options)[1]
         return f"{root}/{self.table}/{quote(self.partition, safe='')}/{name}"
 
-    def _shard(self, key: str, fingerprint: str) -> str:
+    def _name_manifest(self, key: str, fingerprint: str) -> str:
         return f"shards/{quote(key, safe='')}.{fingerprint}.json"
 
     def _create(self, name: str) -> contextlib.AbstractContextManager[BinaryIO]:
@@ -216,87 +215,17 @@ class TableStore:
             raise ValueError(f"{self._path(name)}: not JSON ({error}); delete it and run the partition again") from None
 
 
-@contextlib.contextmanager
-def open_parquet(path: str, storage_options: Mapping[str, Any]) -> Iterator[pq.ParquetFile]:
-    """Open a shard's file. From an object store, what is asked of a row group at once is fetched in few requests."""
-    filesystem, place = connect(path, storage_options)
-    with (
-        filesystem.open(place, "rb") as file,
-        pq.ParquetFile(file, pre_buffer=not is_local(filesystem)) as parquet,
-    ):
-        yield parquet
-
-
-@named("resources.tables:read_batches")
-def read_batches(
-    path: str, storage_options: Mapping[str, Any], columns: list[str] | None = None, batch_rows: int = 8192
-) -> Iterator[pa.RecordBatch]:
-    """Stream one shard's rows in their order."""
-    with open_parquet(path, storage_options) as parquet:
-        for group in range(parquet.num_row_groups):  # one by one: what is fetched is held until its reader is through
-            yield from parquet.iter_batches(batch_rows, [group], columns, use_threads=False)
-
-
-@named("resources.tables:stream_files")
-def stream_files(paths: list[str], storage_options: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
-    """Stream the rows of several shards, one after the other."""
-    for path in paths:
-        yield from read_batches(path, storage_options)
-
-
-@named("resources.tables:chain_batches")
-def chain_batches(*streams: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """One stream after the other."""
-    return itertools.chain.from_iterable(streams)
-
-
-@named("resources.tables:read_table")
-def read_table(paths: list[str], storage_options: Mapping[str, Any]) -> pa.Table:
-    """Read shards whole, one after the other."""
-    return pa.concat_tables(_read_file(path, storage_options) for path in paths)
-
-
-@named("resources.tables:read_where")
-def read_where(
-    paths: list[str], storage_options: Mapping[str, Any], column: str, value: str | int
-) -> Iterator[pa.RecordBatch]:
-    """Stream the rows whose `column` is `value`; row groups that cannot hold it are not read."""
-    for path in paths:
-        with open_parquet(path, storage_options) as parquet:
-            index = parquet.schema_arrow.get_field_index(column)
-            for group in range(parquet.num_row_groups):
-                known = parquet.metadata.row_group(group).column(index).statistics
-                if known is None or not known.has_min_max or known.min <= value <= known.max:
-                    for batch in parquet.iter_batches(row_groups=[group], use_threads=False):
-                        yield batch.filter(pc.equal(batch[column], value))
-
-
-def versions_by(batches: Iterable[pa.RecordBatch], column: str) -> dict[str, str]:
-    """A digest of the rows of each value of a column by which the rows are sorted."""
-    digests: dict[str, RowDigest] = {}
-    for batch in batches:
-        for value in pc.unique(batch[column]).to_pylist():
-            mine = batch.filter(pc.equal(batch[column], value))
-            digests.setdefault(value, RowDigest(batch.schema)).update(mine)
-    return {value: digest.hexdigest() for value, digest in digests.items()}
-
-
-def _read_file(path: str, storage_options: Mapping[str, Any]) -> pa.Table:
-    with open_parquet(path, storage_options) as parquet:
-        return parquet.read(use_threads=False)
-
-
 def _row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema, row_group: int) -> Iterator[pa.Table]:
     """Gather small batches, so that a file is not a thousand row groups; memory stays bounded by one group."""
-    held: list[pa.RecordBatch] = []
+    group: list[pa.RecordBatch] = []
     rows = 0
     for batch in batches:
         if not batch.schema.equals(schema):
             raise TypeError(f"a stage gave columns {batch.schema.names}, but declares {schema}")
-        held.append(batch)
+        group.append(batch)
         rows += batch.num_rows
         if rows >= row_group:
-            yield pa.Table.from_batches(held, schema)
-            held, rows = [], 0
-    if held:
-        yield pa.Table.from_batches(held, schema)
+            yield pa.Table.from_batches(group, schema)
+            group, rows = [], 0
+    if group:
+        yield pa.Table.from_batches(group, schema)

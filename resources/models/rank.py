@@ -1,9 +1,4 @@
-"""One process of a training: takes its job from a file, keeps others out of the folder, and reports to Dagster.
-
-`python -m resources.models.rank --launch FOLDER/job.json` becomes the one rank that the job is for, or torchrun with
-those of this node; on several nodes each runs it, by the job's launcher or by hand. Leaves FOLDER/result.json, or
-FOLDER/failure.txt with the reason. Knows no method: the job names its function.
-"""
+"""Run one process of a training: take its job from a file, keep others out of the folder, report to Dagster."""
 
 import ctypes
 import fcntl
@@ -30,9 +25,12 @@ Report = Callable[[Mapping[str, float]], None]
 
 
 def launch(job: str) -> None:
-    """Become the training; every process of it ends with the one that started it, however that one ended.
+    """Become the training that the file FOLDER/job.json describes, as `python -m resources.models.rank --launch` with it does.
 
-    What any of them prints goes to FOLDER/output.log, which outlives the run that started it.
+    This process becomes the one rank that the job is for, or torchrun with the ranks of this node; of several nodes
+    each runs it, by the job's launcher or by hand. Every process ends with the one that started it, however that one
+    ended. What any of them prints goes to FOLDER/output.log, which outlives the run that started it. The training
+    leaves FOLDER/result.json, or FOLDER/failure.txt with the reason.
     """
     content = json.loads(Path(job).read_text("utf-8"))
     ranks, nodes, launcher = content.get("ranks", 1), content.get("nodes", 1), content.get("launcher", [])
@@ -66,7 +64,7 @@ def run(job: Path) -> None:
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, signal.SIG_DFL)  # checkpoints are whole or not there: nothing needs to be tidied up
     folder, is_first = job.parent, os.environ.get("RANK", "0") == "0"
-    with only_trainer(folder / "lock") if is_first else nullcontext():  # who does not get it leaves no word there
+    with lock_training(folder / "lock") if is_first else nullcontext():  # who does not get it leaves no word there
         try:
             with _open_report(folder) if is_first else nullcontext(_ignore) as report:
                 content = json.loads(job.read_text("utf-8"))
@@ -80,7 +78,7 @@ def run(job: Path) -> None:
 
 
 @contextmanager
-def only_trainer(lock: Path) -> Iterator[None]:
+def lock_training(lock: Path) -> Iterator[None]:
     """A lock that goes with this process; what it forks does not hold it. Raises RuntimeError if another has it."""
     end = time.monotonic() + PATIENCE_SECONDS
     with lock.open("w") as file:
@@ -115,7 +113,7 @@ def _open_report(folder: Path) -> Iterator[Report]:
 
 
 def _ignore(numbers: Mapping[str, float]) -> None:
-    """Nobody listens."""
+    """Drop the numbers: no Dagster run waits for them."""
 
 
 def _import_function(name: str) -> Callable[..., Any]:

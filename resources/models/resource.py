@@ -1,34 +1,28 @@
-"""Run a training in processes of its own on the GPUs there are, and hand back what came of it."""
+"""The trainer resource: runs a training in processes of its own on the GPUs there are, and returns its result."""
 
 import json
-import resource
 import sys
-import threading
-import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import dagster as dg
 from dagster._core.errors import DagsterPipesExecutionError  # it has no public name
 from pydantic import Field
-from tqdm import tqdm
 
 from resources.deferred import address_of
-from resources.files.local import append_line, read_lines, write_text
-from resources.models.rank import CONTEXT, FAILURE, MESSAGES, OUTPUT, RESULT, only_trainer
+from resources.models.rank import CONTEXT, FAILURE, MESSAGES, RESULT, lock_training
+from resources.models.training_folders import (
+    JOB,
+    claim_folder,
+    explain_failure,
+    read_result,
+    record_attempt,
+    show_progress,
+)
 
 REPOSITORY = Path(__file__).parents[2]
-JOB, ATTEMPTS = "job.json", "attempts.jsonl"
-CURVE = "metrics.jsonl"
-"""What a training adds a line of numbers to, `pairs_seen` among them."""
-PLACE = (
-    "images", "shards", "storage_options", "online", "device", "ranks", "nodes", "rendezvous", "launcher",
-    "loader_workers", "out", "train", "uniform",
-)  # fmt: skip
-"""Of a job, where things lie and run, code among them: it may change while the training stays the same."""
 
 
 class Trainer(dg.ConfigurableResource, use_attribute_docstrings=True):
@@ -80,14 +74,18 @@ class Trainer(dg.ConfigurableResource, use_attribute_docstrings=True):
         }
         if self.nodes > 1 and not self.rendezvous:
             raise dg.Failure("several nodes need a `rendezvous`, HOST:PORT of one of them", allow_retries=False)
+        as_stored = json.loads(json.dumps(placed, allow_nan=False))
         folder.mkdir(parents=True, exist_ok=True)
-        with only_trainer(folder / "run.lock"):
-            self._claim(folder, json.loads(json.dumps(placed, allow_nan=False)))
+        with lock_training(folder / "run.lock"):
+            try:
+                claim_folder(folder, as_stored)
+            except ValueError as error:
+                raise dg.Failure(str(error), allow_retries=False) from None
             if (folder / RESULT).exists():
                 context.log.info(f"{folder} holds this training's result: reused")
             else:
                 self._launch(context, folder)
-            return _read_result(folder)
+            return read_result(folder)
 
     @property
     def precision_used(self) -> str:
@@ -96,7 +94,7 @@ class Trainer(dg.ConfigurableResource, use_attribute_docstrings=True):
 
     def result(self, model: str) -> dict[str, Any]:
         """The result of the training that gave a model, by the model's folder relative to the root."""
-        return _read_result(Path(self.root, model).parent)
+        return read_result(Path(self.root, model).parent)
 
     def _count_devices(self) -> int:
         if self.device == "cpu":
@@ -111,19 +109,6 @@ class Trainer(dg.ConfigurableResource, use_attribute_docstrings=True):
             )
         return torch.cuda.device_count()
 
-    def _claim(self, folder: Path, job: Mapping[str, Any]) -> None:
-        before = json.loads((folder / JOB).read_text("utf-8")) if (folder / JOB).exists() else job
-        differing = [name for name in sorted({*before, *job} - {*PLACE}) if before.get(name) != job.get(name)]
-        if differing:
-            told = "; ".join(
-                f"{name} was {_short(before.get(name))}, now {_short(job.get(name))}" for name in differing
-            )
-            raise dg.Failure(
-                f"{folder} holds another training: {told}. Give this one another folder, or remove that one",
-                allow_retries=False,
-            )
-        write_text(folder / JOB, json.dumps(job, indent=1))
-
     def _launch(self, context: dg.AssetExecutionContext, folder: Path) -> None:
         (folder / FAILURE).unlink(missing_ok=True)
         client = dg.PipesSubprocessClient(
@@ -135,70 +120,10 @@ class Trainer(dg.ConfigurableResource, use_attribute_docstrings=True):
         )
         command = [sys.executable, "-m", "resources.models.rank", "--launch", str(folder / JOB)]
         try:
-            with _told_in(folder / ATTEMPTS), _shown(folder), warnings.catch_warnings():
+            with record_attempt(folder), show_progress(folder), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Dagster's own Pipes calls what Dagster has deprecated
                 # The asset reports what it materialized: of this invocation only the events of the log are wanted.
                 client.run(context=context, command=command)
         except DagsterPipesExecutionError as error:
-            raise dg.Failure(f"training in {folder} failed: {_reason(folder, error)}", allow_retries=False) from error
-
-
-@contextmanager
-def _shown(folder: Path) -> Iterator[None]:
-    """A bar of the pairs seen, where somebody watches a terminal."""
-    job, ended = json.loads((folder / JOB).read_text("utf-8")), threading.Event()
-    named = f"{job['model']} on {job['training_set']}"
-    with tqdm(total=job["budget"], desc=named, unit="pair", unit_scale=True, disable=None, leave=False) as bar:
-        if bar.disable:
-            yield
-            return
-
-        def follow() -> None:
-            while not ended.wait(1.0):
-                *_, last = [{}, *read_lines(folder / CURVE)]
-                bar.n = last.get("pairs_seen", 0)
-                bar.refresh()
-
-        watcher = threading.Thread(target=follow, daemon=True)
-        watcher.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            watcher.join()
-
-
-@contextmanager
-def _told_in(path: Path) -> Iterator[None]:
-    """Adds a line with the wall seconds of the block, and the CPU seconds of the processes that ended in it."""
-    wall, cpu = time.monotonic(), _cpu_seconds()
-    try:
-        yield
-    finally:
-        spent = {"wall_seconds": time.monotonic() - wall, "cpu_seconds": _cpu_seconds() - cpu}
-        append_line(path, spent)
-
-
-def _cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-def _read_result(folder: Path) -> dict[str, Any]:
-    attempts = read_lines(folder / ATTEMPTS)
-    spent = {name: round(sum((one[name] for one in attempts), 0.0), 3) for name in ("wall_seconds", "cpu_seconds")}
-    result = json.loads((folder / RESULT).read_text("utf-8"))
-    return {**result, **spent, "path": str(folder / Path(result["path"]).name)}  # the folder may have moved
-
-
-def _reason(folder: Path, error: Exception) -> str:
-    """What the training itself said, or how it ended and the last lines that it printed."""
-    if (folder / FAILURE).exists():
-        return (folder / FAILURE).read_text("utf-8")
-    lines = (folder / OUTPUT).read_text("utf-8", "replace").splitlines() if (folder / OUTPUT).exists() else []
-    return "\n".join([f"{error}, without a word: was it killed, or out of memory?", *lines[-5:]])
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+            reason = explain_failure(folder, error)
+            raise dg.Failure(f"training in {folder} failed: {reason}", allow_retries=False) from error

@@ -1,4 +1,4 @@
-"""Pages for people: HTML and JSON files, each whole or not there."""
+"""The reports resource: writes pages for people as HTML and JSON files, each whole or not there."""
 
 import json
 from collections.abc import Mapping

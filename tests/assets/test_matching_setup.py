@@ -14,7 +14,8 @@ from resources.engines.driver import Engine, InlineEngine, drive
 from resources.engines.local_engine import LocalEngine
 from resources.engines.shards import Shard, StageCall
 from resources.lake.resource import Lake
-from resources.lake.tables import PartitionManifest, TableStore, read_table
+from resources.lake.shard_files import read_table
+from resources.lake.tables import PartitionManifest, TableStore
 from resources.models.language_id import load_identifier
 
 WORDS = ["dog", "red dog", "the dog runs", "a"]

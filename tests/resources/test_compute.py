@@ -21,17 +21,17 @@ CLUSTER = "10.0.0.1:6379"
 
 def configured(ray: str, config: Mapping[str, Any]) -> Compute:
     """The resource as an asset gets it in a run with this config."""
-    given: list[Compute] = []
+    received: list[Compute] = []
 
     @dg.asset
     def table(compute: Compute) -> None:
-        given.append(compute)
+        received.append(compute)
 
     where = replace(read_deployment({"METACLIP_RAY": ray}), workers=3, max_failed_fraction=0.5)
     resources = bind(where).resources or {}
     chosen = {name: resources[name] for name in ("lake", "compute")}
     dg.materialize([table], resources=chosen, run_config={"resources": {"compute": {"config": config}}})
-    return given[0]
+    return received[0]
 
 
 def test_the_engine_is_the_deployments_unless_a_run_chooses_another() -> None:
@@ -65,10 +65,10 @@ def test_the_first_failures_are_told_whole_and_the_rest_are_counted(
     compute = Compute(lake=Lake(root=str(tmp_path)), workers=1, max_failed_fraction=1.0)
     shards = [Shard(f"{k:05d}", {"start": k, "how": "raise" if k else ""}) for k in range(num_failed + 1)]
     context = dg.build_asset_context()
-    made = compute.map_shards(context, stages.misbehave, shards, table="numbers", partition="all")
-    assert len(made.failed) == num_failed
-    told = capsys.readouterr().err
-    assert told.count(" ERROR ") == told.count("in misbehave") == LOG_LINES
-    assert f"1 done, {num_failed} failed of {num_failed + 1} shards" in told
-    assert all("is broken; mend it" in error for error in made.failed.values())
-    assert sum("\n" in error for error in made.failed.values()) == LOG_LINES
+    manifest = compute.map_shards(context, stages.misbehave, shards, table="numbers", partition="all")
+    assert len(manifest.failed) == num_failed
+    log = capsys.readouterr().err
+    assert log.count(" ERROR ") == log.count("in misbehave") == LOG_LINES
+    assert f"1 done, {num_failed} failed of {num_failed + 1} shards" in log
+    assert all("is broken; mend it" in error for error in manifest.failed.values())
+    assert sum("\n" in error for error in manifest.failed.values()) == LOG_LINES

@@ -22,7 +22,8 @@ from resources.deferred import defer, named, version_of
 from resources.engines.driver import Engine, InlineEngine, drive
 from resources.engines.local_engine import LocalEngine
 from resources.engines.shards import Shard, ShardReport, StageCall, run_shard
-from resources.lake.tables import TableStore, read_table
+from resources.lake.shard_files import read_table
+from resources.lake.tables import TableStore
 from tests.resources import stages
 
 ENGINES: dict[str, Callable[[], Engine]] = {"inline": InlineEngine, "local": lambda: LocalEngine(2)}
@@ -384,6 +385,7 @@ def test_workers_import_no_dagster_even_under_a_main_module_that_does(tmp_path: 
         from resources.engines.driver import *
         from resources.engines.local_engine import *
         from resources.engines.shards import *
+        from resources.lake.shard_files import *
         from resources.lake.tables import *
         from tests.resources import stages
         if __name__ == "__main__":
@@ -419,6 +421,7 @@ def test_a_killed_driver_leaves_no_worker_behind(tmp_path: Path) -> None:
         from resources.engines.driver import *
         from resources.engines.local_engine import *
         from resources.engines.shards import *
+        from resources.lake.shard_files import *
         from resources.lake.tables import *
         from tests.resources import stages
         if __name__ == "__main__":

@@ -17,7 +17,8 @@ import pytest
 from resources.deployments import Deployment
 from resources.files.object_store import connect, create_object, create_object_once, read_object
 from resources.lake.resource import Lake
-from resources.lake.tables import PartitionManifest, ShardManifest, TableStore, read_batches, read_table
+from resources.lake.shard_files import read_batches, read_table
+from resources.lake.tables import PartitionManifest, ShardManifest, TableStore
 from tests.lakes import digests
 from tests.s3 import BUCKET, KEYS, READ_TIMEOUT, Proxy, by_chance, no_faults, once, serving
 
@@ -94,17 +95,17 @@ def test_a_writer_knows_its_own_manifest_again_after_a_fault(fault: str, store: 
 def test_of_many_writers_at_once_one_wins_and_the_others_leave_nothing(store: TableStore, proxy: Proxy) -> None:
     shards = [make(store) for _ in range(6)]
     proxy.plan = by_chance(7, 0.2)
-    told: list[ShardManifest] = []
-    writers = [threading.Thread(target=lambda shard=shard: told.append(store.publish(shard))) for shard in shards]
+    winners: list[ShardManifest] = []
+    writers = [threading.Thread(target=lambda shard=shard: winners.append(store.publish(shard))) for shard in shards]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.join()
     proxy.plan = no_faults
-    [winner] = set(map(str, told))
-    assert len(told) == len(shards)
+    [winner] = set(map(str, winners))
+    assert len(winners) == len(shards)
     assert str(store.committed("a", "fingerprint")) == winner
-    assert files(store) == {Path(told[0].file).name, "a.fingerprint.json"}
+    assert files(store) == {Path(winners[0].file).name, "a.fingerprint.json"}
 
 
 def test_a_server_in_trouble_is_asked_again_eight_times(store: TableStore) -> None:
@@ -204,9 +205,14 @@ def test_processes_that_are_forked_from_a_reader_read_too(store: TableStore) -> 
     lake = Lake(root=store.root, storage_options=dict(store.storage_options))
     [path] = lake.files(store.table, store.partition, "tar")
     # As a trainer does it, in a process whose only thread besides is the file system's; the servers' are here.
-    told = json.dumps([path, dict(lake.connection)])
+    arguments = json.dumps([path, dict(lake.connection)])
     read = subprocess.run(
-        [sys.executable, "-c", READ_AND_FORK, told], cwd=ROOT, check=True, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", READ_AND_FORK, arguments],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert read.stdout.split() == ["2", "1"]
 
@@ -226,10 +232,10 @@ def test_the_graph_on_s3_behind_faults_gives_the_tables_of_the_disk(
     mini: Path, made: Deployment, proxy: Proxy, tmp_path: Path
 ) -> None:
     proxy.plan = by_chance(2026, 0.05)
-    told = {"METACLIP_LAKE": f"s3://{BUCKET}/graph", "METACLIP_LAKE_OPTIONS": json.dumps(proxy.options)}
-    told |= {"HOME": str(tmp_path)}  # where DuckDB would keep an extension that it loads
+    variables = {"METACLIP_LAKE": f"s3://{BUCKET}/graph", "METACLIP_LAKE_OPTIONS": json.dumps(proxy.options)}
+    variables |= {"HOME": str(tmp_path)}  # where DuckDB would keep an extension that it loads
     command = [sys.executable, "-m", "tests.mini", str(mini), str(tmp_path)]
-    run = subprocess.run(command, cwd=ROOT, env=os.environ | told, check=False, capture_output=True, text=True)
+    run = subprocess.run(command, cwd=ROOT, env=os.environ | variables, check=False, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-3000:]
     assert not (tmp_path / "lake").exists()
     assert all(proxy.met[fault] for fault in ("500", "500 but done", "503", "cut", "cut but done", "timeout"))

@@ -17,7 +17,8 @@ import pytest
 from metaclip_dagster.training import Job
 from resources.files.local import write_text
 from resources.models.rank import FAILURE, OUTPUT, RESULT
-from resources.models.resource import JOB, Trainer
+from resources.models.resource import Trainer
+from resources.models.training_folders import JOB
 from tests.live import reserve_port
 from tests.metaclip_dagster.training_sets import BATCH, RECIPE, build_set, job_of
 from tests.resources.trainers import ROOT, ended, gone, materialize, result_of, seen, starting, wait_for, write_job
@@ -108,10 +109,10 @@ def test_a_training_that_fails_says_why(
 
 def unplaced(job: Job) -> dict[str, Any]:
     """What an asset hands to the trainer: where it runs is not its business."""
-    told = job.to_json()
+    content = job.to_json()
     for name in ("device", "precision", "ranks", "loader_workers", "out"):
-        del told[name]
-    return told
+        del content[name]
+    return content
 
 
 def failure(result: dg.ExecuteInProcessResult) -> str:
@@ -144,8 +145,8 @@ def test_ranks_do_not_outlive_what_launched_them(folder: Path, tmp_path: Path) -
 
 BOTH = """if True:
     import os, subprocess, sys
-    own = {name: value for name, value in os.environ.items() if not name.startswith("DAGSTER_")}
-    nodes = [subprocess.Popen(sys.argv[1:], env=own) for _ in range(2)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DAGSTER_")}
+    nodes = [subprocess.Popen(sys.argv[1:], env=environment) for _ in range(2)]
     [node.wait() for node in nodes]
 """
 
@@ -204,13 +205,13 @@ def test_two_ranks_take_up_what_one_left_and_a_cancelled_run_ends_whole(
         assert result.success
         messages = [entry.user_message for entry in instance.all_logs(result.run_id)]
         assert any(message.startswith(f"pairs_seen {3 * epoch}, loss ") for message in messages)
-        [made] = result.asset_materializations_for_node("checkpoints")
-        told = made.metadata["result"].value
-        assert isinstance(told, dict)
-        assert told["pairs_seen"] == 3 * epoch
-        assert 0 < told["cpu_seconds"] < 4 * told["wall_seconds"]
-        assert told == Trainer(root=str(tmp_path)).result("out/model")
-        assert told.items() >= result_of(out).items()
+        [event] = result.asset_materializations_for_node("checkpoints")
+        result_shown = event.metadata["result"].value
+        assert isinstance(result_shown, dict)
+        assert result_shown["pairs_seen"] == 3 * epoch
+        assert 0 < result_shown["cpu_seconds"] < 4 * result_shown["wall_seconds"]
+        assert result_shown == Trainer(root=str(tmp_path)).result("out/model")
+        assert result_shown.items() >= result_of(out).items()
         assert (out / "run" / "out.log").read_text("utf-8").count("=> resuming checkpoint") == 2
 
         again = materialize(out, job, instance, ranks=2)

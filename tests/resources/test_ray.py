@@ -16,7 +16,8 @@ from resources.deployments import Deployment
 from resources.engines.driver import InlineEngine, drive
 from resources.engines.shards import Shard, StageCall
 from resources.lake.resource import Lake
-from resources.lake.tables import TableStore, read_table
+from resources.lake.shard_files import read_table
+from resources.lake.tables import TableStore
 from tests.lakes import digests
 from tests.mini import mini_deployment
 from tests.ray_cluster import ADDRESS, Cluster, Drive, cluster_of_two
@@ -31,8 +32,8 @@ CORES = 2
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     try:
-        with cluster_of_two() as made:
-            yield made
+        with cluster_of_two() as nodes:
+            yield nodes
     except PermissionError as error:
         pytest.skip(str(error))
 
@@ -59,9 +60,9 @@ def expected(num_shards: int) -> list[int]:
 
 def run(cluster: Cluster, call: StageCall, shards: list[Shard], **more: Any) -> list[Any]:
     driver, reports = cluster.drive(Drive(call, shards, **more))
-    made = list(reports)
+    received = list(reports)
     assert driver.wait() == 0
-    return made
+    return received
 
 
 def test_the_cluster_gives_what_a_loop_gives_and_a_second_run_reuses_it(cluster: Cluster, store: TableStore) -> None:
@@ -80,8 +81,8 @@ def test_failures_are_told_as_on_one_machine_and_cost_no_other_shard_an_attempt(
 ) -> None:
     how = {"00001": "die", "00003": "raise", "00004": "pass", "00006": "hang"}
     shards = [Shard(s.key, {**s.inputs, "how": how.get(s.key, "")}) for s in shards_of(8)]
-    made = run(cluster, call_of(stages.misbehave, store), shards, retries=1, options={"shard_timeout": 5.0})
-    reports = {report.key: report for report in made}
+    received = run(cluster, call_of(stages.misbehave, store), shards, retries=1, options={"shard_timeout": 5.0})
+    reports = {report.key: report for report in received}
     assert {key for key, report in reports.items() if report.status == "failed"} == set(how)
     assert "the worker was lost" in reports["00001"].error
     assert "shard from 3000 is broken; mend it" in reports["00003"].error
@@ -99,9 +100,9 @@ def test_state_is_built_once_a_worker_which_imports_no_dagster(
     assert all(builder == runner for builder, runner in zip(read[::2], read[1::2], strict=True))
     built = mark.read_text().split()
     assert len(built) == len(set(built)) < 12
-    told = TableStore(str(tmp_path / "lake"), "modules", "all")
-    [report] = run(cluster, call_of(stages.list_modules, told), shards_of(1))
-    modules = set(read_table([told.path(report.manifest)], {})["module"].to_pylist())
+    modules_store = TableStore(str(tmp_path / "lake"), "modules", "all")
+    [report] = run(cluster, call_of(stages.list_modules, modules_store), shards_of(1))
+    modules = set(read_table([modules_store.path(report.manifest)], {})["module"].to_pylist())
     assert "resources.engines.shards" in modules
     assert not {name for name in modules if name.split(".")[0] in {"dagster", "torch", "nltk"}}
 
@@ -109,17 +110,17 @@ def test_state_is_built_once_a_worker_which_imports_no_dagster(
 def test_a_cancelled_run_begins_nothing_more(cluster: Cluster, store: TableStore, notes: Path) -> None:
     call, shards = call_of(stages.take_note, store), slow_shards(60, notes)
     driver, reports = cluster.drive(Drive(call, shards, stop_after=3, linger=120.0))
-    made = [next(reports) for _ in range(3)]
+    received = [next(reports) for _ in range(3)]
     before, begun = 0, 3
     while before < begun:  # the driver lives on, as a Dagster run does
         time.sleep(4.0)
         before, begun = begun, len(list(notes.iterdir()))
     assert begun < 60
     driver.terminate()
-    made += reports
+    received += reports
     assert driver.wait() == -signal.SIGTERM  # the handler is not Ray's, which would keep a Dagster run from its cancel
     again = run(cluster, call, shards)
-    assert {r.status for r in again if r.key in {done.key for done in made}} == {"reused"}
+    assert {r.status for r in again if r.key in {done.key for done in received}} == {"reused"}
     assert numbers(again, store) == expected(60)
 
 
@@ -135,12 +136,12 @@ def test_a_killed_worker_costs_its_shard_one_attempt_and_no_other(
 
 def test_a_killed_node_costs_what_it_had_in_flight(cluster: Cluster, store: TableStore, notes: Path) -> None:
     driver, reports = cluster.drive(Drive(call_of(stages.take_note, store), slow_shards(24, notes)))
-    made = [next(reports) for _ in range(6)]
+    received = [next(reports) for _ in range(6)]
     cluster.raylet().kill()
-    made += reports
+    received += reports
     assert driver.wait() == 0
     cluster.add_second()
-    assert numbers(made, store) == expected(24)
+    assert numbers(received, store) == expected(24)
     assert len(list(notes.iterdir())) <= 24 + 1
 
 
@@ -149,14 +150,14 @@ def test_a_killed_driver_leaves_no_worker_and_costs_what_was_in_flight(
 ) -> None:
     call, shards = call_of(stages.take_note, store), slow_shards(24, notes)
     driver, reports = cluster.drive(Drive(call, shards))
-    made = [next(reports) for _ in range(6)]
+    received = [next(reports) for _ in range(6)]
     runners = {psutil.Process(int(path.name.split(".")[1])) for path in notes.iterdir()}
     driver.kill()
-    made += reports
+    received += reports
     _, alive = psutil.wait_procs(runners, timeout=30)
     assert not alive
     again = run(cluster, call, shards)
-    assert {r.status for r in again if r.key in {done.key for done in made}} == {"reused"}
+    assert {r.status for r in again if r.key in {done.key for done in received}} == {"reused"}
     assert numbers(again, store) == expected(24)
     assert len(list(notes.iterdir())) <= 24 + CORES
 
@@ -167,6 +168,6 @@ def test_the_graph_on_the_cluster_gives_the_tables_of_one_machine(
     home = tmp_path / "home"
     command = ["env", f"METACLIP_RAY={ADDRESS}", sys.executable, "-m", "tests.mini", str(mini), str(home)]
     curated = cluster.popen(*command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    _, told = curated.communicate()
-    assert curated.returncode == 0, told[-3000:]
+    _, errors = curated.communicate()
+    assert curated.returncode == 0, errors[-3000:]
     assert digests(Lake(root=mini_deployment(mini, home).lake), SNAPSHOTS) == digests(Lake(root=made.lake), SNAPSHOTS)

@@ -22,10 +22,12 @@ from resources.deployments import read_deployment
 from resources.engines.driver import InlineEngine, drive
 from resources.engines.shards import Shard, StageCall
 from resources.images.store import ImageStore
-from resources.lake.tables import PartitionManifest, TableStore, read_table
-from resources.models.resource import JOB
+from resources.lake.shard_files import read_table
+from resources.lake.tables import PartitionManifest, TableStore
+from resources.models.training_folders import JOB
 from resources.takedowns.listing import read_list
-from resources.takedowns.resource import FLAG, TakedownList, flag_training, leave_out, read_flag
+from resources.takedowns.resource import TakedownList
+from resources.takedowns.taking_down import FLAG, flag_training, leave_out, read_flag
 
 SCHEMA = pa.schema([("number", pa.int64())])
 ROOT = Path(__file__).parents[2]
@@ -90,8 +92,8 @@ def test_no_manifest_names_a_file_that_went(tmp_path: Path) -> None:
     leave_out(store, even)
     store.sweep(older_than_seconds=0, now=float("inf"))
     for shard in shards:
-        found = store.committed(shard.key, call.fingerprint(shard))
-        assert found is None or Path(store.path(found)).exists()
+        manifest = store.committed(shard.key, call.fingerprint(shard))
+        assert manifest is None or Path(store.path(manifest)).exists()
 
 
 def test_digests_of_what_is_left_are_those_of_the_rows(tmp_path: Path) -> None:
@@ -160,12 +162,12 @@ def test_a_changed_list_is_another_version(tmp_path: Path) -> None:
 
 
 def test_the_list_lies_where_the_environment_says_or_at_home(tmp_path: Path) -> None:
-    told = {"METACLIP_DATA": str(tmp_path)}
-    assert read_deployment(told).takedowns == tmp_path / "sample" / "takedowns.csv"
+    environment = {"METACLIP_DATA": str(tmp_path)}
+    assert read_deployment(environment).takedowns == tmp_path / "sample" / "takedowns.csv"
     for name in ("sample", "commoncrawl"):
-        moved = {**told, "METACLIP_DEPLOYMENT": name, "METACLIP_TAKEDOWNS": str(tmp_path / "list.csv")}
+        moved = {**environment, "METACLIP_DEPLOYMENT": name, "METACLIP_TAKEDOWNS": str(tmp_path / "list.csv")}
         assert read_deployment(moved).takedowns == tmp_path / "list.csv"
-        for where, is_named in ((told, False), (moved, True)):
+        for where, is_named in ((environment, False), (moved, True)):
             bound = bind(read_deployment(where)).resources
             assert bound
             assert bound["takedown_list"].resource_fn(None).named == is_named
@@ -177,11 +179,11 @@ IDS = [f"{number:024x}" for number in range(6)]
 def store_of(root: Path) -> ImageStore:
     """Two segments: images 0 to 2 and a failure; then 4 and 5, the last of them longest."""
     store = ImageStore(root)
-    for held in ((0, 1, 2), (4, 5)):
+    for numbers in ((0, 1, 2), (4, 5)):
         with store.bucket(0, IMAGES) as bucket:
-            told = [({"image_id": IDS[i], "url": f"http://x/{i}", "format": "png"}, picture(i)) for i in held]
+            images = [({"image_id": IDS[i], "url": f"http://x/{i}", "format": "png"}, picture(i)) for i in numbers]
             bucket.append(
-                [*told, *([({"image_id": IDS[3], "url": "http://x/3", "reason": "http_404"}, None)] * (0 in held))]
+                [*images, *([({"image_id": IDS[3], "url": "http://x/3", "reason": "http_404"}, None)] * (0 in numbers))]
             )
     return store
 
@@ -194,7 +196,7 @@ def chosen(*ids: str) -> object:
     return lambda rows: pc.is_in(rows["image_id"], pa.array(ids, pa.string()))
 
 
-def held(store: ImageStore) -> dict[str, bytes | None]:
+def images_of(store: ImageStore) -> dict[str, bytes | None]:
     with store.bucket(0, IMAGES) as bucket:
         rows = bucket.index().to_pylist()
     return {row["image_id"]: store.read(row["tar"], row["offset"], row["size"]) if row["tar"] else None for row in rows}
@@ -209,14 +211,14 @@ def test_images_that_are_forgotten_leave_no_byte_and_all_others_lie_where_they_l
     tmp_path: Path, numbers: Sequence[int]
 ) -> None:
     store = store_of(tmp_path)
-    before, tars = held(store), store.tars()
+    before, tars = images_of(store), store.tars()
     ids = [IDS[number] for number in numbers]
     of_images = [number for number in numbers if number != 3]
-    told = {"images": len(of_images), "bytes": sum(len(picture(number)) for number in of_images)}
-    assert store.forget(chosen(*ids), "taken_down", dry_run=True) == told  # type: ignore[arg-type]
-    assert held(store) == before
-    assert store.forget(chosen(*ids), "taken_down") == told  # type: ignore[arg-type]
-    assert held(store) == {**before, **dict.fromkeys(ids)}
+    counts = {"images": len(of_images), "bytes": sum(len(picture(number)) for number in of_images)}
+    assert store.forget(chosen(*ids), "taken_down", dry_run=True) == counts  # type: ignore[arg-type]
+    assert images_of(store) == before
+    assert store.forget(chosen(*ids), "taken_down") == counts  # type: ignore[arg-type]
+    assert images_of(store) == {**before, **dict.fromkeys(ids)}
     for number in numbers:
         assert b"picture %d " % number not in on_disk(tmp_path)
     with store.bucket(0, IMAGES) as bucket:
@@ -244,8 +246,8 @@ def test_a_listed_picture_is_kept_from_under_another_url_and_known_there(tmp_pat
     digest = hashlib.sha256(picture(5)).hexdigest()
     store = replace(store_of(tmp_path / "store"), refused={digest: "taken_down"})
     with store.bucket(1, IMAGES) as bucket:
-        told = [({"image_id": f"{i:024x}", "url": f"http://y/{i}", "format": "png"}, picture(i)) for i in (5, 6)]
-        bucket.append([({**row, "image_id": f"a{row['image_id'][1:]}"}, data) for row, data in told])
+        images = [({"image_id": f"{i:024x}", "url": f"http://y/{i}", "format": "png"}, picture(i)) for i in (5, 6)]
+        bucket.append([({**row, "image_id": f"a{row['image_id'][1:]}"}, data) for row, data in images])
         rows = bucket.index().to_pylist()
     assert [(row["tar"], row["reason"], row["url"]) for row in rows] == [
         (None, "taken_down", None),
@@ -271,8 +273,8 @@ def test_what_killed_writers_left_goes_too(tmp_path: Path) -> None:
 def test_a_dry_run_waits_for_no_writer(tmp_path: Path) -> None:
     store = store_of(tmp_path)
     with ThreadPoolExecutor(1) as aside, store.bucket(0, IMAGES):
-        told = aside.submit(store.forget, chosen(IDS[1]), "taken_down", dry_run=True)  # type: ignore[arg-type]
-        assert told.result(timeout=60) == {"images": 1, "bytes": len(picture(1))}
+        counts = aside.submit(store.forget, chosen(IDS[1]), "taken_down", dry_run=True)  # type: ignore[arg-type]
+        assert counts.result(timeout=60) == {"images": 1, "bytes": len(picture(1))}
 
 
 KILLED = """
@@ -291,7 +293,7 @@ def test_what_was_not_blanked_when_it_was_killed_is_blanked_by_the_next(tmp_path
     store = store_of(tmp_path)
     done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), IDS[5]], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
-    assert held(store)[IDS[5]] is None  # no reader is sent there any more
+    assert images_of(store)[IDS[5]] is None  # no reader is sent there any more
     assert b"picture 5 " in on_disk(tmp_path)
     store.forget(chosen(), "taken_down")  # type: ignore[arg-type]
     assert b"picture 5 " not in on_disk(tmp_path)

@@ -81,8 +81,8 @@ def wait_until_ended(process: psutil.Process) -> None:
 
 
 def result_of(out: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((out / RESULT).read_text("utf-8"))
-    return found
+    result: dict[str, Any] = json.loads((out / RESULT).read_text("utf-8"))
+    return result
 
 
 def materialize(
