@@ -133,12 +133,8 @@ class TableStore:
         fields = self._read_json(self._name_manifest(key, fingerprint))
         return None if fields is None else ShardManifest(**fields)
 
-    def retract(self, shard: ShardManifest) -> None:
-        """Take a shard's manifest away, so that none names a file that is to go."""
-        self.forget(shard.key, shard.fingerprint)
-
     def forget(self, key: str, fingerprint: str) -> None:
-        """Have a shard made again: its manifest goes, what readers follow stays until the partition is finished."""
+        """Delete a shard's manifest, so that it is made again; readers follow the partition's manifest as before."""
         with contextlib.suppress(FileNotFoundError):
             self._fs.rm_file(self._path(self._name_manifest(key, fingerprint)))
 

@@ -46,7 +46,7 @@ def leave_out(
     if manifest and written:
         for shard in manifest.shards:
             if shard.key in written:
-                store.retract(shard)
+                store.forget(shard.key, shard.fingerprint)  # none may name a file that is to go
         shards = tuple(written.get(shard.key, shard) for shard in manifest.shards)
         version = combine(f"{shard.key} {shard.digest}" for shard in shards)
         store.finish(replace(manifest, shards=shards, version=version))

@@ -178,7 +178,7 @@ def test_what_was_listed_is_not_believed_later(store: TableStore) -> None:
     finish(other, first, second)
     assert len(filesystem.find(path)) == 5
     assert filesystem.exists(store.path(second))
-    other.retract(second)
+    other.forget(second.key, second.fingerprint)
     assert store.committed("b", "fingerprint") is None
 
 
