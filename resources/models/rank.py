@@ -25,7 +25,7 @@ Report = Callable[[Mapping[str, float]], None]
 
 
 def launch(job: str) -> None:
-    """Become the training that the file FOLDER/job.json describes, as `python -m resources.models.rank --launch` with it does.
+    """Become the training that FOLDER/job.json describes, as `python -m resources.models.rank --launch` does.
 
     This process becomes the one rank that the job is for, or torchrun with the ranks of this node; of several nodes
     each runs it, by the job's launcher or by hand. Every process ends with the one that started it, however that one
