@@ -13,7 +13,7 @@ import dagster as dg
 
 from assets.partitions import THRESHOLDS, TRAINING_SETS, Cell, register_snapshots
 from definitions import bind
-from metaclip_dagster.reporting import sweep_table
+from metaclip_dagster.reporting.sweeps.tables import sweep_table
 from resources.crawl.resource import open_crawl
 from resources.deployments import Deployment, deployment
 from resources.instance.runs import claim_run

@@ -24,7 +24,8 @@ from metaclip_dagster.explaining import (
     read_question,
     show_number,
 )
-from metaclip_dagster.reporting.markup import percent, visible
+from metaclip_dagster.reporting.html.numbers import percent
+from metaclip_dagster.reporting.html.text import visible
 from resources.deployments import deployment
 from resources.lake.resource import Lake
 

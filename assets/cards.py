@@ -14,17 +14,9 @@ from assets.partitions import THRESHOLDS, thresholds
 from assets.pool import thresholds_of
 from assets.shown import plots as inline
 from metaclip_dagster.balancing import count_sizes, hold_languages, parse_threshold
-from metaclip_dagster.reporting import (
-    Pairs,
-    count_pairs,
-    count_scores,
-    count_subset,
-    describe_subset,
-    plot_counts,
-    plot_shares,
-    plot_sizes,
-    render_card,
-)
+from metaclip_dagster.reporting.cards.card import Pairs, count_pairs, count_scores, count_subset, describe_subset
+from metaclip_dagster.reporting.cards.page import render_card
+from metaclip_dagster.reporting.cards.plots import plot_counts, plot_shares, plot_sizes
 from resources.deployments import command_line, deployment
 from resources.engines.resource import round_floats
 from resources.files.digests import combine

@@ -11,7 +11,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from metaclip_dagster.reporting import bar_above
+from metaclip_dagster.reporting.sweeps.comparisons import bar_above
 from resources.engines.resource import round_floats
 from resources.lake.resource import Lake
 from resources.lake.tables import PartitionManifest

@@ -19,8 +19,8 @@ from metaclip_dagster.covering import (
 )
 from metaclip_dagster.covering.folding import build_searches
 from metaclip_dagster.matching import build_matcher
-from metaclip_dagster.reporting import render_coverage
-from metaclip_dagster.reporting.markup import percent
+from metaclip_dagster.reporting.html.numbers import percent
+from metaclip_dagster.reporting.lists.coverage import render_coverage
 from resources.deferred import Deferred, defer
 from resources.engines.resource import Compute
 from resources.lake.resource import Lake

@@ -20,7 +20,10 @@ from metaclip_dagster.evaluation import (
     score_model,
     task_version,
 )
-from metaclip_dagster.reporting import mean_over_tasks, plot_sweep, render_sweep, sweep_table
+from metaclip_dagster.reporting.sweeps.page import render_sweep
+from metaclip_dagster.reporting.sweeps.plots import plot_sweep
+from metaclip_dagster.reporting.sweeps.scores import mean_over_tasks
+from metaclip_dagster.reporting.sweeps.tables import sweep_table
 from resources.deferred import Deferred
 from resources.engines.resource import Compute
 from resources.lake.resource import Lake

@@ -9,8 +9,9 @@ import dagster as dg
 
 from assets.partitions import THRESHOLDS
 from assets.pool import thresholds_of
-from metaclip_dagster.reporting import Distribution
-from metaclip_dagster.reporting.markup import percent, visible
+from metaclip_dagster.reporting.cards.distribution import Distribution
+from metaclip_dagster.reporting.html.numbers import percent
+from metaclip_dagster.reporting.html.text import visible
 from resources.lake.resource import Lake
 
 NUM_SAMPLES = 6

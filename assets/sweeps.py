@@ -8,15 +8,10 @@ from typing import Any
 from assets.partitions import TRAINING_SETS, Cell, cells
 from assets.pool import thresholds_of
 from assets.provenance import current_pool, recorded_pool
-from metaclip_dagster.reporting import (
-    Cost,
-    Distribution,
-    PoolVersion,
-    SetFacts,
-    TrainedCell,
-    count_subset,
-    describe_sweep,
-)
+from metaclip_dagster.reporting.cards.card import count_subset
+from metaclip_dagster.reporting.cards.distribution import Distribution
+from metaclip_dagster.reporting.sweeps.cells import PoolVersion, TrainedCell
+from metaclip_dagster.reporting.sweeps.sweep import Cost, SetFacts, describe_sweep
 from resources.lake.resource import WHOLE, Lake
 from resources.lake.tables import PartitionManifest
 from resources.models.resource import Trainer

@@ -36,7 +36,7 @@ from assets.shown import kept_and_dropped, lineage, plots
 from assets.sweeps import FAILED_IMAGES
 from metaclip_dagster.deduplicating.takedowns import TAKEN_DOWN
 from metaclip_dagster.imaging import gather_images
-from metaclip_dagster.reporting import plot_losses
+from metaclip_dagster.reporting.sweeps.plots import plot_losses
 from metaclip_dagster.sharding import build_training_set, scatter_texts
 from metaclip_dagster.training import describe_checkpoint, train
 from resources.deferred import Deferred, defer

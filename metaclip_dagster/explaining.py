@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaclip_dagster.balancing import build_draw, keep_probability, uniform
-from metaclip_dagster.reporting.markup import visible
+from metaclip_dagster.reporting.html.text import visible
 from metaclip_dagster.urls import image_id_of, normalise_url, pair_id_of
 from metaclip_dagster.words.spacing import finder, why_unmatchable
 

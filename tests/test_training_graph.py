@@ -24,7 +24,7 @@ from assets.partitions import THRESHOLDS, TRAINING_SETS, Cell
 from assets.provenance import find_outdated
 from assets.sweeps import make_sweep
 from definitions import bind
-from metaclip_dagster.reporting import bar_above
+from metaclip_dagster.reporting.sweeps.comparisons import bar_above
 from metaclip_dagster.training.exporting import MODELS, WEIGHTS
 from resources.deployments import Deployment
 from resources.images.resource import Images

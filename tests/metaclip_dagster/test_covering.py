@@ -13,7 +13,7 @@ from metaclip_dagster.covering import cover_pairs, describe_coverage, merge_cove
 from metaclip_dagster.covering import coverage as covering
 from metaclip_dagster.covering.folding import build_searches, loosened
 from metaclip_dagster.matching import build_matcher, match_entries, why_unmatchable
-from metaclip_dagster.reporting import render_coverage
+from metaclip_dagster.reporting.lists.coverage import render_coverage
 from metaclip_dagster.schemas import COVERAGE_PARTS, ENTRIES, PAIRS
 
 Told = dict[str, Any]

@@ -16,17 +16,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from selectolax.lexbor import LexborHTMLParser
 
-from metaclip_dagster.reporting import (
-    Pairs,
-    count_pairs,
-    count_scores,
-    count_subset,
-    describe_subset,
-    plot_counts,
-    plot_shares,
-    plot_sizes,
-    render_card,
-)
+from metaclip_dagster.reporting.cards.card import Pairs, count_pairs, count_scores, count_subset, describe_subset
+from metaclip_dagster.reporting.cards.page import render_card
+from metaclip_dagster.reporting.cards.plots import plot_counts, plot_shares, plot_sizes
 from metaclip_dagster.schemas import ENTRIES, ENTRY_COUNTS
 
 HOSTILE = [

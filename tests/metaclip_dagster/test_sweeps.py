@@ -16,18 +16,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from selectolax.lexbor import LexborHTMLParser
 
-from metaclip_dagster.reporting import (
-    Cost,
-    PoolVersion,
-    SetFacts,
-    TrainedCell,
-    describe_sweep,
-    mean_over_tasks,
-    plot_sweep,
-    render_sweep,
-    sweep_table,
-)
-from metaclip_dagster.reporting.sweep_sections import task_note
+from metaclip_dagster.reporting.sweeps.cells import PoolVersion, TrainedCell
+from metaclip_dagster.reporting.sweeps.page import render_sweep
+from metaclip_dagster.reporting.sweeps.plots import plot_sweep
+from metaclip_dagster.reporting.sweeps.scores import mean_over_tasks
+from metaclip_dagster.reporting.sweeps.sections import task_note
+from metaclip_dagster.reporting.sweeps.sweep import Cost, SetFacts, describe_sweep
+from metaclip_dagster.reporting.sweeps.tables import sweep_table
 from metaclip_dagster.schemas import CLASS_SCORES, SCORES
 
 HOSTILE = [

@@ -9,28 +9,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from metaclip_dagster.reporting.html.numbers import share
+from metaclip_dagster.reporting.html.paper import PAPER_SOURCES
+
 Counts = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int64]
 
 NUM_LISTED = 20
 NUM_EXAMPLES = 5
-
-PAPER_SOURCES = {
-    "wordnet_synsets": 86_654,
-    "wikipedia_unigrams": 251_465,
-    "wikipedia_bigrams": 100_646,
-    "wikipedia_titles": 61_235,
-}
-"""Entries by source as the paper has them (Xu et al. 2023, Table 1)."""
-
-
-def share(part: int, whole: int) -> float | None:
-    """The part as a share of the whole; None of nothing.
-
-    >>> share(1, 4), share(0, 0)
-    (0.25, None)
-    """
-    return part / whole if whole else None
 
 
 @dataclass(frozen=True)

@@ -4,22 +4,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metaclip_dagster.reporting.markup import (
-    Html,
-    bars,
-    data,
-    duration,
-    element,
-    joined,
-    key,
-    number,
-    percent,
-    table,
-    visible,
-)
-from metaclip_dagster.reporting.sweep_findings import label
-from metaclip_dagster.reporting.sweep_scores import score_of, words
-from metaclip_dagster.reporting.sweep_tables import chance_of, shown, sweep_table
+from metaclip_dagster.reporting.html.markup import Html, bars, data, element, joined, key, table
+from metaclip_dagster.reporting.html.numbers import duration, number, percent
+from metaclip_dagster.reporting.html.text import visible
+from metaclip_dagster.reporting.sweeps.findings import label
+from metaclip_dagster.reporting.sweeps.scores import score_of, words
+from metaclip_dagster.reporting.sweeps.tables import chance_of, shown, sweep_table
 
 Found = Mapping[str, Any]  # parts of a sweep, whose shape `describe_sweep` fixes
 

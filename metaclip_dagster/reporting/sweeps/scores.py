@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from metaclip_dagster.reporting.markup import visible
+from metaclip_dagster.reporting.html.text import visible
 
 Part = dict[str, Any]  # JSON, whose shape only the sweep's modules know
 Key = tuple[str, str, str]  # task, part, metric

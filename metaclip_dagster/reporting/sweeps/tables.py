@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metaclip_dagster.reporting.markup import number, percent, visible
-from metaclip_dagster.reporting.sweep_scores import score_of, tasks_beside, words
+from metaclip_dagster.reporting.html.numbers import number, percent
+from metaclip_dagster.reporting.html.text import visible
+from metaclip_dagster.reporting.sweeps.scores import score_of, tasks_beside, words
 
 Found = Mapping[str, Any]  # parts of a sweep, whose shape `describe_sweep` fixes
 Column = tuple[str, str, str, str]  # heading, task, part, metric

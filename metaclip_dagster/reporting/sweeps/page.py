@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from metaclip_dagster.reporting import sweep_sections
-from metaclip_dagster.reporting.layout import figure, page
-from metaclip_dagster.reporting.markup import Html, duration, element, joined, number, percent, visible
-from metaclip_dagster.reporting.sweep_comparisons import score_at
-from metaclip_dagster.reporting.sweep_findings import label
-from metaclip_dagster.reporting.sweep_plots import SCORES_HEIGHT
-from metaclip_dagster.reporting.sweep_scores import words
+from metaclip_dagster.reporting.html.layout import figure, page
+from metaclip_dagster.reporting.html.markup import Html, element, joined
+from metaclip_dagster.reporting.html.numbers import duration, number, percent
+from metaclip_dagster.reporting.html.text import visible
+from metaclip_dagster.reporting.sweeps import sections as sweep_sections
+from metaclip_dagster.reporting.sweeps.comparisons import score_at
+from metaclip_dagster.reporting.sweeps.findings import label
+from metaclip_dagster.reporting.sweeps.plots import SCORES_HEIGHT
+from metaclip_dagster.reporting.sweeps.scores import words
 
 Found = Mapping[str, Any]  # parts of a sweep, whose shape `describe_sweep` fixes
 

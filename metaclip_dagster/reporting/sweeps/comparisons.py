@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from metaclip_dagster.reporting.sweep_cells import TrainedCell, set_order
-from metaclip_dagster.reporting.sweep_scores import Part, at_seeds, by_seed, finite, score_of
+from metaclip_dagster.reporting.sweeps.cells import TrainedCell, set_order
+from metaclip_dagster.reporting.sweeps.scores import Part, at_seeds, by_seed, finite, score_of
 
 Score = Mapping[str, Any]  # as `over_seeds` gives it
 

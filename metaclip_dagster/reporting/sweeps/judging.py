@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from metaclip_dagster.reporting.sweep_cells import TrainedCell, by_recipe, set_order
+from metaclip_dagster.reporting.sweeps.cells import TrainedCell, by_recipe, set_order
 
 Rows = Sequence[Mapping[str, Any]]  # of SCORES
 

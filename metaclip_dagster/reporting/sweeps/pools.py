@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from metaclip_dagster.reporting.sweep_cells import PoolVersion, set_order
+from metaclip_dagster.reporting.sweeps.cells import PoolVersion, set_order
 
 Pools = Mapping[str, PoolVersion | None]  # by training set
 

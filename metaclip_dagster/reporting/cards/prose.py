@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from metaclip_dagster.reporting.markup import Html, element, joined, number, percent
+from metaclip_dagster.reporting.html.markup import Html, element, joined
+from metaclip_dagster.reporting.html.numbers import number, percent
 
 Part = Mapping[str, Any]  # of a card, whose shape `describe_subset` fixes
 
@@ -17,12 +18,6 @@ PAPER_HEAD = (
     "The paper, for comparison (Xu et al. 2023, 400M pairs, t = 20,000): 3.2% of 500,000 entries are above t and hold "
     "94.4% of 5.67B matches, printed there as 94.5% of 5.6B; the tail holds 6%; 3.5 matches a pair; 114,000 entries "
     "have no match; balancing keeps 400M of 1.6B pairs."
-)
-PAPER_SOURCES = (
-    "Paper: Xu et al. 2023, Table 1, 500,000 entries. An entry that several sources name is counted for the first "
-    "of them here, so compare the shares. WordNet 3.0 has 86,571 names of synsets, and 86,578 entries come from it: "
-    "a name that holds a point, such as et al., is an entry whole and cut at the point. The paper's 86,654 are the "
-    "86,554 names so cut, and the numbers 0 to 99."
 )
 GROUPS = "A group is a power of ten; its examples stand at equal distances from its rarest entry to its most frequent."
 TOP = (

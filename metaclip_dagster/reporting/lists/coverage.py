@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from metaclip_dagster.reporting.entries import share
-from metaclip_dagster.reporting.layout import page
-from metaclip_dagster.reporting.markup import Html, compact, data, element, joined, number, percent, table
+from metaclip_dagster.reporting.html.layout import page
+from metaclip_dagster.reporting.html.markup import Html, data, element, joined, table
+from metaclip_dagster.reporting.html.numbers import compact, number, percent, share
 
 Part = Mapping[str, Any]  # of what `describe_coverage` tells
 

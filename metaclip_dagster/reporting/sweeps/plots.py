@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from metaclip_dagster.reporting.canvas import (
+from metaclip_dagster.reporting.html.canvas import (
     AFTER,
     BEFORE,
     DASHED,
@@ -19,9 +19,9 @@ from metaclip_dagster.reporting.canvas import (
     three_digits,
     to_png,
 )
-from metaclip_dagster.reporting.markup import percent
-from metaclip_dagster.reporting.sweep_cells import set_order, set_t
-from metaclip_dagster.reporting.sweep_scores import score_of, words
+from metaclip_dagster.reporting.html.numbers import percent
+from metaclip_dagster.reporting.sweeps.cells import set_order, set_t
+from metaclip_dagster.reporting.sweeps.scores import score_of, words
 
 Found = Mapping[str, Any]  # parts of a sweep, whose shape `describe_sweep` fixes
 

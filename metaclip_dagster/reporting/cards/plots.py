@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from metaclip_dagster.reporting.canvas import (
+from metaclip_dagster.reporting.html.canvas import (
     AFTER,
     BEFORE,
     DASHED,

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Sequence
 from importlib.resources import files
 
-from metaclip_dagster.reporting.markup import Html, element
+from metaclip_dagster.reporting.html.markup import Html, element
 
 # Belt and braces: were some text ever taken for markup, it could still load and run nothing.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -28,7 +28,7 @@ def page(
         *(element("section", element("h2", name), content, id=id_) for id_, name, content in sections),
         element("footer", "Every number here is also in the JSON beside this page, where texts stand in full."),
     )
-    style = files("metaclip_dagster.reporting").joinpath("page.css").read_text(encoding="utf-8")
+    style = files("metaclip_dagster.reporting.html").joinpath("page.css").read_text(encoding="utf-8")
     head = element(
         "head",
         Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),

@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from metaclip_dagster.reporting.entries import share
-from metaclip_dagster.reporting.sweep_cells import (
+from metaclip_dagster.reporting.html.numbers import share
+from metaclip_dagster.reporting.sweeps.cells import (
     PoolVersion,
     TrainedCell,
     describe_cell,
@@ -16,11 +16,18 @@ from metaclip_dagster.reporting.sweep_cells import (
     set_order,
     set_t,
 )
-from metaclip_dagster.reporting.sweep_comparisons import compare, compare_classes
-from metaclip_dagster.reporting.sweep_findings import findings, label
-from metaclip_dagster.reporting.sweep_judging import judge_baselines, judge_cells, task_versions, unfit
-from metaclip_dagster.reporting.sweep_pools import choose_pool, describe_pools, why_apart
-from metaclip_dagster.reporting.sweep_scores import by_key, describe_tasks, finite, over_seeds, tasks_of_mean, with_mean
+from metaclip_dagster.reporting.sweeps.comparisons import compare, compare_classes
+from metaclip_dagster.reporting.sweeps.findings import findings, label
+from metaclip_dagster.reporting.sweeps.judging import judge_baselines, judge_cells, task_versions, unfit
+from metaclip_dagster.reporting.sweeps.pools import choose_pool, describe_pools, why_apart
+from metaclip_dagster.reporting.sweeps.scores import (
+    by_key,
+    describe_tasks,
+    finite,
+    over_seeds,
+    tasks_of_mean,
+    with_mean,
+)
 
 Sweep = dict[str, Any]  # JSON, whose shape only `describe_sweep` and the page know
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from metaclip_dagster.reporting import prose
-from metaclip_dagster.reporting.markup import Html, bars, data, element, joined, number, percent, table
+from metaclip_dagster.reporting.cards import prose
+from metaclip_dagster.reporting.html.markup import Html, bars, data, element, joined, table
+from metaclip_dagster.reporting.html.numbers import number, percent
 
 Part = Mapping[str, Any]  # of a card, whose shape `describe_subset` fixes
 

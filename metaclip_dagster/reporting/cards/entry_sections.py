@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metaclip_dagster.reporting import prose
-from metaclip_dagster.reporting.markup import Html, bars, data, element, joined, key, number, percent, table
+from metaclip_dagster.reporting.cards import prose
+from metaclip_dagster.reporting.html import paper
+from metaclip_dagster.reporting.html.markup import Html, bars, data, element, joined, key, table
+from metaclip_dagster.reporting.html.numbers import number, percent
 
 Part = Mapping[str, Any]  # of a card, whose shape `describe_subset` fixes
-
-PAPER_ENTRIES = 500_000
 
 
 def groups(card: Part) -> Html:
@@ -62,14 +62,14 @@ def metadata(card: Part) -> Html:
             percent(row["matches_before"] / max(entries["matches_before"], 1)),
             percent(row["matches_after"] / max(entries["matches_after"], 1)),
             number(row["paper_entries"]),
-            percent(None if row["paper_entries"] is None else row["paper_entries"] / PAPER_ENTRIES),
+            percent(None if row["paper_entries"] is None else row["paper_entries"] / paper.PAPER_ENTRIES),
         ]
         for row in card["sources"]
     ]
     measures = ["Entries", "Share", "With a match", "Matches before", "Matches after", "Paper: entries", "Paper: share"]
     parts = [
         table(["Source", *measures], rows),
-        element("p", prose.PAPER_SOURCES, class_="note"),
+        element("p", paper.SOURCES_NOTE, class_="note"),
         element("p", prose.unmatched(entries)),
     ]
     if entries["unmatchable"]:

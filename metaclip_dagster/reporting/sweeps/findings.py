@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metaclip_dagster.reporting.markup import number, percent, visible
-from metaclip_dagster.reporting.sweep_cells import set_t
-from metaclip_dagster.reporting.sweep_comparisons import CONTROL, bar_above, score_at
-from metaclip_dagster.reporting.sweep_pools import pool_findings
-from metaclip_dagster.reporting.sweep_scores import MEAN_TASK, tasks_beside, words
+from metaclip_dagster.reporting.html.numbers import number, percent
+from metaclip_dagster.reporting.html.text import visible
+from metaclip_dagster.reporting.sweeps.cells import set_t
+from metaclip_dagster.reporting.sweeps.comparisons import CONTROL, bar_above, score_at
+from metaclip_dagster.reporting.sweeps.pools import pool_findings
+from metaclip_dagster.reporting.sweeps.scores import MEAN_TASK, tasks_beside, words
 
 Found = Mapping[str, Any]  # parts of a sweep, whose shape `describe_sweep` fixes
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from metaclip_dagster.reporting.sweep_scores import Part, Scores, by_key, finite, over_seeds, with_mean
+from metaclip_dagster.reporting.sweeps.scores import Part, Scores, by_key, finite, over_seeds, with_mean
 
 MAX_LOSSES = 400
 

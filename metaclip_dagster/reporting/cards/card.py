@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from metaclip_dagster.reporting.entries import Distribution, describe_entries, share
+from metaclip_dagster.reporting.cards.distribution import Distribution, describe_entries
+from metaclip_dagster.reporting.html.numbers import share
 
 Card = dict[str, Any]  # JSON, whose shape only `describe_subset` and the page know
 NUM_SCORE_BINS = 20

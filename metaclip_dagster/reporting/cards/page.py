@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from metaclip_dagster.reporting import entry_sections, pair_sections, prose
-from metaclip_dagster.reporting.layout import figure, page
-from metaclip_dagster.reporting.markup import Html, compact, element, joined, key, number, percent
+from metaclip_dagster.reporting.cards import entry_sections, pair_sections, prose
+from metaclip_dagster.reporting.html.layout import figure, page
+from metaclip_dagster.reporting.html.markup import Html, element, joined, key
+from metaclip_dagster.reporting.html.numbers import compact, number, percent
 
 Part = Mapping[str, Any]  # of a card, whose shape `describe_subset` fixes
 

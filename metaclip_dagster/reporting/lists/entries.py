@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metaclip_dagster.reporting import prose
-from metaclip_dagster.reporting.entries import PAPER_SOURCES, share
-from metaclip_dagster.reporting.layout import page
-from metaclip_dagster.reporting.markup import Html, compact, data, element, joined, number, percent, table
+from metaclip_dagster.reporting.html.layout import page
+from metaclip_dagster.reporting.html.markup import Html, data, element, joined, table
+from metaclip_dagster.reporting.html.numbers import compact, number, percent, share
+from metaclip_dagster.reporting.html.paper import PAPER_SOURCES, SOURCES_NOTE
 
 Part = Mapping[str, Any]  # of what `describe_entries` and `compare_entries` tell
 
@@ -96,7 +96,7 @@ def _paper(languages: Sequence[Part]) -> Html:
         for name in names
     ]
     rows.append(["all", number(entries), "", number(theirs), ""])
-    note = f"Ours are the entries of the first language. {prose.PAPER_SOURCES}"
+    note = f"Ours are the entries of the first language. {SOURCES_NOTE}"
     return joined([table(["Source", "Ours", "Share", "Paper", "Share"], rows), element("p", note, class_="note")])
 
 

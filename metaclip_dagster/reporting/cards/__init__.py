@@ -1,0 +1,1 @@
+"""The data card of one t: its numbers, its plots, its page."""
