@@ -20,7 +20,7 @@ from metaclip_dagster.covering import (
 from metaclip_dagster.covering.folding import build_searches
 from metaclip_dagster.matching import build_matcher
 from metaclip_dagster.reporting.html.numbers import percent
-from metaclip_dagster.reporting.lists.coverage import render_coverage
+from metaclip_dagster.reporting.lists.pages import render_coverage
 from resources.deferred import Deferred, defer
 from resources.engines.resource import Compute
 from resources.lake.resource import Lake

@@ -12,7 +12,7 @@ from assets.choices import AsBefore
 from assets.shown import table
 from metaclip_dagster.matching import why_unmatchable
 from metaclip_dagster.metadata import build_entries, describe_entries, read_own_entries
-from metaclip_dagster.reporting.lists.entries import render_entries
+from metaclip_dagster.reporting.lists.pages import render_entries
 from resources.deferred import Deferred
 from resources.deployments import deployment
 from resources.engines.resource import Compute

@@ -13,7 +13,7 @@ from metaclip_dagster.covering import cover_pairs, describe_coverage, merge_cove
 from metaclip_dagster.covering import coverage as covering
 from metaclip_dagster.covering.folding import build_searches, loosened
 from metaclip_dagster.matching import build_matcher, match_entries, why_unmatchable
-from metaclip_dagster.reporting.lists.coverage import render_coverage
+from metaclip_dagster.reporting.lists.pages import render_coverage
 from metaclip_dagster.schemas import COVERAGE_PARTS, ENTRIES, PAIRS
 
 Told = dict[str, Any]
@@ -184,7 +184,7 @@ def test_the_page_of_coverage_escapes_texts_and_entries() -> None:
     hostile = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "evil\u202egnp.exe"]
     told = cover(table_of([*hostile, "<b>DOG</b>"]), [*hostile, "<b>dog</b>", "<i>cat</i>", "<i onload=x>"])
     del told["table"]
-    page = render_coverage({**told, "shards": {"SAMPLE-2026-01": [1, 2]}})
+    page = render_coverage({**told, "shards": {"SAMPLE-2026-01": [1, 2]}, "share": 0.5, "seed": 0, "top": 9})
     for bad in ("<script", "<img", "<b>", "<i>", "<i ", "\u202e"):
         assert bad not in page.replace('<i class="', "").replace("</bdi>", "").replace("<bdi>", "")
     assert "&lt;i&gt;cat&lt;/i&gt;" in page

@@ -24,7 +24,7 @@ from metaclip_dagster.metadata import (
     read_own_entries,
     sum_counts,
 )
-from metaclip_dagster.reporting.lists.entries import render_entries
+from metaclip_dagster.reporting.lists.pages import render_entries
 from metaclip_dagster.schemas import CANDIDATES, ENTRIES, NAME_COUNTS
 
 Rows = Mapping[str, list[tuple[str, int, str]]]

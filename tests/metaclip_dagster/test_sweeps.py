@@ -20,7 +20,6 @@ from metaclip_dagster.reporting.sweeps.cells import PoolVersion, TrainedCell
 from metaclip_dagster.reporting.sweeps.page import render_sweep
 from metaclip_dagster.reporting.sweeps.plots import plot_sweep
 from metaclip_dagster.reporting.sweeps.scores import mean_over_tasks
-from metaclip_dagster.reporting.sweeps.sections import task_note
 from metaclip_dagster.reporting.sweeps.sweep import Cost, SetFacts, describe_sweep
 from metaclip_dagster.reporting.sweeps.tables import sweep_table
 from metaclip_dagster.schemas import CLASS_SCORES, SCORES
@@ -77,7 +76,7 @@ def class_rows(scores: Sequence[tuple[float, float]], task: str = "birds", names
             "task": task,
             "class_id": class_id,
             "class_name": names[class_id] if names else f"class{class_id}",
-            "part": "tail" if class_id else None,
+            "part": (names[class_id] if names else "tail") if class_id else None,
             "num_images": 5,
             "acc1": acc1,
             "acc5": acc5,
@@ -527,11 +526,16 @@ def test_hostile_names_end_as_harmless_text() -> None:
     assert len(page) < 500_000
 
 
-def test_a_tasks_own_words_stand_beside_its_scores() -> None:
-    sweep = describe_sweep(cells=[cell("20", 0.5)], notes={"birds": "names were seen", "unknown": "nobody asks"})
-    notes = [node.text() for node in LexborHTMLParser(render_sweep(sweep, {})).css(".note")]
-    assert "The task birds says of itself: names were seen" in notes
-    assert "nobody asks" not in " ".join(notes)
+def test_what_a_task_says_of_itself_stands_beside_its_scores_with_code_as_code_and_never_as_markup() -> None:
+    note = "Names are `tit`, `<b>owl</b>`; one ` alone stays."
+    sweep = describe_sweep(cells=[cell("20", 0.5)], notes={"birds": note, "unknown": "nobody asks"})
+    page = LexborHTMLParser(render_sweep(sweep, {}))
+    for section in ("#scores", "#tasks"):
+        assert [node.text() for node in page.css(f"{section} .note")] == [
+            "The task birds says of itself: Names are tit, <b>owl</b>; one ` alone stays."
+        ]
+        assert [node.text() for node in page.css(f"{section} .note code")] == ["tit", "<b>owl</b>"]
+    assert "nobody asks" not in (page.html or "")
 
 
 def test_a_task_of_captions_has_no_names_to_choose_from() -> None:
@@ -561,8 +565,3 @@ def test_plots_are_png_of_the_stated_size_and_the_same_every_time() -> None:
         assert len(plots[name]) < 60_000
     page = LexborHTMLParser(render_sweep(sweep, plots))
     assert [node.attributes["height"] for node in page.css("figure img")] == ["700", "500"]
-
-
-def test_what_a_task_says_of_itself_shows_code_as_code_and_never_as_markup() -> None:
-    told = task_note({"task": "birds", "note": "Names are `tit`, `<b>owl</b>`; one ` alone stays."})
-    assert "Names are <code>tit</code>, <code>&lt;b&gt;owl&lt;/b&gt;</code>; one ` alone stays." in told

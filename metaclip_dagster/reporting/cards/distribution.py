@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaclip_dagster.reporting.html.numbers import share
-from metaclip_dagster.reporting.html.paper import PAPER_SOURCES
+from metaclip_dagster.reporting.html.paper import ENTRIES_BY_SOURCE
 
 Counts = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int64]
@@ -141,9 +141,10 @@ def _unmatchable(reasons: pa.ChunkedArray) -> dict[str, int]:
 
 def _sources(distribution: Distribution, column: pa.ChunkedArray) -> list[dict[str, Any]]:
     rows = _grouped(column)
-    names = sorted(rows, key=lambda name: ([*PAPER_SOURCES, name].index(name), -len(rows[name]), name))
+    names = sorted(rows, key=lambda name: ([*ENTRIES_BY_SOURCE, name].index(name), -len(rows[name]), name))
     return [
-        {"source": name, **distribution.totals(rows[name]), "paper_entries": PAPER_SOURCES.get(name)} for name in names
+        {"source": name, **distribution.totals(rows[name]), "paper_entries": ENTRIES_BY_SOURCE.get(name)}
+        for name in names
     ]
 
 

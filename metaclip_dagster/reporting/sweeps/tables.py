@@ -5,6 +5,7 @@ from typing import Any
 
 from metaclip_dagster.reporting.html.numbers import number, percent
 from metaclip_dagster.reporting.html.text import visible
+from metaclip_dagster.reporting.sweeps.findings import label
 from metaclip_dagster.reporting.sweeps.scores import score_of, tasks_beside, words
 
 Found = Mapping[str, Any]  # parts of a sweep, whose shape `describe_sweep` fixes
@@ -35,6 +36,26 @@ def sweep_table(sweep: Found) -> list[list[str]]:
         chances = [percent(chance_of(sweep, *key)) for _, *key in columns]
         rows.append(["chance", *([""] if several else []), "", "", *chances, "", ""])
     return rows
+
+
+def task_table(sweep: Found, task: Found) -> list[list[str]]:
+    """Rows of text, headings first and chance last: every score of one task by metric, then its own metric by part."""
+    own = task["metric"]
+    columns = [(words(metric), "all", metric) for metric in task["metrics"]]
+    columns += [(f"{words(own)}, {part}", part, own) for part in task["parts"] if part != "all"]
+    keys = [(task["task"], part, metric) for _, part, metric in columns]
+    several = len(sweep["recipes"]) > 1
+    rows = [
+        ((f"{recipe['recipe']}, " if several else "") + label(row["training_set"]), row["scores"])
+        for recipe in sweep["recipes"]
+        for row in recipe["sets"]
+    ]
+    rows += [(f"baseline {baseline['model']}", baseline["scores"]) for baseline in sweep["baselines"]]
+    return [
+        ["Training set", *(heading for heading, *_ in columns)],
+        *([name, *(shown(score_of(scores, *key)) for key in keys)] for name, scores in rows),
+        ["chance", *(percent(chance_of(sweep, *key)) for key in keys)],
+    ]
 
 
 def score_columns(sweep: Found) -> list[Column]:

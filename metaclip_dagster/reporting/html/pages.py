@@ -1,0 +1,33 @@
+"""A Jinja2 template and its values -> one page, in which whatever the template did not write is text."""
+
+import base64
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from metaclip_dagster.reporting.html.numbers import compact, duration, number, percent, share
+from metaclip_dagster.reporting.html.text import isolate, split_code, visible
+
+
+def render(template: str, **values: object) -> str:
+    """The page of a template, such as `cards/card.html`, in this package; every value in it is escaped.
+
+    Raises jinja2.UndefinedError where the template asks for a value that is not there.
+    """
+    return _environment().get_template(template).render(values)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("metaclip_dagster.reporting", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters = (compact, duration, isolate, number, percent, split_code, visible)
+    environment.filters.update({function.__name__: function for function in filters})
+    environment.filters["base64"] = lambda png: base64.b64encode(png).decode("ascii")
+    environment.globals["share"] = share
+    return environment
