@@ -25,7 +25,7 @@ from metaclip_dagster.explaining import (
     show_number,
 )
 from metaclip_dagster.reporting.html.numbers import percent
-from metaclip_dagster.reporting.html.text import visible
+from metaclip_dagster.reporting.html.text import reveal
 from resources.deployments import deployment
 from resources.lake.resource import Lake
 
@@ -70,9 +70,9 @@ def explain_entry(lake: Lake, entry: str, *, limit: int = 20) -> list[Table]:
     found = entries.to_table(filter=pc.field("entry") == entry).to_pylist()
     if not found:
         alike = entries.to_table(filter=pc.utf8_lower(pc.field("entry")) == entry.lower())["entry"].to_pylist()
-        hint = f"there is {', '.join(map(visible, alike[:5]))!r}, and matching minds case" if alike else "its spelling?"
+        hint = f"there is {', '.join(map(reveal, alike[:5]))!r}, and matching minds case" if alike else "its spelling?"
         raise QuestionError(
-            f"{visible(entry)!r} is none of the {entries.count_rows():,} entries ({hint}); to search for it, put it in "
+            f"{reveal(entry)!r} is none of the {entries.count_rows():,} entries ({hint}); to search for it, put it in "
             "a list of your own and materialize entries with own_lists"
         )
     return [table for row in found for table in _tell_entry(lake, row, limit)]
@@ -167,7 +167,7 @@ def _unknown(lake: Lake, snapshots: Sequence[str], asked: str, *, by_text: bool)
         )
     failed = sum(len(lake.manifest("pairs", key).failed) for key in parsed)
     return (
-        f"no pair of {', '.join(parsed)} is {visible(asked)!r}{' with this text' if by_text else ''}: "
+        f"no pair of {', '.join(parsed)} is {reveal(asked)!r}{' with this text' if by_text else ''}: "
         "no page that was parsed shows it with a text, or its URL is spelled another way there"
         f"{'; try it without the text' if by_text else ''}"
         f"{f'; {failed:,} archives could not be read: materialize pairs again for them' if failed else ''}"

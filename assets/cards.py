@@ -14,7 +14,8 @@ from assets.partitions import THRESHOLDS, thresholds
 from assets.pool import thresholds_of
 from assets.shown import plots as inline
 from metaclip_dagster.balancing import count_sizes, hold_languages, parse_threshold
-from metaclip_dagster.reporting.cards.card import Pairs, count_pairs, count_scores, count_subset, describe_subset
+from metaclip_dagster.reporting.cards.card import describe_subset
+from metaclip_dagster.reporting.cards.counts import PairCounts, count_pairs, count_scores, count_subset
 from metaclip_dagster.reporting.cards.page import render_card
 from metaclip_dagster.reporting.cards.plots import plot_counts, plot_shares, plot_sizes
 from resources.deployments import command_line, deployment
@@ -77,11 +78,11 @@ def make_card(lake: Lake, t: str) -> tuple[dict[str, Any], dict[str, bytes]]:
         entries=entries,
         entry_counts=counts,
         subset_counts=after,
-        pool=Pairs(
+        pool=PairCounts(
             count_pairs(lake.stream("admissions", snapshots)(), "language"),
             {key: lake.manifest("admissions", key).rows for key in snapshots},
         ),
-        subset=Pairs(*(count_pairs(lake.stream("subsets", [t])(), column) for column in ("language", "snapshot"))),
+        subset=PairCounts(*(count_pairs(lake.stream("subsets", [t])(), column) for column in ("language", "snapshot"))),
         stages=_stages(lake, snapshots, subset),
         language_scores=count_scores(lake.stream("matches", snapshots)()),
         provenance={"snapshots": ", ".join(snapshots), **_versions(lake, snapshots[0], subset)},

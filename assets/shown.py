@@ -11,7 +11,7 @@ from assets.partitions import THRESHOLDS
 from assets.pool import thresholds_of
 from metaclip_dagster.reporting.cards.distribution import Distribution
 from metaclip_dagster.reporting.html.numbers import percent
-from metaclip_dagster.reporting.html.text import visible
+from metaclip_dagster.reporting.html.text import reveal
 from resources.lake.resource import Lake
 
 NUM_SAMPLES = 6
@@ -122,7 +122,7 @@ def _cell(value: object) -> str | int | float:
         return "–"
     if isinstance(value, float):
         return float(f"{value:.4g}")
-    return value if isinstance(value, int) else visible(str(value), MAX_CHARACTERS)
+    return value if isinstance(value, int) else reveal(str(value), MAX_CHARACTERS)
 
 
 def _texts(rows: Iterable[Row], columns: Sequence[str], lake: Lake | None = None) -> dg.TableMetadataValue:
@@ -133,7 +133,7 @@ def _texts(rows: Iterable[Row], columns: Sequence[str], lake: Lake | None = None
         found = [", ".join(words[i].as_py() for i in row["entry_ids"][:NUM_TOP]) for row in least]
         least = [{**row, "entries": entries} for row, entries in zip(least, found, strict=True)]
     # Nothing breaks a URL, so that a long one would leave the texts beside it no room.
-    least = [{**row, "url": visible(row["url"], MAX_OF_URL)} for row in least]
+    least = [{**row, "url": reveal(row["url"], MAX_OF_URL)} for row in least]
     return table(columns, [[row[name] for name in columns] for row in least])
 
 

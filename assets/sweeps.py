@@ -8,7 +8,7 @@ from typing import Any
 from assets.partitions import TRAINING_SETS, Cell, cells
 from assets.pool import thresholds_of
 from assets.provenance import current_pool, recorded_pool
-from metaclip_dagster.reporting.cards.card import count_subset
+from metaclip_dagster.reporting.cards.counts import count_subset
 from metaclip_dagster.reporting.cards.distribution import Distribution
 from metaclip_dagster.reporting.sweeps.cells import PoolVersion, TrainedCell
 from metaclip_dagster.reporting.sweeps.sweep import Cost, SetFacts, describe_sweep

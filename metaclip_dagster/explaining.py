@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaclip_dagster.balancing import build_draw, keep_probability, uniform
-from metaclip_dagster.reporting.html.text import visible
+from metaclip_dagster.reporting.html.text import reveal
 from metaclip_dagster.urls import image_id_of, normalise_url, pair_id_of
 from metaclip_dagster.words.spacing import finder, why_unmatchable
 
@@ -55,8 +55,8 @@ class Table:
     @classmethod
     def build(cls, title: str, headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> "Table":
         """Write out what could hide, reorder or steer, and cut each cell to MAX_SHOWN characters."""
-        shown = [tuple(visible(c, MAX_SHOWN) if isinstance(c, str) else c for c in row) for row in rows]
-        return cls(visible(title, MAX_SHOWN), tuple(headings), shown)
+        shown = [tuple(reveal(c, MAX_SHOWN) if isinstance(c, str) else c for c in row) for row in rows]
+        return cls(reveal(title, MAX_SHOWN), tuple(headings), shown)
 
 
 def explain_draw(pair_id: int, entry_counts: pa.Table, thresholds: Mapping[str, float], *, seed: int) -> Drawing:
@@ -98,7 +98,7 @@ def read_question(asked: str, text: str | None = None) -> tuple[str, int | bytes
         url, reason = normalise_url(asked, "")
         if url is None:
             raise QuestionError(
-                f"{visible(asked)!r} is no pair_id (a number below 2**64), no image_id (24 hexadecimal digits) and no "
+                f"{reveal(asked)!r} is no pair_id (a number below 2**64), no image_id (24 hexadecimal digits) and no "
                 f"URL of an image ({reason}); give one of these, the URL with http:// or https://"
             )
         if text is not None:

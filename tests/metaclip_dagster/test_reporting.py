@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from selectolax.lexbor import LexborHTMLParser
 
-from metaclip_dagster.reporting.cards.card import Pairs, count_pairs, count_scores, count_subset, describe_subset
+from metaclip_dagster.reporting.cards.card import describe_subset
+from metaclip_dagster.reporting.cards.counts import PairCounts, count_pairs, count_scores, count_subset
 from metaclip_dagster.reporting.cards.page import render_card
 from metaclip_dagster.reporting.cards.plots import plot_counts, plot_shares, plot_sizes
 from metaclip_dagster.schemas import ENTRIES, ENTRY_COUNTS
@@ -80,7 +81,7 @@ def card_of(
         entries=entries,
         entry_counts=counts_table(entries, before),
         subset_counts=np.array(after, np.uint64),
-        **{"pool": Pairs({"en": 10}, {"S1": 10}), "subset": Pairs({"en": 4}, {"S1": 4}), **more},
+        **{"pool": PairCounts({"en": 10}, {"S1": 10}), "subset": PairCounts({"en": 4}, {"S1": 4}), **more},
     )
 
 
@@ -199,8 +200,8 @@ def test_each_language_is_held_to_its_own_t() -> None:
         [20, 10, 5],
         languages=["en", "de", "de"],
         thresholds={"en": 30.0, "de": 7.5},
-        pool=Pairs({"de": 4, "en": 6, "fr": 1}, {"S1": 11}),
-        subset=Pairs({"de": 1, "en": 6}, {"S1": 7}),
+        pool=PairCounts({"de": 4, "en": 6, "fr": 1}, {"S1": 11}),
+        subset=PairCounts({"de": 1, "en": 6}, {"S1": 7}),
     )
     assert [(row["language"], row["t"], row.get("entries_head")) for row in card["languages"]] == [
         ("en", "30", 0),
@@ -255,13 +256,13 @@ def test_entries_that_no_text_can_contain_are_counted_by_reason() -> None:
 )
 def test_what_cannot_be_of_one_pool_is_refused(change: dict[str, Any], says: str) -> None:
     entries = entries_table(["a", "b"])
-    pairs = Pairs({"en": 1}, {"S1": 1})
+    pairs = PairCounts({"en": 1}, {"S1": 1})
     given: dict[str, Any] = {"t": "2", "thresholds": {"en": 2.0}, "subset_counts": [3, 2], **change}
     given["subset_counts"] = np.array(given["subset_counts"], np.uint64)
     with pytest.raises(ValueError, match=says):
         describe_subset(entries=entries, entry_counts=counts_table(entries, [3, 2]), pool=pairs, subset=pairs, **given)
     with pytest.raises(ValueError, match="2 pairs by language but 1 by snapshot"):
-        Pairs({"en": 2}, {"S1": 1})
+        PairCounts({"en": 2}, {"S1": 1})
 
 
 @pytest.mark.parametrize(("num_entries", "t"), [(0, "inf"), (3, "20")])
@@ -269,7 +270,7 @@ def test_nothing_at_all_still_makes_a_card_and_plots(num_entries: int, t: str) -
     none: npt.NDArray[np.uint64] = np.zeros(num_entries, np.uint64)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        card = card_of(none.tolist(), none.tolist(), t=t, pool=Pairs({}, {}), subset=Pairs({}, {}))
+        card = card_of(none.tolist(), none.tolist(), t=t, pool=PairCounts({}, {}), subset=PairCounts({}, {}))
         plots = {
             "counts": plot_counts(none, none, t),
             "shares": plot_shares(none, none),
@@ -289,8 +290,8 @@ def hostile_card() -> dict[str, Any]:
         t="5",
         entries=entries_table(HOSTILE, [text] * len(HOSTILE), HOSTILE),
         thresholds={text: math.inf},
-        pool=Pairs({text: 2}, {text: 2}),
-        subset=Pairs({text: 1}, {text: 1}),
+        pool=PairCounts({text: 2}, {text: 2}),
+        subset=PairCounts({text: 1}, {text: 1}),
         stages=[{"stage": hostile, "rows": 1, "dropped": {hostile: 2}, "seen": {hostile: 3}} for hostile in HOSTILE],
         language_scores=[1] * 20,
         provenance=dict.fromkeys(HOSTILE, text),

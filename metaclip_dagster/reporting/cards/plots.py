@@ -1,4 +1,4 @@
-"""Counts by rank, matches by rank and subset sizes over t as PNG of 900 x 500; same numbers, same bytes."""
+"""A data card's plots: counts by rank, matches by rank and subset sizes over t, as PNG of 900 x 500."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,13 +10,13 @@ from metaclip_dagster.reporting.html.canvas import (
     BEFORE,
     DASHED,
     MARK,
-    compact_labels,
-    draw,
+    draw_curve,
     new_axes,
-    note,
-    short,
-    three_digits,
+    shorten_labels,
+    shorten_number,
+    spell_t,
     to_png,
+    write_note,
 )
 
 Counts = npt.NDArray[np.uint64]
@@ -30,15 +30,15 @@ def plot_counts(before: Counts, after: Counts, t: str) -> bytes:
     figure, axes = new_axes(f"Rank of the entry, of {len(before):,} (log)", "Pairs that match it (log)")
     highest = max(int(before.max(initial=1)), 10)
     axes.set(xscale="log", yscale="log", xlim=(1, max(len(before), 10)), ylim=(0.7, highest * 2))
-    compact_labels(axes.xaxis, axes.yaxis)
-    draw(axes, *_ranked(before), color=BEFORE, wide=True, label="before: the pool")
-    draw(axes, *_ranked(after), color=AFTER, label=f"after: t = {short(t)}")
+    shorten_labels(axes.xaxis, axes.yaxis)
+    draw_curve(axes, *_rank_counts(before), color=BEFORE, wide=True, label="before: the pool")
+    draw_curve(axes, *_rank_counts(after), color=AFTER, label=f"after: t = {spell_t(t)}")
     if not before.any():
         axes.text(0.5, 0.5, "no entry has a match", transform=axes.transAxes, ha="center", color=MARK)
     if float(t) < highest * 2:
         axes.axhline(float(t), color=MARK, **DASHED)
         # To the right the curves run low, and only a t near the top would meet the legend.
-        note(axes, f"t = {short(t)}", (max(len(before), 10), float(t)), up=float(t) < highest / 30, left=True)
+        write_note(axes, f"t = {spell_t(t)}", (max(len(before), 10), float(t)), up=float(t) < highest / 30, left=True)
     axes.legend(loc="upper right")
     return to_png(figure)
 
@@ -52,15 +52,15 @@ def plot_shares(before: Counts, after: Counts) -> bytes:
     axes.set(xscale="log", xlim=(1, max(len(before), 10)), ylim=(0, 102))
     hundredth = max(len(before) // 100, 1)
     for counts, name, colour in ((before, "before", BEFORE), (after, "after", AFTER)):
-        held = np.cumsum(np.sort(counts)[::-1], dtype=np.float64)
-        if not len(held) or not held[-1]:
+        if not counts.any():
             continue
-        ranks = _log_spaced(len(held))
-        percent = 100 * held / held[-1]
-        label = f"{name}: the first {hundredth:,} of {len(held):,} hold {percent[hundredth - 1]:.0f}% of the matches"
-        draw(axes, ranks, percent[ranks - 1], color=colour, wide=name == "before", label=label)
+        matches = np.cumsum(np.sort(counts)[::-1], dtype=np.float64)
+        ranks = _space_ranks(len(matches))
+        percent = 100 * matches / matches[-1]
+        label = f"{name}: the first {hundredth:,} of {len(matches):,} hold {percent[hundredth - 1]:.0f}% of the matches"
+        draw_curve(axes, ranks, percent[ranks - 1], color=colour, wide=name == "before", label=label)
         axes.plot([hundredth], [percent[hundredth - 1]], "o", color=colour, markersize=7, markeredgecolor="white")
-    compact_labels(axes.xaxis)
+    shorten_labels(axes.xaxis)
     axes.axvline(hundredth, color=MARK, **DASHED)
     if axes.get_legend_handles_labels()[0]:
         # Above the axes, for a heavy head fills the free corner.
@@ -72,33 +72,34 @@ def plot_sizes(t_values: Sequence[float], sizes: Sequence[int], rungs: Mapping[s
     """Pairs in D(t) over t, with the rungs, t as text and its pairs, as points; inf as the line of the whole pool."""
     figure, axes = new_axes("t: matches above which an entry is thinned (log)", "Pairs kept, |D(t)|")
     finite = {text: num for text, num in rungs.items() if np.isfinite(float(text))}
-    drawn = [(t, num) for t, num in zip(t_values, sizes, strict=True) if 0 < t < np.inf]
-    places = [t for t, _ in drawn] + [float(text) for text in finite]
+    curve = [(t, num) for t, num in zip(t_values, sizes, strict=True) if 0 < t < np.inf]
+    every_t = [t for t, _ in curve] + [float(text) for text in finite]
     top = max([1, *sizes, *rungs.values()])
-    low, high = (min(places), max(places)) if places else (1.0, 10.0)
+    low, high = (min(every_t), max(every_t)) if every_t else (1.0, 10.0)
     axes.set(xscale="log", xlim=(low / 1.5, high * 1.5), ylim=(0, top * 1.12))
-    compact_labels(axes.xaxis, axes.yaxis)
-    draw(axes, [t for t, _ in drawn], [num for _, num in drawn], color=BEFORE)
+    shorten_labels(axes.xaxis, axes.yaxis)
+    draw_curve(axes, [t for t, _ in curve], [num for _, num in curve], color=BEFORE)
     for text in sorted(set(rungs) - set(finite)):
         axes.axhline(rungs[text], color=MARK, **DASHED)
-        note(
-            axes, f"t = inf, the pool: {three_digits(rungs[text])} pairs", (low / 1.5, rungs[text]), up=True, left=False
-        )
+        pool = f"t = inf, the pool: {shorten_number(rungs[text])} pairs"
+        write_note(axes, pool, (low / 1.5, rungs[text]), up=True, left=False)
     points = [float(text) for text in finite]
     axes.plot(points, [*finite.values()], "o", color=AFTER, markersize=9, markeredgecolor="white")
     for text, num in finite.items():
         # Above and left of a point no rising curve can be, unless the axis ends there.
         near_edge = np.log(float(text) / low) < 0.15 * np.log(high / low)
-        note(axes, f"t = {short(text)}\n{three_digits(num)} pairs", (float(text), num), up=True, left=not near_edge)
+        size = f"t = {spell_t(text)}\n{shorten_number(num)} pairs"
+        write_note(axes, size, (float(text), num), up=True, left=not near_edge)
     return to_png(figure)
 
 
-def _ranked(counts: Counts) -> tuple[npt.NDArray[np.int64], Counts]:
+def _rank_counts(counts: Counts) -> tuple[npt.NDArray[np.int64], Counts]:
+    """Some ranks, and the counts there."""
     ranked = np.sort(counts[counts > 0])[::-1]
-    ranks = _log_spaced(len(ranked))
+    ranks = _space_ranks(len(ranked))
     return ranks, ranked[ranks - 1]
 
 
-def _log_spaced(num: int, points: int = 1500) -> npt.NDArray[np.int64]:
+def _space_ranks(num: int, points: int = 1500) -> npt.NDArray[np.int64]:
     """Ranks from 1 to `num`, dense where a logarithmic axis shows them: a curve of millions in a small file."""
     return np.unique(np.round(np.geomspace(1, num, points)).astype(np.int64)) if num else np.zeros(0, np.int64)

@@ -1,4 +1,4 @@
-"""What every plot is drawn with: axes, curves, notes and the way to PNG; same numbers, same bytes."""
+"""Axes, curves, notes and the way to PNG: what every plot is drawn with; the same numbers give the same bytes."""
 
 import io
 from typing import Any
@@ -39,29 +39,29 @@ def style_axes(axes: Any, x_label: str, y_label: str) -> None:
     axes.spines[["left", "bottom"]].set_color("#B4BAC2")
 
 
-def draw(axes: Any, x: Any, y: Any, *, color: str, wide: bool = False, label: str | None = None) -> None:
-    """A curve; a wide pale one under a narrow one still shows where both run along the same line."""
+def draw_curve(axes: Any, x: Any, y: Any, *, color: str, wide: bool = False, label: str | None = None) -> None:
+    """Draw a curve; a wide pale one under a narrow one still shows where both run along the same line."""
     look = {"linewidth": 6.0, "alpha": 0.55} if wide else {"linewidth": 2.4}
     axes.plot(x, y, color=color, solid_capstyle="round", label=label, **look)
 
 
-def note(axes: Any, text: str, place: tuple[float, float], *, up: bool, left: bool) -> None:
-    """Words at a place of the plot, above or below it and to its left or right."""
+def write_note(axes: Any, text: str, point: tuple[float, float], *, up: bool, left: bool) -> None:
+    """Write words beside a point of the plot: above or below it, and to its left or right."""
     side, height = ("right" if left else "left"), ("bottom" if up else "top")
     offset = (-9 if left else 9, 6 if up else -6)
-    axes.annotate(text, place, xytext=offset, textcoords="offset points", ha=side, va=height, color=INK, fontsize=12)
+    axes.annotate(text, point, xytext=offset, textcoords="offset points", ha=side, va=height, color=INK, fontsize=12)
 
 
-def compact_labels(*sides: Any) -> None:
+def shorten_labels(*sides: Any) -> None:
     """Write an axis' numbers as 20k and 1.6B."""
     for side in sides:
-        side.set_major_formatter(lambda value, _: three_digits(value))
+        side.set_major_formatter(lambda value, _: shorten_number(value))
 
 
-def three_digits(number: float) -> str:
+def shorten_number(number: float) -> str:
     """A number as an axis has room for it.
 
-    >>> three_digits(1_600_000_000), three_digits(20_000), three_digits(0.5)
+    >>> shorten_number(1_600_000_000), shorten_number(20_000), shorten_number(0.5)
     ('1.6B', '20k', '0.5')
     """
     for unit, size in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
@@ -70,10 +70,10 @@ def three_digits(number: float) -> str:
     return f"{number:.3g}"
 
 
-def short(t: str) -> str:
+def spell_t(t: str) -> str:
     """A t as it is written beside a curve.
 
-    >>> short("20000.0")
+    >>> spell_t("20000.0")
     '20,000'
     """
     return f"{float(t):,.10g}"

@@ -21,10 +21,10 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}g}"
 
 
-def compact(value: int) -> str:
+def compact_number(value: int) -> str:
     """A count for a tile: whole below ten millions, then rounded.
 
-    >>> compact(1234567), compact(400_100_000)
+    >>> compact_number(1234567), compact_number(400_100_000)
     ('1,234,567', '400M')
     """
     if value < 10_000_000:

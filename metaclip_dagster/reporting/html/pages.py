@@ -5,8 +5,8 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from metaclip_dagster.reporting.html.numbers import compact, duration, number, percent, share
-from metaclip_dagster.reporting.html.text import isolate, split_code, visible
+from metaclip_dagster.reporting.html.numbers import compact_number, duration, number, percent, share
+from metaclip_dagster.reporting.html.text import isolate, reveal, split_code
 
 
 def render(template: str, **values: object) -> str:
@@ -26,8 +26,15 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (compact, duration, isolate, number, percent, split_code, visible)
-    environment.filters.update({function.__name__: function for function in filters})
-    environment.filters["base64"] = lambda png: base64.b64encode(png).decode("ascii")
+    environment.filters |= {
+        "base64": lambda png: base64.b64encode(png).decode("ascii"),
+        "compact": compact_number,
+        "duration": duration,
+        "isolate": isolate,
+        "number": number,
+        "percent": percent,
+        "split_code": split_code,
+        "reveal": reveal,
+    }
     environment.globals["share"] = share
     return environment

@@ -9,10 +9,10 @@ MAX_SHOWN = 200
 _JOINERS = "\u200c\u200d"  # Persian, Indic scripts and emoji are spelled with these; they move nothing else
 
 
-def visible(text: str, most: int = MAX_SHOWN) -> str:
+def reveal(text: str, most: int = MAX_SHOWN) -> str:
     r"""Cut the text to `most` characters, those that could hide or reorder others written out.
 
-    >>> visible("a\x1b[31mb\u202ec")
+    >>> reveal("a\x1b[31mb\u202ec")
     'a⟨U+001B⟩[31mb⟨U+202E⟩c'
     """
     shown = "".join(map(_show_character, text[:most]))
@@ -25,7 +25,7 @@ def isolate(text: object) -> Markup:
     >>> isolate("<i> ")
     Markup('<bdi>&lt;i&gt; </bdi>')
     """
-    return Markup("<bdi>{}</bdi>").format(visible(str(text)))
+    return Markup("<bdi>{}</bdi>").format(reveal(str(text)))
 
 
 def split_code(text: str) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metaclip_dagster.reporting.html.numbers import number, percent
-from metaclip_dagster.reporting.html.text import visible
+from metaclip_dagster.reporting.html.text import reveal
 from metaclip_dagster.reporting.sweeps.cells import set_t
 from metaclip_dagster.reporting.sweeps.comparisons import CONTROL, bar_above, score_at
 from metaclip_dagster.reporting.sweeps.pools import pool_findings
@@ -19,7 +19,7 @@ def findings(sweep: Found) -> list[str]:
     """Sentences, the most important first; names in them are made visible but not escaped."""
     told = []
     for recipe, found in zip(sweep["recipes"], sweep["comparisons"], strict=True):
-        name = f"{visible(recipe['recipe'])}, at" if len(sweep["recipes"]) > 1 else "At"
+        name = f"{reveal(recipe['recipe'])}, at" if len(sweep["recipes"]) > 1 else "At"
         told += _of_recipe(f"{name} {number(recipe['pairs_seen'])} seen pairs", recipe, found)
         if found["best"] and found["control"]:
             told += _other_tasks(recipe, found, tasks_beside(sweep, found["task"]))
@@ -41,20 +41,20 @@ def label(training_set: str) -> str:
     """
     t = set_t(training_set)
     if t is None:
-        return visible(training_set)
+        return reveal(training_set)
     if training_set == CONTROL:
         return "unbalanced (t = inf)"
     return f"{'online, ' if training_set.startswith('online-') else ''}t = {t:,.10g}"
 
 
 def _of_recipe(at: str, recipe: Found, found: Found) -> list[str]:
-    what = f"{words(found['metric'])} on {visible(found['task'])}"
+    what = f"{words(found['metric'])} on {reveal(found['task'])}"
     chance = f"(chance {percent(found['chance'])})"
     best, control, online = (found[side] for side in ("best", "control", "online"))
     if not control or not best:
         only = control or best or online
         if only is None:
-            return [f"{at}, no cell has a score on {visible(found['task'])}."]
+            return [f"{at}, no cell has a score on {reveal(found['task'])}."]
         lacks = "no balanced cell" if only is control else "no unbalanced control"
         scored = f"{label(only['training_set'])} scores {percent(only['mean'])} {what} {chance}"
         return [f"{at}, {scored}; {lacks} is there to compare it with."]
@@ -122,7 +122,7 @@ def _other_tasks(recipe: Found, found: Found, others: Sequence[tuple[str, str]])
         if ours and control:
             scores = f"{percent(ours['mean'])} against {percent(control['mean'])} unbalanced"
             chance = f"(chance {percent(ours['chance'])})"
-            name = "In the mean of tasks" if task == MEAN_TASK else f"On {visible(task)}"
+            name = "In the mean of tasks" if task == MEAN_TASK else f"On {reveal(task)}"
             told.append(f"{name}: {scores}, {words(metric)} {chance}.")
     return told
 
@@ -134,4 +134,4 @@ def _mean(recipe: Found, found: Found, side: str, part: str) -> float | None:
 
 def _listed(names: Sequence[str], between: str = ", ") -> str:
     more = f" and {number(len(names) - MAX_NAMED)} more" if len(names) > MAX_NAMED else ""
-    return between.join(visible(name) for name in names[:MAX_NAMED]) + more
+    return between.join(reveal(name) for name in names[:MAX_NAMED]) + more

@@ -5,7 +5,7 @@ from typing import Any
 
 from metaclip_dagster.reporting.html.numbers import percent
 from metaclip_dagster.reporting.html.pages import render
-from metaclip_dagster.reporting.html.text import visible
+from metaclip_dagster.reporting.html.text import reveal
 from metaclip_dagster.reporting.sweeps.comparisons import score_at
 from metaclip_dagster.reporting.sweeps.findings import label
 from metaclip_dagster.reporting.sweeps.plots import SCORES_HEIGHT
@@ -45,5 +45,5 @@ def _describe_headline(sweep: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         if before and after:
             metric = words(comparison["metric"]).capitalize() + ("" if part == "all" else f" on the {part}")
             scores = f"{percent(before['mean'])} → {percent(after['mean'])}"
-            tiles.append((f"{metric}, {visible(comparison['task'])}", scores, sets))
+            tiles.append((f"{metric}, {reveal(comparison['task'])}", scores, sets))
     return tiles

@@ -12,11 +12,11 @@ from metaclip_dagster.reporting.html.canvas import (
     DASHED,
     INK,
     MARK,
-    compact_labels,
     new_axes,
     new_figure,
+    shorten_labels,
+    shorten_number,
     style_axes,
-    three_digits,
     to_png,
 )
 from metaclip_dagster.reporting.html.numbers import percent
@@ -62,7 +62,7 @@ def plot_losses(losses: Mapping[str, Sequence[Sequence[float | None]]]) -> bytes
         look = {"linestyle": (0, (4, 2)) if key.startswith("online-") else "-", "linewidth": 1.8, "alpha": 0.8}
         axes.plot(seen, values, color=colours[set_t(key)], label=None if key in named else _name(key), **look)
         named.add(key)
-    compact_labels(axes.xaxis)
+    shorten_labels(axes.xaxis)
     if named:
         axes.legend(ncols=5, columnspacing=1.2, handlelength=1.6, **_ABOVE)
     return to_png(figure)
@@ -143,7 +143,7 @@ def _draw_sizes(axes: Any, sets: Sequence[Found], places: Mapping[str, float]) -
     axes.bar([places[name] for name in sizes], [*sizes.values()], width=0.06, color="#B4BAC2")
     for name, size in sizes.items():
         axes.annotate(
-            three_digits(size),
+            shorten_number(size),
             (places[name], size),
             xytext=(0, 3),
             textcoords="offset points",
@@ -151,7 +151,7 @@ def _draw_sizes(axes: Any, sets: Sequence[Found], places: Mapping[str, float]) -
             fontsize=12,
         )
     axes.set_ylim(0, 1.25 * max([1, *sizes.values()]))
-    compact_labels(axes.yaxis)
+    shorten_labels(axes.yaxis)
 
 
 def _apart(places: Mapping[str, float]) -> dict[str, float]:
@@ -164,7 +164,7 @@ def _apart(places: Mapping[str, float]) -> dict[str, float]:
 
 
 def _tick(name: str) -> str:
-    return "inf\nunbalanced" if name == "inf" else three_digits(float(name))
+    return "inf\nunbalanced" if name == "inf" else shorten_number(float(name))
 
 
 def _name(training_set: str) -> str:

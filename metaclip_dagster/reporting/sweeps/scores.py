@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from metaclip_dagster.reporting.html.text import visible
+from metaclip_dagster.reporting.html.text import reveal
 
 Part = dict[str, Any]  # JSON, whose shape only the sweep's modules know
 Key = tuple[str, str, str]  # task, part, metric
@@ -119,7 +119,7 @@ def tasks_beside(sweep: Mapping[str, Any], first: str) -> list[tuple[str, str]]:
 
 def words(metric: str) -> str:
     """A metric in words."""
-    return METRICS.get(metric, visible(metric))
+    return METRICS.get(metric, reveal(metric))
 
 
 def finite(value: float | None) -> float | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metaclip_dagster.reporting.html.numbers import number, percent
-from metaclip_dagster.reporting.html.text import visible
+from metaclip_dagster.reporting.html.text import reveal
 from metaclip_dagster.reporting.sweeps.findings import label
 from metaclip_dagster.reporting.sweeps.scores import score_of, tasks_beside, words
 
@@ -22,16 +22,16 @@ def sweep_table(sweep: Found) -> list[list[str]]:
     rows = [["t", *of_recipe, "pairs", "images", *(heading for heading, *_ in columns), "seeds", "seen pairs"]]
     for recipe in sweep["recipes"] or [{"recipe": "", "sets": [], "pairs_seen": None}]:
         own = {row["training_set"]: row for row in recipe["sets"]}
-        named = [visible(recipe["recipe"])] if several else []
+        named = [reveal(recipe["recipe"])] if several else []
         for facts in sweep["sets"]:
             row = own.get(facts["training_set"])
             size = [number(facts[name]) for name in ("pairs", "images")]
             scores = [shown(score_of(row["scores"], *key) if row else None) for _, *key in columns]
             seen = [f"{len(row['seeds'])}", number(recipe["pairs_seen"])] if row else ["–", "–"]
-            rows.append([visible(facts["training_set"]), *named, *size, *scores, *seen])
+            rows.append([reveal(facts["training_set"]), *named, *size, *scores, *seen])
     for baseline in sweep["baselines"]:
         scores = [shown(score_of(baseline["scores"], *key)) for _, *key in columns]
-        rows.append([visible(baseline["model"]), *(["baseline"] if several else []), "–", "–", *scores, "–", "–"])
+        rows.append([reveal(baseline["model"]), *(["baseline"] if several else []), "–", "–", *scores, "–", "–"])
     if columns:
         chances = [percent(chance_of(sweep, *key)) for _, *key in columns]
         rows.append(["chance", *([""] if several else []), "", "", *chances, "", ""])
@@ -64,8 +64,8 @@ def score_columns(sweep: Found) -> list[Column]:
         return []
     first = sweep["tasks"][0]
     task, own = first["task"], first["metric"]
-    columns = [(words(own) if part == "all" else visible(part), task, part, own) for part in first["parts"]]
-    return [*columns, *((visible(other), other, "all", metric) for other, metric in tasks_beside(sweep, task))]
+    columns = [(words(own) if part == "all" else reveal(part), task, part, own) for part in first["parts"]]
+    return [*columns, *((reveal(other), other, "all", metric) for other, metric in tasks_beside(sweep, task))]
 
 
 def shown(score: Found | None) -> str:
