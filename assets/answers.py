@@ -111,8 +111,14 @@ def _tell_drawing(pair: Found, drawing: Drawing) -> list[Table]:
     coins = [(coin.entry, coin.entry_count, coin.u, coin.drawn) for coin in drawing.coins[:MAX_COINS]]
     more = f", the {MAX_COINS} least drawn of {len(drawing.coins):,}" if len(drawing.coins) > MAX_COINS else ""
     rungs = [
-        (t, show_number(pair.thresholds[t]), percent(drawing.keep[t]), "kept" if kept else "dropped", pair.subsets[t])
-        for t, kept in drawing.kept.items()
+        (
+            t,
+            show_number(pair.thresholds[t]),
+            percent(drawing.probability[t]),
+            "kept" if kept else "dropped",
+            pair.subsets[t],
+        )
+        for t, kept in drawing.decision.items()
     ]
     return [
         Table.build(f"entries of pair {pair.pair_id}{more}", ("entry", "entry_count", "u", "u x count"), coins),

@@ -1,4 +1,4 @@
-"""What changed between two builds of a table: entries that came, went or moved, their counts, pairs of a subset."""
+"""Two builds of entries, their counts or a subset -> what changed: added, removed, moved, by how much."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,9 +10,9 @@ import pyarrow as pa
 
 NUM_SAMPLES = 20
 MOST_PAIRS = 5_000_000
-"""Pairs of a subset that are compared one by one; of a larger one a sample is, drawn by the hash that pair_id is."""
+"""Pairs of a subset that are compared one by one; of a larger subset only a sample is, drawn by pair_id, a hash."""
 
-_JOINED = """
+_JOIN = """
     create table joined as
     select coalesce(a.language, b.language) as language, coalesce(a.entry, b.entry) as entry,
            coalesce(a.source, b.source) as source, b.source as source_before, b.rank as rank_before, a.rank as rank,
@@ -26,8 +26,8 @@ def compare_entries(before: pa.Table, after: pa.Table) -> dict[str, Any]:
 
     An entry is its language and its words. What was removed counts for the source that had it.
     """
-    with _connected(before, after) as query:
-        query.sql(_JOINED)
+    with _connect(before, after) as query:
+        query.sql(_JOIN)
         rows = query.sql(
             """select language, source, count(*) filter (change = 'added') as added,
                       count(*) filter (change = 'removed') as removed, count(*) filter (change = 'moved') as moved
@@ -40,14 +40,19 @@ def compare_entries(before: pa.Table, after: pa.Table) -> dict[str, Any]:
                order by change, coalesce(rank, rank_before), language, entry""",
             params=[NUM_SAMPLES],
         )
-        by_source, sampled = rows.to_arrow_table().to_pylist(), samples.to_arrow_table().to_pylist()
-    in_all = {change: sum(row[change] for row in by_source) for change in ("added", "removed", "moved")}
-    return {"before": before.num_rows, "after": after.num_rows, **in_all, "by_source": by_source, "samples": sampled}
+        by_source, sample_rows = rows.to_arrow_table().to_pylist(), samples.to_arrow_table().to_pylist()
+    return {
+        "before": before.num_rows,
+        "after": after.num_rows,
+        **{change: sum(row[change] for row in by_source) for change in ("added", "removed", "moved")},
+        "by_source": by_source,
+        "samples": sample_rows,
+    }
 
 
 def compare_counts(before: pa.Table, after: pa.Table) -> dict[str, Any]:
     """How many entries have another count than before, and those whose count moved most; one not listed counts 0."""
-    with _connected(before, after) as query:
+    with _connect(before, after) as query:
         query.sql(
             """create table moved as
                select coalesce(a.language, b.language) as language, coalesce(a.entry, b.entry) as entry,
@@ -68,26 +73,26 @@ def compare_subsets(
 ) -> dict[str, Any]:
     """How many pairs joined, left and stayed, by pair_id; `num_pairs` says how many the larger subset has.
 
-    Above MOST_PAIRS the three are estimates from the pairs whose id falls in a sample, whose `share` is told.
+    Above MOST_PAIRS the three are estimates from a sample of the pair_ids, of which `share` says how large it is.
     """
     one_in = max(1, -(-num_pairs // MOST_PAIRS))
-    old, new = _sampled(before, one_in), _sampled(after, one_in)
-    stayed = len(np.intersect1d(old, new, assume_unique=True))
+    ids_before, ids_after = _sample_ids(before, one_in), _sample_ids(after, one_in)
+    stayed = len(np.intersect1d(ids_before, ids_after, assume_unique=True))
     return {
-        "joined": (len(new) - stayed) * one_in,
-        "left": (len(old) - stayed) * one_in,
+        "joined": (len(ids_after) - stayed) * one_in,
+        "left": (len(ids_before) - stayed) * one_in,
         "stayed": stayed * one_in,
         "share": 1 / one_in,
     }
 
 
-def _connected(before: pa.Table, after: pa.Table) -> duckdb.DuckDBPyConnection:
+def _connect(before: pa.Table, after: pa.Table) -> duckdb.DuckDBPyConnection:
     query = duckdb.connect(config={"threads": 1})
     query.register("before", before)
     query.register("after", after)
     return query
 
 
-def _sampled(batches: Iterable[pa.RecordBatch], one_in: int) -> npt.NDArray[np.uint64]:
-    ids = (batch["pair_id"].to_numpy() for batch in batches)
-    return np.concatenate([np.zeros(0, np.uint64), *(some[some % np.uint64(one_in) == 0] for some in ids)])
+def _sample_ids(batches: Iterable[pa.RecordBatch], one_in: int) -> npt.NDArray[np.uint64]:
+    columns = (batch["pair_id"].to_numpy() for batch in batches)
+    return np.concatenate([np.zeros(0, np.uint64), *(ids[ids % np.uint64(one_in) == 0] for ids in columns)])

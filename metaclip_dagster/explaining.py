@@ -1,4 +1,4 @@
-"""Why is this pair kept, and at which t? What balancing drew, number by number, and the same as tables for people."""
+"""Why is a pair kept, and at which t: what balancing drew for it, number by number, as tables for people."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from metaclip_dagster.reporting.html.text import reveal
 from metaclip_dagster.urls import image_id_of, normalise_url, pair_id_of
 from metaclip_dagster.words.spacing import finder, why_unmatchable
 
-Cell = str | int | float
+Value = str | int | float
 MAX_SHOWN = 500
 FACTS = ("what", "value")
 """Headings of a table of one thing's facts; text leaves them out."""
@@ -35,13 +35,14 @@ class Coin:
 
 @dataclass(frozen=True)
 class Drawing:
-    """All coins of a pair, the least drawn first; `keep` and `kept` are by rung."""
+    """All coins of a pair, the least drawn first; `probability` and `decision` are by rung."""
 
     coins: list[Coin]
     admitted_at: float
-    keep: dict[str, float]
+    probability: dict[str, float]
     """P(the pair is in D(t)), before anything was drawn."""
-    kept: dict[str, bool]
+    decision: dict[str, bool]
+    """Whether the pair is in D(t)."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,15 @@ class Table:
 
     title: str
     headings: tuple[str, ...]
-    rows: list[tuple[Cell, ...]]
+    rows: list[tuple[Value, ...]]
 
     @classmethod
-    def build(cls, title: str, headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> "Table":
+    def build(cls, title: str, headings: Sequence[str], rows: Iterable[Sequence[Value]]) -> "Table":
         """Write out what could hide, reorder or steer, and cut each cell to MAX_SHOWN characters."""
-        shown = [tuple(reveal(c, MAX_SHOWN) if isinstance(c, str) else c for c in row) for row in rows]
-        return cls(reveal(title, MAX_SHOWN), tuple(headings), shown)
+        harmless = [
+            tuple(reveal(value, MAX_SHOWN) if isinstance(value, str) else value for value in row) for row in rows
+        ]
+        return cls(reveal(title, MAX_SHOWN), tuple(headings), harmless)
 
 
 def explain_draw(pair_id: int, entry_counts: pa.Table, thresholds: Mapping[str, float], *, seed: int) -> Drawing:
@@ -81,7 +84,7 @@ def explain_draw(pair_id: int, entry_counts: pa.Table, thresholds: Mapping[str, 
     )
 
 
-def read_question(asked: str, text: str | None = None) -> tuple[str, int | bytes]:
+def read_question(question: str, text: str | None = None) -> tuple[str, int | bytes]:
     """The column of PAIRS and the value in it that are asked for by a URL, a pair_id or an image_id.
 
     A URL is spelled as `parsing` spells it; with its text it names one pair. Raises QuestionError for anything else.
@@ -89,24 +92,24 @@ def read_question(asked: str, text: str | None = None) -> tuple[str, int | bytes
     >>> read_question("18446744073709551615")
     ('pair_id', 18446744073709551615)
     """
-    asked = asked.strip()
-    if re.fullmatch(r"[0-9]{1,20}", asked) and int(asked) < 2**64:
-        found: tuple[str, int | bytes] = ("pair_id", int(asked))
-    elif re.fullmatch(r"[0-9a-fA-F]{24}", asked):
-        found = ("image_id", bytes.fromhex(asked))
+    question = question.strip()
+    if re.fullmatch(r"[0-9]{1,20}", question) and int(question) < 2**64:
+        column_value: tuple[str, int | bytes] = ("pair_id", int(question))
+    elif re.fullmatch(r"[0-9a-fA-F]{24}", question):
+        column_value = ("image_id", bytes.fromhex(question))
     else:
-        url, reason = normalise_url(asked, "")
+        url, reason = normalise_url(question, "")
         if url is None:
             raise QuestionError(
-                f"{reveal(asked)!r} is no pair_id (a number below 2**64), no image_id (24 hexadecimal digits) and no "
-                f"URL of an image ({reason}); give one of these, the URL with http:// or https://"
+                f"{reveal(question)!r} is no pair_id (a number below 2**64), no image_id (24 hexadecimal digits) and "
+                f"no URL of an image ({reason}); give one of these, the URL with http:// or https://"
             )
         if text is not None:
             return "pair_id", pair_id_of(url, " ".join(text.split()))
         return "image_id", image_id_of(url)
     if text is not None:
         raise QuestionError("a text goes with a URL; a pair_id names one text already: leave the text out")
-    return found
+    return column_value
 
 
 def find_entries(text: str, entries: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, str]]:
@@ -135,7 +138,7 @@ def pairs_with(batch: pa.RecordBatch, entry_id: int) -> pa.UInt64Array:
 
 def render_text(tables: Iterable[Table]) -> str:
     """The answer for a terminal or a log: columns side by side, numbers to the right."""
-    return "\n\n".join("\n".join([table.title, *_lines(table)]) for table in tables)
+    return "\n\n".join("\n".join([table.title, *_align(table)]) for table in tables)
 
 
 def show_number(value: float) -> str:
@@ -147,22 +150,22 @@ def show_number(value: float) -> str:
     return f"{value:.7g}"
 
 
-def _lines(table: Table) -> list[str]:
-    rows = [[_shown(cell) for cell in row] for row in table.rows]
-    named = [list(table.headings), *rows] if table.headings != FACTS else rows
+def _align(table: Table) -> list[str]:
+    rows = [[_show_value(value) for value in row] for row in table.rows]
+    lines = [list(table.headings), *rows] if table.headings != FACTS else rows
     numeric = [all(isinstance(row[i], int | float) for row in table.rows) for i in range(len(table.headings))]
-    widths = [max((len(row[i]) for row in named), default=0) for i in range(len(table.headings))]
+    widths = [max((len(row[i]) for row in lines), default=0) for i in range(len(table.headings))]
     return [
         "  "
         + "  ".join(
             cell.rjust(width) if right else cell.ljust(width)
             for cell, width, right in zip(row, widths, numeric, strict=True)
         ).rstrip()
-        for row in named
+        for row in lines
     ]
 
 
-def _shown(cell: Cell) -> str:
-    if isinstance(cell, int):
-        return f"{cell:,}"
-    return show_number(cell) if isinstance(cell, float) else cell
+def _show_value(value: Value) -> str:
+    if isinstance(value, int):
+        return f"{value:,}"
+    return show_number(value) if isinstance(value, float) else value

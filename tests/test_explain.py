@@ -54,7 +54,7 @@ def test_admitted_at_is_admissions_own_for_every_pair_of_the_pool(lake: Lake) ->
     for row in lake.read("subsets", ["inf"]).to_pylist():
         drawing = explain_draw(row["pair_id"], counts.take(row["entry_ids"]), thresholds, seed=0)
         drawn[row["pair_id"]] = drawing.admitted_at
-        assert {t for t, kept in drawing.kept.items() if kept} == {
+        assert {t for t, kept in drawing.decision.items() if kept} == {
             t for t in THRESHOLDS if row["pair_id"] in members[t]
         }
     stored = lake.read("admissions", SNAPSHOTS)
@@ -81,7 +81,7 @@ def test_every_kind_of_pair_is_told_as_the_tables_have_it(lake: Lake) -> None:
             first = f"{pair.places[0].snapshot}, shard {pair.places[0].shard}"
             assert set(verdicts[1:]) <= {f"left out as duplicate: the pool has the pair from {first}"}
             assert pair.drawing is not None
-            assert {t for t, kept in pair.drawing.kept.items() if kept} == {
+            assert {t for t, kept in pair.drawing.decision.items() if kept} == {
                 t for t in members if pair.pair_id in members[t]
             }
             assert {t for t, told in pair.subsets.items() if told == "has it"} == {

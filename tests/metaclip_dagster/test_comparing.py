@@ -37,18 +37,18 @@ def ids(pairs: Sequence[int]) -> list[pa.RecordBatch]:
 @settings(max_examples=20)
 @given(lists, lists)
 def test_entries_are_added_removed_moved_or_as_they_were(before: list[Entry], after: list[Entry]) -> None:
-    told = compare_entries(entries_of(before), entries_of(after))
+    changes = compare_entries(entries_of(before), entries_of(after))
     moved = {entry for entry in set(before) & set(after) if before.index(entry) != after.index(entry)}
     expected = {"added": set(after) - set(before), "removed": set(before) - set(after), "moved": moved}
     for change, entries in expected.items():
-        assert told[change] == sum(row[change] for row in told["by_source"]) == len(entries)
-        sampled = [(row["language"], row["entry"]) for row in told["samples"] if row["change"] == change]
+        assert changes[change] == sum(row[change] for row in changes["by_source"]) == len(entries)
+        sampled = [(row["language"], row["entry"]) for row in changes["samples"] if row["change"] == change]
         assert set(sampled) == entries
 
 
 def test_a_change_counts_for_its_language_and_source() -> None:
-    told = compare_entries(entries_of([("en", "a"), ("en", "d")]), entries_of([("en", "a"), ("de", "b")]))
-    assert told["by_source"] == [
+    changes = compare_entries(entries_of([("en", "a"), ("en", "d")]), entries_of([("en", "a"), ("de", "b")]))
+    assert changes["by_source"] == [
         {"language": "de", "source": "own", "added": 1, "removed": 0, "moved": 0},
         {"language": "en", "source": "titles", "added": 0, "removed": 1, "moved": 0},
     ]
@@ -59,20 +59,20 @@ def test_a_change_counts_for_its_language_and_source() -> None:
 def test_the_largest_moves_of_counts_come_first_and_all_are_counted(
     before: dict[Entry, int], after: dict[Entry, int]
 ) -> None:
-    told = compare_counts(counts_of(before), counts_of(after))
+    changes = compare_counts(counts_of(before), counts_of(after))
     moves = {entry: after.get(entry, 0) - before.get(entry, 0) for entry in {*before, *after}}
-    assert told["changed"] == sum(move != 0 for move in moves.values())
-    sizes = [abs(row["after"] - row["before"]) for row in told["largest"]]
+    assert changes["changed"] == sum(move != 0 for move in moves.values())
+    sizes = [abs(row["after"] - row["before"]) for row in changes["largest"]]
     assert sizes == sorted(filter(None, map(abs, moves.values())), reverse=True)[:20]
-    assert all(moves[row["language"], row["entry"]] == row["after"] - row["before"] for row in told["largest"])
+    assert all(moves[row["language"], row["entry"]] == row["after"] - row["before"] for row in changes["largest"])
 
 
 @settings(max_examples=20)
 @given(st.sets(st.integers(0, 2**64 - 1), max_size=20), st.sets(st.integers(0, 2**64 - 1), max_size=20))
 def test_pairs_join_leave_or_stay(before: set[int], after: set[int]) -> None:
-    told = compare_subsets(ids(sorted(before)), ids(sorted(after)), num_pairs=20)
+    changes = compare_subsets(ids(sorted(before)), ids(sorted(after)), num_pairs=20)
     expected = {"joined": len(after - before), "left": len(before - after), "stayed": len(before & after), "share": 1}
-    assert told == expected
+    assert changes == expected
 
 
 def test_of_a_large_subset_a_sample_tells_nearly_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,9 +80,9 @@ def test_of_a_large_subset_a_sample_tells_nearly_the_same(monkeypatch: pytest.Mo
     pairs = random.integers(0, 2**64, 200_000, np.uint64, endpoint=False)
     before, after = pairs[:150_000], pairs[10_000:]
     monkeypatch.setattr(comparing, "MOST_PAIRS", 20_000)
-    told = compare_subsets(*(
+    changes = compare_subsets(*(
         [pa.record_batch([pa.array(some)], ["pair_id"])] for some in (before, after)
     ), num_pairs=190_000)  # fmt: skip
-    assert told["share"] == 0.1
+    assert changes["share"] == 0.1
     for what, exactly in (("joined", 50_000), ("left", 10_000), ("stayed", 140_000)):
-        assert told[what] == pytest.approx(exactly, rel=0.06)
+        assert changes[what] == pytest.approx(exactly, rel=0.06)

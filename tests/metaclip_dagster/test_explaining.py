@@ -43,9 +43,9 @@ def test_the_least_coin_is_admitted_at_to_the_last_bit_and_decides_at_every_t(se
         assert drawing.admitted_at == drawing.coins[0].drawn == expects
         assert [coin.drawn for coin in drawing.coins] == sorted(coin.u * coin.entry_count for coin in drawing.coins)
         assert sorted(coin.entry for coin in drawing.coins) == sorted(counts["entry"].to_pylist())
-        assert drawing.kept == {rung: expects < t for rung, t in thresholds.items()}
+        assert drawing.decision == {rung: expects < t for rung, t in thresholds.items()}
         of = counts["entry_count"].to_numpy().astype(np.float64)
-        assert drawing.keep == {rung: keep_probability(of, t) for rung, t in thresholds.items()}
+        assert drawing.probability == {rung: keep_probability(of, t) for rung, t in thresholds.items()}
 
 
 def test_counts_that_are_older_than_a_match_are_named() -> None:
@@ -65,11 +65,11 @@ def test_the_entries_found_in_one_text_are_those_that_matching_finds(entries: li
 @given(st.lists(words, max_size=6, unique=True), words)
 def test_a_text_holds_all_of_some_entries_when_each_is_found_in_it(entries: list[str], text: str) -> None:
     table = entries_of(entries or ["a"])
-    found = {entry for _, entry in find_entries(text, table.to_batches())}
+    in_text = {entry for _, entry in find_entries(text, table.to_batches())}
     matchable = [entry for entry in table["entry"].to_pylist() if why_unmatchable(entry) is None]
     for entry in matchable:
-        assert holds_all(text, [entry]) == (entry in found)
-    assert holds_all(text, matchable) == (found == set(matchable))
+        assert holds_all(text, [entry]) == (entry in in_text)
+    assert holds_all(text, matchable) == (in_text == set(matchable))
 
 
 @given(st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=4, unique=True), max_size=8), st.integers(0, 9))
@@ -104,10 +104,10 @@ def test_a_text_goes_with_a_url_alone() -> None:
 
 def test_a_hostile_question_is_harmless_in_its_own_error() -> None:
     for asked in HOSTILE:
-        with pytest.raises(QuestionError) as told:
+        with pytest.raises(QuestionError) as error:
             read_question(asked)
-        assert not set(str(told.value)) & set("\x1b\x07\x00\x9b\u202e\n\r")
-        assert len(str(told.value)) < 600
+        assert not set(str(error.value)) & set("\x1b\x07\x00\x9b\u202e\n\r")
+        assert len(str(error.value)) < 600
 
 
 @pytest.mark.parametrize("headings", [FACTS, ("text", "again")])
