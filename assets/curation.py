@@ -39,7 +39,7 @@ from metaclip_dagster.balancing import admit, select_pairs
 from metaclip_dagster.counting import count_entries, merge_counts
 from metaclip_dagster.deduplicating import DUPLICATE, find_duplicates, gather_exclusions, scatter_pairs
 from metaclip_dagster.matching import match_entries
-from metaclip_dagster.reporting.sweeps.cells import PoolVersion
+from metaclip_dagster.reporting.sweeps.pools import PoolVersion
 from resources.deferred import defer
 from resources.deployments import deployment
 from resources.engines.resource import Compute

@@ -12,7 +12,7 @@ import dagster as dg
 
 from assets.checks import up_to_date
 from assets.partitions import THRESHOLDS, TRAINING_SETS, Cell, cells, rings_up_to
-from metaclip_dagster.reporting.sweeps.cells import PoolVersion
+from metaclip_dagster.reporting.sweeps.pools import PoolVersion
 from resources.lake.resource import Lake
 from resources.lake.tables import PartitionManifest
 

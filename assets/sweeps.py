@@ -10,8 +10,10 @@ from assets.pool import thresholds_of
 from assets.provenance import current_pool, recorded_pool
 from metaclip_dagster.reporting.cards.counts import count_subset
 from metaclip_dagster.reporting.cards.distribution import Distribution
-from metaclip_dagster.reporting.sweeps.cells import PoolVersion, TrainedCell
-from metaclip_dagster.reporting.sweeps.sweep import Cost, SetFacts, describe_sweep
+from metaclip_dagster.reporting.sweeps.cells import TrainedCell
+from metaclip_dagster.reporting.sweeps.costs import PartitionCost
+from metaclip_dagster.reporting.sweeps.pools import PoolVersion
+from metaclip_dagster.reporting.sweeps.sweep import SetFacts, describe_sweep
 from resources.lake.resource import WHOLE, Lake
 from resources.lake.tables import PartitionManifest
 from resources.models.resource import Trainer
@@ -42,7 +44,7 @@ def make_sweep(lake: Lake, trainer: Trainer, *, baselines: Sequence[str], notes:
         costs=[
             *_costs(lake, now),
             *(
-                Cost(
+                PartitionCost(
                     "checkpoints", key, told["cpu_seconds"], told["wall_seconds"], _pool(lake, "checkpoints", key, now)
                 )
                 for key, told in results.items()
@@ -130,7 +132,7 @@ def _tails(
     return tails
 
 
-def _costs(lake: Lake, default: PoolVersion | None) -> Iterator[Cost]:
+def _costs(lake: Lake, default: PoolVersion | None) -> Iterator[PartitionCost]:
     """What every partition of every table cost that shards tell of; trainings tell their own.
 
     Snapshots that are in no pool of now, and tables of theirs, are left out.
@@ -142,7 +144,7 @@ def _costs(lake: Lake, default: PoolVersion | None) -> Iterator[Cost]:
         if made and (of_pool or table in ("baselines", "own_entries") or partition in {*TRAINING_SETS, *keys}):
             spent = [sum(getattr(shard, name) for shard in made.shards) for name in ("cpu_seconds", "wall_seconds")]
             pool = None if table == "baselines" else _pool(lake, table, partition, default)
-            yield Cost(table, partition, spent[0], spent[1], pool)
+            yield PartitionCost(table, partition, spent[0], spent[1], pool)
 
 
 def _pool(lake: Lake, table: str, partition: str, default: PoolVersion | None) -> PoolVersion | None:

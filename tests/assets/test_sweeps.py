@@ -10,7 +10,7 @@ import pytest
 from assets.partitions import Cell, cells
 from assets.provenance import tell_pool
 from assets.sweeps import make_sweep
-from metaclip_dagster.reporting.sweeps.cells import PoolVersion
+from metaclip_dagster.reporting.sweeps.pools import PoolVersion
 from metaclip_dagster.schemas import CHECKPOINTS
 from resources.lake.resource import Lake
 from resources.lake.tables import PartitionManifest, ShardManifest

@@ -152,8 +152,8 @@ def test_every_number_agrees_with_a_naive_recount(data: st.DataObject, t: str) -
         assert len(group["examples"]) == min(len(inside), 5)
     ratios = [row["kept"] for row in card["flattened"]]
     assert ratios == sorted(ratio for _, ratio in head)[:20]
-    kept = sorted(b for b, a in zip(before, after, strict=True) if a)
-    assert [row["before"] for row in card["rarest"]] == kept[:20]
+    still_there = sorted(b for b, a in zip(before, after, strict=True) if a)
+    assert [row["before"] for row in card["rarest"]] == still_there[:20]
     assert card["matches"]["per_pair_pool"] == sum(before) / 10
 
 
@@ -257,10 +257,12 @@ def test_entries_that_no_text_can_contain_are_counted_by_reason() -> None:
 def test_what_cannot_be_of_one_pool_is_refused(change: dict[str, Any], says: str) -> None:
     entries = entries_table(["a", "b"])
     pairs = PairCounts({"en": 1}, {"S1": 1})
-    given: dict[str, Any] = {"t": "2", "thresholds": {"en": 2.0}, "subset_counts": [3, 2], **change}
-    given["subset_counts"] = np.array(given["subset_counts"], np.uint64)
+    arguments: dict[str, Any] = {"t": "2", "thresholds": {"en": 2.0}, "subset_counts": [3, 2], **change}
+    arguments["subset_counts"] = np.array(arguments["subset_counts"], np.uint64)
     with pytest.raises(ValueError, match=says):
-        describe_subset(entries=entries, entry_counts=counts_table(entries, [3, 2]), pool=pairs, subset=pairs, **given)
+        describe_subset(
+            entries=entries, entry_counts=counts_table(entries, [3, 2]), pool=pairs, subset=pairs, **arguments
+        )
     with pytest.raises(ValueError, match="2 pairs by language but 1 by snapshot"):
         PairCounts({"en": 2}, {"S1": 1})
 

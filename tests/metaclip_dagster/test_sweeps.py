@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from selectolax.lexbor import LexborHTMLParser
 
-from metaclip_dagster.reporting.sweeps.cells import PoolVersion, TrainedCell
+from metaclip_dagster.reporting.sweeps.cells import TrainedCell
+from metaclip_dagster.reporting.sweeps.costs import PartitionCost
 from metaclip_dagster.reporting.sweeps.page import render_sweep
 from metaclip_dagster.reporting.sweeps.plots import plot_sweep
+from metaclip_dagster.reporting.sweeps.pools import PoolVersion
 from metaclip_dagster.reporting.sweeps.scores import mean_over_tasks
-from metaclip_dagster.reporting.sweeps.sweep import Cost, SetFacts, describe_sweep
+from metaclip_dagster.reporting.sweeps.sweep import SetFacts, describe_sweep
 from metaclip_dagster.reporting.sweeps.tables import sweep_table
 from metaclip_dagster.schemas import CLASS_SCORES, SCORES
 
@@ -99,7 +101,7 @@ def cell(
     trained_by: Mapping[str, Any] | None = None,
     outdated: str | None = None,
     pool: PoolVersion | None = None,
-    **told: Any,
+    **row_options: Any,
 ) -> TrainedCell:
     model = f"{recipe}-s{seed}" if seed else recipe
     checkpoint = {
@@ -120,7 +122,7 @@ def cell(
     tasks: Any = {"birds": {"all": scores}} if isinstance(scores, float) else scores  # narrowed below
     if not isinstance(next(iter(tasks.values())), Mapping):
         tasks = {"birds": tasks}
-    table = score_rows(training_set, model, tasks, seed=seed, pairs_seen=scored_at or pairs_seen, **told)
+    table = score_rows(training_set, model, tasks, seed=seed, pairs_seen=scored_at or pairs_seen, **row_options)
     return TrainedCell(checkpoint, table, classes, losses, outdated, pool)
 
 
@@ -165,9 +167,9 @@ def test_any_cells_in_any_order_give_the_same_strict_json_with_numpys_mean_and_s
     assert strict(json.dumps(sweep)) == json.loads(json.dumps(describe_sweep(cells=shuffled)))
     for recipe in sweep["recipes"]:
         for row in recipe["sets"]:
-            own = [drawn[row["training_set"], seed] for seed in range(4) if (row["training_set"], seed) in drawn]
+            of_set = [drawn[row["training_set"], seed] for seed in range(4) if (row["training_set"], seed) in drawn]
             for index, part in enumerate(("all", "tail")):
-                of_part = [(own_scores[:2][index], own_scores[2]) for own_scores in own]
+                of_part = [(scores[:2][index], scores[2]) for scores in of_set]
                 values = [value for value, seen in of_part if seen == recipe["pairs_seen"] and not math.isnan(value)]
                 scores = [s for s in row["scores"] if (s["part"], s["metric"]) == (part, "acc1")]
                 assert [s["mean"] for s in scores] == ([pytest.approx(np.mean(values))] if values else [])
@@ -200,14 +202,14 @@ def test_it_says_so_when_balancing_did_not_win() -> None:
 
 def test_seeds_are_told_with_their_spread_and_one_by_one() -> None:
     scores = {"inf": [0.30, 0.34, 0.32], "20": [0.31, 0.33, 0.35]}
-    cells = [cell(key, score, seed=seed) for key, own in scores.items() for seed, score in enumerate(own)]
+    cells = [cell(key, score, seed=seed) for key, of_set in scores.items() for seed, score in enumerate(of_set)]
     sweep = describe_sweep(cells=cells)
     assert [recipe["recipe"] for recipe in sweep["recipes"]] == ["tiny"]
-    told = sweep["findings"][1]
-    assert "means of 3 seeds, with a standard deviation of 2.0 and 2.0 points" in told
-    assert "t = 20 is ahead in 2 of 3, by -1.0 to +3.0 points" in told
-    assert "smaller than the spread over seeds" in told
-    assert "no spread is known" not in told
+    certainty = sweep["findings"][1]
+    assert "means of 3 seeds, with a standard deviation of 2.0 and 2.0 points" in certainty
+    assert "t = 20 is ahead in 2 of 3, by -1.0 to +3.0 points" in certainty
+    assert "smaller than the spread over seeds" in certainty
+    assert "no spread is known" not in certainty
 
 
 def test_scores_near_chance_are_called_so() -> None:
@@ -234,7 +236,10 @@ def test_a_cell_that_saw_other_pairs_is_named_and_not_compared() -> None:
 def test_recipes_of_other_budgets_are_each_compared_within_themselves() -> None:
     cells = [cell(key, 0.1, recipe=recipe, pairs_seen=n) for key in ("inf", "20") for recipe, n in (("a", 5), ("b", 9))]
     sweep = describe_sweep(cells=cells)
-    assert [(found["recipe"], found["pairs_seen"]) for found in sweep["comparisons"]] == [("a", 5), ("b", 9)]
+    assert [(comparison["recipe"], comparison["pairs_seen"]) for comparison in sweep["comparisons"]] == [
+        ("a", 5),
+        ("b", 9),
+    ]
     assert all(c["not_compared"] is None for c in sweep["cells"])
     rows = [row[0] + row[1] for row in sweep_table(sweep)[1:]]
     assert rows == ["20a", "infa", "20b", "infb", "chance"]
@@ -244,8 +249,8 @@ def test_only_seeds_that_both_sides_have_decide_who_won() -> None:
     """The control has the lucky seed alone: at that seed it is ahead."""
     cells = [cell("20", {"all": score, "tail": score / 2}, seed=seed) for seed, score in enumerate((0.1, 0.3, 0.4))]
     sweep = describe_sweep(cells=[*cells, cell("inf", {"all": 0.2, "tail": 0.1})])
-    found = sweep["comparisons"][0]
-    assert (found["won"], found["best"]["mean"], found["control"]["mean"]) == (False, 0.1, 0.2)
+    comparison = sweep["comparisons"][0]
+    assert (comparison["won"], comparison["best"]["mean"], comparison["control"]["mean"]) == (False, 0.1, 0.2)
     assert "balancing did not win: t = 20 scores 10.0%" in sweep["findings"][0]
     assert "5.0% against 10.0% on the tail" in sweep["findings"][0]
     assert sweep["findings"][1].startswith("Only seeds that both have are compared. That is one seed each")
@@ -297,9 +302,9 @@ def test_a_task_that_came_later_does_not_take_the_headline() -> None:
 def test_the_headline_is_the_tasks_own_metric() -> None:
     def scored(key: str, per_class: float) -> TrainedCell:
         plain = cell(key, 0.5)
-        own = score_rows(key, "tiny", {"birds": {"all": per_class}}, metrics=["mean_per_class", "main"])
+        main = score_rows(key, "tiny", {"birds": {"all": per_class}}, metrics=["mean_per_class", "main"])
         top1 = score_rows(key, "tiny", {"birds": {"all": 1 - per_class}}, metrics=["acc1"])
-        return TrainedCell(plain.checkpoint, pa.concat_tables([top1, own]))
+        return TrainedCell(plain.checkpoint, pa.concat_tables([top1, main]))
 
     sweep = describe_sweep(cells=[scored("inf", 0.2), scored("20", 0.3)])
     assert "t = 20 scores 30.0% mean per class on birds against 20.0% unbalanced" in sweep["findings"][0]
@@ -360,8 +365,8 @@ def test_cells_and_sets_of_another_pool_are_kept_out_and_named() -> None:
     pools = {"20": NEW_POOL, "50": NEW_POOL, "100": OLD_POOL, "inf": OLD_POOL, "online-20": OLD_POOL}
     sets = {name: SetFacts(10, 9, 5, pool=pool, version=f"v{name}") for name, pool in pools.items()}
     cells = [cell(name, 0.1 * number, pool=pools[name]) for number, name in enumerate(pools, start=1)]
-    costs = [Cost("subsets", "20", 1.0, 1.0, NEW_POOL), Cost("subsets", "100", 2.0, 2.0, OLD_POOL)]
-    sweep = describe_sweep(cells=cells, sets=sets, costs=[*costs, Cost("baselines", "a:b", 4.0, 4.0)])
+    costs = [PartitionCost("subsets", "20", 1.0, 1.0, NEW_POOL), PartitionCost("subsets", "100", 2.0, 2.0, OLD_POOL)]
+    sweep = describe_sweep(cells=cells, sets=sets, costs=[*costs, PartitionCost("baselines", "a:b", 4.0, 4.0)])
     assert [(pool["compared"], pool["training_sets"]) for pool in sweep["pools"]] == [
         (True, ["100", "inf", "online-20"]),
         (False, ["20", "50"]),
@@ -449,11 +454,13 @@ def test_classes_are_counted_and_listed_by_what_balancing_changed() -> None:
     cells = [cell("20", 0.5, seed=seed, classes=classes) for seed, classes in enumerate(ours)]
     ignored = cell("20", 0.5, seed=7, pairs_seen=3, classes=class_rows([(0.0, 0.0)] * 4))
     controls = [cell("inf", 0.1, seed=seed, classes=control) for seed in (0, 1)]
-    found = describe_sweep(cells=[*cells, *controls, ignored])["classes"]
-    assert (found["num_better"], found["num_worse"], found["num_same"]) == (2, 1, 1)
+    changed = describe_sweep(cells=[*cells, *controls, ignored])["classes"]
+    assert (changed["num_better"], changed["num_worse"], changed["num_same"]) == (2, 1, 1)
     # Both helped classes gained as much in top-1; the second gained more in top-5.
-    assert [(row["class_id"], row["difference"]) for row in found["helped"]] == [(1, 0.5), (0, 0.5)]
-    assert [(row["class_name"], row["unbalanced"], row["balanced"]) for row in found["hurt"]] == [("class2", 1.0, 0.0)]
+    assert [(row["class_id"], row["difference"]) for row in changed["helped"]] == [(1, 0.5), (0, 0.5)]
+    assert [(row["class_name"], row["unbalanced"], row["balanced"]) for row in changed["hurt"]] == [
+        ("class2", 1.0, 0.0)
+    ]
     assert describe_sweep(cells=[*cells, cell("inf", 0.1)])["classes"] is None
 
 
@@ -463,16 +470,20 @@ def test_a_class_without_images_is_neither_better_nor_worse_nor_the_same() -> No
     row = dict(zip(CLASS_SCORES.names, none, strict=True)) | {"task": "birds", "class_id": 2, "class_name": "unseen"}
     empty = pa.Table.from_pylist([row | {"part": None}], CLASS_SCORES)
     cells = [cell(key, 0.5, classes=pa.concat_tables([classes, empty])) for key in ("20", "inf")]
-    found = describe_sweep(cells=cells)["classes"]
-    assert (found["num_better"], found["num_worse"], found["num_same"]) == (0, 0, 2)
+    changed = describe_sweep(cells=cells)["classes"]
+    assert (changed["num_better"], changed["num_worse"], changed["num_same"]) == (0, 0, 2)
 
 
 def test_costs_add_up_by_stage_the_dearest_first() -> None:
-    costs = [Cost("pairs", "S1", 1.0, 2.0), Cost("checkpoints", "20|tiny", 90.0, 60.0), Cost("pairs", "S2", 3.0, 4.0)]
-    told = describe_sweep(cells=[], costs=costs)["costs"]
-    sums = [(stage["stage"], stage["cpu_seconds"], stage["wall_seconds"]) for stage in told]
+    costs = [
+        PartitionCost("pairs", "S1", 1.0, 2.0),
+        PartitionCost("checkpoints", "20|tiny", 90.0, 60.0),
+        PartitionCost("pairs", "S2", 3.0, 4.0),
+    ]
+    stages = describe_sweep(cells=[], costs=costs)["costs"]
+    sums = [(stage["stage"], stage["cpu_seconds"], stage["wall_seconds"]) for stage in stages]
     assert sums == [("checkpoints", 90, 60), ("pairs", 4, 6)]
-    assert told == describe_sweep(cells=[], costs=costs[::-1])["costs"]
+    assert stages == describe_sweep(cells=[], costs=costs[::-1])["costs"]
 
 
 def test_the_table_has_a_row_a_set_then_baselines_then_chance() -> None:
@@ -500,7 +511,7 @@ def hostile_sweep() -> dict[str, Any]:
         cells=[*cells, cell(HOSTILE[3], 0.5, recipe=HOSTILE[0], pairs_seen=7)],
         missing=HOSTILE,
         sets={name: SetFacts(1, 1, 1, dict.fromkeys(HOSTILE, 3)) for name in HOSTILE},
-        costs=[Cost(name, name, 1.0, 1.0) for name in HOSTILE],
+        costs=[PartitionCost(name, name, 1.0, 1.0) for name in HOSTILE],
         baselines=score_rows(None, text, tasks, seed=None, pairs_seen=None),
         notes=dict.fromkeys(HOSTILE, text),
         provenance=dict.fromkeys(HOSTILE, text),

@@ -1,4 +1,4 @@
-"""The cells of a sweep, and by recipe their mean and spread over seeds."""
+"""Trained models with their scores -> the cells of a sweep, and by recipe their mean and spread over seeds."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,28 +7,18 @@ from typing import Any
 
 import pyarrow as pa
 
-from metaclip_dagster.reporting.sweeps.scores import Part, Scores, by_key, finite, over_seeds, with_mean
+from metaclip_dagster.reporting.sweeps.pools import PoolVersion
+from metaclip_dagster.reporting.sweeps.scores import (
+    Json,
+    Scores,
+    add_mean,
+    average_seeds,
+    index_scores,
+    none_unless_finite,
+)
+from metaclip_dagster.reporting.sweeps.training_sets import rank_set
 
 MAX_LOSSES = 400
-
-
-@dataclass(frozen=True)
-class PoolVersion:
-    """The pool that a training set was drawn from: sets of one pool have every field alike."""
-
-    snapshots: tuple[str, ...]
-    entries: str
-    """Version of the list of entries."""
-    entry_counts: str
-    """Version of the counts."""
-
-    def describe(self) -> str:
-        """Its snapshots and versions, short.
-
-        >>> PoolVersion(("2026-01", "2026-02"), "0123456789abcdef", "fedcba9876543210").describe()
-        'snapshots 2026-01, 2026-02; entries 01234567; counts fedcba98'
-        """
-        return f"snapshots {', '.join(self.snapshots)}; entries {self.entries[:8]}; counts {self.entry_counts[:8]}"
 
 
 @dataclass(frozen=True)
@@ -78,9 +68,9 @@ class TrainedCell:
         """Every field of its recipe, as JSON."""
         return str(self.checkpoint["recipe"])
 
-    def rows(self) -> list[Part]:
+    def rows(self) -> list[Json]:
         """Its scores; raises ValueError if they are of another cell."""
-        rows: list[Part] = self.scores.to_pylist() if self.scores is not None else []
+        rows: list[Json] = self.scores.to_pylist() if self.scores is not None else []
         for row in rows:
             if (row["training_set"], row["model"]) != (self.training_set, self.model):
                 raise ValueError(
@@ -90,32 +80,7 @@ class TrainedCell:
         return rows
 
 
-def set_order(training_set: str) -> tuple[int, float, str]:
-    """Place of a training set: finite t ascending, then inf, then online ones, then any other by name.
-
-    >>> sorted(["online-20", "inf", "100", "random", "20"], key=set_order)
-    ['20', '100', 'inf', 'online-20', 'random']
-    """
-    t = set_t(training_set)
-    if t is None:
-        return 3, 0.0, training_set
-    return (2 if training_set.startswith("online-") else int(math.isinf(t))), t, training_set
-
-
-def set_t(training_set: str) -> float | None:
-    """The t of a training set, online or not; None where its name is no t.
-
-    >>> set_t("online-20"), set_t("inf"), set_t("random")
-    (20.0, inf, None)
-    """
-    try:
-        t = float(training_set.removeprefix("online-"))
-    except ValueError:
-        return None
-    return t if t > 0 else None
-
-
-def by_recipe(cells: Iterable[TrainedCell]) -> dict[str, list[TrainedCell]]:
+def group_by_recipe(cells: Iterable[TrainedCell]) -> dict[str, list[TrainedCell]]:
     """The cells of each recipe, in their order."""
     groups: dict[str, list[TrainedCell]] = {}
     for cell in cells:
@@ -123,40 +88,38 @@ def by_recipe(cells: Iterable[TrainedCell]) -> dict[str, list[TrainedCell]]:
     return groups
 
 
-def describe_recipes(cells: Iterable[TrainedCell], mean_over: Sequence[str]) -> list[Part]:
+def describe_recipes(cells: Iterable[TrainedCell], mean_over: Sequence[str]) -> list[Json]:
     """The recipes of cells that may be compared, those with most cells first; `mean_over` are the mean's tasks."""
-    recipes = [_recipe(name, of, mean_over) for name, of in by_recipe(cells).items()]
+    recipes = [_describe_recipe(name, of_recipe, mean_over) for name, of_recipe in group_by_recipe(cells).items()]
     return sorted(recipes, key=lambda recipe: (-sum(len(row["seeds"]) for row in recipe["sets"]), recipe["recipe"]))
 
 
-def describe_cell(cell: TrainedCell, why: str | None) -> Part:
-    """One cell, with at most 400 points of its losses."""
-    step = max(1, math.ceil(len(cell.losses) / MAX_LOSSES))
-    kept = [(int(seen), finite(loss)) for seen, loss in cell.losses]
-    thinned = kept[::step] + ([kept[-1]] if (len(kept) - 1) % step and kept else [])
-    names = ("training_set", "model", "architecture")
+def describe_cell(cell: TrainedCell, not_compared: str | None) -> Json:
+    """One cell, with at most 400 points of its losses, and why it is not compared, if so."""
+    losses = [[int(pairs_seen), none_unless_finite(loss)] for pairs_seen, loss in cell.losses]
+    step = max(1, math.ceil(len(losses) / MAX_LOSSES))
     return {
-        **{name: str(cell.checkpoint[name]) for name in names},
+        **{name: str(cell.checkpoint[name]) for name in ("training_set", "model", "architecture")},
         "recipe": cell.recipe,
         "seed": cell.seed,
         "pairs_seen": cell.pairs_seen,
         "budget": int(cell.checkpoint["budget"]),
-        "loss": finite(cell.checkpoint["loss"]),
-        "not_compared": why,
-        "losses": [[seen, loss] for seen, loss in thinned],
+        "loss": none_unless_finite(cell.checkpoint["loss"]),
+        "not_compared": not_compared,
+        "losses": losses[::step] + (losses[-1:] if (len(losses) - 1) % step else []),
     }
 
 
-def _recipe(name: str, cells: Sequence[TrainedCell], mean_over: Sequence[str]) -> Part:
+def _describe_recipe(name: str, cells: Sequence[TrainedCell], mean_over: Sequence[str]) -> Json:
     sets: dict[str, dict[int, Scores]] = {}
     for cell in cells:
-        sets.setdefault(cell.training_set, {})[cell.seed] = with_mean(by_key(cell.rows()), mean_over)
+        sets.setdefault(cell.training_set, {})[cell.seed] = add_mean(index_scores(cell.rows()), mean_over)
     return {
         "recipe": name,
         "architectures": sorted({str(cell.checkpoint["architecture"]) for cell in cells}),
         "pairs_seen": cells[0].pairs_seen,
         "sets": [
-            {"training_set": key, "seeds": sorted(own), "scores": over_seeds(own)}
-            for key, own in sorted(sets.items(), key=lambda item: set_order(item[0]))
+            {"training_set": key, "seeds": sorted(sets[key]), "scores": average_seeds(sets[key])}
+            for key in sorted(sets, key=rank_set)
         ],
     }

@@ -5,17 +5,20 @@ from typing import Any
 
 import numpy as np
 
-from metaclip_dagster.reporting.sweeps.cells import TrainedCell, set_order
-from metaclip_dagster.reporting.sweeps.scores import Part, at_seeds, by_seed, finite, score_of
+from metaclip_dagster.reporting.sweeps.cells import TrainedCell
+from metaclip_dagster.reporting.sweeps.scores import (
+    Json,
+    find_score,
+    none_unless_finite,
+    restrict_seeds,
+    values_by_seed,
+)
+from metaclip_dagster.reporting.sweeps.training_sets import CONTROL, FINITE, ONLINE, rank_set
 
-Score = Mapping[str, Any]  # as `over_seeds` gives it
-
-CONTROL = "inf"
 NUM_CLASSES = 10
-_FINITE, _ONLINE = 0, 2  # of set_order
 
 
-def compare(recipe: Mapping[str, Any], task: Mapping[str, Any]) -> Part:
+def compare_sets(recipe: Json, task: Json) -> dict[str, Any]:
     """The best finite t and the best online set beside the unbalanced control, on one task and recipe.
 
     Each of `best`, `online` and `control` is null, or {training_set, mean, spread, seeds} over the seeds that it shares
@@ -25,15 +28,15 @@ def compare(recipe: Mapping[str, Any], task: Mapping[str, Any]) -> Part:
     scores = {
         row["training_set"]: score
         for row in recipe["sets"]
-        if (score := score_of(row["scores"], task["task"], "all", task["metric"]))
+        if (score := find_score(row["scores"], task["task"], "all", task["metric"]))
     }
     control = scores.get(CONTROL)
-    names = [_leader(scores, kind) for kind in (_FINITE, _ONLINE)]
-    best, online = (_side(name, scores[name], control) if name else None for name in names)
+    best, online = (_find_leader(scores, kind) for kind in (FINITE, ONLINE))
     if best is None:
         best, online = online, None
-    of_best = scores[best["training_set"]] if best else None
-    beside = _side(CONTROL, control, of_best) if control else None
+    of_best = scores[best] if best else None
+    best_side = _describe_side(best, of_best, control)
+    control_side = _describe_side(CONTROL, control, of_best)
     chance = next((score["chance"] for score in scores.values() if score["chance"] is not None), None)
     return {
         "recipe": recipe["recipe"],
@@ -41,13 +44,13 @@ def compare(recipe: Mapping[str, Any], task: Mapping[str, Any]) -> Part:
         "task": task["task"],
         "metric": task["metric"],
         "chance": chance,
-        "best": best,
-        "online": online,
-        "control": beside,
-        "num_finite": sum(set_order(key)[0] == _FINITE for key in scores),
-        "won": best["mean"] > beside["mean"] if best and beside else None,
+        "best": best_side,
+        "online": _describe_side(online, scores[online] if online else None, control),
+        "control": control_side,
+        "num_finite": sum(rank_set(key)[0] == FINITE for key in scores),
+        "won": best_side["mean"] > control_side["mean"] if best_side and control_side else None,
         "near_chance": chance is not None and all(score["mean"] <= bar_above(chance) for score in scores.values()),
-        "differences": {str(seed): lead for seed, lead in _leads(of_best, control).items()},
+        "differences": {str(seed): lead for seed, lead in _subtract(of_best, control).items()},
     }
 
 
@@ -60,44 +63,51 @@ def bar_above(chance: float) -> float:
     return min(3 * chance, (1 + chance) / 2)
 
 
-def score_at(recipe: Mapping[str, Any], side: Mapping[str, Any], task: str, part: str, metric: str) -> Part | None:
+def find_side_score(recipe: Json, side: Json, task: str, part: str, metric: str) -> Json | None:
     """Another score of a comparison's side, over the same seeds; None where there is none."""
-    own = next(row for row in recipe["sets"] if row["training_set"] == side["training_set"])
-    score = score_of(own["scores"], task, part, metric)
-    return at_seeds(score, side["seeds"]) if score else None
+    of_set = next(row for row in recipe["sets"] if row["training_set"] == side["training_set"])
+    score = find_score(of_set["scores"], task, part, metric)
+    return restrict_seeds(score, side["seeds"]) if score else None
 
 
-def compare_classes(cells: Iterable[TrainedCell], found: Mapping[str, Any]) -> Part | None:
+def compare_classes(cells: Iterable[TrainedCell], comparison: Json) -> dict[str, Any] | None:
     """The classes of the comparison's task that the best t helped and hurt most, by the mean of acc1 over its seeds.
 
     `cells` are those that may be compared. Ties go by acc5, then to the lower class_id; classes without an image are
     left out. None where either side has no CLASS_SCORES.
     """
-    if not found["best"] or not found["control"]:
+    if not comparison["best"] or not comparison["control"]:
         return None
-    sides = [_classes(cells, found, found[side]) for side in ("best", "control")]
-    shared = sorted(set(sides[0]) & set(sides[1]))
+    best_classes, control_classes = (_read_classes(cells, comparison, comparison[side]) for side in ("best", "control"))
+    shared = sorted(set(best_classes) & set(control_classes))
     if not shared:
         return None
     rows = []
     for key in shared:
-        best, control = (np.mean([[row["acc1"], row["acc5"]] for row in side[key]], axis=0) for side in sides)
+        (balanced, balanced_top5), (unbalanced, unbalanced_top5) = (
+            np.mean([[row["acc1"], row["acc5"]] for row in classes[key]], axis=0).tolist()
+            for classes in (best_classes, control_classes)
+        )
         rows.append(
             {
-                **{name: sides[0][key][0][name] for name in ("class_id", "class_name", "part", "num_images")},
-                "balanced": float(best[0]),
-                "unbalanced": float(control[0]),
-                "difference": float(best[0] - control[0]),
-                "difference_top5": float(best[1] - control[1]),
+                **{name: best_classes[key][0][name] for name in ("class_id", "class_name", "part", "num_images")},
+                "balanced": balanced,
+                "unbalanced": unbalanced,
+                "difference": balanced - unbalanced,
+                "difference_top5": balanced_top5 - unbalanced_top5,
             }
         )
-    ranked = sorted(rows, key=lambda row: (row["difference"], row["difference_top5"], -row["class_id"]), reverse=True)
-    better, worse = ([row for row in ranked if sign * row["difference"] > 0] for sign in (1, -1))
-    worse = sorted(worse, key=lambda row: (row["difference"], row["difference_top5"], row["class_id"]))
+    better, worse = (
+        sorted(
+            (row for row in rows if sign * row["difference"] > 0),
+            key=lambda row: (-sign * row["difference"], -sign * row["difference_top5"], row["class_id"]),
+        )
+        for sign in (1, -1)
+    )
     return {
-        "recipe": found["recipe"],
-        "task": found["task"],
-        "training_set": found["best"]["training_set"],
+        "recipe": comparison["recipe"],
+        "task": comparison["task"],
+        "training_set": comparison["best"]["training_set"],
         "num_better": len(better),
         "num_worse": len(worse),
         "num_same": len(rows) - len(better) - len(worse),
@@ -106,40 +116,47 @@ def compare_classes(cells: Iterable[TrainedCell], found: Mapping[str, Any]) -> P
     }
 
 
-def _leader(scores: Mapping[str, Score], kind: int) -> str | None:
-    """The set of that kind that is furthest ahead of the control."""
+def _find_leader(scores: Mapping[str, Json], kind: int) -> str | None:
+    """The set of that kind which is furthest ahead of the control."""
     control = scores.get(CONTROL)
 
-    def lead(name: str) -> float:
-        leads = _leads(scores[name], control)
-        return float(
-            np.mean([*leads.values()]) if leads else scores[name]["mean"] - (control["mean"] if control else 0)
-        )
+    def average_lead(name: str) -> float:
+        leads = _subtract(scores[name], control)
+        mean = float(scores[name]["mean"]) - (control["mean"] if control else 0)
+        return float(np.mean([*leads.values()])) if leads else mean
 
-    return max(sorted((name for name in scores if set_order(name)[0] == kind), key=set_order), key=lead, default=None)
+    of_kind = sorted((name for name in scores if rank_set(name)[0] == kind), key=rank_set)
+    return max(of_kind, key=average_lead, default=None)
 
 
-def _leads(score: Score | None, control: Score | None) -> dict[int, float]:
+def _subtract(score: Json | None, control: Json | None) -> dict[int, float]:
     """How far a score is ahead of the control at each seed that both have."""
     if score is None or control is None:
         return {}
-    ours, theirs = by_seed(score), by_seed(control)
-    return {seed: ours[seed] - theirs[seed] for seed in ours if seed in theirs}
+    values, control_values = values_by_seed(score), values_by_seed(control)
+    return {seed: values[seed] - control_values[seed] for seed in values if seed in control_values}
 
 
-def _side(training_set: str, score: Score, other: Score | None) -> Part:
-    told = at_seeds(score, [*_leads(score, other)]) or score
-    return {"training_set": training_set, **{name: told[name] for name in ("mean", "spread", "seeds")}}
+def _describe_side(training_set: str | None, score: Json | None, other: Json | None) -> dict[str, Any] | None:
+    """A set's score over the seeds that the other side has too, or over all of its own."""
+    if training_set is None or score is None:
+        return None
+    over_seeds = restrict_seeds(score, [*_subtract(score, other)]) or score
+    return {"training_set": training_set, **{name: over_seeds[name] for name in ("mean", "spread", "seeds")}}
 
 
-def _classes(
-    cells: Iterable[TrainedCell], found: Mapping[str, Any], side: Mapping[str, Any]
-) -> dict[tuple[int, str], list[Part]]:
-    of_side = found["recipe"], side["training_set"]
-    mine = [cell for cell in cells if (cell.recipe, cell.training_set) == of_side and cell.seed in side["seeds"]]
-    classes: dict[tuple[int, str], list[Part]] = {}
-    for cell in sorted(mine, key=lambda cell: cell.seed):
+def _read_classes(cells: Iterable[TrainedCell], comparison: Json, side: Json) -> dict[tuple[int, str], list[Json]]:
+    """CLASS_SCORES of a side's cells by class, the lowest seed first."""
+    cells_of_side = [
+        cell
+        for cell in cells
+        if (cell.recipe, cell.training_set) == (comparison["recipe"], side["training_set"])
+        and cell.seed in side["seeds"]
+    ]
+    classes: dict[tuple[int, str], list[Json]] = {}
+    for cell in sorted(cells_of_side, key=lambda cell: cell.seed):
         for row in cell.class_scores.to_pylist() if cell.class_scores is not None else []:
-            if row["task"] == found["task"] and finite(row["acc1"]) is not None and finite(row["acc5"]) is not None:
+            scored = all(none_unless_finite(row[metric]) is not None for metric in ("acc1", "acc5"))
+            if row["task"] == comparison["task"] and scored:
                 classes.setdefault((row["class_id"], row["class_name"]), []).append(row)
     return classes

@@ -1,4 +1,4 @@
-"""Scores and |D(t)| over t, and losses over pairs seen, as PNG of 900 pixels; same numbers, same bytes."""
+"""A sweep's plots: scores and |D(t)| over t, and losses over pairs seen, as PNG of 900 pixels."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,10 +20,8 @@ from metaclip_dagster.reporting.html.canvas import (
     to_png,
 )
 from metaclip_dagster.reporting.html.numbers import percent
-from metaclip_dagster.reporting.sweeps.cells import set_order, set_t
-from metaclip_dagster.reporting.sweeps.scores import score_of, words
-
-Found = Mapping[str, Any]  # parts of a sweep, whose shape `describe_sweep` fixes
+from metaclip_dagster.reporting.sweeps.scores import Json, find_score, name_metric
+from metaclip_dagster.reporting.sweeps.training_sets import CONTROL, rank_set, read_t
 
 SCORES_HEIGHT = 700  # pixels
 _PARTS = {"all": INK, "tail": AFTER, "head": BEFORE}
@@ -32,15 +30,16 @@ _COLOURS = (AFTER, BEFORE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _ABOVE: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (-0.01, 1.0), "borderaxespad": 0.2}
 
 
-def plot_sweep(sweep: Found) -> dict[str, bytes]:
+def plot_sweep(sweep: Json) -> dict[str, bytes]:
     """Every plot of the sweep by name: `scores <recipe>` and, where losses are known, `losses <recipe>`."""
     plots: dict[str, bytes] = {}
-    for found in sweep["comparisons"]:
-        plots[f"scores {found['recipe']}"] = _plot_scores(sweep, found)
-        cells = [cell for cell in sweep["cells"] if cell["recipe"] == found["recipe"] and cell["losses"]]
+    for comparison in sweep["comparisons"]:
+        recipe = comparison["recipe"]
+        plots[f"scores {recipe}"] = _plot_scores(sweep, comparison)
+        cells = [cell for cell in sweep["cells"] if cell["recipe"] == recipe and cell["losses"]]
         if cells:
             losses = {f"{cell['model']}|{cell['training_set']}": cell["losses"] for cell in cells}
-            plots[f"losses {found['recipe']}"] = plot_losses(losses)
+            plots[f"losses {recipe}"] = plot_losses(losses)
     return plots
 
 
@@ -51,124 +50,112 @@ def plot_losses(losses: Mapping[str, Sequence[Sequence[float | None]]]) -> bytes
     """
     figure, axes = new_axes("Pairs seen", "Training loss")
     training_set = {cell: cell.rsplit("|", 1)[-1] for cell in losses}
-    t_values = sorted({t for key in training_set.values() if (t := set_t(key)) and math.isfinite(t)})
+    t_values = sorted({t for key in training_set.values() if (t := read_t(key)) and math.isfinite(t)})
     colours = {t: _COLOURS[index % len(_COLOURS)] for index, t in enumerate(t_values)} | {math.inf: INK, None: MARK}
-    named: set[str] = set()
-    for cell in sorted(losses, key=lambda cell: (*set_order(training_set[cell]), cell)):
+    in_legend: set[str] = set()
+    for cell in sorted(losses, key=lambda cell: (*rank_set(training_set[cell]), cell)):
         key = training_set[cell]
-        seen, values = (
-            np.array([[s, math.nan if loss is None else loss] for s, loss in losses[cell]], float).reshape(-1, 2).T
-        )
+        points = [[pairs_seen, math.nan if loss is None else loss] for pairs_seen, loss in losses[cell]]
+        pairs_seen, values = np.array(points, float).reshape(-1, 2).T
         look = {"linestyle": (0, (4, 2)) if key.startswith("online-") else "-", "linewidth": 1.8, "alpha": 0.8}
-        axes.plot(seen, values, color=colours[set_t(key)], label=None if key in named else _name(key), **look)
-        named.add(key)
+        label = None if key in in_legend else _name_set(key)
+        axes.plot(pairs_seen, values, color=colours[read_t(key)], label=label, **look)
+        in_legend.add(key)
     shorten_labels(axes.xaxis)
-    if named:
+    if in_legend:
         axes.legend(ncols=5, columnspacing=1.2, handlelength=1.6, **_ABOVE)
     return to_png(figure)
 
 
-def _plot_scores(sweep: Found, found: Found) -> bytes:
+def _plot_scores(sweep: Json, comparison: Json) -> bytes:
     """The comparison's score over t in all, tail and head, with chance; beneath, |D(t)|. 900 x 700.
 
     Finite t stand on a logarithmic axis and inf to their right; online sets are open diamonds beside their t. Bars are
     one standard deviation over seeds, pale points single seeds. Sets whose name is no t are left out.
     """
-    recipe = next(recipe for recipe in sweep["recipes"] if recipe["recipe"] == found["recipe"])
-    places = _places([row["training_set"] for row in sweep["sets"]])
+    recipe = next(recipe for recipe in sweep["recipes"] if recipe["recipe"] == comparison["recipe"])
+    places = _place_sets([row["training_set"] for row in sweep["sets"]])
     figure = new_figure(SCORES_HEIGHT)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2.6, 1))
-    style_axes(upper, "", f"{words(found['metric']).capitalize()} (%)")
+    style_axes(upper, "", f"{name_metric(comparison['metric']).capitalize()} (%)")
     style_axes(lower, "t: matches above which an entry is thinned (log)", "Pairs, |D(t)|")
     for index, (part, colour) in enumerate(_PARTS.items()):
-        _draw_part(upper, recipe, (found["task"], part, found["metric"]), places, colour, shift=0.012 * (index - 1))
-    if found["chance"] is not None:
-        upper.axhline(100 * found["chance"], color=MARK, label=f"chance, {percent(found['chance'])}", **DASHED)
+        key = (comparison["task"], part, comparison["metric"])
+        _draw_part(upper, recipe, key, places, colour, shift=0.012 * (index - 1))
+    if (chance := comparison["chance"]) is not None:
+        upper.axhline(100 * chance, color=MARK, label=f"chance, {percent(chance)}", **DASHED)
     upper.set_ylim(bottom=0)
     if upper.get_legend_handles_labels()[0]:
         upper.plot([], [], "D", color=MARK, markerfacecolor="white", markersize=8, markeredgewidth=2, label="online")
         upper.legend(ncols=5, columnspacing=1.4, handletextpad=0.5, **_ABOVE)
     _draw_sizes(lower, sweep["sets"], places)
     offline = {key: place for key, place in places.items() if not key.startswith("online-")}
-    ticks = _apart(offline)
-    lower.set_xticks([*ticks.values()], [_tick(key) for key in ticks])
+    ticks = _thin_out(offline)
+    lower.set_xticks([*ticks.values()], [_label_tick(key) for key in ticks])
     lower.set_xlim(-0.08, 1.12)
     return to_png(figure)
 
 
-def _places(names: Sequence[str]) -> dict[str, float]:
+def _place_sets(names: Sequence[str]) -> dict[str, float]:
     """Where each training set stands between 0 and 1: log t, inf to the right, online a little right of its t."""
-    known = {name: t for name in sorted(names, key=set_order) if (t := set_t(name)) is not None}
-    logs = [math.log(t) for t in known.values() if math.isfinite(t)]
+    t_values = {name: t for name in sorted(names, key=rank_set) if (t := read_t(name)) is not None}
+    logs = [math.log(t) for t in t_values.values() if math.isfinite(t)]
     low, span = min(logs, default=0.0), (max(logs, default=0.0) - min(logs, default=0.0)) or 1.0
-    of_finite = 0.72 if math.inf in known.values() else 1.0
-    places = {name: of_finite * (math.log(t) - low) / span if math.isfinite(t) else 1.0 for name, t in known.items()}
+    width = 0.72 if math.inf in t_values.values() else 1.0
+    places = {name: width * (math.log(t) - low) / span if math.isfinite(t) else 1.0 for name, t in t_values.items()}
     return {name: place + 0.06 * name.startswith("online-") for name, place in places.items()}
 
 
-def _draw_part(
-    axes: Any, recipe: Found, key: tuple[str, str, str], places: Found, colour: str, *, shift: float
-) -> None:
-    own = {row["training_set"]: score for row in recipe["sets"] if (score := score_of(row["scores"], *key))}
-    own = {name: score for name, score in own.items() if name in places}
-    if not own:
+def _draw_part(axes: Any, recipe: Json, key: tuple[str, str, str], places: Json, colour: str, *, shift: float) -> None:
+    scores = {row["training_set"]: score for row in recipe["sets"] if (score := find_score(row["scores"], *key))}
+    scores = {name: score for name, score in scores.items() if name in places}
+    if not scores:
         return
-    offline = [name for name in own if not name.startswith("online-")]
-    finite = [name for name in offline if name != "inf"]
+    offline = [name for name in scores if not name.startswith("online-")]
+    finite = [name for name in offline if name != CONTROL]
     for names, look in (
         (finite, {"linewidth": 2.4, "label": key[1]}),
         (offline[len(finite) - 1 :], {**DASHED, "linewidth": 1.8}),
     ):
-        axes.plot(
-            [places[name] + shift for name in names], [100 * own[name]["mean"] for name in names], color=colour, **look
-        )
-    for name, score in own.items():
+        means = [100 * scores[name]["mean"] for name in names]
+        axes.plot([places[name] + shift for name in names], means, color=colour, **look)
+    for name, score in scores.items():
         place, online = places[name] + shift, name.startswith("online-")
         if len(score["values"]) > 1:
             pale = {"color": colour, "alpha": 0.35, "markeredgewidth": 0, "markersize": 5, "zorder": 2}
             axes.plot([place] * len(score["values"]), [100 * value for value in score["values"]], "o", **pale)
         spread = None if score["spread"] is None else 100 * score["spread"]
-        mark = {"marker": "D" if online else "s" if name == "inf" else "o", "markersize": 8, "markeredgewidth": 2}
+        mark = {"marker": "D" if online else "s" if name == CONTROL else "o", "markersize": 8, "markeredgewidth": 2}
         inside = "white" if online else colour
         axes.errorbar([place], [100 * score["mean"]], yerr=spread, color=colour, markerfacecolor=inside, **mark)
 
 
-def _draw_sizes(axes: Any, sets: Sequence[Found], places: Mapping[str, float]) -> None:
-    sizes = {
-        row["training_set"]: row["pairs_in_subset"]
-        for row in sets
-        if row["pairs_in_subset"] is not None and not row["online"]
-    }
-    sizes = {name: size for name, size in sizes.items() if name in places}
+def _draw_sizes(axes: Any, sets: Sequence[Json], places: Mapping[str, float]) -> None:
+    offline = [row for row in sets if row["training_set"] in places and not row["online"]]
+    sizes = {row["training_set"]: row["pairs_in_subset"] for row in offline if row["pairs_in_subset"] is not None}
     axes.bar([places[name] for name in sizes], [*sizes.values()], width=0.06, color="#B4BAC2")
     for name, size in sizes.items():
-        axes.annotate(
-            shorten_number(size),
-            (places[name], size),
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="center",
-            fontsize=12,
-        )
+        above = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center"}
+        axes.annotate(shorten_number(size), (places[name], size), fontsize=12, **above)
     axes.set_ylim(0, 1.25 * max([1, *sizes.values()]))
     shorten_labels(axes.yaxis)
 
 
-def _apart(places: Mapping[str, float]) -> dict[str, float]:
+def _thin_out(places: Mapping[str, float]) -> dict[str, float]:
     """The places whose labels do not run into the one before."""
-    kept: dict[str, float] = {}
+    ticks: dict[str, float] = {}
     for name, place in sorted(places.items(), key=lambda item: item[1]):
-        if not kept or place - max(kept.values()) > 0.07:
-            kept[name] = place
-    return kept
+        if not ticks or place - max(ticks.values()) > 0.07:
+            ticks[name] = place
+    return ticks
 
 
-def _tick(name: str) -> str:
-    return "inf\nunbalanced" if name == "inf" else shorten_number(float(name))
+def _label_tick(name: str) -> str:
+    return "inf\nunbalanced" if name == CONTROL else shorten_number(float(name))
 
 
-def _name(training_set: str) -> str:
-    t = set_t(training_set)
+def _name_set(training_set: str) -> str:
+    t = read_t(training_set)
     if t is None:
         return ascii(training_set)[1:41].replace("$", "")  # no glyph that the font lacks, no formula
     return f"{'online ' if training_set.startswith('online-') else ''}t = {t:,.10g}"

@@ -1,4 +1,4 @@
-"""One report over all t: what each training set holds, what models trained on it score, and what it cost."""
+"""What training sets hold, what models trained on them score, and what it cost -> one report over all t."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -8,28 +8,22 @@ from typing import Any
 import pyarrow as pa
 
 from metaclip_dagster.reporting.html.numbers import share
-from metaclip_dagster.reporting.sweeps.cells import (
-    PoolVersion,
-    TrainedCell,
-    describe_cell,
-    describe_recipes,
-    set_order,
-    set_t,
-)
-from metaclip_dagster.reporting.sweeps.comparisons import compare, compare_classes
-from metaclip_dagster.reporting.sweeps.findings import findings, label
-from metaclip_dagster.reporting.sweeps.judging import judge_baselines, judge_cells, task_versions, unfit
-from metaclip_dagster.reporting.sweeps.pools import choose_pool, describe_pools, why_apart
+from metaclip_dagster.reporting.sweeps.cells import TrainedCell, describe_cell, describe_recipes
+from metaclip_dagster.reporting.sweeps.comparisons import compare_classes, compare_sets
+from metaclip_dagster.reporting.sweeps.costs import PartitionCost, describe_costs
+from metaclip_dagster.reporting.sweeps.findings import write_findings
+from metaclip_dagster.reporting.sweeps.judging import choose_versions, judge_baselines, judge_cells, why_unfit
+from metaclip_dagster.reporting.sweeps.pools import PoolVersion, choose_pool, describe_pools, why_apart
 from metaclip_dagster.reporting.sweeps.scores import (
-    by_key,
-    describe_tasks,
-    finite,
-    over_seeds,
-    tasks_of_mean,
-    with_mean,
+    Json,
+    add_mean,
+    average_seeds,
+    choose_mean_tasks,
+    index_scores,
+    none_unless_finite,
 )
-
-Sweep = dict[str, Any]  # JSON, whose shape only `describe_sweep` and the page know
+from metaclip_dagster.reporting.sweeps.tasks import describe_tasks
+from metaclip_dagster.reporting.sweeps.training_sets import label_set, rank_set, read_t
 
 
 @dataclass(frozen=True)
@@ -46,22 +40,10 @@ class SetFacts:
     tail_before: float | None = None
     """Share of the pool's matches that fall on entries of the tail, at most t matches."""
     tail_after: float | None = None
-    """The same in D(t)."""
+    """Share of D(t)'s matches that fall on entries of the tail."""
     pool: PoolVersion | None = None
     """The pool that the set was drawn from; None where that was not recorded."""
     version: str | None = None
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What one partition of one stage cost; the seconds of shards that ran side by side add up."""
-
-    stage: str
-    partition: str
-    cpu_seconds: float
-    wall_seconds: float
-    pool: PoolVersion | None = None
-    """The pool that it was spent on; None for what belongs to no single one."""
 
 
 def describe_sweep(
@@ -69,11 +51,11 @@ def describe_sweep(
     cells: Sequence[TrainedCell],
     missing: Sequence[str] = (),
     sets: Mapping[str, SetFacts] | None = None,
-    costs: Sequence[Cost] = (),
+    costs: Sequence[PartitionCost] = (),
     baselines: pa.Table | None = None,
     notes: Mapping[str, str] | None = None,
     provenance: Mapping[str, str] | None = None,
-) -> Sweep:
+) -> dict[str, Any]:
     """The sweep as strict JSON: no NaN, no Infinity, null for what is not known; t stays text.
 
     Only sets and cells of one pool, that of most training sets, stand side by side; the others are named in `pools` and
@@ -84,21 +66,22 @@ def describe_sweep(
     others are named, as are baselines of other versions. The order of cells and rows changes nothing. Raises ValueError
     where two cells claim one place or scores stand beside another cell's checkpoint.
     """
-    facts, others = dict(sets or {}), _by_model(baselines)
+    facts, baseline_rows = dict(sets or {}), _group_by_model(baselines)
     pools = {name: of_set.pool for name, of_set in facts.items()}
-    compared = choose_pool([(cell.training_set, cell.pool) for cell in cells if not unfit(cell)], pools)
+    compared = choose_pool([(cell.training_set, cell.pool) for cell in cells if not why_unfit(cell)], pools)
     pools = {cell.training_set: cell.pool for cell in cells} | pools
-    of_sets = [*pools.items(), *((cell.training_set, cell.pool) for cell in cells if not unfit(cell))]
+    of_sets = [*pools.items(), *((cell.training_set, cell.pool) for cell in cells if not why_unfit(cell))]
     cells = [replace(cell, outdated=cell.outdated or why_apart(cell.pool, compared)) for cell in cells]
-    versions = task_versions(cells, others)
-    judged, beside = judge_cells(cells, versions), judge_baselines(others, versions)
-    fit = [cell for cell, why in judged if why is None]
-    scored = [*(cell.rows() for cell in fit), *(rows for _, rows, why in beside if why is None)]
-    tasks = describe_tasks(itertools.chain.from_iterable(scored), notes or {})
-    mean_over = tasks_of_mean(by_key(cell.rows()) for cell in fit)
+    versions = choose_versions(cells, baseline_rows)
+    judged_cells, judged_baselines = judge_cells(cells, versions), judge_baselines(baseline_rows, versions)
+    fit = [cell for cell, not_compared in judged_cells if not_compared is None]
+    scores = [cell.rows() for cell in fit]
+    scores += [list(rows) for _, rows, not_compared in judged_baselines if not_compared is None]
+    tasks = describe_tasks(itertools.chain.from_iterable(scores), notes or {})
+    mean_over = choose_mean_tasks(index_scores(cell.rows()) for cell in fit)
     recipes = describe_recipes(fit, mean_over)
-    comparisons = [compare(recipe, _task_of(recipe, tasks)) for recipe in recipes]
-    described = {name: _describe_set(name, facts.get(name)) for name in sorted(pools, key=set_order)}
+    comparisons = [compare_sets(recipe, _choose_task(recipe, tasks)) for recipe in recipes]
+    described = {name: _describe_set(name, facts.get(name)) for name in sorted(pools, key=rank_set)}
     sweep = {
         "pools": describe_pools(compared, of_sets),
         "sets": [described[name] for name in described if pools[name] == compared],
@@ -107,37 +90,43 @@ def describe_sweep(
         "mean_over": mean_over,
         "recipes": recipes,
         "comparisons": comparisons,
-        "cells": [describe_cell(cell, why) for cell, why in judged],
+        "cells": [describe_cell(cell, not_compared) for cell, not_compared in judged_cells],
         "missing": [str(name) for name in missing],
         "classes": compare_classes(fit, comparisons[0]) if comparisons else None,
         "baselines": [
             {
                 "model": model,
-                "not_compared": why,
-                "scores": [] if why else over_seeds({0: with_mean(by_key(rows), mean_over)}),
+                "not_compared": not_compared,
+                "scores": [] if not_compared else average_seeds({0: add_mean(index_scores(rows), mean_over)}),
             }
-            for model, rows, why in beside
+            for model, rows, not_compared in judged_baselines
         ],
-        "costs": _describe_costs([cost for cost in costs if cost.pool in (None, compared)]),
-        "provenance": dict(sorted({**_provenance(compared, facts), **(provenance or {})}.items())),
+        "costs": describe_costs([cost for cost in costs if cost.pool in (None, compared)]),
+        "provenance": dict(sorted({**_describe_provenance(compared, facts), **(provenance or {})}.items())),
     }
-    return {"findings": findings(sweep), **sweep}
+    return {"findings": write_findings(sweep), **sweep}
 
 
-def _task_of(recipe: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+def _group_by_model(scores: pa.Table | None) -> dict[str, list[Json]]:
+    rows_by_model: dict[str, list[Json]] = {}
+    for row in scores.to_pylist() if scores is not None else []:
+        rows_by_model.setdefault(str(row["model"]), []).append(row)
+    return rows_by_model
+
+
+def _choose_task(recipe: Json, tasks: Sequence[Json]) -> Json:
     """The first task that the recipe was scored on."""
-    own = {score["task"] for row in recipe["sets"] for score in row["scores"]}
-    return next((task for task in tasks if task["task"] in own), tasks[0])
+    scored = {score["task"] for row in recipe["sets"] for score in row["scores"]}
+    return next((task for task in tasks if task["task"] in scored), tasks[0])
 
 
-def _describe_set(name: str, facts: SetFacts | None) -> Sweep:
-    t = set_t(name)
+def _describe_set(name: str, facts: SetFacts | None) -> Json:
     failed = sorted((facts.failed if facts else {}).items(), key=lambda item: (-item[1], item[0]))
     num_failed = sum(num for _, num in failed)
     return {
         "training_set": name,
-        "label": label(name),
-        "t": None if t is None else name.removeprefix("online-"),
+        "label": label_set(name),
+        "t": None if read_t(name) is None else name.removeprefix("online-"),
         "online": name.startswith("online-"),
         "pairs_in_subset": facts and facts.pairs_in_subset,
         "pairs": facts and facts.pairs,
@@ -145,46 +134,19 @@ def _describe_set(name: str, facts: SetFacts | None) -> Sweep:
         "images_failed": facts and num_failed,
         "share_failed": facts and share(num_failed, facts.images + num_failed),
         "failed": {str(reason): int(num) for reason, num in failed if num},
-        "tail_before": facts and finite(facts.tail_before),
-        "tail_after": facts and finite(facts.tail_after),
+        "tail_before": facts and none_unless_finite(facts.tail_before),
+        "tail_after": facts and none_unless_finite(facts.tail_after),
     }
 
 
-def _provenance(compared: PoolVersion | None, facts: Mapping[str, SetFacts]) -> dict[str, str]:
+def _describe_provenance(compared: PoolVersion | None, facts: Mapping[str, SetFacts]) -> dict[str, str]:
     """What the compared sets are made of, as they say themselves."""
-    of_pool = {"entries": compared.entries, "entry_counts": compared.entry_counts} if compared else {}
-    snapshots = {"snapshots": ", ".join(compared.snapshots)} if compared else {}
-    mine = {name: of_set.version for name, of_set in facts.items() if of_set.pool == compared}
-    return {**snapshots, **of_pool, **{f"training_sets {name}": version for name, version in mine.items() if version}}
-
-
-def _by_model(scores: pa.Table | None) -> dict[str, list[Mapping[str, Any]]]:
-    own: dict[str, list[Mapping[str, Any]]] = {}
-    for row in scores.to_pylist() if scores is not None else []:
-        own.setdefault(str(row["model"]), []).append(row)
-    return own
-
-
-def _describe_costs(costs: Sequence[Cost]) -> list[Sweep]:
-    """Seconds by stage, the dearest first, with those of each partition."""
-    stages: dict[str, list[Cost]] = {}
-
-    def place(cost: Cost) -> tuple[Any, ...]:
-        # A cell's partition ends with its training set.
-        key = cost.partition.rsplit("|", 1)[-1]
-        return *set_order(key), cost.stage, cost.partition, cost.cpu_seconds, cost.wall_seconds
-
-    for cost in sorted(costs, key=place):
-        stages.setdefault(cost.stage, []).append(cost)
-    told = [
-        {
-            "stage": stage,
-            "cpu_seconds": sum(cost.cpu_seconds for cost in own),
-            "wall_seconds": sum(cost.wall_seconds for cost in own),
-            "partitions": [
-                {"partition": c.partition, "cpu_seconds": c.cpu_seconds, "wall_seconds": c.wall_seconds} for c in own
-            ],
+    provenance = {}
+    if compared:
+        provenance = {
+            "snapshots": ", ".join(compared.snapshots),
+            "entries": compared.entries,
+            "entry_counts": compared.entry_counts,
         }
-        for stage, own in stages.items()
-    ]
-    return sorted(told, key=lambda stage: (-stage["cpu_seconds"], stage["stage"]))
+    versions = {name: of_set.version for name, of_set in facts.items() if of_set.pool == compared}
+    return provenance | {f"training_sets {name}": version for name, version in versions.items() if version}
