@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from metaclip_dagster.comparing import compare_entries
 from metaclip_dagster.matching import why_unmatchable
 from metaclip_dagster.metadata import (
     build_entries,
@@ -244,7 +245,9 @@ def test_the_page_of_entries_escapes_what_lists_brought_and_stands_beside_the_pa
     tables = {"own:<b>.txt": ranked(*hostile, "dog"), "wikipedia_titles": ranked("cat")}
     entries = build(tables, budget=2, why_unmatchable=lambda entry, language: "<i>" if "<" in entry else None)
     told = describe_entries(by_language(tables, ["en"]), entries, budget=2)
-    page = render_entries({"budget": 2, "caps": {}, "languages": told, "changes": {}})
+    changes = compare_entries(build({"wikipedia_titles": ranked("cat", *hostile)}), entries)
+    page = render_entries({"budget": 2, "caps": {}, "languages": told, "changes": changes})
+    assert "0 added, 2 removed, 2 moved" in " ".join(page.split())
     assert "<script" not in page
     assert "<img" not in page
     assert "<i>" not in page

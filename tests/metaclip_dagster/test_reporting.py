@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jinja2 import UndefinedError
 from PIL import Image
 from selectolax.lexbor import LexborHTMLParser
 
@@ -340,6 +341,22 @@ def test_the_page_loads_nothing_and_says_so_to_the_browser() -> None:
     style = page[page.index("<style>") : page.index("</style>")]
     assert "url(" not in style
     assert "@import" not in style
+
+
+def test_the_contents_line_leads_to_every_section_and_a_card_without_its_parts_is_refused() -> None:
+    page = LexborHTMLParser(render_card(hostile_card(), {}))
+    links = [node.attributes["href"] for node in page.css("nav a")]
+    assert links == [f"#{node.attributes['id']}" for node in page.css("section")]
+    with pytest.raises(UndefinedError, match="pairs"):
+        render_card({"t": "20"}, {})
+
+
+def test_long_lists_are_cut_and_the_page_says_how_much_more_there_is() -> None:
+    pairs = PairCounts({"en": 1} | {f"l{i}": 1 for i in range(69)}, {"S1": 70})
+    stage = {"stage": "pairs", "rows": 70, "seen": dict.fromkeys(map(str, range(100)), 2)}
+    page = LexborHTMLParser(render_card(card_of([3], [2], pool=pairs, subset=pairs, stages=[stage]), {}))
+    assert "10 more languages are in the JSON." in [node.text() for node in page.css("#languages .note")]
+    assert [node.text() for node in page.css("details tr:last-child td")] == ["40 more", "80"]
 
 
 def test_same_numbers_give_the_same_bytes() -> None:
