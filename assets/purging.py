@@ -136,7 +136,7 @@ def purge(lake: Lake, images: Path, checkpoints: Path, gone: Gone, *, dry_run: b
         went = leave_out(lake.store(table, partition), keep, among=among, dry_run=dry_run)
         if went["shards"]:
             tables[f"{table} {partition}"] = dict(went)
-    return {**told, "tables": tables, "superseded": {} if dry_run else _sweep(lake)}
+    return {**told, "tables": tables, "superseded": {} if dry_run else _tidy(lake)}
 
 
 def _are_listed(rows: pa.RecordBatch, takedowns: Takedowns) -> pa.Array:
@@ -179,7 +179,7 @@ def _flag_trainings(lake: Lake, root: Path, gone: Gone, *, dry_run: bool) -> dic
     return {name: pairs for name, pairs in found.items() if pairs != 0}
 
 
-def _sweep(lake: Lake) -> dict[str, int]:
+def _tidy(lake: Lake) -> dict[str, int]:
     """Delete whatever no manifest names, however new, by whichever clock."""
     before = lake.num_bytes()
-    return {"files": len(lake.sweep(older_than_hours=-math.inf)), "bytes": before - lake.num_bytes()}
+    return {"files": len(lake.tidy(older_than_hours=-math.inf)), "bytes": before - lake.num_bytes()}

@@ -64,7 +64,7 @@ def create_object(filesystem: Any, path: str) -> Iterator[BinaryIO]:
         file.close()
     except BaseException:
         file.closed = True  # else fsspec completes it when the file is collected
-        with contextlib.suppress(Exception):  # an upload that cannot be aborted now is left to the sweep
+        with contextlib.suppress(Exception):  # an upload that cannot be aborted now is left to `Lake.tidy`
             file.discard()
         raise
 

@@ -147,7 +147,7 @@ class Lake(dg.ConfigurableResource, use_attribute_docstrings=True):
         filesystem, root = connect(self.root, self.storage_options)
         return sum(file["size"] for file in filesystem.find(root, detail=True).values())
 
-    def sweep(self, *, older_than_hours: float = 24.0) -> list[str]:
+    def tidy(self, *, older_than_hours: float = 24.0) -> list[str]:
         """Delete what no manifest names: orphans of killed writers, data of superseded runs. Returns what went.
 
         Uploads that were never completed go too. Let no run be older than `older_than_hours` while this runs: its
@@ -155,7 +155,7 @@ class Lake(dg.ConfigurableResource, use_attribute_docstrings=True):
         """
         gone, now = [], time.time()
         for table, partition in self.partitions():
-            names = self.store(table, partition).sweep(older_than_seconds=older_than_hours * 3600, now=now)
+            names = self.store(table, partition).tidy(older_than_seconds=older_than_hours * 3600, now=now)
             gone += [f"{table}/{quote(partition, safe='')}/{name}" for name in names]
         filesystem, root = connect(self.root, self.storage_options)
         return gone + abort_uploads(filesystem, root, older_than_seconds=older_than_hours * 3600, now=now)

@@ -156,7 +156,7 @@ class TableStore:
         path = self._path(shard.file)
         return path if is_local(self._fs) else str(self._fs.unstrip_protocol(path))
 
-    def sweep(self, *, older_than_seconds: float, now: float) -> list[str]:
+    def tidy(self, *, older_than_seconds: float, now: float) -> list[str]:
         """Delete data and shard manifests that the partition's manifest does not name; returns their names."""
         manifest = self.manifest()
         shards = manifest.shards if manifest else ()
@@ -169,7 +169,7 @@ class TableStore:
                 name = f"{folder}/{path.rsplit('/', 1)[1]}"
                 if name in in_use:
                     continue
-                with contextlib.suppress(FileNotFoundError):  # another sweep was faster
+                with contextlib.suppress(FileNotFoundError):  # somebody else was faster
                     if now - self._fs.modified(path).timestamp() >= older_than_seconds:
                         self._fs.rm_file(path)
                         deleted.append(name)

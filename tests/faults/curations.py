@@ -155,7 +155,7 @@ def judge(lake: Lake, expected: Contents) -> tuple[int, str]:
         for path in Path(lake.root).rglob("*.parquet"):  # none where it is an object store
             pq.read_table(path)
         before = contents_of(lake)
-        orphans = lake.sweep(older_than_hours=0)
+        orphans = lake.tidy(older_than_hours=0)
         found = contents_of(lake)
     except (OSError, ValueError) as error:
         return 0, f"{type(error).__name__}: {error}"

@@ -153,7 +153,7 @@ def test_an_object_is_created_once_and_what_stands_there_decides(store: TableSto
     assert read_object(filesystem, path) == b"mine"
 
 
-def test_a_sweep_goes_by_the_age_of_objects_and_aborts_uploads(store: TableStore) -> None:
+def test_tidying_goes_by_the_age_of_objects_and_aborts_uploads(store: TableStore) -> None:
     finish(store, store.publish(make(store)))
     orphan, lake = make(store, start=7), Lake(root=store.root, storage_options=dict(store.storage_options))
     filesystem, _ = connect(store.root, store.storage_options)
@@ -161,11 +161,11 @@ def test_a_sweep_goes_by_the_age_of_objects_and_aborts_uploads(store: TableStore
     for key in (f"{prefix}/numbers/x/data/cut", "elsewhere/data/cut"):
         filesystem.call_s3("create_multipart_upload", Bucket=bucket, Key=key)
     begun = _uploads(filesystem)  # moto has all of them begin in 2010
-    assert lake.sweep(older_than_hours=24 * 365 * 100) == []
+    assert lake.tidy(older_than_hours=24 * 365 * 100) == []
     assert _uploads(filesystem) == begun
-    assert lake.sweep(older_than_hours=1) == [f"{bucket}/{prefix}/numbers/x/data/cut"]
+    assert lake.tidy(older_than_hours=1) == [f"{bucket}/{prefix}/numbers/x/data/cut"]
     assert len(_uploads(filesystem)) == len(begun) - 1
-    assert lake.sweep(older_than_hours=-math.inf) == [f"numbers/20%7Ctiny/{orphan.file}"]
+    assert lake.tidy(older_than_hours=-math.inf) == [f"numbers/20%7Ctiny/{orphan.file}"]
     assert lake.read("numbers", ["20|tiny"]).num_rows == 100
 
 

@@ -80,7 +80,7 @@ def test_rows_are_left_out_under_the_fingerprint_that_a_run_looks_for(tmp_path: 
     assert [old == new for old, new in digests] == [False, True, False]
     assert after.version != before.version
     assert after.shards[1] == before.shards[1]
-    store.sweep(older_than_seconds=0, now=float("inf"))
+    store.tidy(older_than_seconds=0, now=float("inf"))
     assert sorted(path.name for path in (tmp_path / "numbers/all/data").iterdir()) == sorted(
         Path(shard.file).name for shard in after.shards
     )
@@ -90,7 +90,7 @@ def test_rows_are_left_out_under_the_fingerprint_that_a_run_looks_for(tmp_path: 
 def test_no_manifest_names_a_file_that_went(tmp_path: Path) -> None:
     store, _, call, shards = finish(tmp_path)
     leave_out(store, even)
-    store.sweep(older_than_seconds=0, now=float("inf"))
+    store.tidy(older_than_seconds=0, now=float("inf"))
     for shard in shards:
         manifest = store.committed(shard.key, call.fingerprint(shard))
         assert manifest is None or Path(store.path(manifest)).exists()
