@@ -141,6 +141,22 @@ def render_text(tables: Iterable[Table]) -> str:
     return "\n\n".join("\n".join([table.title, *_align(table)]) for table in tables)
 
 
+def align_columns(rows: Sequence[Sequence[str]], to_right: Sequence[bool]) -> list[str]:
+    """Each row as a line with its cells below those of the row above, in the columns named to the right of them.
+
+    >>> align_columns([["t", "pairs"], ["20", "7"]], [False, True])
+    ['t   pairs', '20      7']
+    """
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(len(to_right))]
+    return [
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, to_right, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+
+
 def show_number(value: float) -> str:
     """Enough digits to tell values apart, whatever their size.
 
@@ -154,15 +170,7 @@ def _align(table: Table) -> list[str]:
     rows = [[_show_value(value) for value in row] for row in table.rows]
     lines = [list(table.headings), *rows] if table.headings != FACTS else rows
     numeric = [all(isinstance(row[i], int | float) for row in table.rows) for i in range(len(table.headings))]
-    widths = [max((len(row[i]) for row in lines), default=0) for i in range(len(table.headings))]
-    return [
-        "  "
-        + "  ".join(
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(row, widths, numeric, strict=True)
-        ).rstrip()
-        for row in lines
-    ]
+    return [f"  {line}" for line in align_columns(lines, numeric)]
 
 
 def _show_value(value: Value) -> str:
