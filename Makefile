@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: demo test check ui bench faults lock
 
 demo: $(READY)
-	$(BIN)/python demo.py
+	$(BIN)/metaclip demo
 
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
@@ -23,7 +23,7 @@ check: $(READY)
 	$(BIN)/lint-imports
 
 ui: $(READY)
-	$(BIN)/python -m resources.instance.ui
+	$(BIN)/metaclip ui
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

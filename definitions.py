@@ -1,4 +1,4 @@
-"""The front door for Dagster: the graph bound to the deployment."""
+"""Binds the graph to the deployment: what Dagster loads."""
 
 import warnings
 from collections.abc import Callable, Sequence

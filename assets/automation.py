@@ -91,7 +91,7 @@ def register_newer(context: dg.SensorEvaluationContext, common_crawl: CommonCraw
     if len(ready) > MOST_AT_ONCE:
         return dg.SkipReason(
             f"{len(ready)} snapshots are new, more than {MOST_AT_ONCE}: {', '.join(ready)}. Register those that you "
-            "want (`.venv/bin/python launch.py register KEY ...`), then reset the cursor: the next tick goes on from "
+            "want (`metaclip register KEY ...`), then reset the cursor: the next tick goes on from "
             "the newest"
         )
     if ready:
@@ -104,7 +104,7 @@ def _take_baseline(listed: Sequence[str], registered: Sequence[str]) -> dg.Senso
     if not listed:
         return dg.SkipReason("the crawl lists no snapshot of this deployment yet")
     newest = listed[0]
-    missing = f". {newest} itself is not in the pool: `.venv/bin/python launch.py register {newest}` puts it there"
+    missing = f". {newest} itself is not in the pool: `metaclip register {newest}` puts it there"
     return dg.SensorResult(
         skip_reason=f"{newest} is the newest: what is listed after it will be registered"
         f"{'' if newest in registered else missing}",

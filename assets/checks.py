@@ -70,7 +70,7 @@ def few_broken_records(made: PartitionManifest, broken: Collection[str], bound: 
 def every_snapshot_there(missing: Mapping[str, str]) -> dg.AssetCheckResult:
     """Every registered snapshot has its matches; the pool waits for one that has not, until it is made or dropped."""
     waits = [f"{key}: {why}" for key, why in missing.items()]
-    way_out = f"make it, or take it out of the pool: .venv/bin/python launch.py drop {shlex.join(missing)}"
+    way_out = f"make it, or take it out of the pool: metaclip drop {shlex.join(missing)}"
     return dg.AssetCheckResult(
         check_name="every_snapshot_there",
         passed=not missing,

@@ -73,7 +73,7 @@ def _report_run(context: dg.AssetExecutionContext, lake: Lake, why: str | None) 
     if missing.get(key, REFUSED) != REFUSED:
         missing[key] = why or NOT_MADE
     if why and key in missing:
-        way_out = f"`.venv/bin/python launch.py drop {shlex.quote(key)}` takes it out of the pool"
+        way_out = f"`metaclip drop {shlex.quote(key)}` takes it out of the pool"
         context.log.error(f"exclusions wait for {key}; {way_out}")
     if missing != said:
         report_check(context.instance, "exclusions", every_snapshot_there(missing))

@@ -2,7 +2,7 @@
 
 python -m benchmarks.bench_demo [--home F] [--json]
 
---home  of a demo that ran there, its `dagster_home` and `lake`; without one, `demo.py` runs now, in an empty folder
+--home  of a demo that ran there, its `dagster_home` and `lake`; without one, `metaclip demo` runs in an empty folder
 
 An asset's value is the seconds of its steps, over all partitions, as Dagster's event log has them. The baseline is how
 much of that shards worked, from reading to commit, on all workers at once; the ratio, its share: 1 is no time outside.
@@ -35,7 +35,7 @@ def main() -> None:
         print_rows(rows_of(args.home), args.json)
         return
     with TemporaryDirectory() as folder:
-        command = [sys.executable, "demo.py"]
+        command = [sys.executable, "-m", "metaclip_dagster", "demo"]
         subprocess.run(command, cwd=ROOT, env=os.environ | {"METACLIP_DATA": folder}, check=True, stdout=sys.stderr)
         print_rows(rows_of(Path(folder, "sample")), args.json)
 

@@ -24,10 +24,10 @@ import pyarrow.parquet as pq
 import xxhash
 from tqdm import tqdm
 
-import demo
 from assets.jobs import Training
 from assets.partitions import Cell
 from benchmarks.measure import Row, options, print_rows, row
+from commands import demo
 from definitions import bind
 from metaclip_dagster.evaluation import load_model, read_task, score_model
 from metaclip_dagster.training import Job, Shard, recipe_of

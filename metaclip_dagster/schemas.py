@@ -286,4 +286,4 @@ def _describe(name: str, table: pa.Schema) -> str:
 
 
 if __name__ == "__main__":
-    print(describe_tables())  # noqa: T201  # the front door of docs/tables.md
+    print(describe_tables())  # noqa: T201  # docs/tables.md

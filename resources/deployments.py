@@ -94,7 +94,7 @@ class Deployment:
     """How often it is looked what has changed and what is to be made of it, once that is switched on."""
     port: str = "3000"
     reports_url: str = ""
-    """Where the reports are served, from METACLIP_REPORTS_URL; by default at the port after that of `make ui`."""
+    """Where the reports are served, from METACLIP_REPORTS_URL; by default at the port after that of `metaclip ui`."""
     failure_webhook: str = ""
     """Who is told of a failed run by a POST, from METACLIP_FAILURE_WEBHOOK: an address that may itself be a secret."""
     failure_command: str = ""
@@ -181,7 +181,8 @@ def warn_without_home(environment: Mapping[str, str] = os.environ, program: str 
     where = read_deployment(environment)
     print(  # noqa: T201
         "DAGSTER_HOME is not set, so that nothing which was run is shown. Runs and registered snapshots of the "
-        f"deployment {where.name} are in {where.home / 'dagster_home'}: set DAGSTER_HOME to it, or start `make ui`.",
+        f"deployment {where.name} are in {where.home / 'dagster_home'}: set DAGSTER_HOME to it, or start "
+        "`metaclip ui`.",
         file=sys.stderr,
         flush=True,
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-import demo
+from commands import demo
 from resources.deployments import Deployment
 from resources.lake.resource import Lake
 from tests.mini import build_mini, mini_deployment

@@ -1,6 +1,6 @@
 """A mini sample's deployment with a real web server and daemon, for tests of what only they do.
 
-`python -m tests.live` serves it as `make ui` serves the project; METACLIP_CRAWL, _DATA and _PORT say where.
+`python -m tests.live` serves it as `metaclip ui` serves the project; METACLIP_CRAWL, _DATA and _PORT say where.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from tests.mini import mini_deployment
 
 @dataclass(frozen=True)
 class Live:
-    """A running deployment: its web server, its folders, its own crawl, and the environment of its front doors."""
+    """A running deployment: its web server, its folders, its own crawl, and the environment of its commands."""
 
     web: WebServer
     where: Deployment
@@ -52,10 +52,10 @@ class Live:
         left = [process.cmdline() for process in self.processes()]
         assert left == [], self.tail()
 
-    def launch(self, *arguments: str, seconds: float = 600) -> subprocess.CompletedProcess[str]:
-        """Run `python launch.py` with these arguments against it."""
+    def run(self, *arguments: str, seconds: float = 600) -> subprocess.CompletedProcess[str]:
+        """Run `metaclip` with these arguments against it."""
         return subprocess.run(
-            [sys.executable, "launch.py", *arguments],
+            [sys.executable, "-m", "metaclip_dagster", *arguments],
             cwd=REPOSITORY,
             env=self.environment,
             capture_output=True,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import dagster as dg
 
-import demo
 from assets.partitions import register_snapshots
+from commands import demo
 from definitions import bind
 from resources.crawl.resource import open_crawl
 from resources.deployments import Deployment

@@ -8,9 +8,9 @@ from shutil import copytree
 import dagster as dg
 import pytest
 
-import demo
 from assets.partitions import check_thresholds, register_snapshots
 from assets.waiting import drop_snapshots
+from commands import demo
 from definitions import bind
 from resources.crawl.resource import CommonCrawl
 from resources.deployments import Deployment, read_deployment
@@ -64,7 +64,7 @@ def test_a_wrong_key_is_named_where_the_pool_waits_for_it_until_it_is_dropped(
     says = exclusions_wait(instance) or ""
     assert f"{wrong}: pairs failed: {wrong}: " in says
     assert f"{KEY}: matches are not made yet" in says
-    assert "launch.py drop" in says
+    assert "metaclip drop" in says
     drop_snapshots(instance, Lake(root=where.lake), [wrong])
     assert wrong not in (exclusions_wait(instance) or "")
     drop_snapshots(instance, Lake(root=where.lake), [KEY])

@@ -11,8 +11,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-import demo
 from assets.partitions import THRESHOLDS, register_snapshots
+from commands import demo
 from definitions import bind
 from resources.crawl.resource import CommonCrawl
 from resources.deployments import Deployment

@@ -16,13 +16,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-import demo
-import explain
 from assets.answers import explain_entry, explain_pair
 from assets.lookups import find_pairs
 from assets.partitions import THRESHOLDS
 from assets.pool import thresholds_of
 from assets.verdicts import Found, Verdicts
+from commands import demo, explain
+from commands.parser import build_parser
 from definitions import bind
 from metaclip_dagster.explaining import QuestionError, Table, explain_draw, read_question, render_text
 from resources.deployments import Deployment
@@ -321,13 +321,14 @@ def test_a_job_without_a_question_fails_with_the_way_out(made: Deployment, confi
 
 def test_the_command_answers_and_says_in_a_line_why_it_does_not(made: Deployment, lake: Lake, tmp_path: Path) -> None:
     row = lake.read("subsets", ["20"]).slice(0, 1).to_pylist()[0]
-    asked = explain.parse(["pair", row["url"], "--text", row["text"]])
+    asked = build_parser().parse_args(["explain", "pair", row["url"], "--text", row["text"]])
     assert f"\npair {row['pair_id']}\n  text" in explain.answer(made, asked)
     entry = lake.read("entries")["entry"][0].as_py()
-    assert explain.answer(made, explain.parse(["entry", entry])).startswith(f"entry {entry} (en)\n")
-    command = [sys.executable, "explain.py", "pair", "x.png"]
+    asked = build_parser().parse_args(["explain", "entry", entry])
+    assert explain.answer(made, asked).startswith(f"entry {entry} (en)\n")
+    command = [sys.executable, "-m", "metaclip_dagster", "explain", "pair", "x.png"]
     environment = {**os.environ, "METACLIP_DATA": str(tmp_path)}
     run = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
     assert (run.returncode, run.stdout) == (1, "")
-    assert run.stderr.startswith("explain: 'x.png' is no pair_id")
+    assert run.stderr.startswith("metaclip explain: 'x.png' is no pair_id")
     assert run.stderr.count("\n") == 1

@@ -21,10 +21,10 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 
-import demo
 from assets.answers import explain_pair
 from assets.cards import AUTOMATION
 from assets.partitions import THRESHOLDS, register_snapshots
+from commands import demo
 from definitions import bind
 from metaclip_dagster.balancing import keep_probability, thresholds_for
 from metaclip_dagster.explaining import QuestionError

@@ -13,8 +13,8 @@ import dagster as dg
 import psutil
 import pytest
 
-import demo
 from assets.partitions import THRESHOLDS
+from commands import demo
 from resources.deployments import Deployment
 from resources.lake.resource import Lake
 from tests.browser import Browser, open_browser
@@ -187,7 +187,7 @@ def test_a_failed_rung_loses_no_other_and_is_rerun_alone(live: Live, log: EventL
     obstacle = live.where.checkpoints / "20"  # a file where the folder of this rung's trainings should be
     obstacle.parent.mkdir(exist_ok=True)
     obstacle.touch()
-    broken = live.launch("sweep", "--t", "20", "--t", "inf", "--model", "tiny")
+    broken = live.run("sweep", "--t", "20", "--t", "inf", "--model", "tiny")
     assert broken.returncode == 1, broken.stdout + broken.stderr + live.tail()
     assert "failed: checkpoints of tiny|20" in broken.stderr
     wanted: list[Partition] = [("checkpoints", "tiny|inf"), ("scores", "tiny|inf"), ("sweep", None)]
@@ -199,7 +199,7 @@ def test_a_failed_rung_loses_no_other_and_is_rerun_alone(live: Live, log: EventL
     assert all(ended <= started for (_, ended), (started, _) in pairwise(runs))
 
     obstacle.unlink()
-    mended = live.launch("sweep", "--t", "20", "--model", "tiny")
+    mended = live.run("sweep", "--t", "20", "--model", "tiny")
     assert mended.returncode == 0, mended.stdout + mended.stderr + live.tail()
     alone: list[Partition] = [("images", "20"), ("training_sets", "20"), ("checkpoints", "tiny|20")]
     assert log.news() == dict.fromkeys([*alone, ("scores", "tiny|20"), ("sweep", None)], 1)
@@ -243,17 +243,17 @@ def test_a_training_that_is_cancelled_ends_within_seconds_with_all_its_processes
 
 
 def test_one_snapshot_is_rerun_all_the_way_downstream_and_no_other(live: Live, log: EventLog) -> None:
-    rerun = live.launch("snapshot", SNAPSHOTS[0])
+    rerun = live.run("rerun", SNAPSHOTS[0])
     assert rerun.returncode == 0, rerun.stdout + rerun.stderr + live.tail()
     expected = {key: 1 for key in MADE_ONCE_A_CHANGE if key[1] != WAITING}
     assert log.news() == {("pairs", SNAPSHOTS[0]): 1, ("matches", SNAPSHOTS[0]): 1, **expected}
 
 
 def test_what_cannot_be_launched_is_said(live: Live) -> None:
-    unknown = live.launch("snapshot", WAITING)
+    unknown = live.run("rerun", WAITING)
     assert unknown.returncode == 1
-    assert f"python launch.py register {WAITING}" in unknown.stderr
-    assert live.launch("register", WAITING).returncode == 1  # the crawl does not list it yet
+    assert f"`metaclip register {WAITING}`" in unknown.stderr
+    assert live.run("register", WAITING).returncode == 1  # the crawl does not list it yet
 
 
 def test_a_snapshot_that_appears_refreshes_everything_once(

@@ -8,9 +8,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-import demo
 from assets.answers import explain_pair
 from assets.partitions import THRESHOLDS, register_snapshots
+from commands import demo
 from definitions import bind
 from resources.crawl.resource import open_crawl
 from resources.deployments import Deployment

@@ -23,12 +23,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-import demo
-import purge
 from assets.explain import explain
 from assets.partitions import THRESHOLDS, register_snapshots
 from assets.sweeps import make_sweep
 from assets.takedowns import left_over
+from commands import demo, purge
 from definitions import bind
 from metaclip_dagster.deduplicating import find_duplicates, scatter_pairs
 from metaclip_dagster.schemas import CHECKPOINTS, EXCLUSIONS, MATCHES
@@ -365,7 +364,7 @@ def test_a_digest_that_is_listed_before_any_image_is_asked_for_keeps_the_picture
 KILLED = """
 import os, sys
 from pathlib import Path
-import purge
+from commands import purge
 from resources.images import store as image_store
 from resources.deferred import defer
 from resources.images.store import ImageStore
@@ -442,11 +441,11 @@ def test_a_file_that_goes_while_it_is_read_is_told_in_a_line(made: Deployment, t
     shutil.copytree(Path(made.lake, "pairs"), home / "lake" / "pairs")
     next((home / "lake").rglob("*.parquet")).unlink()
     (home / "takedowns.csv").write_text("kind,value,reason\ndomain,x.example,\n", encoding="utf-8")
-    command = [sys.executable, "purge.py", "--dry-run"]
+    command = [sys.executable, "-m", "metaclip_dagster", "purge", "--dry-run"]
     environment = {**os.environ, "METACLIP_DEPLOYMENT": "sample", "METACLIP_DATA": str(tmp_path)}
     done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
     assert done.returncode == 1
-    assert re.fullmatch(r"purge: .*\.parquet.*\n", done.stderr)
+    assert re.fullmatch(r"metaclip purge: .*\.parquet.*\n", done.stderr)
 
 
 def test_the_history_forgets_the_runs_that_showed_it_and_no_others(mini: Path, tmp_path: Path) -> None:

@@ -16,13 +16,12 @@ import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 
-import demo
-import export
 from assets.checks import of_one_pool
 from assets.jobs import Training, prepare_job
 from assets.partitions import THRESHOLDS, TRAINING_SETS, Cell
 from assets.provenance import find_outdated
 from assets.sweeps import make_sweep
+from commands import demo, export
 from definitions import bind
 from metaclip_dagster.reporting.sweeps.comparisons import bar_above
 from metaclip_dagster.training.exporting import MODELS, WEIGHTS

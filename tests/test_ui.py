@@ -18,7 +18,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-import demo
+from commands import demo
 from definitions import bind
 from resources.deployments import REPOSITORY, Deployment
 from tests.browser import Browser, open_browser

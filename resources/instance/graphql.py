@@ -17,7 +17,7 @@ LONGEST_SILENCE_SECONDS = 120
 DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType lastHeartbeatTime } } } }"
 KEYS = """query($asset: AssetKeyInput!) { assetNodeOrError(assetKey: $asset) { ... on AssetNode { partitionKeys
   assetPartitionStatuses { ... on DefaultPartitionStatuses { materializedPartitions } } } } }"""
-LAUNCH = """mutation($told: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $told) { __typename
+LAUNCH = """mutation($backfill: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $backfill) { __typename
   ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
 FOLLOW = """query($id: String!) { partitionBackfillOrError(backfillId: $id) { __typename
   ... on PythonError { message }
@@ -67,10 +67,12 @@ class WebServer:
             with direct.open(request, timeout=TIMEOUT_SECONDS) as response:
                 answer = json.load(response)
         except urllib.error.HTTPError as error:
-            told = error.read().decode(errors="replace")[:2000]
-            raise RuntimeError(f"{self.url} refused the query: {error}: {told}") from None
+            message = error.read().decode(errors="replace")[:2000]
+            raise RuntimeError(f"{self.url} refused the query: {error}: {message}") from None
         except (OSError, json.JSONDecodeError) as error:
-            raise ConnectionError(f"no Dagster web server answers at {self.url} ({error}); start `make ui`") from None
+            raise ConnectionError(
+                f"no Dagster web server answers at {self.url} ({error}); start `metaclip ui`"
+            ) from None
         if answer.get("errors"):
             raise RuntimeError("; ".join(str(error.get("message")) for error in answer["errors"]))
         return dict(answer["data"])
@@ -81,42 +83,42 @@ class WebServer:
         since = time.time() - LONGEST_SILENCE_SECONDS
         alive = {status["daemonType"] for status in statuses if (status["lastHeartbeatTime"] or 0) > since}
         if not alive.issuperset(NEEDED_DAEMONS):
-            raise ConnectionError(f"{self.url} answers, but no Dagster daemon is alive; start `make ui`")
+            raise ConnectionError(f"{self.url} answers, but no Dagster daemon is alive; start `metaclip ui`")
 
     def partitions(self, asset: str) -> tuple[list[str], list[str]]:
         """The keys that an asset's partitions may have, and those of them that were made at some time."""
         node = self.ask(KEYS, asset={"path": [asset]})["assetNodeOrError"]
         if "partitionKeys" not in node:
             raise RuntimeError(f"{self.url} knows no asset {asset}; is its code location loaded?")
-        made = set((node["assetPartitionStatuses"] or {}).get("materializedPartitions") or [])
-        return node["partitionKeys"], [key for key in node["partitionKeys"] if key in made]
+        materialized = set((node["assetPartitionStatuses"] or {}).get("materializedPartitions") or [])
+        return node["partitionKeys"], [key for key in node["partitionKeys"] if key in materialized]
 
     def launch(self, targets: Mapping[str, Sequence[str] | None], title: str) -> str:
         """Start a backfill of these partitions of each asset, and give its id; None stands for the whole asset."""
         # Each asset with partitions of its own: one list of names for all would silently leave out whatever lies
         # behind an unpartitioned asset.
         chosen = [{"assetKey": {"path": [name]}, **_partitions(keys)} for name, keys in targets.items()]
-        told = {"partitionsByAssets": chosen, "title": title}
-        launched = self.ask(LAUNCH, told=told)["launchPartitionBackfill"]
+        backfill = {"partitionsByAssets": chosen, "title": title}
+        launched = self.ask(LAUNCH, backfill=backfill)["launchPartitionBackfill"]
         if "backfillId" not in launched:
             raise RuntimeError(f"no backfill was launched: {launched.get('message') or launched['__typename']}")
         return str(launched["backfillId"])
 
     def progress(self, backfill: str) -> Progress:
         """How far a backfill is."""
-        found = self.ask(FOLLOW, id=backfill)["partitionBackfillOrError"]
-        if "status" not in found:
-            raise RuntimeError(f"backfill {backfill}: {found.get('message') or found['__typename']}")
-        assets = (found["assetBackfillData"] or {}).get("assetBackfillStatuses") or []
+        answer = self.ask(FOLLOW, id=backfill)["partitionBackfillOrError"]
+        if "status" not in answer:
+            raise RuntimeError(f"backfill {backfill}: {answer.get('message') or answer['__typename']}")
+        assets = (answer["assetBackfillData"] or {}).get("assetBackfillStatuses") or []
         targeted = {asset["assetKey"]["path"][0]: asset.get("numPartitionsTargeted", 1) for asset in assets}
-        made = [asset.get("numPartitionsMaterialized", asset.get("materialized", 0)) for asset in assets]
-        unmade = {name: count - done for (name, count), done in zip(targeted.items(), made, strict=True)}
+        materialized = [asset.get("numPartitionsMaterialized", asset.get("materialized", 0)) for asset in assets]
+        unmade = {name: count - done for (name, count), done in zip(targeted.items(), materialized, strict=True)}
         return Progress(
-            status=found["status"],
+            status=answer["status"],
             targeted=sum(targeted.values()),
             unmade={name: count for name, count in unmade.items() if count},
-            failures=_failures(found["runs"]),
-            error=(found["error"] or {}).get("message", ""),
+            failures=_failures(answer["runs"]),
+            error=(answer["error"] or {}).get("message", ""),
         )
 
 

@@ -15,10 +15,8 @@ from types import FrameType
 
 import dagster as dg
 
-from resources.deployments import REPOSITORY, deployment
+from resources.deployments import REPOSITORY
 from resources.instance.runs import CODE_LOCATION, cancel_runs, end_lost_runs
-from resources.reports.server import serve_reports
-from resources.web.client import NO_CONTACT
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SECONDS_TO_END = 10
@@ -32,20 +30,6 @@ WORKSPACE = """load_from:
 """
 # While the code server is being started again, a backfill waits for its assets instead of failing for want of them.
 PATIENT = {"DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "1"}
-
-
-def main() -> int:
-    """Serve the project's code location and its reports; METACLIP_PORT moves them from ports 3000 and 3001."""
-    where = deployment()
-    if where.images_from_web and not where.contact:
-        print(NO_CONTACT, file=sys.stderr, flush=True)  # noqa: T201
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(serve_reports(where.reports, int(where.port) + 1))
-        except (OSError, ValueError, OverflowError) as error:
-            port = f"the port after {where.port}"
-            print(f"reports are not served: {port} cannot be opened ({error})", flush=True)  # noqa: T201
-        return serve("definitions.py", where.dagster_home, where.port)
 
 
 def serve(definitions: str, dagster_home: Path, port: str) -> int:
@@ -75,7 +59,8 @@ def _check_free(port: str) -> None:
             tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the web server does
             tried.bind(("127.0.0.1", int(port)))
     except (OSError, ValueError, OverflowError) as error:
-        sys.exit(f"port {port} is not to be had ({error}): does `make ui` run already? METACLIP_PORT names another")
+        message = f"port {port} is not to be had ({error}): does `metaclip ui` run already? METACLIP_PORT names another"
+        raise OSError(message) from None
 
 
 def _serve(instance: dg.DagsterInstance, definitions: str, dagster_home: Path, port: str, folder: Path) -> None:
@@ -157,7 +142,3 @@ def _end(children: Sequence[subprocess.Popen[bytes]]) -> None:
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -27,7 +27,7 @@ def synset_names(nltk_data: str, parts_of_speech: str = PARTS_OF_SPEECH) -> Iter
         raise ValueError(f"parts of speech {sorted(unknown)} are unknown to WordNet; choose among {PARTS_OF_SPEECH}")
     packed = Path(nltk_data, PACKAGE)
     if not packed.is_file():
-        raise FileNotFoundError(f"{packed} is missing; `.venv/bin/python download.py wordnet` puts it there")
+        raise FileNotFoundError(f"{packed} is missing; `metaclip download wordnet` puts it there")
     # nltk refuses data that others may write to, as every checkout under umask 002 is: read a private copy.
     with tempfile.TemporaryDirectory() as private:
         copy = Path(private, PACKAGE)

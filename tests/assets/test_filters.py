@@ -10,7 +10,7 @@ import dagster as dg
 import numpy as np
 import pytest
 
-import demo
+from commands import demo
 from definitions import bind
 from metaclip_dagster.filtering import score_images
 from metaclip_dagster.filtering.hashes import nearest_earlier

@@ -112,4 +112,4 @@ def test_matches_that_were_refused_are_waited_for(pool: Pool) -> None:
 
 def test_the_way_out_names_the_keys_as_a_shell_takes_them() -> None:
     says = every_snapshot_there({A: "pairs failed", "bad key": "pairs failed"}).description or ""
-    assert says.endswith(f"launch.py drop {A} 'bad key'")
+    assert says.endswith(f"metaclip drop {A} 'bad key'")

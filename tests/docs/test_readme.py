@@ -8,7 +8,7 @@ import yaml
 
 import assets.coverage
 import assets.entries
-import demo
+from commands import demo
 from resources.deployments import read_deployment
 from resources.lake.resource import Lake
 

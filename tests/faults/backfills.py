@@ -11,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 import psutil
 
-from launch import Targets
+from commands.backfills import Targets
 from resources.instance.graphql import Progress
 from resources.instance.runs import IN_PROGRESS, process_of
 from resources.lake.resource import open_lake

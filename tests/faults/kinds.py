@@ -14,7 +14,8 @@ from typing import Any
 
 import psutil
 
-from launch import register, snapshot_targets
+from commands.register import register
+from commands.rerun import snapshot_targets
 from tests.faults.backfills import Backfills, begin, targets_of
 from tests.faults.curations import SNAPSHOTS, STEPS, Curation, Reference, Result, curate_reference, environment_of_lake
 from tests.faults.drivers import Driver, Drivers, serving_drivers

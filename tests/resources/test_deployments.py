@@ -119,7 +119,7 @@ def test_dagster_without_its_home_is_told_where_the_runs_are(
         warn_without_home(environment | home, program)
         assert f"are in {tmp_path}/sample/dagster_home: set DAGSTER_HOME to it" in capsys.readouterr().err
     warn_without_home(environment | {"DAGSTER_HOME": "/elsewhere"}, program)
-    warn_without_home(environment, "demo.py")
+    warn_without_home(environment, "/v/bin/metaclip")
     assert capsys.readouterr().err == ""
 
 

@@ -60,7 +60,7 @@ def backfill(status: str, *runs: dict[str, Any]) -> dict[str, Any]:
 def test_where_no_server_listens_the_error_says_how_to_start_one() -> None:
     with socket.socket() as bound:  # and does not listen
         bound.bind(("127.0.0.1", 0))
-        with pytest.raises(ConnectionError, match="start `make ui`"):
+        with pytest.raises(ConnectionError, match="start `metaclip ui`"):
             WebServer(f"http://127.0.0.1:{bound.getsockname()[1]}").check_daemon()
 
 
@@ -90,7 +90,7 @@ def test_each_asset_of_a_backfill_has_partitions_of_its_own() -> None:
     with answering({"data": {"launchPartitionBackfill": {"backfillId": "abc"}}}) as (web, asked):
         assert web.launch({"scores": ["tiny|20", "tiny|inf"], "sweep": None}, "a sweep") == "abc"
     ranges = [{"start": key, "end": key} for key in ("tiny|20", "tiny|inf")]
-    assert asked[0]["variables"]["told"]["partitionsByAssets"] == [
+    assert asked[0]["variables"]["backfill"]["partitionsByAssets"] == [
         {"assetKey": {"path": ["scores"]}, "partitions": {"ranges": ranges}},
         {"assetKey": {"path": ["sweep"]}},
     ]

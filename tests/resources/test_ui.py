@@ -1,4 +1,4 @@
-"""What `make ui` says where it cannot begin, and that it keeps alive what it started."""
+"""What `metaclip ui` says where it cannot begin, and that it keeps alive what it started."""
 
 import signal
 import socket
@@ -32,7 +32,7 @@ sys.exit(ui.serve("definitions.py", Path(sys.argv[1]), sys.argv[2]))
 def test_a_port_that_is_not_to_be_had_is_told_before_anything_starts(port: str, tmp_path: Path) -> None:
     with reserve_port() as number, socket.create_server(("127.0.0.1", number)):
         asked = str(number) if port == "in use" else port
-        with pytest.raises(SystemExit, match=f"port {asked} is not to be had .* METACLIP_PORT names another"):
+        with pytest.raises(OSError, match=f"port {asked} is not to be had .* METACLIP_PORT names another"):
             serve("definitions.py", tmp_path, asked)
     assert list(tmp_path.iterdir()) == []
 
@@ -74,7 +74,7 @@ def test_what_is_killed_again_and_again_ends_all(tmp_path: Path) -> None:
 
 @contextmanager
 def serving(home: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`make ui` over servers that do nothing."""
+    """`metaclip ui` over servers that do nothing."""
     with reserve_port() as port:
         command = [sys.executable, "-c", SERVING, str(home), str(port)]
         with subprocess.Popen(command, cwd=REPOSITORY) as process:

@@ -1,8 +1,7 @@
-"""The front door for takedowns: delete from the disk what the list names, and say what went where."""
+"""Deletes from the disk what the list of takedowns names, and says what went where."""
 
 import argparse
 import json
-import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,12 +9,18 @@ import dagster as dg
 
 from assets.purging import find_gone, purge
 from assets.takedowns import read_takedowns
+from commands.tables import render_table
 from resources.deployments import Deployment, deployment
 from resources.files.local import write_text
 from resources.instance.history import forget_runs, shown_urls
 from resources.instance.runs import IN_PROGRESS, end_lost_runs
 from resources.lake.resource import open_lake
 from resources.takedowns.resource import TakedownList
+
+
+def main(asked: argparse.Namespace) -> None:
+    """Purge, or say what a purge would delete."""
+    print(describe(take_down(deployment(), dry_run=asked.dry_run)))
 
 
 def take_down(where: Deployment, *, dry_run: bool = False) -> dict[str, Any]:
@@ -39,37 +44,25 @@ def take_down(where: Deployment, *, dry_run: bool = False) -> dict[str, Any]:
         runs = sorted(run for run, urls in shown.items() if urls & gone.shown)
         if not dry_run:
             forget_runs(instance, runs, where.dagster_home)
-    told = {**purge(lake, where.images, where.checkpoints, gone, dry_run=dry_run), "runs": len(runs)}
+    report = {**purge(lake, where.images, where.checkpoints, gone, dry_run=dry_run), "runs": len(runs)}
     if not dry_run:
-        report = where.reports / "takedowns" / f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}.json"
-        write_text(report, json.dumps(told, indent=1))
-        told["report"] = str(report)
-    return told
+        path = where.reports / "takedowns" / f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}.json"
+        write_text(path, json.dumps(report, indent=1))
+        report["report"] = str(path)
+    return report
 
 
-def describe(told: dict[str, Any]) -> str:
+def describe(report: dict[str, Any]) -> str:
     """The report as lines of text."""
-    images, superseded = told["images"], told["superseded"]
-    lines = [f"{told['pairs']:,} pairs, each place counted; {images['images']:,} images, {images['bytes']:,} bytes"]
-    lines += [f"  {name}: {gone['rows']:,} rows, {gone['bytes']:,} bytes" for name, gone in told["tables"].items()]
+    images, superseded = report["images"], report["superseded"]
+    lines = [f"{report['pairs']:,} pairs, each place counted; {images['images']:,} images, {images['bytes']:,} bytes"]
+    if report["tables"]:
+        tables = [[name, f"{gone['rows']:,}", f"{gone['bytes']:,}"] for name, gone in report["tables"].items()]
+        lines += ["", render_table([["table", "rows", "bytes"], *tables]), ""]
     if superseded:
         lines.append(f"{superseded['files']:,} superseded files, {superseded['bytes']:,} bytes")
-    lines.append(f"{told['runs']:,} runs of Dagster's history that showed any of it")
-    for name, pairs in told["trainings"].items():
-        held = "a set that is gone: nobody knows what it held" if pairs is None else f"{pairs:,} of these pairs"
-        lines.append(f"training {name} saw {held}")
-    return "\n".join([*lines, *([f"report: {told['report']}"] if "report" in told else [])])
-
-
-def main() -> None:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dry-run", action="store_true", help="say what would go, and change nothing")
-    try:
-        print(describe(take_down(deployment(), dry_run=parser.parse_args().dry_run)))
-    except (OSError, RuntimeError, ValueError) as error:
-        sys.exit(f"purge: {error}")
-
-
-if __name__ == "__main__":
-    main()
+    lines.append(f"{report['runs']:,} runs of Dagster's history that showed any of it")
+    for name, pairs in report["trainings"].items():
+        content = "a set that is gone: nobody knows what it held" if pairs is None else f"{pairs:,} of these pairs"
+        lines.append(f"training {name} saw {content}")
+    return "\n".join([*lines, *([f"report: {report['report']}"] if "report" in report else [])])

@@ -61,7 +61,7 @@ def host(wikimedia: Wikimedia) -> Iterator[Host]:
 def download(host: Host, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     settings = {"METACLIP_DATA": str(home), "METACLIP_WIKIPEDIA": str(home / "wikipedia"), "METACLIP_LANGUAGES": "de"}
     settings["METACLIP_DEPLOYMENT"] = "commoncrawl"
-    command = [sys.executable, "download.py", *arguments, "--root", host.url]
+    command = [sys.executable, "-m", "metaclip_dagster", "download", *arguments, "--root", host.url]
     return subprocess.run(
         command, cwd=REPOSITORY, env=os.environ | settings, capture_output=True, text=True, check=False
     )

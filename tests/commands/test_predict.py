@@ -1,7 +1,6 @@
 """What is predicted of the mini graph is what it took, and what is read of an archive is counted."""
 
 import shutil
-import sys
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
@@ -10,9 +9,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-import predict
 from assets.costs import expected_cost, measure, predict_snapshot, predict_t
 from assets.partitions import THRESHOLDS
+from commands import predict
+from commands.__main__ import main
 from resources.crawl.resource import open_crawl
 from resources.deployments import Deployment, read_deployment
 from resources.lake.costs import keep_earlier
@@ -186,14 +186,13 @@ def test_what_is_not_known_is_said_to_be_unknown(
     where, lake = replace(read_deployment({}), home=tmp_path), Lake(root=str(tmp_path / "lake"))
     assert {row.expected for row in predict_snapshot(where, lake, FIRST, 2)} == {None}
     monkeypatch.setattr(predict, "deployment", lambda: where)
-    monkeypatch.setattr(sys, "argv", ["predict.py", "snapshot", FIRST])
-    predict.main()
+    assert main(["predict", "snapshot", FIRST]) == 0
     nothing = capsys.readouterr().out
     assert "0.0" not in nothing
     assert nothing.splitlines()[-2].split() == ["in", "all", "expected", "unknown"]
     assert "unknown, since nothing of the kind has been made yet: pairs, matches" in nothing
     finish(lake, "pairs", SECOND, shards_of(3, 10, 2.0))
-    predict.main()
+    assert main(["predict", "snapshot", FIRST]) == 0
     part = capsys.readouterr().out
     in_all = part.splitlines()[-2].split()
     assert in_all[:4] == ["in", "all", "at", "least"]
@@ -205,11 +204,9 @@ def test_the_tables_are_printed_and_a_wrong_key_is_refused(
 ) -> None:
     monkeypatch.setattr(predict, "deployment", lambda: made)
     for arguments, stages in ((["snapshot", WAITING, "--share", "0.5"], "pairs"), (["t", "50"], "training_sets")):
-        monkeypatch.setattr(sys, "argv", ["predict.py", *arguments])
-        predict.main()
+        assert main(["predict", *arguments]) == 0
         lines = Counter(line.split()[0] for line in capsys.readouterr().out.splitlines())
         assert lines[stages] == lines["in"] == 1
     for arguments in (["snapshot", "CC-MAIN-2026-01"], ["t", "none"]):
-        monkeypatch.setattr(sys, "argv", ["predict.py", *arguments])
-        with pytest.raises(SystemExit, match="predict: "):
-            predict.main()
+        assert main(["predict", *arguments]) == 1
+        assert capsys.readouterr().err.startswith("metaclip predict: ")

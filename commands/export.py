@@ -1,19 +1,33 @@
-"""The front door for other tools: a subset as Parquet files, a training set as plain WebDataset, or a model."""
+"""Writes a folder for other tools: a subset as Parquet files, a training set as plain WebDataset, or a model."""
 
 import argparse
 import shutil
-import sys
 from pathlib import Path
 
 from tqdm import tqdm
 
 from assets.partitions import THRESHOLDS, TRAINING_SETS, Cell, rings_up_to
+from commands.choices import check_choice
 from metaclip_dagster.sharding import webdataset_samples
 from metaclip_dagster.training.transformers_folder import write_for_transformers
 from resources.deployments import Deployment, deployment
 from resources.files.exports import clear_made_up_addresses, new_folder, write_webdataset
 from resources.images.store import open_image_store
 from resources.lake.resource import open_lake
+
+
+def main(asked: argparse.Namespace) -> None:
+    """Write the folder and say what is in it; raises FileNotFoundError for what is not made yet."""
+    where = deployment()
+    if asked.part == "model":
+        training_set = check_choice(asked.training_set, TRAINING_SETS, "training set")
+        print(export_model(where, training_set, check_choice(asked.model, where.models, "model"), asked.folder))
+        return
+    t = check_choice(asked.t, THRESHOLDS, "t")
+    if asked.part == "subset":
+        print(export_subset(where, t, asked.folder))
+    else:
+        print(export_training_set(where, t, asked.folder, images_per_tar=asked.images_per_tar))
 
 
 def export_subset(where: Deployment, t: str, folder: Path) -> str:
@@ -25,8 +39,8 @@ def export_subset(where: Deployment, t: str, folder: Path) -> str:
     pairs = lake.manifest("subsets", t).rows
     with new_folder(folder) as partial:
         files = lake.copy_files("subsets", t, partial)
-        without = sum(map(clear_made_up_addresses, files))
-    note = f", {without:,} of them without an address" if without else ""
+        num_without = sum(map(clear_made_up_addresses, files))
+    note = f", {num_without:,} of them without an address" if num_without else ""
     return f"{pairs:,} pairs of D({t}) in {len(files)} files{note}: {folder}"
 
 
@@ -46,8 +60,8 @@ def export_training_set(where: Deployment, t: str, folder: Path, *, images_per_t
         suffix=formats.pop() if len(formats) == 1 else "jpg",
     )
     with new_folder(folder) as partial:
-        shown = tqdm(samples, total=images, unit="image", disable=None)
-        written = write_webdataset(shown, partial, images_per_tar=images_per_tar)
+        counted = tqdm(samples, total=images, unit="image", disable=None)
+        written = write_webdataset(counted, partial, images_per_tar=images_per_tar)
     return f"{written:,} images of D({t}): {folder}"
 
 
@@ -62,33 +76,3 @@ def export_model(where: Deployment, training_set: str, model: str, folder: Path)
         except ValueError as error:
             readers = f"open_clip ({error})"
     return f"{model} trained on {training_set}, for {readers}: {folder}"
-
-
-def main() -> None:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    commands = parser.add_subparsers(dest="what", required=True)
-    for what, says in (("subset", export_subset.__doc__), ("training-set", export_training_set.__doc__)):
-        command = commands.add_parser(what, help=says, description=says)
-        command.add_argument("t", choices=THRESHOLDS, help="which t")
-        command.add_argument("folder", type=Path, help="where to; must not be there yet")
-    command.add_argument("--images-per-tar", type=int, default=10_000)
-    command = commands.add_parser("model", help=export_model.__doc__, description=export_model.__doc__)
-    command.add_argument("training_set", choices=TRAINING_SETS, help="what it was trained on")
-    command.add_argument("model", choices=deployment().models, help="which model")
-    command.add_argument("folder", type=Path, help="where to; must not be there yet")
-    asked = parser.parse_args()
-    try:
-        if asked.what == "subset":
-            said = export_subset(deployment(), asked.t, asked.folder)
-        elif asked.what == "model":
-            said = export_model(deployment(), asked.training_set, asked.model, asked.folder)
-        else:
-            said = export_training_set(deployment(), asked.t, asked.folder, images_per_tar=asked.images_per_tar)
-    except (FileNotFoundError, FileExistsError, ValueError) as error:
-        sys.exit(f"export: {error}")
-    print(said)
-
-
-if __name__ == "__main__":
-    main()

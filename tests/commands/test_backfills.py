@@ -8,9 +8,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-import launch
 from assets.partitions import THRESHOLDS
 from assets.waiting import drop_snapshots
+from commands import backfills
+from commands.rung import rung_targets
+from commands.sweep import check_subsets, launch_sweep
 from resources.instance.graphql import Progress, WebServer
 from resources.lake.resource import Lake
 from resources.lake.tables import PartitionManifest, ShardManifest
@@ -45,27 +47,27 @@ AWAY, BUSY = ConnectionError("away"), RuntimeError("refused the query: HTTP Erro
 
 
 def test_a_web_server_that_is_away_or_busy_for_a_moment_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch, "POLL_SECONDS", 0.0)
-    assert launch.follow(Flaky(GOING, AWAY, BUSY, AWAY, DONE), "abc", "a sweep") == DONE
+    monkeypatch.setattr(backfills, "POLL_SECONDS", 0.0)
+    assert backfills.follow(Flaky(GOING, AWAY, BUSY, AWAY, DONE), "abc", "a sweep") == DONE
 
 
 @pytest.mark.parametrize("fault", [AWAY, BUSY])
 def test_one_that_stays_so_is_told_with_the_link(monkeypatch: pytest.MonkeyPatch, fault: Exception) -> None:
-    monkeypatch.setattr(launch, "POLL_SECONDS", 0.0)
-    monkeypatch.setattr(launch, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(backfills, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(backfills, "PATIENCE_SECONDS", 0.1)
     with pytest.raises(type(fault), match=r"; then look at http://127\.0\.0\.1:3000/runs/b/abc"):
-        launch.follow(Flaky(GOING, fault), "abc", "a sweep")
+        backfills.follow(Flaky(GOING, fault), "abc", "a sweep")
 
 
 def test_a_daemon_that_died_meanwhile_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def dead(self: Flaky) -> None:
         raise ConnectionError("no Dagster daemon is alive")
 
-    monkeypatch.setattr(launch, "POLL_SECONDS", 0.0)
-    monkeypatch.setattr(launch, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(backfills, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(backfills, "PATIENCE_SECONDS", 0.1)
     monkeypatch.setattr(Flaky, "check_daemon", dead)
     with pytest.raises(ConnectionError, match="no Dagster daemon is alive; then look at"):
-        launch.follow(Flaky(GOING), "abc", "a sweep")
+        backfills.follow(Flaky(GOING), "abc", "a sweep")
 
 
 class Partitions(WebServer):
@@ -86,27 +88,27 @@ RUNGS = list(THRESHOLDS)
 def test_a_rung_makes_its_subset_and_card_and_the_rings_that_begin_or_end_at_it() -> None:
     t, above = RUNGS[0], RUNGS[1]
     made = Partitions(RUNGS, subsets=RUNGS[1:], images=RUNGS[1:])
-    assert launch.rung_targets(made, t) == {"subsets": [t], "data_cards": [t], "images": [t, above]}
+    assert rung_targets(made, t) == {"subsets": [t], "data_cards": [t], "images": [t, above]}
     both_new = Partitions(RUNGS, subsets=RUNGS[2:], images=RUNGS[2:])
-    assert launch.rung_targets(both_new, t)["images"] == [t], "the next has a command of its own"
+    assert rung_targets(both_new, t)["images"] == [t], "the next has a command of its own"
     without_images = Partitions(RUNGS, subsets=RUNGS[1:], images=[])
-    assert launch.rung_targets(without_images, t) == {"subsets": [t], "data_cards": [t]}
+    assert rung_targets(without_images, t) == {"subsets": [t], "data_cards": [t]}
 
 
 def test_what_is_no_rung_yet_is_told_how_it_becomes_one() -> None:
-    with pytest.raises(ValueError, match="METACLIP_THRESHOLDS=20,50,100,inf, start `make ui` again"):
-        launch.rung_targets(Partitions(RUNGS, RUNGS, RUNGS), "50")
-    with pytest.raises(ValueError, match="was started without the rung 20; start `make ui` again"):
-        launch.rung_targets(Partitions(RUNGS[1:], RUNGS[1:], []), "20")
+    with pytest.raises(ValueError, match="METACLIP_THRESHOLDS=20,50,100,inf, start `metaclip ui` again"):
+        rung_targets(Partitions(RUNGS, RUNGS, RUNGS), "50")
+    with pytest.raises(ValueError, match="was started without the rung 20; start `metaclip ui` again"):
+        rung_targets(Partitions(RUNGS[1:], RUNGS[1:], []), "20")
 
 
 def test_a_sweep_over_a_rung_that_is_not_made_names_the_command() -> None:
     web = Partitions(RUNGS, subsets=RUNGS[1:], images=[])
-    with pytest.raises(ValueError, match=r"t = 20 has no subset yet; `\.venv/bin/python launch\.py rung 20`"):
-        launch.launch_sweep(web, ["20", "inf"], ["tiny"], wait=True)
+    with pytest.raises(ValueError, match=r"t = 20 has no subset yet; `metaclip rung 20` makes it"):
+        launch_sweep(web, ["20", "inf"], ["tiny"], wait=True)
     with pytest.raises(ValueError, match="t = 20 has no subset yet"):  # its ring of images is part of 100's set
-        launch.check_subsets(web, ["100"])
-    launch.check_subsets(Partitions(RUNGS, subsets=RUNGS, images=[]), ["100", "online-100"])
+        check_subsets(web, ["100"])
+    check_subsets(Partitions(RUNGS, subsets=RUNGS, images=[]), ["100", "online-100"])
 
 
 def test_a_snapshot_is_dropped_from_the_pool_and_a_key_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What a person types: the one command `metaclip`, a module a verb."""

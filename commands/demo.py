@@ -1,0 +1,181 @@
+"""Runs the main job on the sample: from two crawls to a sweep over t, every step a Dagster run that the UI shows."""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import textwrap
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+import dagster as dg
+
+from assets.partitions import THRESHOLDS, TRAINING_SETS, Cell, register_snapshots
+from commands.tables import render_table
+from definitions import bind
+from metaclip_dagster.reporting.sweeps.tables import sweep_table
+from resources.crawl.resource import open_crawl
+from resources.deployments import Deployment, deployment
+from resources.instance.runs import claim_run
+from resources.lake.resource import Lake, open_lake
+from resources.mini import build_mini, mini_deployment
+
+STAGES = {"pairs": "parsed", "matches": "matched, in English", "admissions": "in the pool, none twice"}
+Step = tuple[list[str], Sequence[str | None]]
+"""Which assets are made together, and for which partitions."""
+REPORTS = {"coverage", "data_cards"}
+QUICK_PAIRS = 3000
+LEFT_OUT = "Left out: most pages, WordNet but its adverbs, images, training, scores. `metaclip demo` has them all."
+
+
+def main(asked: argparse.Namespace) -> None:
+    """Run the demo, and end the process with it."""
+    if asked.quick:
+        run_quick(deployment())
+    elif asked.no_training:
+        curate(deployment())
+    else:
+        run(deployment())
+    sys.stdout.flush()
+    os._exit(0)  # at a usual end DuckDB, kept alive by torch, would list all its functions as leaked
+
+
+def run(where: Deployment) -> None:
+    """From the crawl's two oldest snapshots to the sweep report over one model; what holds is reused."""
+    curate(where)
+    train(where)
+
+
+def run_quick(where: Deployment) -> None:
+    """Curate the mini sample in folders of its own beside the deployment's: its tables first, then its data cards.
+
+    Raises ValueError for another deployment than the sample.
+    """
+    if where.name != "sample":
+        raise ValueError(f"--quick is a part of the sample: unset METACLIP_DEPLOYMENT, which is {where.name}")
+    data = where.home.parent / "quick"
+    if not (data / "mini").exists():
+        shutil.rmtree(data / "partial", ignore_errors=True)
+        build_mini(data / "partial", pairs_of_a_file=QUICK_PAIRS).rename(data / "mini")
+    quick = mini_deployment(data / "mini", data / where.name)
+    with dg.DagsterInstance.from_config(str(quick.dagster_home)) as instance:
+        keys = _register_oldest(quick, instance, num_snapshots=2)
+        tables, reports = (
+            [([name for name in names if (name in REPORTS) is is_report], on) for names, on in steps(keys)]
+            for is_report in (False, True)
+        )
+        _make(quick, instance, tables)
+        _print_summary(open_lake(quick), keys)
+        print(flush=True)
+        _make(quick, instance, reports)
+    _print_reports(quick)
+    print(f"{LEFT_OUT}\nTo look at it: METACLIP_DATA={data} METACLIP_CRAWL={quick.crawl} metaclip ui")
+
+
+def curate(where: Deployment, num_snapshots: int = 2) -> None:
+    """Put the crawl's oldest snapshots into the pool and make everything up to the data cards."""
+    with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
+        keys = _register_oldest(where, instance, num_snapshots)
+        _make(where, instance, steps(keys))
+    _print_summary(open_lake(where), keys)
+    _print_reports(where)
+
+
+def train(where: Deployment) -> None:
+    """Fetch the images, train the deployment's first model on every set but the larger online ones, and score it."""
+    with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
+        _make(where, instance, training_steps(where.models[0]))
+    sweep = json.loads((where.reports / "sweep.json").read_text(encoding="utf-8"))
+    print(f"\n{render_table(sweep_table(sweep))}")
+    notes = [f"{task['task']}: {task['note']}" for task in sweep["tasks"] if task["note"]]
+    for sentence in [*sweep["findings"][:2], *notes]:
+        print(f"\n{textwrap.fill(sentence, 110)}")
+    print(f"\nSweep report: {where.reports / 'sweep.html'}")
+
+
+def steps(keys: Sequence[str]) -> list[Step]:
+    """From WordNet to data cards, in order."""
+    return [
+        (["wordnet_synsets", "wikipedia_ngrams", "wikipedia_unigrams", "wikipedia_bigrams"], [None]),
+        (["wikipedia_titles", "entries"], [None]),
+        (["pairs", "matches"], keys),
+        (["coverage"], [None]),
+        (["exclusions", "entry_counts"], [None]),
+        (["admissions"], keys),
+        (["subsets", "data_cards"], THRESHOLDS),
+    ]
+
+
+def training_steps(model: str) -> list[Step]:
+    """From images to the sweep, in order, for one model."""
+    training_sets = TRAINING_SETS[: len(THRESHOLDS) + 1]
+    return [
+        (["images"], THRESHOLDS),
+        (["training_sets"], training_sets),
+        (["checkpoints", "scores"], [Cell(training_set, model).key for training_set in training_sets]),
+        (["sweep"], [None]),
+    ]
+
+
+def materialize(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    names: Sequence[str],
+    partition: str | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> dg.ExecuteInProcessResult:
+    """One Dagster run of these assets; raises what the first that fails raised, a blocking check's failure included."""
+    quiet = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
+    job = definitions.resolve_implicit_global_asset_job_def()
+    keys = [dg.AssetKey(name) for name in names]
+    settings = {**quiet, **(config or {})}
+    run_id = str(uuid4())
+    try:
+        return job.execute_in_process(
+            instance=instance, asset_selection=keys, partition_key=partition, run_config=settings, run_id=run_id
+        )
+    finally:
+        claim_run(instance, run_id)
+
+
+def _make(where: Deployment, instance: dg.DagsterInstance, plan: Sequence[Step]) -> None:
+    for names, partitions in plan:
+        for partition in partitions if names else ():
+            started = time.monotonic()
+            result = materialize(bind(where), instance, names, partition)
+            words = [partition, *names, f"{time.monotonic() - started:.1f} s", _reused(result)]
+            print("  ".join(filter(None, words)), flush=True)
+
+
+def _register_oldest(where: Deployment, instance: dg.DagsterInstance, num_snapshots: int) -> list[str]:
+    common_crawl = open_crawl(where)
+    keys = list(reversed(common_crawl.snapshots()))[:num_snapshots]
+    register_snapshots(instance, common_crawl, keys)
+    return keys
+
+
+def _reused(result: dg.ExecuteInProcessResult) -> str:
+    metadata = [event.materialization.metadata for event in result.get_asset_materialization_events()]
+    shards = [(values["shards"].value, values["reused_shards"].value) for values in metadata if "shards" in values]
+    return "reused" if shards and all(total == reused for total, reused in shards) else ""
+
+
+def _print_summary(lake: Lake, keys: Sequence[str]) -> None:
+    """Pairs per stage and snapshot, and |D(t)| per t."""
+    rows = [["pairs", *keys, "in all"]]
+    for stage, says in STAGES.items():
+        counts = [lake.manifest(stage, key).rows for key in keys]
+        rows.append([says, *(f"{count:,}" for count in counts), f"{sum(counts):,}"])
+    pool = sum(lake.manifest("admissions", key).rows for key in keys)
+    sizes = [(t, lake.manifest("subsets", t).rows) for t in THRESHOLDS]
+    subsets = [["t", "|D(t)|", "of the pool"], *([t, f"{size:,}", f"{size / pool:.1%}"] for t, size in sizes)]
+    print(f"\n{render_table(rows)}\n\n{render_table(subsets)}")
+
+
+def _print_reports(where: Deployment) -> None:
+    reports = where.reports
+    print(f"\nEntries, and how they cover the pool: {reports / 'entries.html'}, {reports / 'coverage.html'}")
+    print(f"Data cards: {', '.join(str(reports / f'data_card_t_{t}.html') for t in THRESHOLDS)}\n", flush=True)

@@ -1,0 +1,48 @@
+"""Fetches what the metadata is made of: WordNet, dumps of Wikipedias, how often articles were read."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from resources.deployments import Deployment, deployment
+from resources.sources.wikimedia import DUMPS, Download, list_dump, list_pageviews
+from resources.sources.wikipedia import pageview_days
+from resources.sources.wordnet import NLTK_DATA, PACKAGE, check_package
+from resources.web.client import NO_CONTACT, Web
+
+
+def main(asked: argparse.Namespace) -> None:
+    """Download what is not there yet; raises ValueError or OSError for what cannot be had."""
+    where = deployment()
+    if not where.contact:
+        print(f"metaclip download: {NO_CONTACT}", file=sys.stderr, flush=True)
+    if asked.part == "wordnet":
+        package = Download(f"{asked.root or NLTK_DATA}/packages/{PACKAGE}")
+        fetch_files(where, Path(where.nltk_data, PACKAGE).parent, [package])
+        check_package(where.nltk_data)
+        return
+    if "://" in where.wikipedia:
+        raise ValueError(f"{where.wikipedia} is no folder; set METACLIP_WIKIPEDIA to one, and copy it from there")
+    root = asked.root or DUMPS
+    if asked.part == "dump":
+        web = Web(where.web, contact=where.contact)
+        files = [file for language in where.languages for file in list_dump(web, language, asked.day, root=root)]
+    else:
+        days = pageview_days(asked.days, first=asked.first, last=asked.last, seed=asked.seed)
+        files = [*list_pageviews(days, root=root)]
+    fetch_files(where, Path(where.wikipedia), files)
+
+
+def fetch_files(where: Deployment, folder: Path, files: Sequence[Download]) -> None:
+    """Download what is not there yet into the folder, one after the other.
+
+    Run again, it goes on where it was stopped or cut.
+    """
+    web = Web(where.web, contact=where.contact, connections=2)
+    size = sum(file.size or 0 for file in files)
+    print(f"{len(files)} files to {folder}{f', {size / 1e9:.1f} GB' if size else ''}", flush=True)
+    for file in tqdm(files, unit="file", disable=None):
+        file.bring(web, folder)

@@ -1,0 +1,59 @@
+"""Looks after what is stored: where it is, whether the store keeps its word, what is left over, what has changed."""
+
+import argparse
+from uuid import uuid4
+
+from tqdm import tqdm
+
+from resources.deployments import deployment
+from resources.files.object_store import connect, create_object_once, is_local
+from resources.images.store import open_image_store
+from resources.lake.resource import open_lake
+
+
+def main(asked: argparse.Namespace) -> None:
+    """Do what was asked."""
+    if asked.part == "home":
+        print(deployment().dagster_home)
+    elif asked.part == "probe":
+        probe_store()
+    elif asked.part == "tidy":
+        tidy_lake(asked.older_than_hours)
+    else:
+        check_images()
+
+
+def probe_store() -> None:
+    """Write an object twice, the second time with other content; raises RuntimeError where the first is not kept."""
+    lake = open_lake(deployment())
+    files, root = connect(lake.root, lake.storage_options)
+    path = f"{root}/probe-{uuid4().hex}"
+    if is_local(files):
+        files.makedirs(root, exist_ok=True)
+    try:
+        is_written, is_replaced = (create_object_once(files, path, content) for content in (b"1", b"2"))
+    finally:
+        if files.exists(path):
+            files.rm_file(path)
+    if is_replaced or not is_written:
+        raise RuntimeError(f"{lake.root} takes a second object of the same name: no lake can be there, for writers mix")
+    print(f"{lake.root} refuses a second object of the same name: a lake can be there")
+
+
+def tidy_lake(older_than_hours: float) -> None:
+    """Delete what no manifest names, and say how much it was."""
+    lake = open_lake(deployment())
+    before = lake.num_bytes()
+    gone = lake.tidy(older_than_hours=older_than_hours)
+    for name in gone:
+        print(name)
+    print(f"{len(gone):,} files deleted, {before - lake.num_bytes():,} bytes: {lake.root}")
+
+
+def check_images() -> None:
+    """Read every tar of the image store whole; raises ValueError naming the first image that has changed."""
+    store = open_image_store(str(deployment().images))
+    tars = store.tars()
+    for tar in tqdm(tars, unit="tar", disable=None):
+        store.check(tar)
+    print(f"{len(tars):,} tars are as they were written: {store.root}")

@@ -1,0 +1,49 @@
+"""Trains and scores training sets and reports on them: one backfill, from images to the sweep over t."""
+
+import argparse
+from collections.abc import Sequence
+
+from assets.partitions import THRESHOLDS, TRAINING_SETS, Cell, rings_up_to
+from commands.backfills import Targets, find_web_server, launch
+from commands.choices import check_choice
+from resources.deployments import deployment
+from resources.instance.graphql import WebServer
+
+
+def main(asked: argparse.Namespace) -> int:
+    """Launch the sweep, by default over all sets and models; 1 if something failed."""
+    models = deployment().models
+    training_sets = [check_choice(name, TRAINING_SETS, "training set") for name in asked.t or TRAINING_SETS]
+    chosen = [check_choice(name, models, "model") for name in asked.model or models]
+    return 0 if launch_sweep(find_web_server(), training_sets, chosen, wait=not asked.no_wait) else 1
+
+
+def launch_sweep(web: WebServer, training_sets: Sequence[str], models: Sequence[str], *, wait: bool) -> bool:
+    """Train and score the cells and report; gives whether nothing failed. The report takes the cells that are there."""
+    check_subsets(web, training_sets)
+    progress = launch(web, sweep_targets(training_sets, models), "t-sweep", wait=wait)
+    if progress and progress.status == "COMPLETED_FAILED" and "sweep" in progress.unmade:
+        # Dagster leaves out whatever lies below a failure, and the report lies below every cell.
+        launch(web, {"sweep": None}, "report of the t-sweep", wait=wait)
+    return progress is None or progress.succeeded
+
+
+def sweep_targets(training_sets: Sequence[str], models: Sequence[str]) -> Targets:
+    """The partitions of a sweep from images to its report; a set needs the rings of images up to its t."""
+    highest = max(THRESHOLDS.index("inf" if name.startswith("online-") else name) for name in training_sets)
+    cells = [Cell(name, model).key for name in training_sets for model in models]
+    return {
+        "images": rings_up_to(THRESHOLDS[highest]),
+        "training_sets": training_sets,
+        "checkpoints": cells,
+        "scores": cells,
+        "sweep": None,
+    }
+
+
+def check_subsets(web: WebServer, training_sets: Sequence[str]) -> None:
+    """Raise ValueError, naming the command, unless every ring of images that the sets need has its subset."""
+    _, finished = web.partitions("subsets")
+    if missing := [t for t in sweep_targets(training_sets, [])["images"] or () if t not in finished]:
+        commands = "; ".join(f"`metaclip rung {t}`" for t in missing)
+        raise ValueError(f"t = {', '.join(missing)} has no subset yet; {commands} makes it")

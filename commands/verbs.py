@@ -1,0 +1,153 @@
+"""Which verbs `metaclip` has, what each does and takes, and an example of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+Argument = tuple[tuple[str, ...], dict[str, Any]]
+"""Names and options of argparse's add_argument."""
+
+
+@dataclass(frozen=True)
+class Verb:
+    """What stands behind a word of the command line: the module of that name in this package."""
+
+    does: str
+    example: str = ""
+    """What follows `metaclip`, as somebody would type it."""
+    arguments: Sequence[Argument] = ()
+    parts: Mapping[str, "Verb"] = field(default_factory=dict)
+    """What the verb is asked for, each with arguments of its own."""
+    stopped: str = "run it again to go on"
+    """What Ctrl-C leaves behind, and the way on."""
+
+
+def _argument(*names: str, **options: Any) -> Argument:
+    return names, options
+
+
+def _flag(name: str, does: str) -> Argument:
+    return _argument(name, action="store_true", help=does)
+
+
+def _day(name: str, which: str) -> Argument:
+    return _argument(name, type=date.fromisoformat, required=True, metavar="DATE", help=which)
+
+
+LAUNCHED = "what was launched goes on: stop it in the UI"
+
+DAYS = _argument("--days", type=int, default=25, metavar="N", help="how many; default 25")
+DUMP_DAY = _argument("day", metavar="DAY", help="of the dump, as in 20261101")
+ENTRY = _argument("entry", metavar="ENTRY", help="as it stands in the metadata: case counts")
+FOLDER = _argument("folder", type=Path, metavar="FOLDER", help="where to; it must not be there yet")
+IMAGES = _argument("--images-per-tar", type=int, default=10_000, metavar="N", help="default 10,000")
+KEYS = _argument("keys", nargs="+", metavar="KEY", help="an id of collinfo.json, or pool-NAME of pools.json")
+LIMIT = _argument("--limit", type=int, default=20, metavar="N", help="pairs shown, and places of each; default 20")
+MODEL = _argument("model", metavar="MODEL", help="a model of the deployment")
+MODELS = _argument("--model", action="append", metavar="MODEL", help="one model; may be repeated")
+NO_WAIT = _flag("--no-wait", "launch it and leave")
+OLDER = "default 24; no run that goes on may have begun before"
+OLDER_THAN = _argument("--older-than-hours", type=float, default=24.0, metavar="HOURS", help=OLDER)
+PAIR = _argument(
+    "pair", metavar="URL_OR_ID", help="the image's URL, a pair_id, or an image_id of 24 hexadecimal digits"
+)
+POOL_KEYS = _argument("keys", nargs="+", metavar="KEY", help="a key of the pool")
+ROOT = _argument("--root", metavar="URL", help="a mirror to take it from")
+SEED = _argument("--seed", type=int, default=0, metavar="N", help="which are drawn; default 0")
+SETS = _argument("--t", action="append", metavar="SET", help="a training set, as 20 or online-20; may be repeated")
+SHARE = _argument("--share", type=float, metavar="SHARE", help="of its files; 1 is all, also where a part is made")
+SNAPSHOT = _argument("key", metavar="SNAPSHOT", help="a snapshot that the crawl lists, made or not")
+SNAPSHOT_OF_POOL = _argument("key", metavar="SNAPSHOT", help="a snapshot of the pool")
+T = _argument("t", metavar="T", help="a t of the deployment, as in METACLIP_THRESHOLDS")
+ANY_T = _argument("t", metavar="T", help="a rung or any other number, or inf")
+TEXT = _argument("--text", metavar="TEXT", help="with a URL: the pair of exactly this text")
+TRAINING_SET = _argument("training_set", metavar="SET", help="what it was trained on, as 20 or online-20")
+
+DEMO = [_flag("--quick", "a few pages of it, in about a minute"), _flag("--no-training", "end with the data cards")]
+DRY_RUN = _flag("--dry-run", "say what would go, and change nothing")
+PAGEVIEWS = [_day("--first", "first day"), _day("--last", "last day"), DAYS, SEED, ROOT]
+
+DOWNLOAD = {
+    "wordnet": Verb("fetch nltk's package of WordNet 3.0", "download wordnet", [ROOT]),
+    "dump": Verb("fetch the Wikipedia of each of METACLIP_LANGUAGES", "download dump 20261101", [DUMP_DAY, ROOT]),
+    "pageviews": Verb(
+        "fetch hourly views of Wikipedia on days that are drawn at random",
+        "download pageviews --first 2021-11-01 --last 2026-10-31",
+        PAGEVIEWS,
+    ),
+}
+EXPLAIN = {
+    "pair": Verb(
+        "say why a pair is kept, and at which t",
+        "explain pair http://noto-emoji.example/img/1f695.webp --text taxi",
+        [PAIR, TEXT, LIMIT],
+    ),
+    "entry": Verb("say who matches an entry", "explain entry cat", [ENTRY, LIMIT]),
+}
+PREDICT = {
+    "snapshot": Verb(
+        "say what curating a snapshot, or a share of it, will cost",
+        "predict snapshot CC-MAIN-2025-47 --share 1",
+        [SNAPSHOT, SHARE],
+    ),
+    "t": Verb("say what a t will cost, from its subset to scores", "predict t 50", [ANY_T]),
+}
+EXPORT = {
+    "subset": Verb(
+        "write the Parquet files of D(t), for img2dataset, datasets or DuckDB", "export subset 20 FOLDER", [T, FOLDER]
+    ),
+    "training-set": Verb(
+        "write the training set of D(t) as WebDataset: tars of image, .txt and .json",
+        "export training-set 20 FOLDER",
+        [T, FOLDER, IMAGES],
+    ),
+    "model": Verb(
+        "write a trained model for open_clip and, where it has the architecture, transformers",
+        "export model 20 tiny FOLDER",
+        [TRAINING_SET, MODEL, FOLDER],
+    ),
+}
+LAKE = {
+    "home": Verb("print the deployment's DAGSTER_HOME", "lake home"),
+    "probe": Verb("write an object twice: the store must refuse the second", "lake probe"),
+    "tidy": Verb("delete superseded files, and what killed writers left", "lake tidy", [OLDER_THAN]),
+    "check-images": Verb("read all tars of the image store for what has changed", "lake check-images"),
+}
+
+GROUPS: dict[str, dict[str, Verb]] = {
+    "Begin": {
+        "demo": Verb("run the whole job on the sample: two snapshots, every t, one model", "demo --quick", DEMO),
+        "ui": Verb("serve Dagster and the reports on this machine until Ctrl-C", "ui"),
+    },
+    "Bring in": {
+        "download": Verb("fetch what the metadata is made of", parts=DOWNLOAD),
+        "register": Verb("put snapshots, older ones and pools too, into the pool", "register CC-MAIN-2025-47", [KEYS]),
+        "drop": Verb("take keys, wrong ones too, out of the pool; tables stay", "drop SAMPLE-2026-03", [POOL_KEYS]),
+    },
+    "Make, by a running `metaclip ui`": {
+        "sweep": Verb(
+            "train and score training sets, and report: from images to the sweep over t",
+            "sweep --t 20 --t inf --model tiny",
+            [SETS, MODELS, NO_WAIT],
+            stopped=LAUNCHED,
+        ),
+        "rung": Verb("make a t that was added to METACLIP_THRESHOLDS", "rung 50", [T, NO_WAIT], stopped=LAUNCHED),
+        "rerun": Verb(
+            "make a snapshot again, and all that follows from it",
+            "rerun SAMPLE-2026-01",
+            [SNAPSHOT_OF_POOL, NO_WAIT],
+            stopped=LAUNCHED,
+        ),
+    },
+    "Ask": {
+        "explain": Verb("say why a pair is kept, or who matches an entry", parts=EXPLAIN),
+        "predict": Verb("say what a snapshot or a t will cost, beside what it took", parts=PREDICT),
+    },
+    "Hand on, take down": {
+        "export": Verb("write a folder for other tools", parts=EXPORT),
+        "purge": Verb("delete from the disk what the list of takedowns names", "purge --dry-run", [DRY_RUN]),
+    },
+    "Look after what is stored": {"lake": Verb("find, probe, tidy and check the lake and the images", parts=LAKE)},
+}
