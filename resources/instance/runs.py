@@ -1,5 +1,6 @@
 """Runs that no process executes any more, and runs that are to end with the code server that executes them."""
 
+import contextlib
 import json
 import os
 import time
@@ -44,30 +45,27 @@ def end_lost_runs(instance: dg.DagsterInstance, socket: str = "") -> None:
                 instance.report_run_failed(run, why)
 
 
-def cancel_runs(instance: dg.DagsterInstance, socket: str) -> list[dg.DagsterRun]:
-    """Cancel what the code server at a socket executes and wait for it to end; gives the runs that did not in time."""
-    for run in _executed_at(instance, socket):
-        try:
+def cancel_runs(instance: dg.DagsterInstance, socket: str) -> None:
+    """Cancel what the code server at a socket executes, and wait until it has ended, 30 seconds at most."""
+    with contextlib.suppress(dg.DagsterError):  # the code server is dead already: its runs are lost, not cancelled
+        for run in _executed_at(instance, socket):
             instance.run_launcher.terminate(run.run_id)
-        except dg.DagsterError:  # the code server is dead already: whoever called ends what is left of it
-            break
     deadline = time.monotonic() + SECONDS_TO_CANCEL
-    while (left := _executed_at(instance, socket)) and time.monotonic() < deadline:
+    while _executed_at(instance, socket) and time.monotonic() < deadline:
         time.sleep(0.2)
-    return left
 
 
 def process_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> int | None:
-    """The id of the process that executes a run, by the run's own events."""
-    told = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
-    events = [entry.dagster_event.engine_event_data.metadata for entry in told if entry.dagster_event]
-    found = [metadata["pid"].value for metadata in events if "pid" in metadata]
-    return int(str(found[-1])) if found else None
+    """The id of the process that executes a run, by the run's own events; None where it has named none yet."""
+    entries = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
+    events = [entry.dagster_event.engine_event_data.metadata for entry in entries if entry.dagster_event]
+    processes = [metadata["pid"].value for metadata in events if "pid" in metadata]
+    return int(str(processes[-1])) if processes else None
 
 
 def _executed_at(instance: dg.DagsterInstance, socket: str) -> list[dg.DagsterRun]:
-    tags = [(run, json.loads(run.tags.get(".dagster/grpc_info", "{}"))) for run in _in_progress(instance)]
-    return [run for run, told in tags if told.get("socket") == socket]
+    runs = [(run, json.loads(run.tags.get(".dagster/grpc_info", "{}"))) for run in _in_progress(instance)]
+    return [run for run, server in runs if server.get("socket") == socket]
 
 
 def _in_progress(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:

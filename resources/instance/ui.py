@@ -1,4 +1,4 @@
-"""Start Dagster's web server and daemon on this machine's loopback, with the deployment's own runs."""
+"""Keeps Dagster's code server, daemon and web server alive over one deployment's runs, until a signal comes."""
 
 import contextlib
 import os
@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
 import dagster as dg
 
@@ -25,111 +24,90 @@ MAX_KILLS, SECONDS_OF_KILLS = 4, 180.0
 CODE_SERVER = ("dagster", "code-server", "start")
 WEB_SERVER = ("dagster_webserver",)
 DAEMON = ("dagster._daemon", "run")
-WORKSPACE = """load_from:
-  - grpc_server: {{location_name: {name}, host: localhost, socket: {socket}}}
-"""
+WORKSPACE = "load_from: [{{grpc_server: {{location_name: {name}, host: localhost, socket: {socket}}}}}]\n"
 # While the code server is being started again, a backfill waits for its assets instead of failing for want of them.
 PATIENT = {"DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "1"}
+Child = subprocess.Popen[bytes]
 
 
 def serve(definitions: str, dagster_home: Path, port: str) -> int:
-    """Run a code server, a web server and the daemon until SIGINT or SIGTERM comes, or one ends; then end all there is.
+    """Run a code server, the daemon and a web server until SIGINT or SIGTERM comes, or one ends; then end all there is.
 
-    One that is killed is started again, unless it is killed again and again; one that ends by itself would do so again.
-    Runs under way are cancelled, and are over when this returns; what is queued waits for the next start. `dagster dev`
-    does the same, but is on its way out and may take minutes to end. Without a code server of their own, web server and
-    daemon each load the code, the daemon once a minute.
+    One that is killed is started again with those after it, unless it is killed again and again; one that ends by
+    itself would do so again. Runs under way are cancelled, and are over when this returns; what is queued waits for
+    the next start. Gives 0 after a signal, else 1. Raises OSError for a port that is not to be had.
     """
     _check_free(port)
     print(f"http://127.0.0.1:{port} in half a minute; Ctrl-C ends it and cancels what runs", flush=True)  # noqa: T201
     for number in SIGNALS:
-        signal.signal(number, _leave)
-    with contextlib.suppress(KeyboardInterrupt), tempfile.TemporaryDirectory() as folder:
-        # Opened before the others are started: two processes that create its databases at once break them.
-        with dg.DagsterInstance.from_config(str(dagster_home)) as instance:
-            end_lost_runs(instance)
-            _serve(instance, definitions, dagster_home, port, Path(folder))
-        return 1
-    return 0
+        signal.signal(number, signal.default_int_handler)
+    children: list[Child] = []
+    with tempfile.TemporaryDirectory() as folder, dg.DagsterInstance.from_config(str(dagster_home)) as instance:
+        # The instance is open before they start: two processes that create its databases at once break them.
+        code, workspace = Path(folder, "code"), Path(folder, "workspace.yaml")
+        workspace.write_text(WORKSPACE.format(name=CODE_LOCATION, socket=code), encoding="utf-8")
+        commands = (
+            (*CODE_SERVER, "-f", definitions, "-s", str(code)),
+            (*DAEMON, "-w", str(workspace)),
+            (*WEB_SERVER, "-w", str(workspace), "-h", "127.0.0.1", "-p", port),
+        )
+        try:
+            _keep_alive(commands, children, dagster_home, code, lambda: end_lost_runs(instance, str(code)))
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            for number in SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
+            _end(children[1:])  # the daemon would launch more
+            cancel_runs(instance, str(code))
+            _end(children[:1])
+            end_lost_runs(instance, str(code))
+    return 1
 
 
 def _check_free(port: str) -> None:
     try:
-        with socket.socket() as tried:
-            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the web server does
-            tried.bind(("127.0.0.1", int(port)))
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the web server does
+            probe.bind(("127.0.0.1", int(port)))
     except (OSError, ValueError, OverflowError) as error:
         message = f"port {port} is not to be had ({error}): does `metaclip ui` run already? METACLIP_PORT names another"
         raise OSError(message) from None
 
 
-def _serve(instance: dg.DagsterInstance, definitions: str, dagster_home: Path, port: str, folder: Path) -> None:
-    code, workspace = folder / "code", folder / "workspace.yaml"
-    workspace.write_text(WORKSPACE.format(name=CODE_LOCATION, socket=code), encoding="utf-8")
-    commands = (
-        (*CODE_SERVER, "-f", definitions, "-s", str(code)),
-        (*WEB_SERVER, "-w", str(workspace), "-h", "127.0.0.1", "-p", port),
-        (*DAEMON, "-w", str(workspace)),
-    )
-    children: list[subprocess.Popen[bytes]] = []
+def _keep_alive(
+    commands: Sequence[Sequence[str]], children: list[Child], home: Path, code: Path, end_lost: Callable[[], None]
+) -> None:
+    """Start them in order and what is killed again, with all after it; returns when one ends by itself."""
     kills = [deque[float](maxlen=MAX_KILLS) for _ in commands]
-    try:
-        for command in commands:
-            children.append(_start(dagster_home, *command))
-            _wait_while(lambda: not code.exists(), children)
-        while dead := _wait_for_killed(children):
-            at = children.index(dead)
-            kills[at].append(time.monotonic())
-            is_hopeless = len(kills[at]) == MAX_KILLS and kills[at][-1] - kills[at][0] < SECONDS_OF_KILLS
-            then = "as often before: the end" if is_hopeless else "and is started again"
-            print(f"{' '.join(commands[at][:2])}: killed by signal {-dead.returncode}, {then}", flush=True)  # noqa: T201
-            if is_hopeless:
-                return
-            if at:
-                _end([dead])  # with what it leaves behind
-                children[at] = _start(dagster_home, *commands[at])
-                continue
-            # A daemon that hears of a lost run and reaches no code server never retries it: it hears later.
-            _end([dead, children[2]])
-            del children[2]
+    while True:
+        if not children:
             code.unlink(missing_ok=True)
-            children[0] = _start(dagster_home, *commands[0])
-            _wait_while(lambda: not code.exists(), children[:1])
-            end_lost_runs(instance, str(code))
-            children.append(_start(dagster_home, *commands[2]))
-    finally:
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
-        _end(children[1:])  # the daemon would launch more
-        killed = cancel_runs(instance, str(code))
-        _end(children[:1])
-        for run in killed:
-            instance.report_run_canceled(run, "It did not end in time, and was killed with the code server.")
+        for command in commands[len(children) :]:
+            # Sessions of their own: a key press at the terminal reaches this process alone, which passes it on once.
+            environment = os.environ | PATIENT | {"DAGSTER_HOME": str(home)}
+            process = [sys.executable, "-m", *command]
+            children.append(subprocess.Popen(process, cwd=REPOSITORY, env=environment, start_new_session=True))  # noqa: S603  # our own programs
+            while not code.exists() and children[0].poll() is None:
+                time.sleep(0.5)
+            if len(children) == 1:
+                end_lost()  # before a daemon hears of them, which then starts them again
+        while all(child.poll() is None for child in children):
+            time.sleep(0.5)
+        at = next(at for at, child in enumerate(children) if child.returncode is not None)
+        if children[at].returncode >= 0:
+            return
+        kills[at].append(time.monotonic())
+        is_hopeless = len(kills[at]) == MAX_KILLS and kills[at][-1] - kills[at][0] < SECONDS_OF_KILLS
+        then = "as often before: the end" if is_hopeless else "and is started again"
+        print(f"{' '.join(commands[at][:2])}: killed by signal {-children[at].returncode}, {then}", flush=True)  # noqa: T201
+        if is_hopeless:
+            return
+        _end(children[at:])  # with what they leave behind
+        del children[at:]
 
 
-def _start(dagster_home: Path, *command: str) -> subprocess.Popen[bytes]:
-    # Sessions of their own: a key press at the terminal reaches this process alone, which passes it on once.
-    return subprocess.Popen(  # noqa: S603  # our own programs
-        [sys.executable, "-m", *command],
-        cwd=REPOSITORY,
-        env=os.environ | PATIENT | {"DAGSTER_HOME": str(dagster_home)},
-        start_new_session=True,
-    )
-
-
-def _wait_while(condition: Callable[[], bool], children: Sequence[subprocess.Popen[bytes]]) -> None:
-    while condition() and all(child.poll() is None for child in children):
-        time.sleep(0.5)
-
-
-def _wait_for_killed(children: Sequence[subprocess.Popen[bytes]]) -> subprocess.Popen[bytes] | None:
-    """Wait until one ends; gives it if something killed it."""
-    _wait_while(lambda: True, children)
-    ended = next(child for child in children if child.poll() is not None)
-    return ended if ended.returncode < 0 else None
-
-
-def _end(children: Sequence[subprocess.Popen[bytes]]) -> None:
+def _end(children: Sequence[Child]) -> None:
     for child in reversed(children):
         child.send_signal(signal.SIGINT)
     for child in reversed(children):
@@ -138,7 +116,3 @@ def _end(children: Sequence[subprocess.Popen[bytes]]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)  # with all that it started: runs, and their workers and trainings
         child.wait()
-
-
-def _leave(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
