@@ -37,13 +37,13 @@ class Live:
 
     def processes(self, says: str = "") -> list[psutil.Process]:
         """Whatever of it is alive, runs and trainings too, that has this in its command line."""
-        ours, found = self.environment["METACLIP_DATA"], []
+        ours, processes = self.environment["METACLIP_DATA"], []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 is_ours = process.environ().get("METACLIP_DATA") == ours and process.status() != psutil.STATUS_ZOMBIE
                 if is_ours and says in " ".join(process.cmdline()):
-                    found.append(process)
-        return found
+                    processes.append(process)
+        return processes
 
     def end(self, number: signal.Signals) -> None:
         """End it by a signal, as Ctrl-C does; fails if anything of it is left."""
@@ -95,10 +95,10 @@ def live_deployment(mini: Path, folder: Path, made: Deployment | None = None) ->
 @contextmanager
 def reserve_port() -> Iterator[int]:
     """A free port of the loopback that is given to nobody else: bound, and listened at by whoever is told of it."""
-    with socket.socket() as held:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.bind(("127.0.0.1", 0))
-        yield held.getsockname()[1]
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", 0))
+        yield listener.getsockname()[1]
 
 
 def _serve_in(folder: Path, home: Path, port: str) -> Iterator[Live]:
@@ -150,8 +150,8 @@ def _run_daemon() -> int:
 
 def _serve() -> int:
     ui.DAEMON = ("tests.live", "daemon")
-    told = deployment()
-    return ui.serve("tests/live_definitions.py", told.dagster_home, told.port)
+    where = deployment()
+    return ui.serve("tests/live_definitions.py", where.dagster_home, where.port)
 
 
 if __name__ == "__main__":

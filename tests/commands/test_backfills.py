@@ -75,11 +75,11 @@ class Partitions(WebServer):
 
     def __init__(self, registered: list[str], subsets: list[str], images: list[str]) -> None:
         super().__init__("http://127.0.0.1:3000")
-        object.__setattr__(self, "known", {"subsets": (registered, subsets), "images": (registered, images)})
+        object.__setattr__(self, "partitions_of", {"subsets": (registered, subsets), "images": (registered, images)})
 
     def partitions(self, asset: str) -> tuple[list[str], list[str]]:
-        known: dict[str, tuple[list[str], list[str]]] = self.__dict__["known"]
-        return known[asset]
+        partitions_of: dict[str, tuple[list[str], list[str]]] = self.__dict__["partitions_of"]
+        return partitions_of[asset]
 
 
 RUNGS = list(THRESHOLDS)
@@ -87,8 +87,8 @@ RUNGS = list(THRESHOLDS)
 
 def test_a_rung_makes_its_subset_and_card_and_the_rings_that_begin_or_end_at_it() -> None:
     t, above = RUNGS[0], RUNGS[1]
-    made = Partitions(RUNGS, subsets=RUNGS[1:], images=RUNGS[1:])
-    assert rung_targets(made, t) == {"subsets": [t], "data_cards": [t], "images": [t, above]}
+    without_lowest = Partitions(RUNGS, subsets=RUNGS[1:], images=RUNGS[1:])
+    assert rung_targets(without_lowest, t) == {"subsets": [t], "data_cards": [t], "images": [t, above]}
     both_new = Partitions(RUNGS, subsets=RUNGS[2:], images=RUNGS[2:])
     assert rung_targets(both_new, t)["images"] == [t], "the next has a command of its own"
     without_images = Partitions(RUNGS, subsets=RUNGS[1:], images=[])

@@ -69,10 +69,10 @@ def download(host: Host, home: Path, *arguments: str) -> subprocess.CompletedPro
 
 def test_a_dump_in_parts_arrives_whole_whatever_breaks_in_between(host: Host, tmp_path: Path) -> None:
     host.plan = [refusing(503), *[cut_after(200_000)] * 3]
-    made = download(host, tmp_path, "dump", DAY)
-    assert made.returncode == 0, made.stderr
-    found = find_dump(str(tmp_path / "wikipedia"), "de")
-    assert [Path(path).read_bytes() for path in found] == [*PARTS.values()]
+    run = download(host, tmp_path, "dump", DAY)
+    assert run.returncode == 0, run.stderr
+    paths = find_dump(str(tmp_path / "wikipedia"), "de")
+    assert [Path(path).read_bytes() for path in paths] == [*PARTS.values()]
     asked = len(host.asked)
     assert download(host, tmp_path, "dump", DAY).returncode == 0
     assert [path for path, _, _ in host.asked[asked:]] == [f"/dewiki/{DAY}/dumpstatus.json"], "what is there stays"
@@ -80,15 +80,15 @@ def test_a_dump_in_parts_arrives_whole_whatever_breaks_in_between(host: Host, tm
 
 def test_pageviews_of_drawn_days_are_brought_hour_by_hour(host: Host, tmp_path: Path) -> None:
     days = ["--days", "2", "--first", "2026-10-01", "--last", "2026-10-31"]
-    made = download(host, tmp_path, "pageviews", *days)
-    assert made.returncode == 0, made.stderr
-    found = [Path(path) for path in find_pageviews(str(tmp_path / "wikipedia"))]
-    assert (len(found), len({path.name[:18] for path in found})) == (48, 2)
-    assert all(path.read_bytes() == path.name.encode() for path in found)
+    run = download(host, tmp_path, "pageviews", *days)
+    assert run.returncode == 0, run.stderr
+    paths = [Path(path) for path in find_pageviews(str(tmp_path / "wikipedia"))]
+    assert (len(paths), len({path.name[:18] for path in paths})) == (48, 2)
+    assert all(path.read_bytes() == path.name.encode() for path in paths)
 
 
 @pytest.mark.parametrize(
-    ("told", "message"),
+    ("dump_status", "message"),
     [
         (status("in-progress"), "is in-progress; take an earlier one"),
         (b"{}", "tells of no articlesdump"),
@@ -96,30 +96,30 @@ def test_pageviews_of_drawn_days_are_brought_hour_by_hour(host: Host, tmp_path: 
     ],
 )
 def test_a_dump_that_is_not_ready_or_not_one_is_refused(
-    told: bytes, message: str, wikimedia: Wikimedia, host: Host, tmp_path: Path
+    dump_status: bytes, message: str, wikimedia: Wikimedia, host: Host, tmp_path: Path
 ) -> None:
-    wikimedia.status = told
-    made = download(host, tmp_path, "dump", DAY)
-    assert (made.returncode, message in made.stderr) == (1, True), made.stderr
-    assert "Traceback" not in made.stderr
+    wikimedia.status = dump_status
+    run = download(host, tmp_path, "dump", DAY)
+    assert (run.returncode, message in run.stderr) == (1, True), run.stderr
+    assert "Traceback" not in run.stderr
 
 
 def test_a_file_with_another_checksum_is_thrown_away(wikimedia: Wikimedia, host: Host, tmp_path: Path) -> None:
     wikimedia.status = status(changed={next(iter(PARTS)): b"other bytes"})
-    made = download(host, tmp_path, "dump", DAY)
-    assert "SHA-1" in made.stderr
+    run = download(host, tmp_path, "dump", DAY)
+    assert "SHA-1" in run.stderr
     assert not list((tmp_path / "wikipedia").glob("dewiki*"))
 
 
 def test_a_day_without_a_dump_is_told(host: Host, tmp_path: Path) -> None:
-    made = download(host, tmp_path, "dump", "20260101")
-    assert (made.returncode, "404" in made.stderr) == (1, True)
+    run = download(host, tmp_path, "dump", "20260101")
+    assert (run.returncode, "404" in run.stderr) == (1, True)
 
 
 def test_wordnet_lies_where_the_deployment_reads_it(host: Host, tmp_path: Path) -> None:
     host.plan = [cut_after(1_000_000)]
-    made = download(host, tmp_path, "wordnet")
-    assert made.returncode == 0, made.stderr
+    run = download(host, tmp_path, "wordnet")
+    assert run.returncode == 0, run.stderr
     names = synset_names(
         read_deployment({"METACLIP_DEPLOYMENT": "commoncrawl", "METACLIP_DATA": str(tmp_path)}).nltk_data
     )
@@ -128,6 +128,6 @@ def test_wordnet_lies_where_the_deployment_reads_it(host: Host, tmp_path: Path) 
 
 def test_what_is_no_wordnet_is_thrown_away(wikimedia: Wikimedia, host: Host, tmp_path: Path) -> None:
     wikimedia.wordnet = b"<html>log in first</html>"
-    made = download(host, tmp_path, "wordnet")
-    assert (made.returncode, "is it nltk's wordnet package" in made.stderr) == (1, True), made.stderr
+    run = download(host, tmp_path, "wordnet")
+    assert (run.returncode, "is it nltk's wordnet package" in run.stderr) == (1, True), run.stderr
     assert not list(tmp_path.rglob("*.zip"))

@@ -34,12 +34,12 @@ def test_the_bytes_read_of_an_archive_are_its_own(made: Deployment, lake: Lake) 
 
 
 def test_a_snapshot_is_predicted_from_the_others_alone(made: Deployment, lake: Lake, tmp_path: Path) -> None:
-    told = {row.stage: row for row in predict_snapshot(made, lake, FIRST, 2)}
+    predictions = {row.stage: row for row in predict_snapshot(made, lake, FIRST, 2)}
     shutil.copytree(made.lake, tmp_path / "lake")
     shutil.rmtree(tmp_path / "lake" / "pairs" / FIRST)
     without = {r.stage: r for r in predict_snapshot(made, Lake(root=str(tmp_path / "lake")), FIRST, 2)}
-    assert told["pairs"].expected == without["pairs"].expected
-    assert told["pairs"].took is not None
+    assert predictions["pairs"].expected == without["pairs"].expected
+    assert predictions["pairs"].took is not None
     assert without["pairs"].took is None
 
 
@@ -68,11 +68,11 @@ def test_all_of_a_snapshot_is_predicted_from_the_part_that_is_made(made: Deploym
     shutil.rmtree(tmp_path / "lake" / "pairs" / SECOND)  # nothing else is made
     lake = Lake(root=str(tmp_path / "lake"))
     part, files = lake.manifest("pairs", FIRST), 1000
-    told = {row.stage: row for row in predict_snapshot(made, lake, FIRST, files, from_own=True)}
-    assert told["pairs"].expected is not None
-    assert told["pairs"].expected.rows == pytest.approx(part.rows * files / len(part.shards))
-    assert all(row.expected is not None and row.took is None for row in told.values())
-    assert {"subsets 20", "data_cards inf"} < set(told)
+    predictions = {row.stage: row for row in predict_snapshot(made, lake, FIRST, files, from_own=True)}
+    assert predictions["pairs"].expected is not None
+    assert predictions["pairs"].expected.rows == pytest.approx(part.rows * files / len(part.shards))
+    assert all(row.expected is not None and row.took is None for row in predictions.values())
+    assert {"subsets 20", "data_cards inf"} < set(predictions)
     where = replace(made, home=tmp_path)
     assert f"{FIRST}: 2 files, as it was made\n" in predict.snapshot_table(where, FIRST)
     assert f"{FIRST}: 2 files, of which 2 are made\n" in predict.snapshot_table(where, FIRST, share=1.0)
@@ -101,15 +101,15 @@ def test_the_rings_of_all_rungs_are_the_images_of_the_pool(made: Deployment, lak
 
 def test_a_run_of_pairs_tells_what_others_let_expect(made: Deployment, lake: Lake) -> None:
     manifest = lake.manifest("pairs", SECOND)
-    told = expected_cost(lake, manifest)
+    expected = expected_cost(lake, manifest)
     spent = sum(shard.cpu_seconds for shard in lake.manifest("pairs", FIRST).shards)
-    assert told["expected_cpu_seconds"] == pytest.approx(spent, abs=0.001)
+    assert expected["expected_cpu_seconds"] == pytest.approx(spent, abs=0.001)
     with dg.DagsterInstance.from_config(str(made.dagster_home)) as instance:
         event = instance.get_latest_materialization_event(dg.AssetKey("pairs"))
     assert event
     assert event.asset_materialization
     assert event.asset_materialization.partition == SECOND
-    assert event.asset_materialization.metadata["expected_cpu_seconds"].value == told["expected_cpu_seconds"]
+    assert event.asset_materialization.metadata["expected_cpu_seconds"].value == expected["expected_cpu_seconds"]
     assert expected_cost(lake, replace(manifest, partition="pool-mine")) == {}
 
 
@@ -126,8 +126,8 @@ def finish(lake: Lake, table: str, partition: str, shards: tuple[ShardManifest, 
     """Give the partition a manifest, as if it had just been made, and no rows."""
     store = lake.store(table, partition)
     before = store.manifest()
-    told = PartitionManifest(table, partition, "v", 0, shards, inputs={"stage": "s 1"}, size=size)
-    store.finish(replace(told, earlier=keep_earlier(before, "s 1", size)))
+    manifest = PartitionManifest(table, partition, "v", 0, shards, inputs={"stage": "s 1"}, size=size)
+    store.finish(replace(manifest, earlier=keep_earlier(before, "s 1", size)))
 
 
 A_FILE, MATCHED = 33_000, 10_000

@@ -53,8 +53,8 @@ def backfill(status: str, *runs: dict[str, Any]) -> dict[str, Any]:
         {"assetKey": {"path": ["scores"]}, **counts},
         {"assetKey": {"path": ["sweep"]}, "materialized": True},
     ]
-    told = {"status": status, "error": None, "runs": list(runs)}
-    return {"data": {"partitionBackfillOrError": {**told, "assetBackfillData": {"assetBackfillStatuses": assets}}}}
+    backfill = {"status": status, "error": None, "runs": list(runs)}
+    return {"data": {"partitionBackfillOrError": {**backfill, "assetBackfillData": {"assetBackfillStatuses": assets}}}}
 
 
 def test_where_no_server_listens_the_error_says_how_to_start_one() -> None:
@@ -72,8 +72,8 @@ def test_a_daemon_whose_heart_did_not_beat_for_two_minutes_is_told(silent_for: f
         for name, silent in beats.items()
     ]
     health = {"daemonHealth": {"allDaemonStatuses": statuses}}
-    told = nullcontext() if alive else pytest.raises(ConnectionError, match="no Dagster daemon")
-    with answering({"data": {"instance": health}}) as (web, _), told:
+    outcome = nullcontext() if alive else pytest.raises(ConnectionError, match="no Dagster daemon")
+    with answering({"data": {"instance": health}}) as (web, _), outcome:
         web.check_daemon()
 
 
@@ -107,9 +107,9 @@ def test_a_refused_backfill_is_told_in_the_servers_words() -> None:
 def test_a_run_that_was_retried_counts_by_its_last_attempt() -> None:
     first, other = run("one", "FAILURE"), run("two", "FAILURE", "scores")
     with answering(backfill("COMPLETED_FAILED", run("again", "SUCCESS", root="one"), other, first)) as (web, _):
-        told = web.progress("abc")
-    assert told.failures == {"scores of tiny|20": "two"}
-    assert (told.targeted, told.unmade, told.ended, told.succeeded) == (3, {"scores": 1}, True, False)
+        progress = web.progress("abc")
+    assert progress.failures == {"scores of tiny|20": "two"}
+    assert (progress.targeted, progress.unmade, progress.ended, progress.succeeded) == (3, {"scores": 1}, True, False)
 
 
 def test_a_failed_check_fails_a_backfill_that_made_everything() -> None:

@@ -88,11 +88,12 @@ def test_what_was_launched_at_a_dead_code_server_is_lost_though_it_names_no_proc
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         tags = [{".dagster/grpc_info": json.dumps({"socket": socket})} for socket in ("/dead", "/alive")]
         dead, alive = (
-            instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.STARTING, tags=told).run_id for told in tags
+            instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.STARTING, tags=grpc_info).run_id
+            for grpc_info in tags
         )
         end_lost_runs(instance, "/dead")
-        found = {run.run_id: run.status for run in instance.get_runs()}
-        assert found == {dead: dg.DagsterRunStatus.FAILURE, alive: dg.DagsterRunStatus.STARTING}
+        statuses = {run.run_id: run.status for run in instance.get_runs()}
+        assert statuses == {dead: dg.DagsterRunStatus.FAILURE, alive: dg.DagsterRunStatus.STARTING}
 
 
 def test_a_run_without_a_code_server_is_of_the_code_location_for_the_timeline_shows_no_other(made: Deployment) -> None:

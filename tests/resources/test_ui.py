@@ -90,17 +90,17 @@ def _wait_for_servers(
 ) -> dict[str, psutil.Process]:
     """All three, once none is one of those."""
     deadline = time.monotonic() + 120
-    while len(found := _servers(psutil.Process(process.pid))) < 3 or {*found.values()} & {*without.values()}:
+    while len(servers := _servers(psutil.Process(process.pid))) < 3 or {*servers.values()} & {*without.values()}:
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    return found
+    return servers
 
 
 def _servers(serving: psutil.Process) -> dict[str, psutil.Process]:
-    found = {}
+    servers = {}
     for process in serving.children():
         with suppress(psutil.Error):  # it ends just now
             if "tests.resources.idle" in (command := process.cmdline()):  # a zombie has none
-                found[command[3]] = process
-    return found
+                servers[command[3]] = process
+    return servers
