@@ -7,7 +7,7 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -32,13 +32,12 @@ LEFT_OUT = "Left out: most pages, WordNet but its adverbs, images, training, sco
 
 
 def main(asked: argparse.Namespace) -> None:
-    """Run the demo, and end the process with it."""
-    if asked.quick:
-        run_quick(deployment())
-    elif asked.no_training:
-        curate(deployment())
-    else:
-        run(deployment())
+    """Run the demo, and end the process with it; raises RuntimeError where a run of Dagster's does not go through."""
+    begin: Callable[[Deployment], None] = run_quick if asked.quick else curate if asked.no_training else run
+    try:
+        begin(deployment())
+    except dg.DagsterError as error:  # of a blocking check, for instance
+        raise RuntimeError(str(error)) from error
     sys.stdout.flush()
     os._exit(0)  # at a usual end DuckDB, kept alive by torch, would list all its functions as leaked
 
