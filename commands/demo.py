@@ -17,11 +17,11 @@ from assets.partitions import THRESHOLDS, TRAINING_SETS, Cell, register_snapshot
 from commands.tables import render_table
 from definitions import bind
 from metaclip_dagster.reporting.sweeps.tables import sweep_table
+from resources.crawl.mini import build_mini, mini_deployment
 from resources.crawl.resource import open_crawl
 from resources.deployments import Deployment, deployment
 from resources.instance.runs import claim_run
 from resources.lake.resource import Lake, open_lake
-from resources.mini import build_mini, mini_deployment
 
 STAGES = {"pairs": "parsed", "matches": "matched, in English", "admissions": "in the pool, none twice"}
 Step = tuple[list[str], Sequence[str | None]]

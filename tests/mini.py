@@ -13,9 +13,9 @@ import dagster as dg
 from assets.partitions import register_snapshots
 from commands import demo
 from definitions import bind
+from resources.crawl.mini import CRAWL, build_mini, mini_deployment, split_members
 from resources.crawl.resource import open_crawl
 from resources.deployments import Deployment
-from resources.mini import CRAWL, build_mini, mini_deployment, split_members
 
 __all__ = ["CRAWL", "build_mini", "mini_deployment", "split_members"]
 

@@ -1,0 +1,11 @@
+"""The design page holds the tree as it is."""
+
+from pathlib import Path
+
+from commands.tree import render_tree
+
+PAGE = Path(__file__).parents[2].joinpath("docs", "design.md").read_text(encoding="utf-8")
+
+
+def test_the_tree_is_printed_from_the_modules_docstrings() -> None:
+    assert f"```\n{render_tree()}\n```" in PAGE, "print it anew: .venv/bin/python -m commands.tree"
