@@ -13,7 +13,7 @@ from assets.automation import when_changed
 from assets.partitions import THRESHOLDS, thresholds
 from assets.pool import thresholds_of
 from assets.shown import plots as inline
-from metaclip_dagster.balancing import count_sizes, hold_languages, parse_threshold
+from metaclip_dagster.balancing import count_sizes, prepare_thresholds, parse_threshold
 from metaclip_dagster.reporting.cards.card import describe_subset
 from metaclip_dagster.reporting.cards.counts import PairCounts, count_pairs, count_scores, count_subset
 from metaclip_dagster.reporting.cards.page import render_card
@@ -143,6 +143,6 @@ def _plot_sizes(lake: Lake, counts: pa.Table, snapshots: list[str]) -> bytes:
     largest = max(2, int(counts["entry_count"].to_numpy().max()))
     curve = [float(t) for t in np.geomspace(1, largest, CURVE_POINTS)]
     rungs = [parse_threshold(t) for t in THRESHOLDS]
-    held_to = map(hold_languages(counts, reference=deployment().reference_language), [*curve, *rungs])
+    held_to = map(prepare_thresholds(counts, reference=deployment().reference_language), [*curve, *rungs])
     sizes = count_sizes(lake.stream("admissions", snapshots)(), [*held_to])
     return plot_sizes(curve, sizes[:CURVE_POINTS], dict(zip(THRESHOLDS, sizes[CURVE_POINTS:], strict=True)))

@@ -13,7 +13,7 @@ from pydantic import Field
 from assets.choices import Sparse
 from assets.partitions import Cell
 from assets.pool import thresholds_of
-from metaclip_dagster.balancing import Draw, admitted_at, build_draw, uniform
+from metaclip_dagster.balancing import Draw, build_draw, draw_pairs, uniform
 from metaclip_dagster.training import change_recipe, recipe_of
 from resources.deferred import address_of
 from resources.deployments import deployment
@@ -118,7 +118,7 @@ def _check_draw(lake: Lake, cell: Cell, draw: Draw) -> None:
     snapshot = lake.manifest("subsets", "inf").shards[0].key.rsplit("/", 1)[0]
     seed = int(lake.manifest("admissions", snapshot).inputs["seed"])
     known = len(draw.entry_key) > np.max(texts["entry_ids"].flatten().to_numpy())
-    if not known or (admitted_at(texts, draw, seed) != texts["admitted_at"].to_numpy()).any():
+    if not known or (draw_pairs(texts, draw, seed) != texts["admitted_at"].to_numpy()).any():
         raise dg.Failure(
             f"the training set {cell.training_set} was made with other entries or entry_counts than there are now; "
             "materialize admissions of every snapshot, subsets and images of every t, then this training set",

@@ -26,7 +26,7 @@ from assets.cards import AUTOMATION
 from assets.partitions import THRESHOLDS, register_snapshots
 from commands import demo
 from definitions import bind
-from metaclip_dagster.balancing import keep_probability, thresholds_for
+from metaclip_dagster.balancing import find_thresholds, keep_probability
 from metaclip_dagster.explaining import QuestionError
 from resources.crawl.resource import CommonCrawl
 from resources.deployments import Deployment
@@ -95,7 +95,7 @@ def test_subsets_of_the_demo_are_nested_keep_the_tail_and_have_the_size_of_the_c
 def test_one_call_gives_the_t_for_exactly_n_pairs_of_the_demo(lake: Lake) -> None:
     admissions, counts = lake.read("admissions", SNAPSHOTS), lake.read("entry_counts")
     for num_pairs in (1, 50, admissions.num_rows):
-        [t] = thresholds_for([num_pairs], admissions.to_batches(), counts)
+        [t] = find_thresholds([num_pairs], admissions.to_batches(), counts)
         assert pc.sum(pc.less(admissions["admitted_at"], t)).as_py() == num_pairs
 
 

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from metaclip_dagster.balancing import (
     admit,
-    admitted_at,
     build_draw,
     count_sizes,
+    draw_pairs,
+    find_thresholds,
     keep_probability,
     language_thresholds,
     parse_threshold,
     select_pairs,
-    thresholds_for,
     uniform,
 )
 from metaclip_dagster.schemas import ADMISSIONS, PAIRS, SUBSETS
@@ -33,7 +33,7 @@ COUNT = COUNTS["entry_count"].to_numpy().astype(np.float64)
 
 
 def draw_pool(seed: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    return admitted_at(POOL, build_draw(COUNTS), seed)
+    return draw_pairs(POOL, build_draw(COUNTS), seed)
 
 
 @pytest.mark.parametrize("t", [2.0, 20.0, 300.0, 5_000.0, 20_000.0])
@@ -97,13 +97,13 @@ def test_the_draw_of_a_pair_is_the_least_of_its_entries_bit_for_bit(
     for pair, entries in rows[start:]:
         of = np.array(sorted(entries))
         naive.append(min(uniform(np.full(len(of), pair, np.uint64), draw.entry_key[of], 3) * draw.entry_count[of]))
-    assert admitted_at(pool, draw, 3).tolist() == naive
+    assert draw_pairs(pool, draw, 3).tolist() == naive
 
 
 def test_a_match_of_an_entry_that_was_not_counted_is_refused() -> None:
     draw = build_draw(counts_of([5, 5]))
     with pytest.raises(IndexError, match="was not counted"):
-        admitted_at(matches_of({1: [0, 1], 2: [0, 2]}), draw, 0)
+        draw_pairs(matches_of({1: [0, 1], 2: [0, 2]}), draw, 0)
 
 
 def test_a_changed_list_of_entries_redraws_no_entry_that_stays() -> None:
@@ -159,7 +159,7 @@ ADMITTED = pa.Table.from_batches(admit([POOL], draw=build_draw(COUNTS), seed=0))
 @pytest.mark.parametrize("num_pairs", [1, 17, 20_000, NUM_PAIRS])
 def test_one_call_gives_the_t_for_exactly_n_pairs(num_pairs: int) -> None:
     drawn = np.sort(ADMITTED["admitted_at"].to_numpy())
-    [t] = thresholds_for([num_pairs], ADMITTED.to_batches(), COUNTS)
+    [t] = find_thresholds([num_pairs], ADMITTED.to_batches(), COUNTS)
     assert (drawn < t).sum() == num_pairs
     assert t <= (drawn[num_pairs] if num_pairs < NUM_PAIRS else math.inf)
     assert count_sizes(ADMITTED.to_batches(max_chunksize=999), [{"en": t}, {"en": math.inf}]) == [num_pairs, NUM_PAIRS]
@@ -167,7 +167,7 @@ def test_one_call_gives_the_t_for_exactly_n_pairs(num_pairs: int) -> None:
 
 def test_one_sort_gives_the_t_of_every_quantile() -> None:
     drawn, shares = ADMITTED["admitted_at"].to_numpy(), [0.9, 0.25, 0.5]
-    found = thresholds_for([round(share * NUM_PAIRS) for share in shares], ADMITTED.to_batches(), COUNTS)
+    found = find_thresholds([round(share * NUM_PAIRS) for share in shares], ADMITTED.to_batches(), COUNTS)
     assert [np.mean(drawn < t) for t in found] == pytest.approx(shares, abs=1 / NUM_PAIRS)
     assert found == [np.nextafter(np.quantile(drawn, share, method="inverted_cdf"), np.inf) for share in shares]
 
@@ -190,14 +190,14 @@ def test_sizes_are_what_a_loop_counts_at_any_t_in_any_order(
 @pytest.mark.parametrize("num_pairs", [0, -1, NUM_PAIRS + 1])
 def test_a_size_that_no_t_gives_is_refused(num_pairs: int) -> None:
     with pytest.raises(ValueError, match="pool of 40,000 pairs"):
-        thresholds_for([num_pairs], ADMITTED.to_batches(), COUNTS)
+        find_thresholds([num_pairs], ADMITTED.to_batches(), COUNTS)
 
 
 def test_the_t_for_n_pairs_holds_every_language_to_its_own() -> None:
     counts = counts_of([1, 99, 10, 20], ["en", "en", "xx", "xx"])
     ours, theirs = matches_of({pair: [0] for pair in range(5)}), matches_of({10: [2], 11: [3]}, "xx")
     admitted = list(admit([ours, theirs], draw=build_draw(counts), seed=0))
-    [t] = thresholds_for([6], admitted, counts)
+    [t] = find_thresholds([6], admitted, counts)
     assert count_sizes(admitted, [language_thresholds(counts, t)])[0] >= 6
     below = float(np.nextafter(t, 0))
     assert count_sizes(admitted, [language_thresholds(counts, below)])[0] < 6

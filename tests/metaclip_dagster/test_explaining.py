@@ -10,7 +10,7 @@ import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaclip_dagster.balancing import admitted_at, build_draw, keep_probability
+from metaclip_dagster.balancing import build_draw, draw_pairs, keep_probability
 from metaclip_dagster.explaining import (
     FACTS,
     MAX_SHOWN,
@@ -36,7 +36,7 @@ words = st.text(alphabet="ab ,.!\n", min_size=0, max_size=8)
 @pytest.mark.parametrize("seed", [0, 7])
 def test_the_least_coin_is_admitted_at_to_the_last_bit_and_decides_at_every_t(seed: int) -> None:
     thresholds = {"2": 2.0, "20": 20.0, "inf": math.inf}
-    expected = admitted_at(POOL, build_draw(COUNTS), seed)
+    expected = draw_pairs(POOL, build_draw(COUNTS), seed)
     for row, expects in zip(POOL.to_pylist(), expected.tolist(), strict=True):
         counts = COUNTS.take(row["entry_ids"])
         drawing = explain_draw(row["pair_id"], counts, thresholds, seed=seed)

@@ -1,4 +1,4 @@
-"""The least draw of each pair of a pool, in one loop."""
+"""Draw a whole pool in one loop: the least number of each pair."""
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,10 @@ _U = np.uint64
 def draw_least(
     of_pair: Ids, offsets: npt.NDArray[np.int32], entries: npt.NDArray[np.uint32], entry_key: Ids, entry_count: Floats
 ) -> Floats:
-    """Give the least of `balancing.uniform` times count over each list of entries, bit for bit; inf where it is empty.
+    """The least of `uniform` times count over each pair's entries, bit for bit; inf where a pair has none.
 
-    `of_pair` is the pair's part of the hash. Raises IndexError for an entry without a count.
+    `of_pair` is each pair's part of the hash; pair i has `entries[offsets[i]:offsets[i + 1]]`, which number
+    `entry_key` and `entry_count`. Raises IndexError for an entry without a count.
     """
     least: Floats = np.full(len(of_pair), np.inf)
     for i in range(len(of_pair)):

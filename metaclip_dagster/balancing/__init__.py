@@ -1,0 +1,26 @@
+"""MATCHES, ENTRY_COUNTS -> ADMISSIONS -> SUBSETS: flatten the head of the distribution, keep the tail whole."""
+
+from metaclip_dagster.balancing.admissions import Draw, admit, build_draw, draw_pairs, keep_probability, uniform
+from metaclip_dagster.balancing.subsets import select_pairs
+from metaclip_dagster.balancing.thresholds import (
+    count_sizes,
+    find_thresholds,
+    language_thresholds,
+    parse_threshold,
+    prepare_thresholds,
+)
+
+__all__ = [
+    "Draw",
+    "admit",
+    "build_draw",
+    "count_sizes",
+    "draw_pairs",
+    "find_thresholds",
+    "keep_probability",
+    "language_thresholds",
+    "parse_threshold",
+    "prepare_thresholds",
+    "select_pairs",
+    "uniform",
+]
