@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from metaclip_dagster.deduplicating.takedowns import TAKEN_DOWN, ImageIds, Takedowns, are_taken_down, list_images
+from metaclip_dagster.deduplicating.takedowns import TAKEN_DOWN, ImageSet, TakedownIndex, flag_images, flag_taken_down
 from resources.images.store import open_image_store
 from resources.instance.history import SHOWN
 from resources.lake.resource import Lake
@@ -29,10 +29,10 @@ Place = tuple[str, str]
 class Gone:
     """What of PAIRS is taken down: pairs a place, and those pairs and images that no other place holds."""
 
-    takedowns: Takedowns
+    takedowns: TakedownIndex
     places: Mapping[Place, pa.Array]
     pairs: pa.Array
-    images: ImageIds
+    images: ImageSet
     shown: frozenset[str]
     """Of the texts that were asked about, those that begin with a URL of what goes."""
 
@@ -50,13 +50,13 @@ class Gone:
         elif "pair_id" in names:
             gone = pc.or_(gone, pc.is_in(rows["pair_id"], self.pairs))
         elif "image_id" in names:
-            gone = pc.or_(gone, list_images(rows, self.images))
+            gone = pc.or_(gone, flag_images(rows, self.images))
         left = rows.filter(pc.invert(gone)) if pc.any(gone).as_py() else rows
         return self._keep_texts(left) if "texts" in names else left
 
     def are_images(self, rows: pa.RecordBatch) -> pa.Array:
         """Which rows of an index of the image store are of images that go."""
-        return pc.or_(_are_listed(rows, self.takedowns), list_images(rows, self.images))
+        return pc.or_(_are_listed(rows, self.takedowns), flag_images(rows, self.images))
 
     def count_texts(self, rows: pa.RecordBatch) -> int:
         """How many pairs of some rows of TRAINING_SETS go."""
@@ -86,7 +86,7 @@ class Gone:
         return pa.RecordBatch.from_pylist([row for row in told if row["texts"]], rows.schema)
 
 
-def find_gone(lake: Lake, takedowns: Takedowns, shown: Collection[str] = ()) -> Gone:
+def find_gone(lake: Lake, takedowns: TakedownIndex, shown: Collection[str] = ()) -> Gone:
     """Read PAIRS of all snapshots, registered or not; twice, where one place of a pair may go and another stay.
 
     `shown` is text that begins with a URL, SHOWN characters of it or more; what begins with one that goes is wanted.
@@ -94,7 +94,7 @@ def find_gone(lake: Lake, takedowns: Takedowns, shown: Collection[str] = ()) -> 
     places: dict[Place, pa.Array] = {}
     starts = sorted(shown)
     urls = pa.array([re.split(r"[\s,;'\"<>()]", start, maxsplit=1)[0] for start in starts], pa.string())
-    named = are_taken_down(pa.RecordBatch.from_arrays([urls, urls], names=["url", "page_url"]), takedowns)
+    named = flag_taken_down(pa.RecordBatch.from_arrays([urls, urls], names=["url", "page_url"]), takedowns)
     found = set(itertools.compress(starts, named.to_pylist()))
     pairs, images = [pa.array([], pa.uint64())], [pa.array([], pa.binary(12))]
     for place, rows in _scan(lake):
@@ -104,7 +104,7 @@ def find_gone(lake: Lake, takedowns: Takedowns, shown: Collection[str] = ()) -> 
             images.append(listed["image_id"])
             places[place] = pa.concat_arrays([*([places[place]] if place in places else []), listed["pair_id"]])
             if starts:
-                pages = listed.filter(are_taken_down(listed.select(["page_url"]), takedowns))
+                pages = listed.filter(flag_taken_down(listed.select(["page_url"]), takedowns))
                 for url in {*listed["url"].to_pylist(), *pages["page_url"].to_pylist()}:
                     found.update(_begin_with(url, starts))
     gone_pairs, gone_images = pc.unique(pa.concat_arrays(pairs)), pc.unique(pa.concat_arrays(images))
@@ -113,7 +113,7 @@ def find_gone(lake: Lake, takedowns: Takedowns, shown: Collection[str] = ()) -> 
             others = rows.filter(pc.invert(_are_listed(rows, takedowns)))
             gone_pairs = gone_pairs.filter(pc.invert(pc.is_in(gone_pairs, others["pair_id"])))
             gone_images = gone_images.filter(pc.invert(pc.is_in(gone_images, others["image_id"])))
-    images_gone = ImageIds.of(image.hex() for image in gone_images.to_pylist())
+    images_gone = ImageSet.of(image.hex() for image in gone_images.to_pylist())
     return Gone(takedowns, places, gone_pairs, images_gone, frozenset(found))
 
 
@@ -139,10 +139,10 @@ def purge(lake: Lake, images: Path, checkpoints: Path, gone: Gone, *, dry_run: b
     return {**told, "tables": tables, "superseded": {} if dry_run else _tidy(lake)}
 
 
-def _are_listed(rows: pa.RecordBatch, takedowns: Takedowns) -> pa.Array:
+def _are_listed(rows: pa.RecordBatch, takedowns: TakedownIndex) -> pa.Array:
     """Which of the rows are taken down, also where an older version spelled their URLs and made their ids."""
-    listed = are_taken_down(rows, takedowns)
-    return pc.or_(listed, list_images(rows, takedowns.images)) if "image_id" in rows.schema.names else listed
+    listed = flag_taken_down(rows, takedowns)
+    return pc.or_(listed, flag_images(rows, takedowns.images)) if "image_id" in rows.schema.names else listed
 
 
 def _begin_with(url: str, starts: Sequence[str]) -> Iterator[str]:

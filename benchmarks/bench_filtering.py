@@ -17,7 +17,7 @@ from PIL import Image
 from benchmarks.measure import Row, in_fresh_process, options, peak_mb, print_rows, resident_mb, row
 from metaclip_dagster.evaluation import read_task
 from metaclip_dagster.evaluation.images import decode_image, read_samples
-from metaclip_dagster.filtering.hashes import Looks, mean_colours, nearest_earlier, nearest_of, perceptual_hash
+from metaclip_dagster.filtering.hashes import Looks, find_nearest, find_nearest_earlier, mean_colours, perceptual_hash
 from metaclip_dagster.filters import Nsfw, aspect, shorter_side
 from resources.deployments import SAMPLE
 
@@ -66,9 +66,11 @@ def _rate(images: Sequence[bytes], score: Callable[[Image.Image], float]) -> flo
 
 def _find(drawings: Sequence[Image.Image]) -> list[Row]:
     known = _looks(drawings)
-    rows = [row(f"drawings within {DISTANCE} bits of another one", 100 * _share(nearest_earlier(known, DISTANCE)), "%")]
+    rows = [
+        row(f"drawings within {DISTANCE} bits of another one", 100 * _share(find_nearest_earlier(known, DISTANCE)), "%")
+    ]
     for side in SIDES:
-        found = nearest_of(_looks(drawing.resize((side, side)) for drawing in drawings), known, DISTANCE)
+        found = find_nearest(_looks(drawing.resize((side, side)) for drawing in drawings), known, DISTANCE)
         rows.append(row(f"found of copies resized to {side} pixels, at {DISTANCE} bits", 100 * _share(found), "%"))
     return rows
 
@@ -84,7 +86,7 @@ def _share(found: np.ndarray) -> float:
 def _compare(num_hashes: int) -> list[Row]:
     looks = np.random.default_rng(0).integers(0, 2**60, (num_hashes, 2), dtype=np.uint64)
     before, started = resident_mb(), time.process_time()
-    nearest_earlier(looks, 3)
+    find_nearest_earlier(looks, 3)
     spent = time.process_time() - started
     held = (peak_mb() - before) * 2**20 / num_hashes
     return [row(f"{num_hashes:,} hashes, each with all", spent, "s"), row("memory of that", held, "bytes/hash")]

@@ -30,7 +30,7 @@ from benchmarks.measure import Floats, Row, flat, in_fresh_process, options, pri
 from metaclip_dagster.matching import build_matcher, index_entries, match_entries, open_matcher, why_unmatchable
 from metaclip_dagster.matching.automaton import Automaton
 from metaclip_dagster.schemas import ENTRIES
-from metaclip_dagster.words.spacing import spaced
+from metaclip_dagster.words.spacing import space_marks
 from resources.files.mapped import mapped
 from resources.models.language_id import load_identifier
 
@@ -110,7 +110,7 @@ def _build_plain(entries: list[str]) -> ahocorasick.Automaton:
 
 
 def _match_plain(automaton: ahocorasick.Automaton, texts: list[str]) -> list[list[int]]:
-    return [sorted({i for _, (i, _) in automaton.iter(spaced(text))}) for text in texts]
+    return [sorted({i for _, (i, _) in automaton.iter(space_marks(text))}) for text in texts]
 
 
 def _table_of(entries: list[str]) -> pa.Table:

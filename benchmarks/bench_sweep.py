@@ -30,7 +30,7 @@ from benchmarks.measure import Row, options, print_rows, row
 from commands import demo
 from definitions import bind
 from metaclip_dagster.evaluation import load_model, read_task, score_model
-from metaclip_dagster.training import Job, Shard, recipe_of
+from metaclip_dagster.training import SetFile, TrainingPlan, recipe_of
 from resources.deployments import Deployment, deployment
 from resources.files.digests import combine
 from resources.lake.resource import open_lake
@@ -98,14 +98,14 @@ def _train_on_random(where: Deployment, cell: Cell) -> pa.Table:
     folder = where.checkpoints / "random" / cell.model / combine(told)[:16]
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(subset, folder / "rows.parquet", row_group_size=1024)
-    job = Job(
+    job = TrainingPlan(
         training_set="random",
         model=cell.model,
         recipe=recipe,
         seed=seed,
         budget=Training().pairs_to_see,
         images=str(where.images),
-        shards=(Shard(str(folder / "rows.parquet"), tuple(pc.unique(subset["tar"]).to_pylist())),),
+        shards=(SetFile(str(folder / "rows.parquet"), tuple(pc.unique(subset["tar"]).to_pylist())),),
         uniform="metaclip_dagster.balancing:uniform",
         loader_workers=where.loader_workers,
         out=str(folder),

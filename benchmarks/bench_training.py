@@ -23,9 +23,9 @@ import pyarrow.parquet as pq
 
 from benchmarks.measure import Row, in_fresh_process, options, print_rows, row, take_turns
 from metaclip_dagster.schemas import TRAINING_SETS
-from metaclip_dagster.training import Job, Shard, recipe_of
+from metaclip_dagster.training import SetFile, TrainingPlan, recipe_of
 from metaclip_dagster.training.arguments import build_arguments
-from metaclip_dagster.training.running import faster_names, run_open_clip
+from metaclip_dagster.training.running import run_faster, run_open_clip
 
 NUM_TARS, WORDS = 16, ["red", "green", "small", "large", "round", "bright", "dark", "happy", "sad", "waving"]
 
@@ -65,19 +65,19 @@ def measure(num_images: int, num_pairs: int, rounds: int) -> list[Row]:
     ]
 
 
-def _train_ours(job: Job) -> None:
+def _train_ours(job: TrainingPlan) -> None:
     seen: list[float] = []
     run_open_clip(replace(job, out=f"{job.out}-ours"), lambda numbers: seen.append(numbers["pairs_seen"]))
     assert seen[-1] == job.budget
     _forget_logs()
 
 
-def _train_plain(job: Job) -> None:
-    with faster_names():
+def _train_plain(job: TrainingPlan) -> None:
+    with run_faster():
         _train_as_it_comes(replace(job, out=f"{job.out}-plain"))
 
 
-def _train_as_it_comes(job: Job) -> None:
+def _train_as_it_comes(job: TrainingPlan) -> None:
     from open_clip_train.main import main as train  # noqa: PLC0415  # seconds
 
     tars = f"{job.images}-plain/{{00000..{NUM_TARS - 1:05d}}}.tar"
@@ -92,7 +92,7 @@ def _forget_logs() -> None:
         handler.close()
 
 
-def _write_both(folder: Path, num_images: int) -> Job:
+def _write_both(folder: Path, num_images: int) -> TrainingPlan:
     """The images as a store with a training set beside it, and again as tars with one text each; a job on the first."""
     random, rows, names = np.random.default_rng(0), [], []
     for tar in range(NUM_TARS):
@@ -109,14 +109,14 @@ def _write_both(folder: Path, num_images: int) -> Job:
         _write_tar(folder / "images-plain" / names[-1], plain)
     pq.write_table(pa.Table.from_pylist(rows, TRAINING_SETS), folder / "rows.parquet")
     recipe, seed = recipe_of("tiny")
-    return Job(
+    return TrainingPlan(
         training_set="drawings",
         model="tiny",
         recipe=replace(recipe, epochs=1),
         seed=seed,
         budget=recipe.batch_size,
         images=str(folder / "images"),
-        shards=(Shard(str(folder / "rows.parquet"), tuple(names)),),
+        shards=(SetFile(str(folder / "rows.parquet"), tuple(names)),),
         uniform="metaclip_dagster.balancing:uniform",
     )
 

@@ -29,7 +29,7 @@ from typing import Any
 from benchmarks.bench_graph import SNAPSHOT, Run
 from benchmarks.inputs import SHARED
 from benchmarks.measure import Row, flat, in_fresh_process, options, print_rows, row
-from metaclip_dagster.metadata import count_ngrams, plain_text, sum_counts
+from metaclip_dagster.metadata import count_ngrams, strip_markup, sum_counts
 from resources.deferred import Deferred, defer
 from resources.deployments import SAMPLE
 from resources.lake.shard_files import read_where
@@ -195,7 +195,7 @@ def _spend(path: str) -> tuple[dict[str, float], int, int]:
                 pass
         for _, text in texts:
             if part == "text":
-                left += len(LEFT.findall(plain_text(text or "")))
+                left += len(LEFT.findall(strip_markup(text or "")))
         seconds[part] = time.process_time() - started
     return seconds, left, seen["words"]
 

@@ -1,4 +1,4 @@
-"""Python's loops over arrays as machine code."""
+"""Compile Python's loops over arrays to machine code, with numba."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -9,7 +9,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(function: Function) -> Function:
-    """The function as machine code, which numba keeps on disk; other threads run on beside it.
+    """A function as machine code, which numba keeps on disk; other threads run on while it runs.
 
     Where nothing can be written, beside the module or in the user's cache folder, each process compiles it anew.
     """
@@ -20,10 +20,10 @@ def compiled(function: Function) -> Function:
 
 
 def inlined(function: Function) -> Function:
-    """The same for a small function, which goes into those that call it: called for every string, one took thrice."""
+    """A small function as machine code that goes into the loops that call it: calls would cost thrice as much."""
     return _jit(function, forceinline=True)
 
 
 def _jit(function: Function, **options: bool) -> Function:
-    made: Function = numba.njit(function, nogil=True, error_model="numpy", **options)
-    return made
+    machine_code: Function = numba.njit(function, nogil=True, error_model="numpy", **options)
+    return machine_code

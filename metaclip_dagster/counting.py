@@ -1,4 +1,4 @@
-"""Count the pairs that match each entry: sums that add up over shards and snapshots, so nothing is counted again."""
+"""MATCHES without EXCLUSIONS -> ENTRY_COUNTS: how many pairs of the pool match each entry (Xu et al. 2023, §3.3)."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ MOST_ENTRIES = 1 << 26
 
 @writes(SNAPSHOT_COUNTS, name="counting:count_entries")
 def count_entries(pool: Iterable[pa.RecordBatch], *, snapshot: str, seen: Counter[str]) -> pa.Table:
-    """How many pairs of the pool match each entry, where any does (Xu et al. 2023, section 3.3).
+    """How many pairs of the pool match each entry, where any does (Xu et al. 2023, §3.3).
 
     Memory is 8 bytes an entry, whatever the pool. `seen` counts the `pairs` and their `matches` apart from the
     entries, for a check of their sums. Raises ValueError for an entry_id that no list of entries can have.

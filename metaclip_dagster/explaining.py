@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from metaclip_dagster.balancing import build_draw, keep_probability, uniform
 from metaclip_dagster.reporting.html.text import reveal
 from metaclip_dagster.urls import image_id_of, normalise_url, pair_id_of
-from metaclip_dagster.words.spacing import finder, why_unmatchable
+from metaclip_dagster.words.spacing import build_finder, why_unmatchable
 
 Value = str | int | float
 MAX_SHOWN = 500
@@ -119,14 +119,14 @@ def find_entries(text: str, entries: Iterable[pa.RecordBatch]) -> Iterator[tuple
         possible = batch.filter(pc.is_null(batch["unmatchable"]))
         for language, entry in zip(possible["language"].to_pylist(), possible["entry"].to_pylist(), strict=True):
             if language not in finders:
-                finders[language] = finder(text, language)
+                finders[language] = build_finder(text, language)
             if finders[language](entry) and why_unmatchable(entry, language) is None:
                 yield language, entry
 
 
 def holds_all(text: str, entries: Iterable[str], language: str = "en") -> bool:
     """Whether each of these entries of a language is in the text: of those it matches each is, of others rarely one."""
-    return all(map(finder(text, language), entries))
+    return all(map(build_finder(text, language), entries))
 
 
 def pairs_with(batch: pa.RecordBatch, entry_id: int) -> pa.UInt64Array:

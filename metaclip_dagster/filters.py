@@ -1,4 +1,4 @@
-"""Scores of an image that a filter holds to limits; one of your own is any importable function like these."""
+"""Score an image for a filter: its shorter side, aspect, NSFW; any importable function like these serves."""
 
 from collections.abc import Callable, Iterable
 from importlib import import_module
@@ -45,14 +45,14 @@ class Nsfw:
 @named("filters:load_scorers")
 def load_scorers(names: Iterable[str]) -> dict[str, Scorer]:
     """The scorers by their names, `module:function` or `module:Class`. Raises ValueError for one that is not there."""
-    return {name: _load(name) for name in names}
+    return {name: _load_scorer(name) for name in names}
 
 
-def _load(name: str) -> Scorer:
+def _load_scorer(name: str) -> Scorer:
     module, _, attribute = name.partition(":")
     try:
-        found = getattr(import_module(module), attribute)
+        scorer_or_class = getattr(import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(f"filter {name!r}: {error}; name an importable function, as in package.module:score") from None
-    scorer: Scorer = found() if isinstance(found, type) else found
+    scorer: Scorer = scorer_or_class() if isinstance(scorer_or_class, type) else scorer_or_class
     return scorer

@@ -1,4 +1,4 @@
-"""What a picture shows, the same for the store, training, scoring and hashes: upright, and on white."""
+"""Turn a picture upright and put it on white, as everything that decodes one must."""
 
 from typing import TYPE_CHECKING
 

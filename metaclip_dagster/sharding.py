@@ -1,4 +1,4 @@
-"""Which images of which tars are in a training set, with which texts; and the same as plain WebDataset."""
+"""SUBSETS -> IMAGE_TEXTS; with IMAGES -> TRAINING_SETS: the images of a training with their texts; WebDataset too."""
 
 import json
 from collections import Counter
@@ -68,14 +68,14 @@ def build_training_set(
         for reason, filtered, num_pairs, num_images in absent.fetchall():
             dropped[reason] += num_pairs
             seen["filtered_images" if filtered else "failed_images"] += num_images
-        made = query.sql("""
+        training_set = query.sql("""
             select tar, image_id, list(struct_pack(pair_id, text, language, entry_ids, admitted_at) order by pair_id)
             from pairs where tar is not null group by tar, image_id order by tar, image_id
         """).to_arrow_table()
-    made = made.rename_columns(TRAINING_SETS.names).cast(TRAINING_SETS)
-    seen["images"] += made.num_rows
-    seen["pairs"] += pc.sum(pc.list_value_length(made["texts"])).as_py() or 0
-    return made
+    training_set = training_set.rename_columns(TRAINING_SETS.names).cast(TRAINING_SETS)
+    seen["images"] += training_set.num_rows
+    seen["pairs"] += pc.sum(pc.list_value_length(training_set["texts"])).as_py() or 0
+    return training_set
 
 
 def webdataset_samples(
@@ -93,20 +93,22 @@ def webdataset_samples(
     Raises ValueError if a tar lacks an image that the set names, or the subset a pair.
     """
     with spilling() as query:
-        for tar, images in _images_by_tar(query, training_set, subset):
+        for tar, images in _group_images(query, training_set, subset):
             for name, data in read_tar(tar):
                 image_id, image_format = name.rsplit(".", 1)
                 if image := images.pop(image_id, None):
-                    described = json.dumps({"image_id": image_id, "format": image_format, **image}, ensure_ascii=False)
+                    description = json.dumps(
+                        {"image_id": image_id, "format": image_format, **image}, ensure_ascii=False
+                    )
                     text = image["texts"][0]["text"]
-                    yield {"__key__": image_id, suffix: data, "txt": text, "json": described.encode()}
+                    yield {"__key__": image_id, suffix: data, "txt": text, "json": description.encode()}
             if images:
                 raise ValueError(
                     f"{tar}: {len(images)} images of the training set are not in it, {min(images)} among them"
                 )
 
 
-def _images_by_tar(
+def _group_images(
     query: duckdb.DuckDBPyConnection, training_set: Iterable[pa.RecordBatch], subset: Iterable[pa.RecordBatch]
 ) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
     """Each tar with what is known of its images: address, licence, texts and their pages."""

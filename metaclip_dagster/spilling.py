@@ -1,4 +1,4 @@
-"""A database for what may outgrow memory, and how batches get into it."""
+"""Open a DuckDB database with bounded memory, for what may outgrow it, and write batches into it."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""An image's URL as the page spells it -> the one that browsers ask for, and the ids that hang on it."""
+"""Normalise URLs as browsers do, and make the ids of images and pairs from them."""
 
 import hashlib
 import re

@@ -1,7 +1,7 @@
-"""What a pool holds of the entries, before anything is fetched: which are there, why others not, words in none."""
+"""Which entries the texts of PAIRS hold, why they lack the others, and which of their words are in no entry."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from metaclip_dagster.covering.folding import CASE, FOUND, PUNCTUATION, Searches, words_of
+from metaclip_dagster.covering.folding import CASE, FOUND, PUNCTUATION, Searches, split_words
 from metaclip_dagster.schemas import COVERAGE, COVERAGE_PARTS, UNCOVERED_WORDS, writes
 from metaclip_dagster.spilling import ROWS, spilling
+from metaclip_dagster.words.languages import Identify
 
 WORD = "word"
 REASONS = ("unmatchable", CASE, PUNCTUATION, "rare")
@@ -21,10 +22,8 @@ REASONS = ("unmatchable", CASE, PUNCTUATION, "rare")
 
 NUM_LISTED = 20
 
-_HELD = 1_000_000  # distinct words counted in Python before they are written down
+_MAX_WORDS = 1_000_000  # distinct words counted in Python before they are written down
 _SHOWN = ["entry", "source", "num_near"]
-
-Identify = Callable[[list[str]], tuple[list[str], list[float]]]
 
 
 @writes(COVERAGE_PARTS, name="covering:cover_pairs")
@@ -43,26 +42,30 @@ def cover_pairs(
         seen["pairs"] += len(texts)
         languages, _ = identify(texts)
         for language in searches.words.keys() & set(languages):
-            own = [text for text, its in zip(texts, languages, strict=True) if its == language]
-            seen[f"pairs {language}"] += len(own)
+            language_texts = [text for text, identified in zip(texts, languages, strict=True) if identified == language]
+            seen[f"pairs {language}"] += len(language_texts)
             for kind, search in searches.by_kind.items():
-                offsets, found = search.matcher.engines[language].match(pa.array(map(search.fold, own), pa.string()))
-                counts[kind] += np.bincount(found, minlength=len(search.members)).astype(np.uint64)
+                offsets, entry_rows = search.matcher.engines[language].match(
+                    pa.array(map(search.fold, language_texts), pa.string())
+                )
+                counts[kind] += np.bincount(entry_rows, minlength=len(search.members)).astype(np.uint64)
                 if kind == FOUND:
                     seen[f"matched {language}"] += int((np.diff(offsets) > 0).sum())
-            known = searches.words[language]
-            words.update((language, word) for text in own for word in words_of(text, language) - known)
-        if len(words) >= _HELD:
-            yield from _batches([(WORD, *key, num) for key, num in sorted(words.items())])
+            entry_words = searches.words[language]
+            words.update(
+                (language, word) for text in language_texts for word in split_words(text, language) - entry_words
+            )
+        if len(words) >= _MAX_WORDS:
+            yield from _batch_rows([(WORD, *key, num) for key, num in sorted(words.items())])
             words.clear()
-    yield from _batches([(WORD, *key, num) for key, num in sorted(words.items())])
-    yield from _batches(list(_strictest(searches, counts)))
+    yield from _batch_rows([(WORD, *key, num) for key, num in sorted(words.items())])
+    yield from _batch_rows(list(_settle_entries(searches, counts)))
 
 
 @writes(COVERAGE, name="covering:merge_coverage")
 def merge_coverage(parts: Iterable[pa.RecordBatch], *, entries: pa.Table) -> pa.Table:
     """One row an entry, in their order: the pairs that match it, or why none does."""
-    with _connected(parts) as query:
+    with _open_database(parts) as query:
         query.register("entries", entries)
         merged = query.sql(
             """with counted as (
@@ -85,7 +88,7 @@ def merge_coverage(parts: Iterable[pa.RecordBatch], *, entries: pa.Table) -> pa.
 @writes(UNCOVERED_WORDS, name="covering:rank_words")
 def rank_words(parts: Iterable[pa.RecordBatch], *, top: int) -> pa.Table:
     """The words that no entry of their language has, the most frequent `top` of each language."""
-    with _connected(parts) as query:
+    with _open_database(parts) as query:
         ranked = query.sql(
             """select language, name as word, sum(num_pairs)::ubigint as num_pairs from parts where kind = 'word'
                group by language, name
@@ -100,47 +103,49 @@ def describe_coverage(coverage: pa.Table, words: pa.Table, seen: Mapping[str, in
     """What the tables and `seen` say: pairs, and by language entries found, why others are not, examples and words."""
     languages = []
     for language in pc.unique(coverage["language"]).to_pylist():
-        own = coverage.filter(pc.equal(coverage["language"], language))
-        lacking = {why: own.filter(pc.equal(own["why"], why)) for why in REASONS}
+        of_language = coverage.filter(pc.equal(coverage["language"], language))
+        lacking = {why: of_language.filter(pc.equal(of_language["why"], why)) for why in REASONS}
         nearest = {
             why: rows.sort_by([("num_near", "descending"), ("entry_id", "ascending")]) for why, rows in lacking.items()
         }
         unmatchable = pc.value_counts(lacking["unmatchable"]["unmatchable"]).to_pylist()
-        told = {
+        summary = {
             "language": language,
             "pairs": seen.get(f"pairs {language}", 0),
             "matched": seen.get(f"matched {language}", 0),
-            "entries": own.num_rows,
-            "found": own.num_rows - sum(rows.num_rows for rows in lacking.values()),
+            "entries": of_language.num_rows,
+            "found": of_language.num_rows - sum(rows.num_rows for rows in lacking.values()),
             "why": {why: rows.num_rows for why, rows in lacking.items()},
-            "unmatchable": {found["values"]: found["counts"] for found in unmatchable},
+            "unmatchable": {counted["values"]: counted["counts"] for counted in unmatchable},
             "examples": {why: rows.slice(0, NUM_LISTED).select(_SHOWN).to_pylist() for why, rows in nearest.items()},
             "words": words.filter(pc.equal(words["language"], language)).select(["word", "num_pairs"]).to_pylist(),
         }
-        languages.append(told)
+        languages.append(summary)
     matched = sum(language["matched"] for language in languages)
     return {"pairs": seen.get("pairs", 0), "matched": matched, "languages": languages}
 
 
-def _strictest(searches: Searches, counts: Mapping[str, npt.NDArray[np.uint64]]) -> Iterator[tuple[str, str, str, int]]:
+def _settle_entries(
+    searches: Searches, counts: Mapping[str, npt.NDArray[np.uint64]]
+) -> Iterator[tuple[str, str, str, int]]:
     """Each entry by the strictest way of reading in which the shard has it."""
-    left = np.ones(searches.entries.num_rows, bool)
+    is_open = np.ones(searches.entries.num_rows, bool)
     for kind, search in searches.by_kind.items():
         rows = search.members.flatten().to_numpy()
         of_entry = np.repeat(counts[kind], pc.list_value_length(search.members).to_numpy())
-        kept = left[rows] & (of_entry > 0)
-        left[rows[kept]] = False
-        found = searches.entries.take(pa.array(rows[kept]))
+        is_settled = is_open[rows] & (of_entry > 0)
+        is_open[rows[is_settled]] = False
+        settled = searches.entries.take(pa.array(rows[is_settled]))
         yield from zip(
-            [kind] * len(found),
-            found["language"].to_pylist(),
-            found["entry"].to_pylist(),
-            of_entry[kept].tolist(),
+            [kind] * len(settled),
+            settled["language"].to_pylist(),
+            settled["entry"].to_pylist(),
+            of_entry[is_settled].tolist(),
             strict=True,
         )
 
 
-def _batches(rows: list[tuple[str, str, str, int]]) -> Iterator[pa.RecordBatch]:
+def _batch_rows(rows: list[tuple[str, str, str, int]]) -> Iterator[pa.RecordBatch]:
     for start in range(0, len(rows), ROWS):
         columns = zip(*rows[start : start + ROWS], strict=True)
         arrays = [pa.array(column, field.type) for column, field in zip(columns, COVERAGE_PARTS, strict=True)]
@@ -148,7 +153,7 @@ def _batches(rows: list[tuple[str, str, str, int]]) -> Iterator[pa.RecordBatch]:
 
 
 @contextmanager
-def _connected(parts: Iterable[pa.RecordBatch]) -> Iterator[duckdb.DuckDBPyConnection]:
+def _open_database(parts: Iterable[pa.RecordBatch]) -> Iterator[duckdb.DuckDBPyConnection]:
     with spilling() as query:
         query.register("parts", pa.RecordBatchReader.from_batches(COVERAGE_PARTS, iter(parts)))
         yield query

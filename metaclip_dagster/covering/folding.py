@@ -1,4 +1,4 @@
-"""Read entries and texts as they are, in one case, or with every mark set apart: a search for each way."""
+"""Search texts for entries more loosely than a match does: without regard to case, or to punctuation."""
 
 import re
 import unicodedata
@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from metaclip_dagster.schemas import ENTRIES, named
-from metaclip_dagster.words.scripts import segments
-from metaclip_dagster.words.spacing import spaced
+from metaclip_dagster.words.scripts import segment_words
+from metaclip_dagster.words.spacing import space_marks
 
 FOUND, CASE, PUNCTUATION = "found", "case", "punctuation"
 
@@ -48,27 +48,27 @@ def build_searches(entries: pa.Table, build_matcher: Callable[[pa.Table], Matche
     """Index ENTRIES as they are, in lower case, and in lower case with every mark set apart; once a process."""
     words: dict[str, set[str]] = {}
     for language, entry in zip(entries["language"].to_pylist(), entries["entry"].to_pylist(), strict=True):
-        words.setdefault(language, set()).update(words_of(entry, language))
-    folds: dict[str, Callable[[str], str]] = {FOUND: str, CASE: str.lower, PUNCTUATION: loosened}
+        words.setdefault(language, set()).update(split_words(entry, language))
+    folds: dict[str, Callable[[str], str]] = {FOUND: str, CASE: str.lower, PUNCTUATION: loosen_text}
     return Searches(entries, words, {kind: _index(entries, fold, build_matcher) for kind, fold in folds.items()})
 
 
-def words_of(text: str, language: str) -> set[str]:
+def split_words(text: str, language: str) -> set[str]:
     """The words of the text as matching parts them, and dictionaries where a language has no spaces.
 
-    >>> sorted(words_of("Dogs, cats & the dog's tail!", "en"))
+    >>> sorted(split_words("Dogs, cats & the dog's tail!", "en"))
     ['Dogs', 'cats', "dog's", 'tail', 'the']
     """
-    return {word for word in segments(spaced(text, language), language) if any(map(str.isalnum, word))}
+    return {word for word in segment_words(space_marks(text, language), language) if any(map(str.isalnum, word))}
 
 
-def loosened(text: str) -> str:
+def loosen_text(text: str) -> str:
     """The text in lower case, each mark, hyphen, quote and symbol a space, and one space between words.
 
-    >>> loosened("The (AC/DC) rock-'n'-roll!")
+    >>> loosen_text("The (AC/DC) rock-'n'-roll!")
     'the ac dc rock n roll'
     """
-    return " ".join(_MARK.sub(_apart, text.lower()).split())
+    return " ".join(_MARK.sub(_space_mark, text.lower()).split())
 
 
 def _index(entries: pa.Table, fold: Callable[[str], str], build_matcher: Callable[[pa.Table], Matcher]) -> Search:
@@ -83,6 +83,6 @@ def _index(entries: pa.Table, fold: Callable[[str], str], build_matcher: Callabl
     return Search(build_matcher(folded), fold, pa.array(members.values(), pa.list_(pa.uint32())))
 
 
-def _apart(mark: re.Match[str]) -> str:
+def _space_mark(mark: re.Match[str]) -> str:
     # What is no letter to a regular expression may be a vowel: Thai and Indic scripts write them as combining marks.
     return " " if unicodedata.category(mark.group())[0] in "PS" else mark.group()

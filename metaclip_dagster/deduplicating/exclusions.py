@@ -1,8 +1,9 @@
-"""Keep each pair once: the lowest place, (snapshot, shard, row), owns it, whatever order snapshots were added in.
+"""MATCHES of all snapshots -> EXCLUSIONS: which pairs are left out, repeats of a pair and those taken down.
 
+Of equal pairs the one at the lowest place, (snapshot, shard, row), stays, whatever order snapshots were added in.
 Places that are taken down go first: what is left is what would be there had they never been crawled. Repeats inside a
 shard are gone since it was parsed. Across shards the pairs are exchanged through storage in buckets by pair_id: scatter
-every group of shards into buckets, judge a bucket at a time, gather the verdicts by snapshot.
+every group of shards into buckets, look for repeats a bucket at a time, gather what was found by snapshot.
 """
 
 from collections import Counter
@@ -13,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from metaclip_dagster.deduplicating.takedowns import TAKEN_DOWN, Takedowns, are_taken_down
+from metaclip_dagster.deduplicating.takedowns import TAKEN_DOWN, TakedownIndex, flag_taken_down
 from metaclip_dagster.schemas import EXCLUSIONS, PLACES, named, writes
 from metaclip_dagster.spilling import spilling
 from metaclip_dagster.urls import URL_NORMALISATION
@@ -28,14 +29,14 @@ def find_takedowns(
     pairs: Iterable[pa.RecordBatch],
     matches: Iterable[pa.RecordBatch],
     *,
-    takedowns: Takedowns,
+    takedowns: TakedownIndex,
     snapshot: str,
     shard: str,
 ) -> Iterator[pa.RecordBatch]:
-    """The shard's matches that are taken down, judged by their pairs. Holds 8 bytes a match of the shard."""
+    """The shard's matches that a list of takedowns names. Holds 8 bytes a match of the shard."""
     matched = pa.array(pair_ids(matches))
     for batch in pairs:
-        ids = batch["pair_id"].filter(pc.and_(are_taken_down(batch, takedowns), pc.is_in(batch["pair_id"], matched)))
+        ids = batch["pair_id"].filter(pc.and_(flag_taken_down(batch, takedowns), pc.is_in(batch["pair_id"], matched)))
         place = [pa.repeat(pa.scalar(name), len(ids)) for name in (snapshot, shard)]
         yield pa.RecordBatch.from_arrays([*place, ids, pa.repeat(pa.scalar(TAKEN_DOWN), len(ids))], schema=EXCLUSIONS)
 
@@ -47,18 +48,18 @@ def scatter_pairs(
     """The places of a group of shards, bucket by bucket. Holds 24 bytes a pair of the group."""
     ids, shards = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)]
     for index, batches in enumerate(matches.values()):
-        found = np.concatenate([np.zeros(0, np.uint64), *(batch["pair_id"].to_numpy() for batch in batches)])
-        ids.append(found)
-        shards.append(np.full(len(found), index, np.int32))
+        shard_ids = np.concatenate([np.zeros(0, np.uint64), *(batch["pair_id"].to_numpy() for batch in batches)])
+        ids.append(shard_ids)
+        shards.append(np.full(len(shard_ids), index, np.int32))
     pair_id, shard, names = np.concatenate(ids), np.concatenate(shards), pa.array(list(matches), pa.string())
     bucket = (pair_id % np.uint64(num_buckets)).astype(np.uint32)
     order = np.argsort(bucket, kind="stable")
-    for part in np.split(order, np.flatnonzero(np.diff(bucket[order])) + 1):
+    for of_bucket in np.split(order, np.flatnonzero(np.diff(bucket[order])) + 1):
         columns = [
-            pa.array(bucket[part]),
-            pa.array(pair_id[part]),
-            pa.repeat(pa.scalar(snapshot), len(part)),
-            names.take(pa.array(shard[part])),
+            pa.array(bucket[of_bucket]),
+            pa.array(pair_id[of_bucket]),
+            pa.repeat(pa.scalar(snapshot), len(of_bucket)),
+            names.take(pa.array(shard[of_bucket])),
         ]
         yield pa.RecordBatch.from_arrays(columns, schema=PLACES)
 
@@ -74,7 +75,7 @@ def find_duplicates(places: Iterable[pa.RecordBatch], *, seen: Counter[str]) -> 
         query.sql("create table places as select pair_id, snapshot, shard from arriving")
         counted = query.sql("select count(*), count(distinct pair_id) from places").fetchall()
         seen["places"], seen["distinct_pairs"] = counted[0]
-        yield from _typed(
+        yield from _cast_batches(
             query.sql(
                 """select snapshot, shard, pair_id, ? as reason from places
                    qualify row_number() over (partition by pair_id order by snapshot, shard) > 1
@@ -89,7 +90,7 @@ def gather_exclusions(exclusions: Iterable[pa.RecordBatch], *, snapshot: str) ->
     """A snapshot's own exclusions out of all buckets, sorted by shard, so that a shard finds its own side by side."""
     with spilling(_MEMORY) as query:
         query.register("exclusions", pa.RecordBatchReader.from_batches(EXCLUSIONS, iter(exclusions)))
-        yield from _typed(
+        yield from _cast_batches(
             query.sql(
                 "select * from exclusions where snapshot = ? order by shard, pair_id, reason", params=[snapshot]
             ).to_arrow_reader(65_536)
@@ -98,18 +99,18 @@ def gather_exclusions(exclusions: Iterable[pa.RecordBatch], *, snapshot: str) ->
 
 @named("deduplicating:pair_ids")
 def pair_ids(exclusions: Iterable[pa.RecordBatch]) -> npt.NDArray[np.uint64]:
-    """The pairs named, for `exclude`."""
+    """The ids of the pairs in EXCLUSIONS, or in any table with pair_id: one array, in the order of the rows."""
     return np.concatenate([np.zeros(0, np.uint64), *(batch["pair_id"].to_numpy() for batch in exclusions)])
 
 
 @named("deduplicating:exclude")
 def exclude(matches: Iterable[pa.RecordBatch], excluded: npt.NDArray[np.uint64]) -> Iterator[pa.RecordBatch]:
     """The shard's share of the pool: its matches without the excluded pairs."""
-    gone = pa.array(excluded, pa.uint64())
+    excluded_ids = pa.array(excluded, pa.uint64())
     for batch in matches:
-        yield batch.filter(pc.invert(pc.is_in(batch["pair_id"], gone)))
+        yield batch.filter(pc.invert(pc.is_in(batch["pair_id"], excluded_ids)))
 
 
-def _typed(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+def _cast_batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
     for batch in reader:
         yield pa.RecordBatch.from_arrays(batch.columns, schema=EXCLUSIONS)

@@ -1,4 +1,4 @@
-"""Which pairs are to be taken down: by URL, domain, page, image or pair, as somebody listed them."""
+"""Which pairs a list of takedowns names: by URL, domain, page, image or pair."""
 
 import re
 from collections.abc import Callable, Collection, Iterable
@@ -19,29 +19,29 @@ Line = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class ImageIds:
-    """Images by id: as 12 bytes, and as hexadecimal digits, since tables have either."""
+class ImageSet:
+    """A set of images by id: as 12 bytes, and as hexadecimal digits, since tables have either."""
 
     raw: pa.Array
     text: pa.Array
 
     @classmethod
-    def of(cls, image_ids: Iterable[str]) -> "ImageIds":
+    def of(cls, image_ids: Iterable[str]) -> "ImageSet":
         """From hexadecimal digits."""
         texts = sorted(set(image_ids))
         return cls(pa.array([bytes.fromhex(text) for text in texts], pa.binary(12)), pa.array(texts, pa.string()))
 
-    def hold(self, column: pa.Array) -> pa.Array:
-        """Which of a column's images are among these."""
+    def contains(self, column: pa.Array) -> pa.Array:
+        """Which images of a column, of bytes or of hexadecimal digits, are in the set: a boolean each."""
         return pc.is_in(column, self.text if pa.types.is_string(column.type) else self.raw)
 
 
 @dataclass(frozen=True)
-class Takedowns:
-    """The list, ready for comparing. Domains are in lower case and ASCII; what lies below one is meant too."""
+class TakedownIndex:
+    """A list of takedowns, ready for comparing with rows: domains in lower case and ASCII, with all that lies below."""
 
     pair_ids: pa.Array
-    images: ImageIds
+    images: ImageSet
     domains: frozenset[str]
     page_domains: frozenset[str]
 
@@ -52,55 +52,55 @@ class Takedowns:
 
 
 @named("takedowns:build_takedowns")
-def build_takedowns(listed: Iterable[Line], image_ids: Collection[str] = ()) -> Takedowns:
+def build_takedowns(listed: Iterable[Line], image_ids: Collection[str] = ()) -> TakedownIndex:
     """Read every line's value; `image_ids` are those, as the image store knows them, that an image_sha256 is of.
 
     Raises ValueError, naming the line, for a value that is not of its kind.
     """
-    found: dict[str, set[str]] = {kind: set() for kind in _READ}
+    values: dict[str, set[str]] = {kind: set() for kind in _READ}
     for where, kind, value in listed:
         if kind not in _READ:
             raise ValueError(f"{where}: there is no kind {kind!r}; there are {', '.join(_READ)}")
         try:
-            found[kind].add(_READ[kind](value))
+            values[kind].add(_READ[kind](value))
         except ValueError as error:
             raise ValueError(f"{where}: {kind} {value!r}: {error}") from None
-    return Takedowns(
-        pair_ids=pa.array(sorted(map(int, found["pair_id"])), pa.uint64()),
-        images=ImageIds.of(found["url"] | found["image_id"] | set(image_ids)),
-        domains=frozenset(found["domain"]),
-        page_domains=frozenset(found["page_domain"]),
+    return TakedownIndex(
+        pair_ids=pa.array(sorted(map(int, values["pair_id"])), pa.uint64()),
+        images=ImageSet.of(values["url"] | values["image_id"] | set(image_ids)),
+        domains=frozenset(values["domain"]),
+        page_domains=frozenset(values["page_domain"]),
     )
 
 
-def are_taken_down(rows: pa.RecordBatch, takedowns: Takedowns) -> pa.Array:
-    """Which of the rows are listed, judged by those of pair_id, image_id, url and page_url that they have."""
-    listed = pa.repeat(pa.scalar(False), rows.num_rows)
-    judges: dict[str, Callable[[pa.Array], pa.Array]] = {
+def flag_taken_down(rows: pa.RecordBatch, takedowns: TakedownIndex) -> pa.Array:
+    """Which rows are taken down, by those of pair_id, image_id, url and page_url that they have: a boolean each."""
+    is_listed = pa.repeat(pa.scalar(False), rows.num_rows)
+    tests: dict[str, Callable[[pa.Array], pa.Array]] = {
         "pair_id": lambda ids: pc.is_in(ids, takedowns.pair_ids),
-        "image_id": takedowns.images.hold,
-        "url": partial(_lie_below, domains=takedowns.domains),
-        "page_url": partial(_lie_below, domains=takedowns.page_domains),
+        "image_id": takedowns.images.contains,
+        "url": partial(_flag_below, domains=takedowns.domains),
+        "page_url": partial(_flag_below, domains=takedowns.page_domains),
     }
-    for name, judge in judges.items():
+    for name, test in tests.items():
         if name in rows.schema.names:
-            listed = pc.or_(listed, judge(rows[name]))
-    return listed
+            is_listed = pc.or_(is_listed, test(rows[name]))
+    return is_listed
 
 
-def list_images(rows: pa.RecordBatch, images: ImageIds) -> pa.Array:
+def flag_images(rows: pa.RecordBatch, images: ImageSet) -> pa.Array:
     """Which rows are of these images by their id or, where `url` is spelled as older versions did, by today's id.
 
     The image store and tables that were made before a change of URL_NORMALISATION keep the ids of their time.
     """
-    listed = images.hold(rows["image_id"])
+    is_listed = images.contains(rows["image_id"])
     if "url" not in rows.schema.names or not len(images.raw):
-        return listed
-    today = pa.array(map(_respell, rows["url"].to_pylist()), pa.string())
-    return pc.or_(listed, images.hold(today))
+        return is_listed
+    respelled = pa.array(map(_respell_image_id, rows["url"].to_pylist()), pa.string())
+    return pc.or_(is_listed, images.contains(respelled))
 
 
-def _respell(url: str | None) -> str | None:
+def _respell_image_id(url: str | None) -> str | None:
     """The image's id of today, if the URL has another spelling today."""
     normal = normalise_url(url, "")[0] if url else None
     return None if normal in (url, None) else image_id_of(normal).hex()
@@ -144,7 +144,7 @@ _DOMAIN = re.compile(r"\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)+")
 _HOST = r"(?i)^https?://(?:[^/?#]*@)?(?P<host>\[[^\]]*\]|[^/?#:\\]+)"
 
 
-def _lie_below(urls: pa.Array, *, domains: frozenset[str]) -> pa.Array:
+def _flag_below(urls: pa.Array, *, domains: frozenset[str]) -> pa.Array:
     """Whether each URL's host is one of the domains, or below one; every distinct host is looked at once."""
     if not domains:
         return pa.repeat(pa.scalar(False), len(urls))

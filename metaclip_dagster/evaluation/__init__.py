@@ -1,11 +1,11 @@
-"""CHECKPOINTS, zero-shot tasks -> SCORES, CLASS_SCORES: which name, or which caption, is nearest to each image."""
+"""CHECKPOINTS, zero-shot tasks -> SCORES, CLASS_SCORES: how well a model names images that it was not trained for."""
 
 from metaclip_dagster.evaluation.evaluating import evaluate, score_classes, score_model
-from metaclip_dagster.evaluation.models import Loaded, load_model
+from metaclip_dagster.evaluation.models import LoadedModel, load_model
 from metaclip_dagster.evaluation.tasks import Task, read_task, task_version
 
 __all__ = [
-    "Loaded",
+    "LoadedModel",
     "Task",
     "evaluate",
     "load_model",

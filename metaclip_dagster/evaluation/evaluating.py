@@ -1,4 +1,4 @@
-"""A task and a model -> where the right name or caption stands, and both tables of scores from it."""
+"""A model and a zero-shot task -> SCORES and CLASS_SCORES: embed images and texts, rank the right answer of each."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow as pa
 
 from metaclip_dagster.evaluation.images import Sample, decode_image, read_samples
-from metaclip_dagster.evaluation.models import Loaded
+from metaclip_dagster.evaluation.models import LoadedModel
 from metaclip_dagster.evaluation.scoring import (
     Classified,
     Retrieved,
     Score,
     count_per_class,
-    places,
+    rank_answers,
     retrieve,
     score_classified,
     score_retrieved,
@@ -34,7 +34,7 @@ PART_METRICS = ("acc1", "acc5", "mean_per_class")
 def score_model(
     task: Task,
     *,
-    model: Loaded,
+    model: LoadedModel,
     model_name: str,
     training_set: str | None = None,
     seed: int | None = None,
@@ -45,19 +45,19 @@ def score_model(
 
     The part's images are named among all classes. A baseline has no training set, seed or pairs seen.
     """
-    found = evaluate(task, model, batch_size=batch_size)
-    whole = score_classified(found) if isinstance(found, Classified) else score_retrieved(found)
+    answers = evaluate(task, model, batch_size=batch_size)
+    whole = score_classified(answers) if isinstance(answers, Classified) else score_retrieved(answers)
     if task.metric not in whole:
         raise ValueError(f"{task.folder}: {task.metric} needs images of both classes; name another in metric.txt")
-    rows = [("all", metric, score, _num_images(found)) for metric, score in whole.items()]
-    rows.append(("all", "main", whole[task.metric], _num_images(found)))
-    if isinstance(found, Classified):
+    rows = [("all", metric, score, _count_images(answers)) for metric, score in whole.items()]
+    rows.append(("all", "main", whole[task.metric], _count_images(answers)))
+    if isinstance(answers, Classified):
         for part in PARTS:
-            mine = found.of_classes(np.flatnonzero([of_class == part for of_class in task.parts]))
-            if _num_images(mine):
-                of_part = score_classified(mine)
-                rows += [(part, metric, of_part[metric], _num_images(mine)) for metric in PART_METRICS]
-    same = {
+            part_answers = answers.of_classes(np.flatnonzero([of_class == part for of_class in task.parts]))
+            if _count_images(part_answers):
+                part_scores = score_classified(part_answers)
+                rows += [(part, metric, part_scores[metric], _count_images(part_answers)) for metric in PART_METRICS]
+    shared_columns = {
         "task": task.name,
         "num_classes": len(task.class_names),
         "training_set": training_set,
@@ -66,26 +66,26 @@ def score_model(
         "pairs_seen": pairs_seen,
         "task_version": task.version,
     }
-    return pa.Table.from_pylist([same | _row(*row) for row in rows], SCORES)
+    return pa.Table.from_pylist([shared_columns | _score_row(*row) for row in rows], SCORES)
 
 
 @writes(CLASS_SCORES, name="evaluation.evaluating:score_classes", version=2)
-def score_classes(task: Task, *, model: Loaded, batch_size: int = 256) -> pa.Table:
+def score_classes(task: Task, *, model: LoadedModel, batch_size: int = 256) -> pa.Table:
     """acc1 and acc5 of each class, null where it has no image; no rows for retrieval."""
-    found = evaluate(task, model, batch_size=batch_size)
-    if isinstance(found, Retrieved):
+    answers = evaluate(task, model, batch_size=batch_size)
+    if isinstance(answers, Retrieved):
         return CLASS_SCORES.empty_table()
-    num_images, right, among_five = count_per_class(found)
-    none = num_images == 0
-    shares = [pa.array(counted / np.maximum(num_images, 1), mask=none) for counted in (right, among_five)]
+    num_images, right, among_five = count_per_class(answers)
+    is_empty = num_images == 0
+    shares = [pa.array(counted / np.maximum(num_images, 1), mask=is_empty) for counted in (right, among_five)]
     names, parts = pa.array(task.class_names, pa.string()), pa.array(task.parts, pa.string())
     class_id = np.arange(len(names), dtype=np.uint32)
     columns = [pa.repeat(pa.scalar(task.name), len(names)), class_id, names, parts, num_images.astype(np.uint64)]
     return pa.Table.from_arrays([*map(pa.array, columns), *shares], schema=CLASS_SCORES)
 
 
-def evaluate(task: Task, model: Loaded, *, batch_size: int = 256) -> Classified | Retrieved:
-    """Embed a task's images and texts and find the place of each right answer; a model remembers it for the task.
+def evaluate(task: Task, model: LoadedModel, *, batch_size: int = 256) -> Classified | Retrieved:
+    """Embed a task's images and texts and find the rank of each right answer; a model remembers them for the task.
 
     One batch of images is held. A name's embedding is the normalised mean of its normalised prompts (Radford et al.
     2021, section 3.1.4). Raises ValueError for a task that cannot be read whole and for embeddings that are not finite.
@@ -103,7 +103,7 @@ def evaluate(task: Task, model: Loaded, *, batch_size: int = 256) -> Classified 
 Batches = Iterator[tuple[list[Sample], "torch.Tensor"]]
 
 
-def _embed_images(task: Task, model: Loaded, batch_size: int, threads: ThreadPoolExecutor) -> Batches:
+def _embed_images(task: Task, model: LoadedModel, batch_size: int, threads: ThreadPoolExecutor) -> Batches:
     import torch  # noqa: PLC0415
 
     samples, num_images = read_samples(task), 0
@@ -115,7 +115,7 @@ def _embed_images(task: Task, model: Loaded, batch_size: int, threads: ThreadPoo
         raise ValueError(f"{task.folder}: has no image to score")
 
 
-def _classify(task: Task, model: Loaded, batches: Batches, batch_size: int) -> Classified:
+def _classify(task: Task, model: LoadedModel, batches: Batches, batch_size: int) -> Classified:
     import open_clip  # noqa: PLC0415
 
     names = open_clip.build_zero_shot_classifier(
@@ -126,37 +126,37 @@ def _classify(task: Task, model: Loaded, batches: Batches, batch_size: int) -> C
         num_classes_per_batch=max(1, batch_size // len(task.templates)),
         device=model.device,
     ).float()
-    own, place, nearest, margin = [], [], [], []
+    class_ids, ranks, nearest, margins = [], [], [], []
     for samples, images in batches:
         similarity = (images @ names).cpu().numpy()
-        own.append(np.array([sample.class_id for sample in samples], np.int64))
-        place.append(places(similarity, own[-1]))
+        class_ids.append(np.array([sample.class_id for sample in samples], np.int64))
+        ranks.append(rank_answers(similarity, class_ids[-1]))
         nearest.append(similarity.argmax(axis=1).astype(np.int64))
-        margin.append((similarity[:, -1] - similarity[:, 0]).astype(np.float64))
-    return Classified(len(task.class_names), *map(np.concatenate, (own, place, nearest, margin)))
+        margins.append((similarity[:, -1] - similarity[:, 0]).astype(np.float64))
+    return Classified(len(task.class_names), *map(np.concatenate, (class_ids, ranks, nearest, margins)))
 
 
-def _retrieve(task: Task, model: Loaded, batches: Batches, batch_size: int) -> Retrieved:
-    image_parts, text_parts, num_own = [], [], []
+def _retrieve(task: Task, model: LoadedModel, batches: Batches, batch_size: int) -> Retrieved:
+    image_parts, text_parts, num_captions = [], [], []
     for samples, embedded in batches:
         captions = [caption for sample in samples for caption in sample.captions]
         for start in range(0, len(captions), batch_size):
             tokens = model.tokenizer(captions[start : start + batch_size]).to(model.device)
             text_parts.append(model.model.encode_text(tokens, normalize=True).float().cpu().numpy())
         image_parts.append(embedded.cpu().numpy())
-        num_own += [len(sample.captions) for sample in samples]
-    return retrieve(np.concatenate(image_parts), np.concatenate(text_parts), np.array(num_own, np.int64))
+        num_captions += [len(sample.captions) for sample in samples]
+    return retrieve(np.concatenate(image_parts), np.concatenate(text_parts), np.array(num_captions, np.int64))
 
 
 def _fill(template: str, name: str) -> str:
     return template.replace("{c}", name)
 
 
-def _num_images(found: Classified | Retrieved) -> int:
-    return len(found.own if isinstance(found, Classified) else found.text_place)
+def _count_images(answers: Classified | Retrieved) -> int:
+    return len(answers.class_id if isinstance(answers, Classified) else answers.text_rank)
 
 
-def _row(part: str, metric: str, score: Score, num_images: int) -> dict[str, Any]:
+def _score_row(part: str, metric: str, score: Score, num_images: int) -> dict[str, Any]:
     return {
         "part": part,
         "metric": metric,

@@ -1,4 +1,4 @@
-"""The test images of a task, one after the other, with what each is to be found by."""
+"""A task's test images, one after the other, each with its class or its captions."""
 
 import io
 import re
@@ -122,11 +122,11 @@ def _to_sample(task: Task, name: str, files: dict[str, bytes]) -> Sample:
         if not captions:
             raise ValueError(f"{name}: has no .txt with a caption a line; a retrieval task needs one for each image")
         return Sample(name, images[0], captions=captions)
-    said = files.get("cls", b"").decode(errors="replace").strip()
-    number = int(said) if re.fullmatch("[0-9]{1,9}", said) else -1
+    label = files.get("cls", b"").decode(errors="replace").strip()
+    number = int(label) if re.fullmatch("[0-9]{1,9}", label) else -1
     if not 0 <= number < len(task.class_names):
         raise ValueError(
-            f"{name}.cls: {said[:80]!r} is no class; classnames.txt has the classes 0 to {len(task.class_names) - 1}"
+            f"{name}.cls: {label[:80]!r} is no class; classnames.txt has the classes 0 to {len(task.class_names) - 1}"
         )
     return Sample(name, images[0], number)
 

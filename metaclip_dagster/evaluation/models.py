@@ -1,4 +1,4 @@
-"""A model by its name in open_clip, by our export or by a file of weights -> ready to embed images and texts."""
+"""Load a model to be scored: by its name in open_clip, from an exported folder, or from a file of weights."""
 
 import difflib
 import json
@@ -21,7 +21,7 @@ SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedModel:
     """A model with what it needs to read images and texts, and the tasks it was evaluated on so far."""
 
     model: Any  # open_clip's own classes share no type
@@ -31,7 +31,7 @@ class Loaded:
     evaluations: dict[Task, Classified | Retrieved] = field(default_factory=dict)
 
 
-def load_model(name: str, pretrained: str | None = None, *, device: str = "cpu") -> Loaded:
+def load_model(name: str, pretrained: str | None = None, *, device: str = "cpu") -> LoadedModel:
     """Load a model in float32 for evaluation.
 
     `name` is `local-dir:FOLDER` of open_clip_config.json and open_clip_model.safetensors; or an architecture that
@@ -58,7 +58,7 @@ def load_model(name: str, pretrained: str | None = None, *, device: str = "cpu")
             f"{weights}: cannot be read as weights of {name}: {reason}. Wanted is a .safetensors file, or a checkpoint "
             "of open_clip_train or of another trainer that holds tensors and nothing that would run"
         ) from error
-    return Loaded(model.to(device).eval(), preprocess, tokenizer, device)
+    return LoadedModel(model.to(device).eval(), preprocess, tokenizer, device)
 
 
 def _open_folder(folder: Path) -> Path:
@@ -80,9 +80,9 @@ def _find_weights(name: str, pretrained: str | None) -> tuple[Path, dict[str, An
     """The file, and what open_clip must be told of a tag's preprocessing once it is handed the file itself."""
     import open_clip  # noqa: PLC0415
 
-    known = open_clip.list_models()
-    if name not in known:
-        raise ValueError(f"open_clip knows no model {name!r}{_near(name, known)}")
+    architectures = open_clip.list_models()
+    if name not in architectures:
+        raise ValueError(f"open_clip knows no model {name!r}{_suggest_names(name, architectures)}")
     tags = open_clip.list_pretrained_tags_by_model(name)
     if pretrained is None:
         raise ValueError(f"{name}: name its weights, a file or one of open_clip's tags: {', '.join(tags) or 'none'}")
@@ -90,20 +90,22 @@ def _find_weights(name: str, pretrained: str | None) -> tuple[Path, dict[str, An
     if not tag:
         file = Path(pretrained)
         if not file.is_file():
-            raise ValueError(f"{name}: {pretrained!r} is neither a file nor one of its tags{_near(pretrained, tags)}")
+            raise ValueError(
+                f"{name}: {pretrained!r} is neither a file nor one of its tags{_suggest_names(pretrained, tags)}"
+            )
         if file.suffix not in SUFFIXES:
             raise ValueError(f"{file}: is none of {', '.join(SUFFIXES)}; weights are read from these only")
         return file, {}
-    quick = bool(tag.get("quick_gelu"))
-    if quick != bool(open_clip.get_model_config(name).get("quick_gelu")):
-        other = f"{name}-quickgelu" if quick else name.removesuffix("-quickgelu")
+    is_quick = bool(tag.get("quick_gelu"))
+    if is_quick != bool(open_clip.get_model_config(name).get("quick_gelu")):
+        other = f"{name}-quickgelu" if is_quick else name.removesuffix("-quickgelu")
         raise ValueError(f"{name}: {pretrained} was trained with another activation; its model is {other}")
     options = {f"image_{key}": tag[key] for key in ("mean", "std", "interpolation", "resize_mode") if key in tag}
     return _fetch(name, pretrained, tag), options
 
 
-def _near(name: str, known: Iterable[str]) -> str:
-    lowered = {each.lower(): each for each in known}
+def _suggest_names(name: str, names: Iterable[str]) -> str:
+    lowered = {each.lower(): each for each in names}
     near = difflib.get_close_matches(name.lower(), lowered, n=5, cutoff=0.4) or sorted(lowered)[:20]
     return f"; near it are {', '.join(lowered[each] for each in near)}" if near else "; it has none"
 
@@ -125,7 +127,7 @@ def _fetch(name: str, tag: str, source: dict[str, str]) -> Path:
     )
     if constants.HF_HUB_OFFLINE:
         raise FileNotFoundError(f"{name}: weights {tag!r} are not in the cache, and HF_HUB_OFFLINE is set. {way_out}")
-    if not _answers(constants.ENDPOINT):
+    if not _is_reachable(constants.ENDPOINT):
         raise FileNotFoundError(f"{name}: weights {tag!r} are not in the cache, and the Hub does not answer. {way_out}")
     try:
         return Path(open_clip.download_pretrained(source))
@@ -133,7 +135,7 @@ def _fetch(name: str, tag: str, source: dict[str, str]) -> Path:
         raise FileNotFoundError(f"{name}: weights {tag!r} could not be fetched: {error}. {way_out}") from error
 
 
-def _answers(url: str) -> bool:
+def _is_reachable(url: str) -> bool:
     """One request instead of the client's own retries, which last a minute."""
     try:
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=10).close()  # noqa: S310  # the Hub

@@ -1,4 +1,4 @@
-"""From the place of the right answer among all answers to scores, each beside what guessing gives."""
+"""The rank of the right answer among all answers -> accuracy, recall and other scores, each beside that of guessing."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -27,83 +27,84 @@ class Classified:
     """Images against names, a row an image."""
 
     num_classes: int
-    own: Ints
+    class_id: Ints
     """The image's class."""
-    place: Ints
-    """How many names are nearer to it than its own."""
+    rank: Ints
+    """How many names are nearer to it than that of its class."""
     nearest: Ints
     """The class of the name that is nearest to it."""
     margin: Floats
     """Similarity to the last name less that to the first: with two classes, how sure the second is."""
 
     def of_classes(self, classes: Ints) -> "Classified":
-        """Only the images of these classes; their places among all names stay."""
-        mine = np.isin(self.own, classes)
-        return Classified(self.num_classes, self.own[mine], self.place[mine], self.nearest[mine], self.margin[mine])
+        """Only the images of these classes; their ranks among all names stay."""
+        rows = np.isin(self.class_id, classes)
+        return Classified(self.num_classes, self.class_id[rows], self.rank[rows], self.nearest[rows], self.margin[rows])
 
 
 @dataclass(frozen=True)
 class Retrieved:
     """Images against captions."""
 
-    image_place: Ints
+    image_rank: Ints
     """For each caption: how many images are nearer to it than its own."""
-    text_place: Ints
+    text_rank: Ints
     """For each image: how many captions are nearer to it than the nearest of its own."""
-    num_own: Ints
-    """For each image: its captions."""
+    num_captions: Ints
+    """How many captions each image has."""
 
 
-def places(similarity: Embeddings, own: Ints) -> Ints:
-    """For each row the columns above its own one; of equal ones the first is the higher.
+def rank_answers(similarity: Embeddings, right: Ints) -> Ints:
+    """For each row how many columns are above the right one; of equal ones the first is the higher.
 
-    The rule for ties is not kind: a model that finds all names alike gets what the first name gets. A similarity that
-    is no number would be above nothing and so below nothing: it raises ValueError.
+    `similarity` has a row a question and a column an answer, `right` a column number for each row. The rule for ties
+    is not kind: a model that finds all names alike gets what the first name gets. A similarity that is no number would
+    be above nothing and so below nothing: it raises ValueError.
     """
     if not np.isfinite(similarity).all():
         raise ValueError("the model gives embeddings that are not finite; did its training diverge?")
-    mine = np.take_along_axis(similarity, own[:, None], axis=1)
-    before = np.arange(similarity.shape[1]) < own[:, None]
-    return np.asarray(((similarity > mine) | (similarity == mine) & before).sum(axis=1), np.int64)
+    of_right = np.take_along_axis(similarity, right[:, None], axis=1)
+    before = np.arange(similarity.shape[1]) < right[:, None]
+    return np.asarray(((similarity > of_right) | (similarity == of_right) & before).sum(axis=1), np.int64)
 
 
-def score_classified(found: Classified) -> dict[str, Score]:
+def score_classified(answers: Classified) -> dict[str, Score]:
     """acc1, acc5, mean_per_class and f1_macro (of classes with images), acc1_acc5 and, with two classes, roc_auc."""
-    num_images, right, among_five = count_per_class(found)
+    num_images, right, among_five = count_per_class(answers)
     has_images = num_images > 0
-    one, five = 1 / found.num_classes, min(1.0, 5 / found.num_classes)
+    chance1, chance5 = 1 / answers.num_classes, min(1.0, 5 / answers.num_classes)
     acc1, acc5 = right.sum() / num_images.sum(), among_five.sum() / num_images.sum()
     scores = {
-        "acc1": Score(acc1, one),
-        "acc5": Score(acc5, five),
-        "mean_per_class": Score(float((right[has_images] / num_images[has_images]).mean()), one),
-        "acc1_acc5": Score((acc1 + acc5) / 2, (one + five) / 2),
-        "f1_macro": _score_f1(found, num_images, right),
+        "acc1": Score(acc1, chance1),
+        "acc5": Score(acc5, chance5),
+        "mean_per_class": Score(float((right[has_images] / num_images[has_images]).mean()), chance1),
+        "acc1_acc5": Score((acc1 + acc5) / 2, (chance1 + chance5) / 2),
+        "f1_macro": _score_f1(answers, num_images, right),
     }
-    if found.num_classes == 2 and has_images.all():
-        scores["roc_auc"] = Score(roc_auc(found.margin, found.own == 1), 0.5)
+    if answers.num_classes == 2 and has_images.all():
+        scores["roc_auc"] = Score(roc_auc(answers.margin, answers.class_id == 1), 0.5)
     return scores
 
 
-def _score_f1(found: Classified, num_images: Ints, right: Ints) -> Score:
+def _score_f1(answers: Classified, num_images: Ints, right: Ints) -> Score:
     """The mean over classes with images of F1 = 2 right / (images + namings), as WILDS has it (Koh et al. 2021).
 
     A random guess names each class equally often, and is right with 1 of num_classes.
     """
-    namings = np.bincount(found.nearest, minlength=found.num_classes)
-    guesses = num_images.sum() / found.num_classes
+    namings = np.bincount(answers.nearest, minlength=answers.num_classes)
+    guesses = num_images.sum() / answers.num_classes
     has_images = num_images > 0
     images = num_images[has_images]
     f1 = 2 * right[has_images] / (images + namings[has_images])
-    by_chance = 2 * images / found.num_classes / (images + guesses)
+    by_chance = 2 * images / answers.num_classes / (images + guesses)
     return Score(float(f1.mean()), float(by_chance.mean()))
 
 
-def count_per_class(found: Classified) -> tuple[Ints, Ints, Ints]:
+def count_per_class(answers: Classified) -> tuple[Ints, Ints, Ints]:
     """For each class its images, those whose nearest name is its own, and those that have it among the five nearest."""
     images, right, among_five = (
-        np.bincount(found.own[chosen], minlength=found.num_classes)
-        for chosen in (slice(None), found.place < 1, found.place < 5)
+        np.bincount(answers.class_id[chosen], minlength=answers.num_classes)
+        for chosen in (slice(None), answers.rank < 1, answers.rank < 5)
     )
     return images, right, among_five
 
@@ -121,38 +122,38 @@ def roc_auc(score: Floats, positive: npt.NDArray[np.bool_]) -> float:
     return float(above / (num_positive * num_negative))
 
 
-def retrieve(images: Embeddings, texts: Embeddings, num_own: Ints) -> Retrieved:
+def retrieve(images: Embeddings, texts: Embeddings, num_captions: Ints) -> Retrieved:
     """Find captions by image and images by caption, a block of similarities at a time.
 
-    Embeddings are rows of length 1; image i has the next `num_own[i]` texts, at least one.
+    Embeddings are rows of length 1; image i has the next `num_captions[i]` texts, at least one.
     """
-    image_of, first = np.repeat(np.arange(len(images)), num_own), np.cumsum(num_own) - num_own
-    image_place, text_place = [], []
+    image_of, first = np.repeat(np.arange(len(images)), num_captions), np.cumsum(num_captions) - num_captions
+    image_rank, text_rank = [], []
     for start in range(0, len(texts), _BLOCK):
         rows = slice(start, start + _BLOCK)
-        image_place.append(places(texts[rows] @ images.T, image_of[rows]))
+        image_rank.append(rank_answers(texts[rows] @ images.T, image_of[rows]))
     for start in range(0, len(images), _BLOCK):
         rows = slice(start, start + _BLOCK)
         similarity = images[rows] @ texts.T
-        own = [slice(at, at + count) for at, count in zip(first[rows], num_own[rows], strict=True)]
-        nearest = [span.start + row[span].argmax() for row, span in zip(similarity, own, strict=True)]
-        text_place.append(places(similarity, np.array(nearest, np.int64)))
-    return Retrieved(np.concatenate(image_place), np.concatenate(text_place), num_own)
+        captions = [slice(at, at + count) for at, count in zip(first[rows], num_captions[rows], strict=True)]
+        nearest = [span.start + row[span].argmax() for row, span in zip(similarity, captions, strict=True)]
+        text_rank.append(rank_answers(similarity, np.array(nearest, np.int64)))
+    return Retrieved(np.concatenate(image_rank), np.concatenate(text_rank), num_captions)
 
 
-def score_retrieved(found: Retrieved) -> dict[str, Score]:
+def score_retrieved(answers: Retrieved) -> dict[str, Score]:
     """Recall at 1, 5 and 10 of images by caption and of captions by image, and the mean of both at 1.
 
     An image counts as right if one of its captions is among the k nearest, as in papers on CLIP.
     """
-    num_images, num_texts = len(found.text_place), len(found.image_place)
+    num_images, num_texts = len(answers.text_rank), len(answers.image_rank)
     scores = dict[str, Score]()
     for k in RECALL_AT:
-        by_caption = Score(float((found.image_place < k).mean()), min(1.0, k / num_images))
+        by_caption = Score(float((answers.image_rank < k).mean()), min(1.0, k / num_images))
         # Of k captions drawn at random, none is the image's own: the draws miss one after the other.
         drawn = np.arange(min(k, num_texts))
-        missed = np.clip(num_texts - found.num_own[:, None] - drawn, 0, None) / (num_texts - drawn)
-        by_image = Score(float((found.text_place < k).mean()), float(1 - missed.prod(axis=1).mean()))
+        missed = np.clip(num_texts - answers.num_captions[:, None] - drawn, 0, None) / (num_texts - drawn)
+        by_image = Score(float((answers.text_rank < k).mean()), float(1 - missed.prod(axis=1).mean()))
         scores |= {f"image_retrieval_recall@{k}": by_caption, f"text_retrieval_recall@{k}": by_image}
     both = [scores["image_retrieval_recall@1"], scores["text_retrieval_recall@1"]]
     scores["mean_recall@1"] = Score(sum(s.value for s in both) / 2, sum(s.chance for s in both) / 2)

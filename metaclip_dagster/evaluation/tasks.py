@@ -1,4 +1,4 @@
-"""A folder of a zero-shot task, in CLIP_benchmark's layout or a folder a class -> what it asks."""
+"""A zero-shot task's folder, in CLIP_benchmark's layout or a folder a class -> its class names, prompts and metric."""
 
 import re
 from collections.abc import Sequence
@@ -89,8 +89,8 @@ def task_version(folder: str | Path) -> str:
     folder = Path(folder).resolve()
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / "README.md")
     stats = [(path.relative_to(folder).as_posix(), path.stat()) for path in files]
-    told = "\n".join(f"{name}\t{stat.st_size}\t{stat.st_mtime_ns}" for name, stat in stats)
-    return xxhash.xxh3_128_hexdigest(told.encode())
+    listing = "\n".join(f"{name}\t{stat.st_size}\t{stat.st_mtime_ns}" for name, stat in stats)
+    return xxhash.xxh3_128_hexdigest(listing.encode())
 
 
 def list_class_folders(folder: Path) -> list[Path]:
@@ -100,12 +100,12 @@ def list_class_folders(folder: Path) -> list[Path]:
 
 def _read_kind(folder: Path) -> Literal["classification", "retrieval"]:
     path = folder / "dataset_type.txt"
-    said = " ".join(_read_lines(path)).lower() if path.exists() else "classification"
-    if said == "classification":
+    kind = " ".join(_read_lines(path)).lower() if path.exists() else "classification"
+    if kind == "classification":
         return "classification"
-    if said == "retrieval":
+    if kind == "retrieval":
         return "retrieval"
-    raise ValueError(f"{path}: {said!r} is not scored; only classification and retrieval are")
+    raise ValueError(f"{path}: {kind!r} is not scored; only classification and retrieval are")
 
 
 def _list_tars(folder: Path) -> tuple[Path, ...]:
@@ -114,14 +114,16 @@ def _list_tars(folder: Path) -> tuple[Path, ...]:
         if (folder / "classnames.txt").exists() or any(folder.glob("test/*.tar")):
             raise ValueError(f"{folder}: test/nshards.txt is missing; write into it how many tars test/ holds")
         return ()
-    said = "".join(_read_lines(path))
-    if not re.fullmatch("[1-9][0-9]{0,8}", said):
-        raise ValueError(f"{path}: {said[:80]!r} is not a number of tars; write how many test/ holds, at least 1")
+    num_tars = "".join(_read_lines(path))
+    if not re.fullmatch("[1-9][0-9]{0,8}", num_tars):
+        raise ValueError(f"{path}: {num_tars[:80]!r} is not a number of tars; write how many test/ holds, at least 1")
     tars = []
-    for number in range(int(said)):
+    for number in range(int(num_tars)):
         tars.append(folder / "test" / f"{number}.tar")
         if not tars[-1].is_file():
-            raise ValueError(f"{path} promises {said} tars, but {tars[-1]} is missing; fetch it or correct the number")
+            raise ValueError(
+                f"{path} promises {num_tars} tars, but {tars[-1]} is missing; fetch it or correct the number"
+            )
     return tuple(tars)
 
 
@@ -160,34 +162,34 @@ def _read_parts(path: Path, names: Sequence[str]) -> tuple[str | None, ...]:
         where = f"{path}, line {line}"
         if len(row) != len(header):
             raise ValueError(f"{where}: has {len(row)} columns and the header {len(header)}")
-        told = dict(zip(header, row, strict=True))
-        number = int(told["class"]) if re.fullmatch("[0-9]{1,9}", told["class"]) else -1
+        columns = dict(zip(header, row, strict=True))
+        number = int(columns["class"]) if re.fullmatch("[0-9]{1,9}", columns["class"]) else -1
         if not 0 <= number < len(names):
-            raise ValueError(f"{where}: class {told['class']!r} is unknown; the task's are 0 to {len(names) - 1}")
-        if told.get("name", names[number]) != names[number]:
-            raise ValueError(f"{where}: class {number} is {names[number]!r}, not {told['name']!r}")
-        if told["part"] not in PARTS or number in parts:
-            raise ValueError(f"{where}: each class has one line and is {' or '.join(PARTS)}, not {told['part']!r}")
-        parts[number] = told["part"]
+            raise ValueError(f"{where}: class {columns['class']!r} is unknown; the task's are 0 to {len(names) - 1}")
+        if columns.get("name", names[number]) != names[number]:
+            raise ValueError(f"{where}: class {number} is {names[number]!r}, not {columns['name']!r}")
+        if columns["part"] not in PARTS or number in parts:
+            raise ValueError(f"{where}: each class has one line and is {' or '.join(PARTS)}, not {columns['part']!r}")
+        parts[number] = columns["part"]
     return tuple(parts.get(number) for number in range(len(names)))
 
 
 def _read_metric(folder: Path, kind: str, num_classes: int) -> str:
     path = folder / "metric.txt"
-    known = CLASSIFICATION_METRICS if kind == "classification" else RETRIEVAL_METRICS
+    metrics = CLASSIFICATION_METRICS if kind == "classification" else RETRIEVAL_METRICS
     if path.exists():
         metric = " ".join(_read_lines(path))
     elif kind == "retrieval":
-        metric = known[0]
+        metric = metrics[0]
     elif (name := _plain_name(folder.name)) in _OTHERWISE_SCORED:
         raise ValueError(
             f"{folder}: DataComp scores this task by {_OTHERWISE_SCORED[name]}, which is not computed here; "
-            f"write {' or '.join(known)} into {path} to score it so"
+            f"write {' or '.join(metrics)} into {path} to score it so"
         )
     else:
         metric = _METRIC_OF.get(name, "acc1")
-    if metric not in known:
-        raise ValueError(f"{path}: {metric!r} is no metric of {kind}; one of {', '.join(known)}")
+    if metric not in metrics:
+        raise ValueError(f"{path}: {metric!r} is no metric of {kind}; one of {', '.join(metrics)}")
     if metric == "roc_auc" and num_classes != 2:
         raise ValueError(f"{folder}: roc_auc is for two classes, not {num_classes}; name another metric in metric.txt")
     return metric

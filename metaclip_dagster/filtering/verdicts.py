@@ -1,4 +1,4 @@
-"""Which images a training set leaves out by their looks: scores held to limits, near duplicates, tasks' own images."""
+"""Which images a training set leaves out: those a filter scores badly, near duplicates, and copies of test images."""
 
 import io
 from collections import Counter
@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 
 from metaclip_dagster.filtering.hashes import (
     Looks,
-    differing_bits,
+    count_differing_bits,
+    find_nearest,
+    find_nearest_earlier,
     mean_colours,
-    nearest_earlier,
-    nearest_of,
     perceptual_hash,
 )
 from metaclip_dagster.filters import Scorer
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Store(Protocol):
-    """Where images lie."""
+    """The image store, as far as scoring reads it."""
 
     def read(self, tar: str, offset: int, size: int) -> bytes: ...  # noqa: D102
 
@@ -46,16 +46,16 @@ def score_images(
     `known` are IMAGE_SCORES of earlier runs, whose scores are taken over and change no row. `seen` counts the images
     `scored` now. Memory holds the rows of both, and one image.
     """
-    held = {row["sha256"]: row for batch in known for row in batch.to_pylist()}
+    scored = {row["sha256"]: row for batch in known for row in batch.to_pylist()}
     for batch in images:
-        rows = [_score(row, held, store, scorers, seen) for row in batch.to_pylist() if row["tar"]]
+        rows = [_score_image(row, scored, store, scorers, seen) for row in batch.to_pylist() if row["tar"]]
         yield pa.RecordBatch.from_pylist(rows, IMAGE_SCORES)
 
 
 @writes(SAMPLE_HASHES, name="filtering:hash_samples", version=2)
 def hash_samples(samples: Iterable[Any], *, task: str, decode: Callable[[Any], "Image.Image"]) -> pa.Table:
     """Hash and colours of every test image of a task, numbered as the task has them; memory holds one image."""
-    looks = (_look(decode(sample)) for sample in samples)
+    looks = (_hash_image(decode(sample)) for sample in samples)
     rows = [{"task": task, "sample": number, **look} for number, look in enumerate(looks)]
     return pa.Table.from_pylist(rows, SAMPLE_HASHES)
 
@@ -84,80 +84,82 @@ def judge_images(
 
     Memory holds the rows of all. Raises ValueError for limits that are no limits, or an image without a score.
     """
-    scored = _gather(rings)
-    ids, looks = scored["image_id"].combine_chunks(), _looks(scored)
-    verdicts = _Verdicts(ids, num_buckets, seen)
+    scored = _gather_rings(rings)
+    ids, looks = scored["image_id"].combine_chunks(), _stack_looks(scored)
+    verdicts = _VerdictList(ids, num_buckets, seen)
     for name, limits in filters.items():
-        values, (low, high) = _scores(scored["scores"].combine_chunks(), name), _limits(name, limits)
-        verdicts.add(f"filtered_{_plain(name)}", ~((values >= low) & (values <= high)), values)
+        values, (low, high) = _read_scores(scored["scores"].combine_chunks(), name), _read_limits(name, limits)
+        verdicts.add(f"filtered_{_shorten_name(name)}", ~((values >= low) & (values <= high)), values)
     if leakage_distance is not None:
-        known = pa.Table.from_batches(samples, SAMPLE_HASHES)
-        names = pc.binary_join_element_wise(known["task"], known["sample"].cast(pa.string()), "/").combine_chunks()
-        of = _looks(known)
-        found = nearest_of(looks, of, leakage_distance)
-        verdicts.add(
-            "benchmark", found >= 0, differing_bits(looks, of, found), _named(names, found), removes=remove_leakage
-        )
+        tests = pa.Table.from_batches(samples, SAMPLE_HASHES)
+        names = pc.binary_join_element_wise(tests["task"], tests["sample"].cast(pa.string()), "/").combine_chunks()
+        test_looks = _stack_looks(tests)
+        nearest = find_nearest(looks, test_looks, leakage_distance)
+        bits = count_differing_bits(looks, test_looks, nearest)
+        verdicts.add("benchmark", nearest >= 0, bits, _name_nearest(names, nearest), removes=remove_leakage)
     if near_duplicate_distance is not None:
-        [left] = np.nonzero(~verdicts.is_out)
-        among = nearest_earlier(looks[left], near_duplicate_distance)
-        found = np.full(len(looks), -1)
-        found[left[among >= 0]] = left[among[among >= 0]]
-        verdicts.add("near_duplicate", found >= 0, differing_bits(looks, looks, found), _named(ids, found))
+        [rows] = np.nonzero(~verdicts.is_out)
+        among = find_nearest_earlier(looks[rows], near_duplicate_distance)
+        nearest = np.full(len(looks), -1)
+        nearest[rows[among >= 0]] = rows[among[among >= 0]]
+        bits = count_differing_bits(looks, looks, nearest)
+        verdicts.add("near_duplicate", nearest >= 0, bits, _name_nearest(ids, nearest))
     return verdicts.table()
 
 
-def _score(
+def _score_image(
     row: Mapping[str, Any],
-    held: dict[str, Any],
+    scored: dict[str, Any],
     store: Store,
     scorers: Mapping[str, Scorer],
     seen: Counter[str],
 ) -> dict[str, Any]:
     from PIL import Image  # noqa: PLC0415  # what reads the graph must not load it
 
-    known = held.get(row["sha256"])
-    scores = {score["filter"]: score["score"] for score in known["scores"]} if known else {}
-    look = {name: known[name] for name in _LOOK} if known else {}
-    if known is None or scorers.keys() - scores.keys():
+    earlier = scored.get(row["sha256"])
+    scores = {score["filter"]: score["score"] for score in earlier["scores"]} if earlier else {}
+    look = {name: earlier[name] for name in _LOOK} if earlier else {}
+    if earlier is None or scorers.keys() - scores.keys():
         with Image.open(io.BytesIO(store.read(row["tar"], row["offset"], row["size"]))) as opened:
             image = to_rgb(opened)
-        look = _look(image)
+        look = _hash_image(image)
         scores |= {name: score(image) for name, score in scorers.items() if name not in scores}
         seen["scored"] += 1
-    listed = [{"filter": name, "score": scores[name]} for name in sorted(scorers)]
-    told = {"image_id": row["image_id"], "sha256": row["sha256"], **look, "scores": listed}
-    held[row["sha256"]] = told
-    return told
+    score_list = [{"filter": name, "score": scores[name]} for name in sorted(scorers)]
+    scored_row = {"image_id": row["image_id"], "sha256": row["sha256"], **look, "scores": score_list}
+    scored[row["sha256"]] = scored_row
+    return scored_row
 
 
 _LOOK = ("phash", "colours")
 
 
-def _look(image: "Image.Image") -> dict[str, int]:
+def _hash_image(image: "Image.Image") -> dict[str, int]:
     return {"phash": perceptual_hash(image), "colours": mean_colours(image)}
 
 
-def _looks(rows: pa.Table) -> Looks:
+def _stack_looks(rows: pa.Table) -> Looks:
     return np.stack([rows[name].to_numpy() for name in _LOOK], axis=1)
 
 
-def _gather(rings: Mapping[str, Iterable[pa.RecordBatch]]) -> pa.Table:
+def _gather_rings(rings: Mapping[str, Iterable[pa.RecordBatch]]) -> pa.Table:
     """All images, the smallest ring first, in a ring by id; one that moved between rings counts in the first."""
-    kept = ["image_id", *_LOOK, "scores"]
-    schema = pa.schema([IMAGE_SCORES.field(name) for name in kept])
-    streams = ((batch.select(kept) for batch in batches) for batches in rings.values())
-    scored = pa.concat_tables(pa.Table.from_batches(s, schema).sort_by("image_id") for s in streams).combine_chunks()
+    columns = ["image_id", *_LOOK, "scores"]
+    schema = pa.schema([IMAGE_SCORES.field(name) for name in columns])
+    streams = ((batch.select(columns) for batch in batches) for batches in rings.values())
+    scored = pa.concat_tables(
+        pa.Table.from_batches(stream, schema).sort_by("image_id") for stream in streams
+    ).combine_chunks()
     _, first = np.unique(scored["image_id"].to_numpy(zero_copy_only=False), return_index=True)
     return scored.take(np.sort(first))
 
 
-class _Verdicts:
-    """Verdicts on the images, each left out for one reason."""
+class _VerdictList:
+    """IMAGE_VERDICTS while they are collected: an image is left out for one reason, the first that holds."""
 
     def __init__(self, ids: pa.Array, num_buckets: int, seen: Counter[str]) -> None:
         self._ids, self._num_buckets, self._seen = ids, num_buckets, seen
-        self._told = [IMAGE_VERDICTS.empty_table()]
+        self._parts = [IMAGE_VERDICTS.empty_table()]
         self.is_out = np.zeros(len(ids), np.bool_)
         seen["images"] += len(ids)
 
@@ -171,46 +173,48 @@ class _Verdicts:
         removes: bool = True,
     ) -> None:
         """Note the images of which the reason holds, and that were not left out before."""
-        [places] = np.nonzero(holds & ~self.is_out)
-        ids = self._ids.take(pa.array(places))
+        [rows] = np.nonzero(holds & ~self.is_out)
+        ids = self._ids.take(pa.array(rows))
         leading = np.array([int(image[:8], 16) for image in ids.to_pylist()], np.uint32)
-        told = {
+        columns = {
             "bucket": leading % np.uint32(self._num_buckets),
             "image_id": ids,
             "reason": pa.repeat(reason, len(ids)),
-            "measured": measured[places],
-            "near": pa.nulls(len(ids), pa.string()) if near is None else near.take(pa.array(places)),
+            "measured": measured[rows],
+            "near": pa.nulls(len(ids), pa.string()) if near is None else near.take(pa.array(rows)),
             "left_out": pa.repeat(removes, len(ids)),
         }
-        self._told.append(pa.table(told, IMAGE_VERDICTS))
+        self._parts.append(pa.table(columns, IMAGE_VERDICTS))
         self._seen[reason] += len(ids)
         if removes:
             self.is_out |= holds
 
     def table(self) -> pa.Table:
-        """All of them, by bucket."""
-        return pa.concat_tables(self._told).sort_by([("bucket", "ascending"), ("image_id", "ascending")])
+        """IMAGE_VERDICTS, by bucket and image."""
+        return pa.concat_tables(self._parts).sort_by([("bucket", "ascending"), ("image_id", "ascending")])
 
 
-def _scores(scores: pa.ListArray, name: str) -> npt.NDArray[np.float64]:
-    """The filter's score of each image."""
+def _read_scores(scores: pa.ListArray, name: str) -> npt.NDArray[np.float64]:
+    """The score that the filter of this name gave each image. Raises ValueError where an image has none."""
     flat = scores.flatten()
-    mine = flat.field("score").filter(pc.equal(flat.field("filter"), name))
-    if len(mine) != len(scores):
-        raise ValueError(f"{len(scores) - len(mine)} of {len(scores)} images have no score of {name}; score them again")
-    return np.asarray(mine, np.float64)
+    of_filter = flat.field("score").filter(pc.equal(flat.field("filter"), name))
+    if len(of_filter) != len(scores):
+        raise ValueError(
+            f"{len(scores) - len(of_filter)} of {len(scores)} images have no score of {name}; score them again"
+        )
+    return np.asarray(of_filter, np.float64)
 
 
-def _limits(name: str, limits: Mapping[str, float]) -> tuple[float, float]:
+def _read_limits(name: str, limits: Mapping[str, float]) -> tuple[float, float]:
     if not limits or limits.keys() - {"at_least", "at_most"}:
         raise ValueError(f"filter {name}: give at_least, at_most or both as numbers, not {dict(limits)}")
     return limits.get("at_least", -np.inf), limits.get("at_most", np.inf)
 
 
-def _plain(name: str) -> str:
+def _shorten_name(name: str) -> str:
     return name.rpartition(":")[2].lower()
 
 
-def _named(names: pa.Array, found: npt.NDArray[np.int64]) -> pa.Array:
-    """The name of what was found near each, null where nothing was."""
-    return names.take(pa.array(found, mask=found < 0))
+def _name_nearest(names: pa.Array, nearest: npt.NDArray[np.int64]) -> pa.Array:
+    """The name of what is nearest to each image, null where nothing is near (-1)."""
+    return names.take(pa.array(nearest, mask=nearest < 0))

@@ -1,4 +1,4 @@
-"""Whether bytes are an image that training can read, and the image as every loader reads it alike."""
+"""Whether bytes are an image that training can read; transparent and turned ones are written anew."""
 
 import io
 import re
@@ -107,7 +107,7 @@ def _decode(data: bytes, max_pixels: int) -> tuple[str, tuple[int, int], "Image.
             return kind, image.size, None, {}
         options: dict[str, Any]
         if kind == "jpg":
-            options = _like(image)
+            options = _copy_encoding(image)
         elif kind == "webp" and not _is_lossless(data):
             options = {"quality": 90, "method": 0}
         elif image.width * image.height <= _MAX_SLOW_PIXELS:
@@ -128,7 +128,7 @@ def _check_header(image: "Image.Image", max_pixels: int) -> None:
         raise BadImageError("unsupported_mode")
 
 
-def _like(jpeg: Any) -> dict[str, Any]:
+def _copy_encoding(jpeg: Any) -> dict[str, Any]:
     """Each component's quantization table, and whether colours are halved: little is lost, and the size stays."""
     tables = [jpeg.quantization[table] for *_, table in jpeg.layer]
     return {"qtables": tables, "subsampling": "4:2:0" if jpeg.layer[0][1:3] == (2, 2) else "4:4:4"}

@@ -1,4 +1,4 @@
-"""Fetch the images of a ring that the store lacks, keep those that training can read, say why there are no others."""
+"""IMAGE_TEXTS -> IMAGES: fetch the images that the store lacks, keep those that training can read."""
 
 import hashlib
 from collections import Counter, OrderedDict, defaultdict
@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from metaclip_dagster.imaging.checking import BadImageError, CheckedImage, check_image
 from metaclip_dagster.schemas import IMAGES, writes
 
-Fetch = Callable[[Sequence[str]], Iterator[tuple[str, bytes | str]]]
-"""Answers each of the URLs once, in any order: its bytes, or in a word why there are none."""
+FetchImages = Callable[[Sequence[str]], Iterator[tuple[str, bytes | str]]]
+"""Takes URLs and answers each of them once, in any order: with its bytes, or in a word with why there are none."""
 
 
 class Bucket(Protocol):
@@ -41,7 +41,7 @@ def gather_images(
     texts: Iterable[pa.RecordBatch],
     *,
     store: Store,
-    fetch: Fetch,
+    fetch: FetchImages,
     bucket: int,
     thresholds_below: Mapping[str, float],
     dropped: Counter[str],
@@ -54,24 +54,24 @@ def gather_images(
     `texts` are the bucket's IMAGE_TEXTS at t. An image is in t's ring unless one of them has `admitted_at` below
     `thresholds_below`, its language's t on the rung below ({} on the lowest). Only what the store lacks is fetched.
     Memory holds the bucket's rows and one image. `seen` counts the ring's `images`, those `fetched` now and those
-    `held` before; `dropped` counts the failures of both.
+    `held` before; `dropped` counts the failures of both. Raises ValueError if a URL stays unanswered.
     """
-    wanted = _ring(texts, thresholds_below)
-    ids = pa.array(list(wanted), pa.string())
-    check = _remember(partial(check_image, max_bytes=max_bytes, max_pixels=max_pixels))
+    ring = _list_ring(texts, thresholds_below)
+    ids = pa.array(list(ring), pa.string())
+    check = _remember_checks(partial(check_image, max_bytes=max_bytes, max_pixels=max_pixels))
     fetched: set[str] = set()
     while True:
-        with store.bucket(bucket, IMAGES) as held:
-            rows = held.index()
+        with store.bucket(bucket, IMAGES) as stored:
+            rows = stored.index()
             rows = rows.filter(pc.is_in(rows["image_id"], ids))
             settled = rows.filter(pc.is_valid(rows["tar"])) if store.retry_failed else rows
-            missing = sorted(wanted.keys() - set(settled["image_id"].to_pylist()) - fetched)
+            missing = sorted(ring.keys() - set(settled["image_id"].to_pylist()) - fetched)
             if not missing:
                 break
             segment = missing[: store.segment_images]
-            held.append(_fetch_images({image_id: wanted[image_id] for image_id in segment}, fetch, check))
+            stored.append(_fetch_images({image_id: ring[image_id] for image_id in segment}, fetch, check))
         fetched.update(segment)
-    seen.update(images=len(wanted), fetched=len(fetched), held=len(wanted) - len(fetched))
+    seen.update(images=len(ring), fetched=len(fetched), held=len(ring) - len(fetched))
     dropped.update(rows["reason"].drop_null().to_pylist())
     yield from rows.sort_by("image_id").to_batches(max_chunksize=8192)
 
@@ -79,7 +79,7 @@ def gather_images(
 _REMEMBERED_IMAGES, _REMEMBERED_BYTES = 4096, 64 << 20
 
 
-def _ring(texts: Iterable[pa.RecordBatch], thresholds_below: Mapping[str, float]) -> dict[str, tuple[str, str]]:
+def _list_ring(texts: Iterable[pa.RecordBatch], thresholds_below: Mapping[str, float]) -> dict[str, tuple[str, str]]:
     """The URL of each image that the next smaller t does not have, and the address to fetch it by."""
     images: dict[str, tuple[str, str]] = {}
     below: set[str] = set()
@@ -89,48 +89,48 @@ def _ring(texts: Iterable[pa.RecordBatch], thresholds_below: Mapping[str, float]
             if address or image_id not in images:  # a pool's file has it nearer than the web
                 images[image_id] = (url, address or url)
         languages = batch["language"].dictionary_encode()
-        known = [thresholds_below.get(language, 0.0) for language in languages.dictionary.to_pylist()]
-        t = np.array(known, np.float64)[languages.indices.to_numpy()]
+        thresholds = [thresholds_below.get(language, 0.0) for language in languages.dictionary.to_pylist()]
+        t = np.array(thresholds, np.float64)[languages.indices.to_numpy()]
         is_below = pa.array(batch["admitted_at"].to_numpy() < t)
         below.update(batch["image_id"].filter(is_below).to_pylist())
     return {image_id: image for image_id, image in images.items() if image_id not in below}
 
 
-def _remember(check: Callable[[bytes], CheckedImage]) -> Callable[[bytes], tuple[str, CheckedImage | str]]:
-    """SHA-256, and the image or the reason, for payloads that many URLs share found out once; memory is bounded.
+def _remember_checks(check: Callable[[bytes], CheckedImage]) -> Callable[[bytes], tuple[str, CheckedImage | str]]:
+    """`check` that looks at bytes which many URLs share once: gives their SHA-256, and the image or the reason.
 
-    Of an image that stays as it is only the numbers are kept.
+    Memory is bounded: of an image that stays as it is only the numbers are remembered.
     """
-    known: OrderedDict[str, CheckedImage | str] = OrderedDict()
-    held = 0
+    results: OrderedDict[str, CheckedImage | str] = OrderedDict()
+    num_bytes = 0
 
-    def look(data: bytes) -> tuple[str, CheckedImage | str]:
-        nonlocal held
+    def check_once(data: bytes) -> tuple[str, CheckedImage | str]:
+        nonlocal num_bytes
         digest = hashlib.sha256(data).hexdigest()
-        if digest in known:
-            known.move_to_end(digest)
+        if digest in results:
+            results.move_to_end(digest)
         else:
             try:
-                made = check(data)
-                known[digest] = replace(made, data=b"") if made.data is data else made
+                checked = check(data)
+                results[digest] = replace(checked, data=b"") if checked.data is data else checked
             except BadImageError as bad:
-                known[digest] = str(bad)
-            held += _size(known[digest])
-        found = known[digest]
-        while len(known) > _REMEMBERED_IMAGES or held > _REMEMBERED_BYTES:
-            held -= _size(known.popitem(last=False)[1])
-        return digest, replace(found, data=data) if isinstance(found, CheckedImage) and not found.data else found
+                results[digest] = str(bad)
+            num_bytes += _count_bytes(results[digest])
+        result = results[digest]
+        while len(results) > _REMEMBERED_IMAGES or num_bytes > _REMEMBERED_BYTES:
+            num_bytes -= _count_bytes(results.popitem(last=False)[1])
+        return digest, replace(result, data=data) if isinstance(result, CheckedImage) and not result.data else result
 
-    return look
+    return check_once
 
 
-def _size(found: CheckedImage | str) -> int:
-    return len(found.data) if isinstance(found, CheckedImage) else 0
+def _count_bytes(result: CheckedImage | str) -> int:
+    return len(result.data) if isinstance(result, CheckedImage) else 0
 
 
 def _fetch_images(
     images: Mapping[str, tuple[str, str]],
-    fetch: Fetch,
+    fetch: FetchImages,
     check: Callable[[bytes], tuple[str, CheckedImage | str]],
 ) -> Iterator[tuple[dict[str, Any], bytes | None]]:
     """For each image, as its address is answered: what an IMAGES row can tell before it is stored, and the bytes."""

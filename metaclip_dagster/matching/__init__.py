@@ -3,7 +3,6 @@
 from metaclip_dagster.matching.matches import (
     INDEX,
     Engine,
-    Identify,
     Matcher,
     build_matcher,
     index_entries,
@@ -15,7 +14,6 @@ from metaclip_dagster.words.spacing import why_unmatchable
 __all__ = [
     "INDEX",
     "Engine",
-    "Identify",
     "Matcher",
     "build_matcher",
     "index_entries",

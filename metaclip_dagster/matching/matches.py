@@ -1,7 +1,7 @@
-"""Search every pair's text for every entry of its language: PAIRS and ENTRIES -> MATCHES, the pool."""
+"""PAIRS, ENTRIES -> MATCHES: search every pair's text for the entries of its language (Xu et al. 2023, §3.2)."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from metaclip_dagster.matching.automaton import BorderAutomaton
 from metaclip_dagster.schemas import ENTRIES, MATCHES, named, writes
-from metaclip_dagster.words.languages import PARTING
+from metaclip_dagster.words.languages import PARTING, Identify
 from metaclip_dagster.words.spacing import why_unmatchable
 
 __all__ = [
@@ -25,8 +25,6 @@ __all__ = [
     "open_matcher",
     "why_unmatchable",
 ]
-
-Identify = Callable[[list[str]], tuple[list[str], list[float]]]
 
 INDEX = 1
 """How `index_entries` lays out what it gives; to be raised when that changes, for files of another are not read."""
@@ -63,24 +61,29 @@ def index_entries(entries: pa.Table) -> pa.Table:
     """
     from metaclip_dagster.matching.tokens import ARRAYS, index_tokens  # noqa: PLC0415  # numba: for who matches, not who loads the graph
 
-    _check(entries)
+    _check_entries(entries)
     arrays = {name: pa.large_list(type_) for name, type_ in ARRAYS.items()}
-    listed = {name: pa.large_list(ENTRIES.field(name).type) for name in ("entry", "entry_id")}
-    schema = pa.schema({"language": pa.string(), **arrays, **listed})
+    list_types = {name: pa.large_list(ENTRIES.field(name).type) for name in ("entry", "entry_id")}
+    schema = pa.schema({"language": pa.string(), **arrays, **list_types})
     rows = []
     for language in pc.unique(entries["language"]).to_pylist():
-        own = entries.filter((pc.field("language") == language) & pc.field("unmatchable").is_null())
-        own = _matchable(own.combine_chunks(), language)
-        entry, entry_id = (own[name].combine_chunks() for name in ("entry", "entry_id"))
-        held = {"entry": entry, "entry_id": entry_id} if language in PARTING else index_tokens(entry, entry_id)
-        columns = [pa.array([language]), *(_one_list(held.get(field.name), field.type) for field in [*schema][1:])]
+        matchable = entries.filter((pc.field("language") == language) & pc.field("unmatchable").is_null())
+        matchable = _drop_unmatchable(matchable.combine_chunks(), language)
+        entry, entry_id = (matchable[name].combine_chunks() for name in ("entry", "entry_id"))
+        arrays_of_language = (
+            {"entry": entry, "entry_id": entry_id} if language in PARTING else index_tokens(entry, entry_id)
+        )
+        columns = [
+            pa.array([language]),
+            *(_wrap_list(arrays_of_language.get(field.name), field.type) for field in [*schema][1:]),
+        ]
         rows.append(pa.RecordBatch.from_arrays(columns, schema=schema))
     return pa.Table.from_batches(rows)
 
 
 def open_matcher(index: pa.Table) -> Matcher:
     """Search with what `index_entries` gave, which is read where it lies; only automata are built, once a process."""
-    return Matcher({row["language"][0].as_py(): _engine(row) for row in index.to_batches()})
+    return Matcher({row["language"][0].as_py(): _open_engine(row) for row in index.to_batches()})
 
 
 @writes(MATCHES, name="matching:match_entries", version=2)
@@ -92,7 +95,9 @@ def match_entries(
     dropped: Counter[str],
     seen: Counter[str] | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Find the entries of its own language in every pair's text; a pair that matches nothing leaves the pool.
+    """Find the entries of its language in every pair's text; a pair that matches nothing leaves the pool.
+
+    MATCHES has the pairs that stay, in the order of PAIRS.
 
     `identify` gives the language of each text and how sure it is, 0 to 1. Dropped are pairs whose language has no
     entries (`other_language`) and pairs without a match (`no_match`); `seen` counts each text that was identified, as
@@ -101,19 +106,19 @@ def match_entries(
     """
     seen = Counter() if seen is None else seen
     for batch in pairs:
-        found = batch.select(["pair_id", "image_id", "text"])
+        matches = batch.select(["pair_id", "image_id", "text"])
         if len(matcher.engines) == 1:
             [engine] = matcher.engines.values()
-            found = _keep_matched(found, _lists(engine, found["text"]), dropped)
-            found = _keep_known(found, identify, matcher, dropped, seen)
+            matches = _keep_matched(matches, _search_texts(engine, matches["text"]), dropped)
+            matches = _keep_identified(matches, identify, matcher, dropped, seen)
         else:
-            found = _keep_known(found, identify, matcher, dropped, seen)
-            found = _keep_matched(found, _lists_by_language(matcher, found), dropped)
-        if found.num_rows:
-            yield pa.RecordBatch.from_arrays([found[name] for name in MATCHES.names], schema=MATCHES)
+            matches = _keep_identified(matches, identify, matcher, dropped, seen)
+            matches = _keep_matched(matches, _search_languages(matcher, matches), dropped)
+        if matches.num_rows:
+            yield pa.RecordBatch.from_arrays([matches[name] for name in MATCHES.names], schema=MATCHES)
 
 
-def _check(entries: pa.Table) -> None:
+def _check_entries(entries: pa.Table) -> None:
     if not entries.num_rows:
         raise ValueError("ENTRIES has no row, so that no pair would be kept; build the entries first")
     entry_ids = entries["entry_id"].to_numpy()
@@ -129,20 +134,20 @@ def _check(entries: pa.Table) -> None:
             raise ValueError(f"{twice}; drop the later one and number the rest anew")
 
 
-def _matchable(entries: pa.Table, language: str) -> pa.Table:
+def _drop_unmatchable(entries: pa.Table, language: str) -> pa.Table:
     # Asked again, for tables made by hand: in joined texts a newline would match where a text ends.
     return entries.filter(
         pa.array([why_unmatchable(e, language) is None for e in entries["entry"].to_pylist()], pa.bool_())
     )
 
 
-def _one_list(values: pa.Array | None, list_type: pa.DataType) -> pa.Array:
+def _wrap_list(values: pa.Array | None, list_type: pa.DataType) -> pa.Array:
     if values is None:
         return pa.nulls(1, list_type)
     return pa.LargeListArray.from_arrays(pa.array([0, len(values)], pa.int64()), values).cast(list_type)
 
 
-def _engine(row: pa.RecordBatch) -> Engine:
+def _open_engine(row: pa.RecordBatch) -> Engine:
     from metaclip_dagster.matching.tokens import ARRAYS, TokenEngine  # noqa: PLC0415  # as above
 
     if row["entry"].null_count == 0:
@@ -151,31 +156,31 @@ def _engine(row: pa.RecordBatch) -> Engine:
     return TokenEngine({name: row[name].flatten().to_numpy() for name in ARRAYS})
 
 
-def _lists(engine: Engine, texts: pa.Array) -> pa.Array:
+def _search_texts(engine: Engine, texts: pa.Array) -> pa.Array:
     offsets, entry_ids = engine.match(texts)
     return pa.ListArray.from_arrays(offsets, entry_ids, type=MATCHES.field("entry_ids").type)
 
 
-def _lists_by_language(matcher: Matcher, batch: pa.RecordBatch) -> pa.Array:
+def _search_languages(matcher: Matcher, batch: pa.RecordBatch) -> pa.Array:
     rows = [np.flatnonzero(pc.equal(batch["language"], language)) for language in matcher.engines]
     engines_rows = zip(matcher.engines.values(), rows, strict=True)
-    lists = [_lists(engine, batch["text"].take(pa.array(own))) for engine, own in engines_rows]
+    lists = [_search_texts(engine, batch["text"].take(pa.array(of_language))) for engine, of_language in engines_rows]
     return pa.concat_arrays(lists).take(pa.array(np.argsort(np.concatenate(rows))))
 
 
 def _keep_matched(batch: pa.RecordBatch, lists: pa.Array, dropped: Counter[str]) -> pa.RecordBatch:
-    kept = batch.append_column("entry_ids", lists).filter(pc.greater(pc.list_value_length(lists), 0))
-    dropped["no_match"] += batch.num_rows - kept.num_rows
-    return kept
+    matched = batch.append_column("entry_ids", lists).filter(pc.greater(pc.list_value_length(lists), 0))
+    dropped["no_match"] += batch.num_rows - matched.num_rows
+    return matched
 
 
-def _keep_known(
+def _keep_identified(
     batch: pa.RecordBatch, identify: Identify, matcher: Matcher, dropped: Counter[str], seen: Counter[str]
 ) -> pa.RecordBatch:
     languages, scores = identify(batch["text"].to_pylist())
     seen.update(f"language {language}" for language in languages)
     batch = batch.append_column("language", pa.array(languages, pa.string()))
     batch = batch.append_column("language_score", pa.array(scores, pa.float32()))
-    kept = batch.filter(pc.is_in(batch["language"], pa.array([*matcher.engines], pa.string())))
-    dropped["other_language"] += batch.num_rows - kept.num_rows
-    return kept
+    identified = batch.filter(pc.is_in(batch["language"], pa.array([*matcher.engines], pa.string())))
+    dropped["other_language"] += batch.num_rows - identified.num_rows
+    return identified

@@ -1,4 +1,4 @@
-"""Find entries as runs of tokens: a table of words, another of what follows them, and loops that numba compiles."""
+"""Find entries as runs of words between spaces, by two hash tables and loops that numba compiles."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,15 +19,16 @@ Slots = npt.NDArray[np.uint64]
 class TokenEngine:
     """Searches texts for the entries of one language that has words between spaces only.
 
-    An entry is in a text where its tokens are a run of the text's (`spacing.spaced`). Every token of the entries has a
-    number, and a run of n tokens is looked up as (its first n - 1, the last): two numbers, so no two runs share a key.
+    An entry is in a text where its tokens are a run of the text's (`spacing.space_marks`). Every token of the entries
+    has a number, and a run of n tokens is looked up as (its first n - 1, the last): two numbers, so no two runs share a
+    key.
     A token of up to fifteen bytes is its own key, and a longer one's bytes are compared: no false match can happen.
     The time is linear in the bytes of the text and, where entries nest, in the tokens of the longest.
     """
 
     def __init__(self, tables: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take what `index_tokens` gave; arrays that are mapped from a file are read where they lie."""
-        self._tables = tuple(_read_only(tables[name]) for name in ARRAYS)
+        self._tables = tuple(_freeze(tables[name]) for name in ARRAYS)
         self.match(pa.array([""]))  # what is not compiled yet is compiled now, not while texts wait
 
     def match(self, texts: pa.Array) -> tuple[npt.NDArray[np.int32], Ids]:
@@ -35,10 +36,10 @@ class TokenEngine:
 
         Raises OverflowError where there are 2**31 of them or more: Arrow's offsets end there.
         """
-        ends, found = _search(*_strings(texts), *self._tables)
+        ends, entry_ids = _search(*_view_strings(texts), *self._tables)
         if ends[-1] >= 1 << 31:
             raise OverflowError(f"{ends[-1]:,} matches in {len(texts):,} texts; search fewer texts at a time")
-        return ends.astype(np.int32), found
+        return ends.astype(np.int32), entry_ids
 
 
 ARRAYS = {"words": pa.uint64(), "runs": pa.uint64(), "letters": pa.uint8(), "bounds": pa.int64(), "limits": pa.int64()}
@@ -52,32 +53,32 @@ def index_tokens(entries: pa.Array, entry_ids: pa.Array) -> dict[str, pa.Array]:
     `limits` are the tokens of the longest entry and one more than the largest id. Raises OverflowError where entries
     have 2**29 tokens or more.
     """
-    data, offsets = _strings(entries)
+    data, offsets = _view_strings(entries)
     num_tokens = len(entries) + int(np.count_nonzero(data[offsets[0] : offsets[-1]] == _SPACE))
     if num_tokens >= 1 << 29:  # words and runs of them are numbered together, in thirty bits
         raise OverflowError(f"{num_tokens:,} tokens of entries in one language; there is room for {1 << 29:,}")
-    ids = _read_only(entry_ids.to_numpy())
+    ids = _freeze(entry_ids.to_numpy())
     words, letters, bounds, longest = _number_words(data, offsets, num_tokens)
     runs = _link_words(data, offsets, ids, words, letters, bounds)
     limits = np.array([longest, int(ids.max(initial=0)) + 1])
     return dict(zip(ARRAYS, map(pa.array, (words, runs, letters, bounds, limits)), strict=True))
 
 
-def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _freeze(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     # What is mapped cannot be written to, and to numba that is another type: one for all is compiled once.
     view = array.view()
     view.flags.writeable = False
     return view
 
 
-def _strings(array: pa.Array) -> tuple[Bytes, Numbers]:
+def _view_strings(array: pa.Array) -> tuple[Bytes, Numbers]:
     """The bytes of all strings and where each begins and ends in them; strings that were not null are read in place."""
     if not len(array):
-        return _read_only(np.zeros(0, np.uint8)), _read_only(np.zeros(1, np.int64))
+        return _freeze(np.zeros(0, np.uint8)), _freeze(np.zeros(1, np.int64))
     _, offsets, data = array.buffers()
     dtype = np.int64 if pa.types.is_large_string(array.type) else np.int32
     bounds = np.frombuffer(offsets, dtype)[array.offset : array.offset + len(array) + 1]
-    return _read_only(np.frombuffer(data or b"", np.uint8)), _read_only(bounds.astype(np.int64))
+    return _freeze(np.frombuffer(data or b"", np.uint8)), _freeze(bounds.astype(np.int64))
 
 
 _SPACE = 32
@@ -198,14 +199,14 @@ def _number_words(data: Bytes, offsets: Numbers, num_tokens: int) -> Any:
                             written += 1
                     bounds[number] = written
                     if 6 * number > len(words):
-                        words = _with_more_words(words)
+                        words = _grow_words(words)
                 start, tokens = at + 1, tokens + 1
         longest = max(longest, tokens)
     return words, letters[:written].copy(), bounds[: number + 1].copy(), longest
 
 
 @compiled
-def _with_more_words(words: Slots) -> Any:
+def _grow_words(words: Slots) -> Any:
     larger = np.zeros(2 * len(words), np.uint64)
     for i in range(0, len(words), 3):
         if words[i] != _ZERO:
@@ -245,7 +246,7 @@ def _link_words(data: Bytes, offsets: Numbers, entry_ids: Ids, words: Slots, let
                     number, used = number + 1, used + 1
                     runs[place - 1], runs[place] = run, _U(number) << _NUMBER | _NO_ENTRY
                     if 4 * used > len(runs):
-                        runs = _with_more_runs(runs)
+                        runs = _grow_runs(runs)
                         place = _find_run(run, runs) + 1
             value = words[place] if num_tokens == 1 else runs[place]
             start = at + 1
@@ -259,7 +260,7 @@ def _link_words(data: Bytes, offsets: Numbers, entry_ids: Ids, words: Slots, let
 
 
 @compiled
-def _with_more_runs(runs: Slots) -> Any:
+def _grow_runs(runs: Slots) -> Any:
     larger = np.zeros(2 * len(runs), np.uint64)
     for i in range(0, len(runs), 2):
         if runs[i] != _ZERO:
@@ -275,34 +276,34 @@ def _search(
     """Where each text's entries end in the list of all, and that list."""
     num_texts, longest = len(offsets) - 1, limits[0]
     ends = np.zeros(num_texts + 1, np.int64)
-    found = np.empty(8 * num_texts + 4 * _FEW, np.uint32)
+    entry_ids = np.empty(8 * num_texts + 4 * _FEW, np.uint32)
     marked = np.zeros(limits[1] // 64 + 1, np.uint64)
     room = _WINDOW + 4 * longest
     tails, heads = np.zeros(room, np.uint64), np.zeros(room, np.uint64)
     values, pairs, slots = np.zeros(room, np.uint64), np.zeros(room, np.uint64), np.empty(room, np.int64)
     spans = np.empty((room, 2), np.int64)
     zero: Any = np.int64(0)  # a plain 0 has a type of its own, for which numba would compile once more
-    at, text, held, searched, num, num_marked = offsets[0], zero, zero, zero, zero, zero
+    at, text, carried, searched, num, num_marked = offsets[0], zero, zero, zero, zero, zero
     while searched < num_texts:
-        at, text, filled = _read(data, offsets, at, text, held, tails, heads, spans)
-        _look_up(data, held, filled, tails, heads, spans, words, letters, bounds, slots, values)
+        at, text, filled = _read(data, offsets, at, text, carried, tails, heads, spans)
+        _look_up(data, carried, filled, tails, heads, spans, words, letters, bounds, slots, values)
         # A run may go on in what is not read yet.
         until = filled if text == num_texts else filled - longest + 1
         _look_up_pairs(until, values, runs, slots, pairs)
         i = zero
         while i < until:
             i, num, num_marked, searched = _collect(
-                i, until, heads, values, pairs, runs, num, num_marked, searched, found, ends, marked
+                i, until, heads, values, pairs, runs, num, num_marked, searched, entry_ids, ends, marked
             )
             if i < until:
-                longer = np.empty(2 * len(found), np.uint32)
+                longer = np.empty(2 * len(entry_ids), np.uint32)
                 for k in range(num):
-                    longer[k] = found[k]
-                found = longer
-        held = filled - until
-        for k in range(held):
+                    longer[k] = entry_ids[k]
+                entry_ids = longer
+        carried = filled - until
+        for k in range(carried):
             heads[k], values[k] = heads[until + k], values[until + k]
-    return ends, found[:num].copy()
+    return ends, entry_ids[:num].copy()
 
 
 @compiled
@@ -363,7 +364,7 @@ def _look_up_pairs(end: int, values: Slots, runs: Slots, slots: Numbers, pairs: 
 @compiled
 def _collect(
     i: int, end: int, heads: Slots, values: Slots, pairs: Slots, runs: Slots,
-    num: int, num_marked: int, searched: int, found: Ids, ends: Numbers, marked: Slots,
+    num: int, num_marked: int, searched: int, entry_ids: Ids, ends: Numbers, marked: Slots,
 ) -> Any:  # fmt: skip
     """Write the entries that start at each token, and of each text that ends; stop where `found` may be too short.
 
@@ -374,9 +375,9 @@ def _collect(
     while i < end:
         value = values[i]
         if heads[i] == _ZERO:
-            if num + num_marked + 2 * _FEW > len(found):
+            if num + num_marked + 2 * _FEW > len(entry_ids):
                 break
-            num = _unmark(marked, found, first) if num_marked else _sort(found, first, num)
+            num = _unmark(marked, entry_ids, first) if num_marked else _sort(entry_ids, first, num)
             num_marked = 0
             searched += 1
             ends[searched] = first = num
@@ -387,11 +388,11 @@ def _collect(
             entry = value & _NO_ENTRY
             if entry != _NO_ENTRY:
                 if num_marked == 0:
-                    found[num] = entry
+                    entry_ids[num] = entry
                     num += 1
                     if num - first == _FEW:
                         for k in range(first, num):
-                            num_marked += _mark(marked, found[k])
+                            num_marked += _mark(marked, entry_ids[k])
                         num = first
                 else:
                     num_marked += _mark(marked, entry)
@@ -413,30 +414,30 @@ def _mark(marked: Slots, entry: int) -> Any:
 
 
 @compiled
-def _unmark(marked: Slots, found: Ids, end: int) -> Any:
+def _unmark(marked: Slots, entry_ids: Ids, end: int) -> Any:
     """Write all marked entries, in order, and mark none; the end of them."""
     for at in range(len(marked)):
         if marked[at] != _ZERO:
             for bit in range(64):
                 if marked[at] >> _U(bit) & _ONE:
-                    found[end] = 64 * at + bit
+                    entry_ids[end] = 64 * at + bit
                     end += 1
             marked[at] = _ZERO
     return end
 
 
 @compiled
-def _sort(found: Ids, first: int, end: int) -> Any:
+def _sort(entry_ids: Ids, first: int, end: int) -> Any:
     """Sort the few ids from the first on, each once; the end of them."""
     for i in range(first + 1, end):
-        entry, k = found[i], i
-        while k > first and found[k - 1] > entry:
-            found[k] = found[k - 1]
+        entry, k = entry_ids[i], i
+        while k > first and entry_ids[k - 1] > entry:
+            entry_ids[k] = entry_ids[k - 1]
             k -= 1
-        found[k] = entry
-    kept = min(first + 1, end)
+        entry_ids[k] = entry
+    num_unique = min(first + 1, end)
     for i in range(first + 1, end):
-        if found[i] != found[kept - 1]:
-            found[kept] = found[i]
-            kept += 1
-    return kept
+        if entry_ids[i] != entry_ids[num_unique - 1]:
+            entry_ids[num_unique] = entry_ids[i]
+            num_unique += 1
+    return num_unique

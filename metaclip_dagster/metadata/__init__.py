@@ -1,10 +1,10 @@
-"""WordNet, Wikipedia and lists of one's own -> CANDIDATES -> ENTRIES, the metadata that texts are searched for."""
+"""WordNet, Wikipedia and a user's own lists -> CANDIDATES -> ENTRIES, the metadata that texts are searched for."""
 
 from metaclip_dagster.metadata.candidates import rank_bigrams, rank_synsets, rank_titles, rank_unigrams
 from metaclip_dagster.metadata.entries import build_entries, describe_entries
 from metaclip_dagster.metadata.ngrams import count_ngrams, count_views, list_pages, sum_counts
 from metaclip_dagster.metadata.own_lists import read_own_entries
-from metaclip_dagster.metadata.wikitext import plain_text, runs_of_words
+from metaclip_dagster.metadata.wikitext import split_runs, strip_markup
 
 __all__ = [
     "build_entries",
@@ -12,12 +12,12 @@ __all__ = [
     "count_views",
     "describe_entries",
     "list_pages",
-    "plain_text",
     "rank_bigrams",
     "rank_synsets",
     "rank_titles",
     "rank_unigrams",
     "read_own_entries",
-    "runs_of_words",
+    "split_runs",
+    "strip_markup",
     "sum_counts",
 ]

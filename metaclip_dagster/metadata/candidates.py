@@ -1,4 +1,4 @@
-"""Rank what WordNet and Wikipedia offer as entries: four sources, each with its own score."""
+"""WordNet's names and NAME_COUNTS -> CANDIDATES: what may become an entry, ranked by its source's own score."""
 
 import math
 from collections import Counter
@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from metaclip_dagster.schemas import CANDIDATES, writes
 from metaclip_dagster.spilling import ROWS, insert, spilling
-from metaclip_dagster.words.scripts import joined_words
+from metaclip_dagster.words.scripts import join_words
 
 _DOUBLINGS = 4  # 16 redirects in a row; MediaWiki itself follows one
 
@@ -42,9 +42,9 @@ def rank_unigrams(
     `ngrams` are all NAME_COUNTS of the language's running text. Raises ValueError if there is no word among them.
     """
     with spilling() as query:
-        _num_words(query, ngrams, "not contains(name, ' ')", language)
+        _load_counts(query, ngrams, "not contains(name, ' ')", language)
         ranked = "select name, n::double as score, n from counts where n >= ?"
-        yield from _ranked(query, ranked, language, top, min_count)
+        yield from _rank_rows(query, ranked, language, top, min_count)
 
 
 @writes(CANDIDATES, name="metadata.candidates:rank_bigrams")
@@ -64,7 +64,7 @@ def rank_bigrams(
     as for unigrams; entries are written as the language writes neighbours. Raises ValueError where no pair could pass.
     """
     with spilling() as query:
-        num_words = _num_words(
+        num_words = _load_counts(
             query, ngrams, f"not contains(name, ' ') or num_occurrences >= {int(min_count)}", language
         )
         reachable = math.log2(num_words / max(min_count, 1))
@@ -80,9 +80,9 @@ def rank_bigrams(
             join counts as first on first.name = split_part(pair.name, ' ', 1)
             join counts as second on second.name = split_part(pair.name, ' ', 2)
             where contains(pair.name, ' ') and score >= ?"""
-        for batch in _ranked(query, ranked, language, top, num_words, min_pmi):
+        for batch in _rank_rows(query, ranked, language, top, num_words, min_pmi):
             pairs = (name.split(" ") for name in batch["entry"].to_pylist())
-            entries = [joined_words(first, second, language) for first, second in pairs]
+            entries = [join_words(first, second, language) for first, second in pairs]
             yield batch.set_column(0, CANDIDATES.field(0), pa.array(entries, pa.string()))
 
 
@@ -128,16 +128,16 @@ def rank_titles(
                left join redirects on redirects.title = asked""",
             params=[in_dump_only],
         )
-        _count(query, dropped, "circular_redirect", "in_circle")
+        _count_dropped(query, dropped, "circular_redirect", "in_circle")
         if in_dump_only:
-            _count(query, dropped, "not_in_dump", "not in_circle and not in_dump")
+            _count_dropped(query, dropped, "not_in_dump", "not in_circle and not in_dump")
         ranked = """
             select name, sum(n)::double as score, sum(n)::ubigint as n
             from found where not in_circle and (in_dump or not ?) group by name having score >= ?"""
-        yield from _ranked(query, ranked, language, top, in_dump_only, min_views)
+        yield from _rank_rows(query, ranked, language, top, in_dump_only, min_views)
 
 
-def _num_words(query: duckdb.DuckDBPyConnection, ngrams: Iterable[pa.RecordBatch], where: str, language: str) -> int:
+def _load_counts(query: duckdb.DuckDBPyConnection, ngrams: Iterable[pa.RecordBatch], where: str, language: str) -> int:
     """Fill the table `counts` with the n-grams that hold `where`, all words among them; give the sum over the words."""
     query.sql("create table counts (name varchar, n ubigint)")
     insert(query, "counts", ngrams, "name, num_occurrences", where)
@@ -151,13 +151,13 @@ def _num_words(query: duckdb.DuckDBPyConnection, ngrams: Iterable[pa.RecordBatch
     return int(num_words)
 
 
-def _count(query: duckdb.DuckDBPyConnection, dropped: Counter[str], reason: str, where: str) -> None:
+def _count_dropped(query: duckdb.DuckDBPyConnection, dropped: Counter[str], reason: str, where: str) -> None:
     [[number]] = query.sql(f"select count(*) from found where {where}").fetchall()  # noqa: S608  # ours
     if number:
         dropped[reason] += number
 
 
-def _ranked(
+def _rank_rows(
     query: duckdb.DuckDBPyConnection, ranked: str, language: str, top: int, *params: float
 ) -> Iterator[pa.RecordBatch]:
     limit = f" limit {int(top)}" if top else ""

@@ -1,4 +1,4 @@
-"""Fill each language's budget of entries from ranked candidates, source by source, and tell what became of each."""
+"""CANDIDATES -> ENTRIES: fill each language's budget from ranked candidates, source by source."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -46,17 +46,17 @@ def build_entries(
         )
     next_id = 0
     for language, sources in languages.items():
-        judged = _judge(language, sources, budget, caps)
-        while some := list(islice(judged, _BATCH)):
-            dropped.update(candidate.fate for candidate in some if candidate.fate != TAKEN)
-            taken = [candidate for candidate in some if candidate.fate == TAKEN]
+        candidates = _judge_candidates(language, sources, budget, caps)
+        while batch := list(islice(candidates, _BATCH)):
+            dropped.update(candidate.fate for candidate in batch if candidate.fate != TAKEN)
+            chosen = [candidate for candidate in batch if candidate.fate == TAKEN]
             columns = {
-                "entry_id": range(next_id, next_id := next_id + len(taken)),
-                "entry": [candidate.entry for candidate in taken],
-                "language": [language] * len(taken),
-                "source": [candidate.source for candidate in taken],
-                "rank": [candidate.rank for candidate in taken],
-                "unmatchable": [why_unmatchable(candidate.entry, language) for candidate in taken],
+                "entry_id": range(next_id, next_id := next_id + len(chosen)),
+                "entry": [candidate.entry for candidate in chosen],
+                "language": [language] * len(chosen),
+                "source": [candidate.source for candidate in chosen],
+                "rank": [candidate.rank for candidate in chosen],
+                "unmatchable": [why_unmatchable(candidate.entry, language) for candidate in chosen],
             }
             yield pa.RecordBatch.from_pydict(columns, schema=ENTRIES)
 
@@ -70,23 +70,25 @@ def describe_entries(
     budget; taken ones that no text can hold, by reason; the first and the last taken and the next ones after the cut,
     each with its score. For a language: its entries, and how many the budget still misses.
     """
-    unmatchable = _unmatchable(entries)
-    told = []
+    unmatchable = _count_unmatchable(entries)
+    descriptions = []
     for language, sources in languages.items():
-        described = {source: _blank(unmatchable.get((language, source), {})) for source in sources}
-        for candidate in _judge(language, sources, budget, caps or {}):
-            mine, ranked = described[candidate.source], {"entry": candidate.entry, "score": candidate.score}
-            mine["candidates"] += 1
-            mine[candidate.fate] += 1
+        by_source = {source: _start_description(unmatchable.get((language, source), {})) for source in sources}
+        for candidate in _judge_candidates(language, sources, budget, caps or {}):
+            description, ranked = by_source[candidate.source], {"entry": candidate.entry, "score": candidate.score}
+            description["candidates"] += 1
+            description[candidate.fate] += 1
             if candidate.fate == TAKEN:
-                mine["first"] = mine["first"] or ranked
-                mine["last"] = ranked
-            elif candidate.fate != ALREADY_THERE and len(mine["next"]) < NUM_NEXT:
-                mine["next"].append(ranked)
-        taken = sum(source[TAKEN] for source in described.values())
-        rows = [{"source": name, **source} for name, source in described.items()]
-        told.append({"language": language, "entries": taken, "missing": budget - taken, "sources": rows})
-    return told
+                description["first"] = description["first"] or ranked
+                description["last"] = ranked
+            elif candidate.fate != ALREADY_THERE and len(description["next"]) < NUM_NEXT:
+                description["next"].append(ranked)
+        num_taken = sum(source[TAKEN] for source in by_source.values())
+        rows = [{"source": name, **source} for name, source in by_source.items()]
+        descriptions.append(
+            {"language": language, "entries": num_taken, "missing": budget - num_taken, "sources": rows}
+        )
+    return descriptions
 
 
 class _Candidate(NamedTuple):
@@ -97,40 +99,45 @@ class _Candidate(NamedTuple):
     fate: str
 
 
-def _judge(language: str, sources: Sources, budget: int, caps: Mapping[str, int]) -> Iterator[_Candidate]:
-    taken: set[str] = set()
+def _judge_candidates(language: str, sources: Sources, budget: int, caps: Mapping[str, int]) -> Iterator[_Candidate]:
+    entries: set[str] = set()
     for source, batches in sources.items():
-        full = min(budget, len(taken) + caps.get(source, budget))
+        full = min(budget, len(entries) + caps.get(source, budget))
         beyond = BEYOND_CAP if full < budget else BEYOND_BUDGET
-        for rank, (entry, score) in enumerate(_ranked(language, batches)):
-            if entry in taken:
+        for rank, (entry, score) in enumerate(_rank_candidates(language, batches)):
+            if entry in entries:
                 fate = ALREADY_THERE
-            elif len(taken) == full:
+            elif len(entries) == full:
                 fate = beyond
             else:
-                taken.add(entry)
+                entries.add(entry)
                 fate = TAKEN
             yield _Candidate(source, rank, entry, score, fate)
 
 
-def _ranked(language: str, batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, float]]:
+def _rank_candidates(language: str, batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, float]]:
     candidates = pa.Table.from_batches((batch.select(CANDIDATES.names) for batch in batches), CANDIDATES)
-    own = candidates.filter(pc.equal(candidates["language"], language)).select(["entry", "score"])
-    for batch in own.sort_by([("score", "descending"), ("entry", "ascending")]).to_batches(max_chunksize=_BATCH):
+    of_language = candidates.filter(pc.equal(candidates["language"], language)).select(["entry", "score"])
+    for batch in of_language.sort_by([("score", "descending"), ("entry", "ascending")]).to_batches(
+        max_chunksize=_BATCH
+    ):
         yield from zip(batch["entry"].to_pylist(), batch["score"].to_pylist(), strict=True)
 
 
-def _unmatchable(entries: pa.Table) -> dict[tuple[str, str], dict[str, int]]:
+def _count_unmatchable(entries: pa.Table) -> dict[tuple[str, str], dict[str, int]]:
     keys = ["language", "source", "unmatchable"]
-    found = entries.filter(pc.is_valid(entries["unmatchable"])).select(keys)
-    told: dict[tuple[str, str], dict[str, int]] = {}
+    unmatchable = entries.filter(pc.is_valid(entries["unmatchable"])).select(keys)
+    counts: dict[tuple[str, str], dict[str, int]] = {}
     for row in (
-        found.group_by(keys).aggregate([([], "count_all")]).sort_by([(key, "ascending") for key in keys]).to_pylist()
+        unmatchable.group_by(keys)
+        .aggregate([([], "count_all")])
+        .sort_by([(key, "ascending") for key in keys])
+        .to_pylist()
     ):
-        told.setdefault((row["language"], row["source"]), {})[row["unmatchable"]] = row["count_all"]
-    return told
+        counts.setdefault((row["language"], row["source"]), {})[row["unmatchable"]] = row["count_all"]
+    return counts
 
 
-def _blank(unmatchable: Mapping[str, int]) -> dict[str, Any]:
+def _start_description(unmatchable: Mapping[str, int]) -> dict[str, Any]:
     fates = dict.fromkeys(("candidates", TAKEN, ALREADY_THERE, BEYOND_CAP, BEYOND_BUDGET), 0)
     return {**fates, "unmatchable": dict(unmatchable), "first": None, "last": None, "next": []}

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metaclip_dagster.words.languages import identified_as
+from metaclip_dagster.words.languages import identification_code
 
 _MOST = 1 << 24  # bytes of one line, characters of one JSON value: no list has such an entry
 _CHUNK = 1 << 20
@@ -37,7 +37,7 @@ def language_of(tag: str | None) -> str | None:
     >>> language_of("en-GB"), language_of("zh_Hant"), language_of("nb"), language_of("")
     ('en', 'zh', 'no', None)
     """
-    return (identified_as(tag.strip()) or tag) if tag else None
+    return (identification_code(tag.strip()) or tag) if tag else None
 
 
 def unwrapped(text: str) -> str:

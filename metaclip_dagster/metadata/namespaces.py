@@ -1,4 +1,4 @@
-"""Which links of a wiki show nothing: files and categories under any of MediaWiki's names for them, other languages."""
+"""Which links of a wiki page show no text: those to files, categories and other languages, by any of their names."""
 
 import re
 from collections.abc import Collection

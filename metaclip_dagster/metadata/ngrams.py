@@ -1,4 +1,4 @@
-"""Wikipedia -> NAME_COUNTS: words, neighbours and titles, counted in parts, summed in buckets, all of them kept."""
+"""Wikipedia's dumps and pageviews -> NAME_COUNTS: how often each word, pair of neighbours and title occurs."""
 
 import zlib
 from collections import Counter, defaultdict
@@ -9,11 +9,11 @@ import mwparserfromhell.parser
 import numpy as np
 import pyarrow as pa
 
-from metaclip_dagster.metadata.wikitext import plain_text, runs_of_words
+from metaclip_dagster.metadata.wikitext import split_runs, strip_markup
 from metaclip_dagster.schemas import NAME_COUNT_PARTS, NAME_COUNTS, WIKIPEDIA_PAGES, writes
 from metaclip_dagster.spilling import ROWS, insert, spilling
 
-_HELD = 1_000_000  # distinct strings, or lines of views, counted in memory, some 150 MB, before they are written
+_MAX_COUNTED = 1_000_000  # distinct strings, or lines of views, counted in memory, some 150 MB, before they are written
 
 
 @writes(NAME_COUNT_PARTS, name="metadata.ngrams:count_ngrams", version=3, rows_together=8192)
@@ -31,24 +31,24 @@ def count_ngrams(
     `pages` are titles and wikitexts. A page whose text is None, for it is too large, or that cannot be parsed is
     dropped. Neighbours stand in one run of words: no mark, note or line end is between them.
     """
-    held: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for _, wikitext in pages:
         if wikitext is None:
             dropped["oversized_page"] += 1
             continue
         try:
-            runs = [*runs_of_words(plain_text(wikitext, not_shown), language)]
+            runs = [*split_runs(strip_markup(wikitext, not_shown), language)]
         except mwparserfromhell.parser.ParserError:
             dropped["unparsable_page"] += 1
             continue
-        held.update(chain.from_iterable(runs))
-        held.update(f"{first} {second}" for run in runs for first, second in pairwise(run))
+        counts.update(chain.from_iterable(runs))
+        counts.update(f"{first} {second}" for run in runs for first, second in pairwise(run))
         seen["pages"] += 1
         seen["words"] += sum(map(len, runs))
-        if len(held) >= _HELD:
-            yield from _by_bucket(held, language, num_buckets)
-            held.clear()
-    yield from _by_bucket(held, language, num_buckets)
+        if len(counts) >= _MAX_COUNTED:
+            yield from _bucket_counts(counts, language, num_buckets)
+            counts.clear()
+    yield from _bucket_counts(counts, language, num_buckets)
 
 
 @writes(NAME_COUNT_PARTS, name="metadata.ngrams:count_views", rows_together=8192)
@@ -56,19 +56,19 @@ def count_views(
     pageviews: Iterable[tuple[str, str, int] | None], *, num_buckets: int = 1, dropped: Counter[str], seen: Counter[str]
 ) -> Iterator[pa.RecordBatch]:
     """Views of each title in each language; None stands for a line that could not be read."""
-    held: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for viewed in pageviews:
         if viewed is None:
             dropped["unreadable_line"] += 1
             continue
         language, title, views = viewed
-        held[language][title] += views
+        counts[language][title] += views
         seen["lines"] += 1
-        if seen["lines"] % _HELD == 0:
-            for each in [*held]:
-                yield from _by_bucket(held.pop(each), each, num_buckets)
-    for each in held:
-        yield from _by_bucket(held[each], each, num_buckets)
+        if seen["lines"] % _MAX_COUNTED == 0:
+            for counted_language in [*counts]:
+                yield from _bucket_counts(counts.pop(counted_language), counted_language, num_buckets)
+    for counted_language in counts:
+        yield from _bucket_counts(counts[counted_language], counted_language, num_buckets)
 
 
 @writes(NAME_COUNTS, name="metadata.ngrams:sum_counts")
@@ -86,11 +86,11 @@ def sum_counts(parts: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 def list_pages(titles: Iterable[tuple[str, str | None]], *, language: str = "en") -> Iterator[pa.RecordBatch]:
     """Titles and, where they redirect, their targets, as they come."""
     rows = ({"language": language, "title": title, "redirect": redirect} for title, redirect in titles)
-    while some := [row for row, _ in zip(rows, range(ROWS), strict=False)]:
-        yield pa.RecordBatch.from_pylist(some, schema=WIKIPEDIA_PAGES)
+    while batch := [row for row, _ in zip(rows, range(ROWS), strict=False)]:
+        yield pa.RecordBatch.from_pylist(batch, schema=WIKIPEDIA_PAGES)
 
 
-def _by_bucket(counts: Counter[str], language: str, num_buckets: int) -> Iterator[pa.RecordBatch]:
+def _bucket_counts(counts: Counter[str], language: str, num_buckets: int) -> Iterator[pa.RecordBatch]:
     # Side by side, so that whoever sums a bucket reads few row groups.
     bucket = np.fromiter((zlib.crc32(name.encode()) % num_buckets for name in counts), np.uint32, len(counts))
     order = np.argsort(bucket, kind="stable")

@@ -1,4 +1,4 @@
-"""Turn wikitext into the running text that a reader sees, and text into runs of words."""
+"""Wikitext -> the running text that a reader sees, and text -> runs of words."""
 
 import html
 import re
@@ -8,7 +8,7 @@ import mwparserfromhell
 from mwparserfromhell.nodes import Comment, ExternalLink, Heading, HTMLEntity, Tag, Text, Wikilink
 
 from metaclip_dagster.metadata.namespaces import is_shown
-from metaclip_dagster.words.scripts import folded, segments
+from metaclip_dagster.words.scripts import fold_text, segment_words
 
 # What no running text is in goes before the parser sees it: that takes three quarters off its time, and the parser,
 # which costs the square of what is opened and never closed, never meets such tags, templates and tables.
@@ -47,20 +47,20 @@ _BREAK = re.compile(r"[,.;:?!`…—\"“”„«»()\[\]{}<>|*=•\x00-\x1f\x7f
 _EDGES = "'‘’‚-–−_~/\\^&#@·"
 
 
-def plain_text(wikitext: str, not_shown: Collection[str] = ()) -> str:
+def strip_markup(wikitext: str, not_shown: Collection[str] = ()) -> str:
     """The running text of a page: link labels, headings and lists stay; templates, tables, notes, files and markup go.
 
     A paragraph a block. A template leaves an ellipsis: the words around it are not neighbours. Of what a wiki shows in
     the reader's script the first is taken. `not_shown` are names, in lower case, of namespaces whose pages a link puts
     beside the text or under it, as a dump's head tells them; `is_shown` knows most.
 
-    >>> plain_text("The '''[[dog]]''' is a [[wolf|tame wolf]].<ref>Darwin</ref>")
+    >>> strip_markup("The '''[[dog]]''' is a [[wolf|tame wolf]].<ref>Darwin</ref>")
     'The dog is a tame wolf.'
     """
     text = _cut_elements(wikitext)
     for _ in range(_MAX_DEPTH):
         text, num_templates = _TEMPLATE.subn("…", text)
-        text, num_converted = _CONVERTED.subn(_first_variant, text)
+        text, num_converted = _CONVERTED.subn(_take_variant, text)
         if not num_templates + num_converted:
             break
     text = _HEADING.sub(r"\2", _LIST_MARKERS.sub("", _TABLE_LINE.sub("", _cut_tables(text))))
@@ -68,27 +68,27 @@ def plain_text(wikitext: str, not_shown: Collection[str] = ()) -> str:
     text = _TAG.sub("", _LINE_TAG.sub("\n", text)).replace("<", "&lt;").replace("{", "&#123;")
     text = _STYLE.sub(_keep_names, text)
     for _ in range(_MAX_DEPTH):  # from the inside out: captions hold links
-        text, num_links = _LINK.subn(lambda link: _label(link[1], link[2], not_shown), text)
+        text, num_links = _LINK.subn(lambda link: _show_link(link[1], link[2], not_shown), text)
         if not num_links:
             break
-    parsed = ("".join(_read(part, not_shown)) for part in _parts(text))
+    parsed = ("".join(_read_part(part, not_shown)) for part in _split_parts(text))
     blocks = ("\n".join(filter(None, map(str.strip, block.split("\n")))) for block in parsed)
     return "\n\n".join(filter(None, blocks))
 
 
-def runs_of_words(text: str, language: str = "en") -> Iterator[list[str]]:
+def split_runs(text: str, language: str = "en") -> Iterator[list[str]]:
     """The words of each stretch of text that no mark, bracket, quotation or line end interrupts.
 
     Words are as the text has them: their case, inner apostrophes, hyphens and slashes stay, quotes and hyphens at
     their edges go; what has no letter or digit is no word, and interrupts. In languages written without spaces words
-    are `segments`, and a space interrupts too.
+    are those of `segment_words`, and a space interrupts too.
 
-    >>> list(runs_of_words("The dog's 2 AC/DC songs (mostly); C++ & R&B"))
+    >>> list(split_runs("The dog's 2 AC/DC songs (mostly); C++ & R&B"))
     [['The', "dog's", '2', 'AC/DC', 'songs'], ['mostly'], ['C++'], ['R&B']]
     """
-    for stretch in _BREAK.split(folded(text, language)):
+    for stretch in _BREAK.split(fold_text(text, language)):
         run: list[str] = []
-        for piece in segments(stretch, language):
+        for piece in segment_words(stretch, language):
             word = piece.strip(_EDGES)
             if any(map(str.isalnum, word)):
                 run.append(word)
@@ -148,7 +148,7 @@ def _keep_names(style: re.Match[str]) -> str:
     return style[0] if style[0] != style[0].upper() else ""
 
 
-def _parts(text: str) -> Iterator[str]:
+def _split_parts(text: str) -> Iterator[str]:
     for paragraph in _PARAGRAPHS.split(text):
         for lines in [paragraph] if len(paragraph) <= _MAX_PARAGRAPH else paragraph.split("\n"):
             for start in range(0, len(lines), _MAX_PARAGRAPH):
@@ -157,7 +157,7 @@ def _parts(text: str) -> Iterator[str]:
                 yield part if unclosed <= _MAX_UNCLOSED else part.replace("[", "&#91;")
 
 
-def _first_variant(converted: re.Match[str]) -> str:
+def _take_variant(converted: re.Match[str]) -> str:
     flags, text = converted.groups()
     if {flag.strip() for flag in (flags or "").split(";")} & {"H", "T", "-"}:
         return ""  # a rule for the rest of the page, or for its title
@@ -165,19 +165,19 @@ def _first_variant(converted: re.Match[str]) -> str:
     return variant[1].strip() if variant else text
 
 
-def _label(title: str, text: str | None, not_shown: Collection[str]) -> str:
+def _show_link(title: str, text: str | None, not_shown: Collection[str]) -> str:
     if not is_shown(title, not_shown):
         return ""
     return title if text is None else text
 
 
-def _read(part: str, not_shown: Collection[str]) -> Iterator[str]:
+def _read_part(part: str, not_shown: Collection[str]) -> Iterator[str]:
     if any(sign in part for sign in _GRAMMAR):
-        return _shown(mwparserfromhell.parse(part, skip_style_tags=True), not_shown)
+        return _show_nodes(mwparserfromhell.parse(part, skip_style_tags=True), not_shown)
     return iter((part,))
 
 
-def _shown(code: mwparserfromhell.wikicode.Wikicode | None, not_shown: Collection[str]) -> Iterator[str]:
+def _show_nodes(code: mwparserfromhell.wikicode.Wikicode | None, not_shown: Collection[str]) -> Iterator[str]:
     for node in code.nodes if code is not None else ():
         match node:
             case Text():
@@ -186,15 +186,15 @@ def _shown(code: mwparserfromhell.wikicode.Wikicode | None, not_shown: Collectio
                 yield html.unescape(str(node))
             case Wikilink():
                 if is_shown(str(node.title), not_shown):
-                    yield from _shown(node.title if node.text is None else node.text, not_shown)
+                    yield from _show_nodes(node.title if node.text is None else node.text, not_shown)
             case ExternalLink():
-                yield from _shown(node.title, not_shown)
+                yield from _show_nodes(node.title, not_shown)
             case Heading():
                 yield "\n"
-                yield from _shown(node.title, not_shown)
+                yield from _show_nodes(node.title, not_shown)
                 yield "\n"
             case Tag():
-                yield from _shown(node.contents, not_shown)
+                yield from _show_nodes(node.contents, not_shown)
             case Comment():
                 pass
             case _:

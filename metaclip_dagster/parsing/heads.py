@@ -1,4 +1,4 @@
-"""Where a WARC record begins and ends, and its headers, in bytes that other software wrote."""
+"""Find where a WARC record begins and ends, and read its headers."""
 
 import re
 import sys
@@ -9,7 +9,7 @@ MAX_HEAD_BYTES = 1 << 16
 LOOK_AHEAD_BYTES = 64  # what is behind a block tells whether its length is right
 
 
-def begin_of_block(data: bytes, at: int, searched: int = 0) -> int:
+def find_block(data: bytes, at: int, searched: int = 0) -> int:
     """Where the block of the record at this place begins: behind the first empty line; -1 where the head has no end.
 
     Up to `searched` it is known that no empty line stands.
@@ -18,7 +18,7 @@ def begin_of_block(data: bytes, at: int, searched: int = 0) -> int:
     return empty_line.end() if empty_line else -1
 
 
-def content_length(data: bytes, at: int, begin: int) -> int | None:
+def read_content_length(data: bytes, at: int, begin: int) -> int | None:
     """What the head between these places gives as its block's length; None where it gives no number."""
     if (name := data.rfind(_CONTENT_LENGTH, at, begin)) >= 0:  # as most writers spell it
         first = name + len(_CONTENT_LENGTH)
@@ -29,7 +29,7 @@ def content_length(data: bytes, at: int, begin: int) -> int | None:
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 20 else None
 
 
-def end_of_block(data: bytes, begin: int, length: int) -> int:
+def find_block_end(data: bytes, begin: int, length: int) -> int:
     """Where the block ends by its length; -1 where the length is wrong.
 
     A length is right where nothing follows, or an empty line and then a record or nothing. In a damaged archive
@@ -63,7 +63,7 @@ def find_first_line(data: bytes, begin: int, end: int = sys.maxsize) -> int:
     return next((line.start() for line in lines if line.start() and data[line.start() - 1] in b"\n\0"), -1)
 
 
-def end_of_padding(data: bytes, at: int) -> int:
+def skip_padding(data: bytes, at: int) -> int:
     """Where what is neither a newline nor NUL comes next."""
     padding = _PADDING.match(data, at)
     return padding.end() if padding else at

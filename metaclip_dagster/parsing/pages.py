@@ -1,4 +1,4 @@
-"""The page in a WAT or WARC record: its URL, the base of its links, its images and what it says of them."""
+"""A WAT or WARC record -> the page in it: its URL, its images and the texts that it has of them."""
 
 import json
 import re
@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 import orjson
 
-from metaclip_dagster.parsing.elements import find_elements
+from metaclip_dagster.parsing.elements import decode_references, find_elements
 from metaclip_dagster.parsing.records import BrokenRecordError, Record
-from metaclip_dagster.parsing.references import decode_references
 from metaclip_dagster.parsing.responses import is_too_complex, read_markup
 
 # Where an image's text is looked for, the first one first. A WAT carries the first two only.
@@ -90,7 +89,7 @@ def read_wat_page(record: Record, *, thin: Callable[[memoryview], bytes | memory
         base = _decode(base)
         images = [(_decode(url), tuple(map(_decode, texts))) for url, texts in images]
     return Page(
-        _page_url(headers, record),
+        _read_page_url(headers, record),
         base,
         images,
         warc if isinstance(warc, str) and warc.isprintable() else None,
@@ -113,11 +112,11 @@ def read_warc_page(record: Record, *, name: str, max_bytes: int) -> Page | None:
     markup = read_markup(record, max_bytes=max_bytes)
     if markup is None:
         return None
-    found, base = find_elements(markup)
-    if not found:
+    elements, base = find_elements(markup)
+    if not elements:
         return None
-    images = [(img.get("src"), [img.get(source) for source in TEXT_SOURCES]) for img in found]
-    return Page(_page_url({}, record), base, images, name, record.offset)
+    images = [(img.get("src"), [img.get(source) for source in TEXT_SOURCES]) for img in elements]
+    return Page(_read_page_url({}, record), base, images, name, record.offset)
 
 
 # No server takes longer ones, and a page's URL is repeated with each of its images.
@@ -167,14 +166,14 @@ def _decode(value: object) -> object:
     return decode_references(value) if isinstance(value, str) else value
 
 
-def _page_url(described: dict[str, object], record: Record) -> str:
+def _read_page_url(headers: dict[str, object], record: Record) -> str:
     """The page's URL as a WAT tells it (a repeated header is a list since CC-MAIN-2024-51), else the record's own."""
-    told = described.get("WARC-Target-URI") or next(
-        (value for name, value in described.items() if name.lower() == "warc-target-uri"), None
+    target = headers.get("WARC-Target-URI") or next(
+        (value for name, value in headers.items() if name.lower() == "warc-target-uri"), None
     )
-    if isinstance(told, list):
-        told = next(iter(told), None)
-    url = told if isinstance(told, str) else record.headers.get("warc-target-uri", "")
+    if isinstance(target, list):
+        target = next(iter(target), None)
+    url = target if isinstance(target, str) else record.headers.get("warc-target-uri", "")
     url = url.strip().removeprefix("<").removesuffix(">")
     if not 0 < len(url) <= _MAX_URL_CHARACTERS:
         raise BrokenRecordError("no_page_url")

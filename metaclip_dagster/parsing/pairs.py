@@ -1,4 +1,4 @@
-"""WAT or WARC bytes in, pairs out: what each page says of each image that it shows (Xu et al. 2023, §3.1)."""
+"""WAT or WARC bytes -> PAIRS: what each page says of each image that it shows (Xu et al. 2023, §3.1)."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -110,11 +110,11 @@ def parse_rows(
     seen = Counter() if seen is None else seen
 
     def read() -> Iterator[Page]:
-        for told in rows:
-            if isinstance(told, str):
-                dropped[told] += 1
+        for row in rows:
+            if isinstance(row, str):
+                dropped[row] += 1
                 continue
-            url, texts, page, number, address = told
+            url, texts, page, number, address = row
             seen["records"] += 1
             if len(texts) > _MAX_TEXTS:
                 dropped["too_many_texts"] += len(texts) - _MAX_TEXTS
@@ -154,13 +154,13 @@ def _refuse_cut(num_cut: int, name: str) -> None:
 def _read_pages(
     records: Iterable[Record],
     read_page: Callable[[Record], Page | None],
-    is_ours: Callable[[Record], bool],
+    is_expected: Callable[[Record], bool],
     *,
     name: str,
     dropped: Counter[str],
     seen: Counter[str],
 ) -> Iterator[Page]:
-    found_ours = False
+    has_expected = False
     types: set[str] = set()
     for record in records:
         try:
@@ -169,12 +169,12 @@ def _read_pages(
             dropped[str(fault)] += 1
             continue
         seen["records"] += 1
-        if not found_ours:
-            found_ours = is_ours(record)
+        if not has_expected:
+            has_expected = is_expected(record)
             types.add(record.headers.get("warc-type", ""))
         if page is not None:
             yield page
-    if not found_ours:
+    if not has_expected:
         raise ValueError(f"{name}: {_name_way_out(types)}")
 
 
@@ -191,7 +191,7 @@ def _name_way_out(types: set[str]) -> str:
 
 def _pair_texts(pages: Iterable[Page], *, dropped: Counter[str], seen: Counter[str]) -> Iterator[pa.RecordBatch]:
     """A pair for each distinct text of each image, no pair twice; batches are bounded in rows and in characters."""
-    given: set[int] = set()
+    pair_ids: set[int] = set()
     rows: list[tuple[object, ...]] = []
     num_characters = 0
     for page in pages:
@@ -204,26 +204,26 @@ def _pair_texts(pages: Iterable[Page], *, dropped: Counter[str], seen: Counter[s
             if not sources:
                 dropped["no_text"] += 1
                 continue
-            url, reason = normalise_url(_without_nul(src), base) if isinstance(src, str) else (None, "no_url")
+            url, reason = normalise_url(_drop_nul(src), base) if isinstance(src, str) else (None, "no_url")
             if url is None:
                 dropped[str(reason)] += 1
                 continue
             for text, source in sources.items():
                 pair_id = pair_id_of(url, text)
-                if pair_id in given:
+                if pair_id in pair_ids:
                     dropped["repeat"] += 1
                     continue
-                given.add(pair_id)
+                pair_ids.add(pair_id)
                 rows.append((pair_id, image_id_of(url), url, text, source, page_url, *place))
                 num_characters += len(url) + len(text) + len(page_url)
                 if len(rows) == _BATCH_PAIRS or num_characters > _BATCH_CHARACTERS:
-                    yield _batch(rows)
+                    yield _batch_rows(rows)
                     rows, num_characters = [], 0
     if rows:
-        yield _batch(rows)
+        yield _batch_rows(rows)
 
 
-def _without_nul(address: str) -> str:
+def _drop_nul(address: str) -> str:
     """An address as a page gives it; NUL goes from pages as they are read, so it goes from a WAT's addresses too."""
     return address.replace("\0", "") if "\0" in address else address  # looking for one is faster than replacing none
 
@@ -232,7 +232,7 @@ def _resolve_base(page: Page) -> str:
     """The page's base where it can be resolved, else the page itself, as HTML says."""
     if not isinstance(page.base, str):
         return page.url
-    href = _without_nul(page.base)
+    href = _drop_nul(page.base)
     base, reason = normalise_url(href, page.url)
     if reason == "other_scheme" and not href.strip().lower().startswith("javascript:"):
         return href  # as of a page saved from a disk: what is relative to it has no address on the web
@@ -248,7 +248,7 @@ def _clean_texts(texts: Iterable[object]) -> dict[str, str]:
     return sources
 
 
-def _batch(rows: list[tuple[object, ...]]) -> pa.RecordBatch:
+def _batch_rows(rows: list[tuple[object, ...]]) -> pa.RecordBatch:
     columns = zip(*rows, strict=True)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, PAIRS, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=PAIRS)

@@ -1,4 +1,4 @@
-"""WARC records out of a damaged archive, gzipped or plain: a fault costs the record that it lies in only."""
+"""Read WARC records from an archive, gzipped or plain; damage costs only the record that it lies in."""
 
 import re
 from collections import Counter
@@ -14,12 +14,12 @@ from metaclip_dagster.parsing.heads import (
     FIRST_LINE,
     LOOK_AHEAD_BYTES,
     MAX_HEAD_BYTES,
-    begin_of_block,
-    content_length,
-    end_of_block,
-    end_of_padding,
+    find_block,
+    find_block_end,
     find_first_line,
     parse_headers,
+    read_content_length,
+    skip_padding,
     trim_block,
 )
 from metaclip_dagster.parsing.windows import PIECE_BYTES, Window
@@ -97,8 +97,8 @@ def read_records(archive: BinaryIO, *, name: str, dropped: Counter[str], max_rec
         try:
             inflated = read_next(window, max_record_bytes)
         except BrokenRecordError as fault:
-            found_more = seek_next(window)
-            dropped["corrupt" if str(fault) == "truncated" and found_more else str(fault)] += 1
+            has_more = seek_next(window)
+            dropped["corrupt" if str(fault) == "truncated" and has_more else str(fault)] += 1
             continue
         num_records += yield from _split(inflated, offset, dropped)
     if not num_records:
@@ -165,13 +165,13 @@ def _seek_member(window: Window) -> bool:
 
 def _read_plain(window: Window, max_bytes: int) -> bytes:
     """The plain record at the window, as `_read_member` gives it; one too large is skipped by its Content-Length."""
-    while (begin := begin_of_block(window.data, window.at)) < 0:
+    while (begin := find_block(window.data, window.at)) < 0:
         if len(window.data) - window.at >= MAX_HEAD_BYTES:
             raise BrokenRecordError("corrupt")
         if not window.grow():
             is_cut = b"WARC/".startswith(window.data[window.at : window.at + len(b"WARC/")])
             raise BrokenRecordError("truncated" if is_cut else "corrupt")
-    length = content_length(window.data, window.at, begin)
+    length = read_content_length(window.data, window.at, begin)
     if length is None or not window.data.startswith(b"WARC/", window.at):
         raise BrokenRecordError("corrupt")
     size_of_head = begin - window.at
@@ -180,7 +180,7 @@ def _read_plain(window: Window, max_bytes: int) -> bytes:
         window.skip(size - 1)  # the search for the next record begins one byte on
         raise BrokenRecordError("too_large")
     window.hold(size + LOOK_AHEAD_BYTES)
-    end = end_of_block(window.data, window.at + size_of_head, length)
+    end = find_block_end(window.data, window.at + size_of_head, length)
     while end < 0 and (end := find_first_line(window.data, window.at + size_of_head)) < 0:
         if len(window.data) - window.at > max_bytes:
             raise BrokenRecordError("too_large")
@@ -190,7 +190,7 @@ def _read_plain(window: Window, max_bytes: int) -> bytes:
                 raise BrokenRecordError("truncated")
     if end - window.at > max_bytes:
         raise BrokenRecordError("too_large")
-    after = end_of_padding(window.data, end)
+    after = skip_padding(window.data, end)
     record = window.data[window.at : after]
     window.at = after
     return record
@@ -212,9 +212,9 @@ def _seek_plain(window: Window) -> bool:
 def _split(inflated: bytes, offset: int, dropped: Counter[str]) -> Generator[Record, None, int]:
     """Each record in a member; the next record's first line, or the member's end, rules over a wrong Content-Length."""
     num_records, searched = 0, 0
-    at = 0 if inflated.startswith(b"WARC/") else end_of_padding(inflated, 0)
+    at = 0 if inflated.startswith(b"WARC/") else skip_padding(inflated, 0)
     while at < len(inflated):
-        begin = begin_of_block(inflated, at, searched)
+        begin = find_block(inflated, at, searched)
         if begin < 0 or not inflated.startswith(b"WARC/", at):
             if begin < 0:
                 searched = at + MAX_HEAD_BYTES - len(BLANK)
@@ -234,10 +234,10 @@ def _split(inflated: bytes, offset: int, dropped: Counter[str]) -> Generator[Rec
 
 def _find_end(inflated: bytes, at: int, begin: int) -> tuple[int, int]:
     """Where a record's block ends, and where the next record begins."""
-    length = content_length(inflated, at, begin)
-    end = -1 if length is None else end_of_block(inflated, begin, length)
+    length = read_content_length(inflated, at, begin)
+    end = -1 if length is None else find_block_end(inflated, begin, length)
     if end >= 0:
-        return end, end_of_padding(inflated, end)
+        return end, skip_padding(inflated, end)
     following = find_first_line(inflated, begin)
     after = len(inflated) if following < 0 else following
     return trim_block(inflated, begin, after), after

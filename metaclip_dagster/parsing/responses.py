@@ -1,4 +1,4 @@
-"""The HTML of an HTTP response as a crawler stored it: codings off, characters read, tame enough to be parsed."""
+"""An HTTP response as a crawler stored it -> the HTML text in it: decompressed, decoded, and safe to parse."""
 
 import re
 from collections import Counter
@@ -141,10 +141,10 @@ def _inflate(body: bytes, max_bytes: int) -> bytes:
         inflater = isal_zlib.decompressobj(31)
         step = 1 << 10  # doubled: what is behind a member is copied, and members may be many
         while room and at < len(body) and not inflater.eof:
-            given = body[at : at + step]
-            pieces.append(inflater.decompress(given, room))
+            piece = body[at : at + step]
+            pieces.append(inflater.decompress(piece, room))
             room -= len(pieces[-1])
-            at += len(given) - len(inflater.unused_data)
+            at += len(piece) - len(inflater.unused_data)
             step *= 2
         if not room:
             return b"".join(pieces)
@@ -180,7 +180,7 @@ def _unchunk(body: bytes) -> bytes:
 def _decode_text(body: bytes, content_type: str, *, is_xml: bool) -> str:
     for mark, name in _BYTE_ORDER_MARKS.items():
         if body.startswith(mark):
-            return _without_nul(body[len(mark) :].decode(name, "replace"))
+            return _drop_nul(body[len(mark) :].decode(name, "replace"))
     charset = _CHARSET.search(content_type)
     encoding = map_encoding_to_html5(charset[1], fallback_utf8=False) if charset else None
     if encoding is None and is_xml and (named := _XML_ENCODING.match(body)):
@@ -188,10 +188,10 @@ def _decode_text(body: bytes, content_type: str, *, is_xml: bool) -> str:
     encoding = encoding or detect_encoding(body, from_html_meta=True) or "utf-8"
     if encoding.startswith("utf-16") and b"\0" not in body[:1024]:
         encoding = "utf-8"  # a <meta> that can be read byte by byte is not in UTF-16, whatever it says
-    return _without_nul(body.decode(_WIDER.get(encoding, encoding), "replace"))
+    return _drop_nul(body.decode(_WIDER.get(encoding, encoding), "replace"))
 
 
-def _without_nul(text: str) -> str:
+def _drop_nul(text: str) -> str:
     return text.replace("\0", "") if "\0" in text else text  # looking for one is faster than replacing none
 
 

@@ -1,4 +1,4 @@
-"""A WAT record's JSON -> the same but for the links that are no images, cut out before Python makes objects of them."""
+"""Cut from a WAT record's JSON the links that are no images, before Python makes objects of them: parsing is faster."""
 
 import numpy as np
 import numpy.typing as npt
@@ -6,7 +6,7 @@ import numpy.typing as npt
 from metaclip_dagster.compiling import compiled, inlined
 
 Bytes = npt.NDArray[np.uint8]
-Places = npt.NDArray[np.int32]
+Offsets = npt.NDArray[np.int32]
 
 
 def cut_other_links(block: bytes | memoryview) -> memoryview:
@@ -22,8 +22,8 @@ def cut_other_links(block: bytes | memoryview) -> memoryview:
     b'{"Links":[{}]}'
     """
     data = np.frombuffer(block, np.uint8)
-    stops, kept = np.empty(len(data), np.int32), np.empty_like(data)
-    return kept[: _cut(data, stops, kept)].data
+    stops, thin = np.empty(len(data), np.int32), np.empty_like(data)
+    return thin[: _cut(data, stops, thin)].data
 
 
 _QUOTE, _BACKSLASH, _COLON, _COMMA, _OPEN, _CLOSE, _OPEN_ARRAY = b'"\\:,{}['
@@ -35,10 +35,10 @@ _HEX_DIGIT = np.isin(np.arange(256), [*b"0123456789abcdefABCDEF"])
 
 
 @compiled
-def _cut(data: Bytes, stops: Places, kept: Bytes) -> int:
+def _cut(data: Bytes, stops: Offsets, thin: Bytes) -> int:
     """Write what is kept; its length. The JSON is read string by string, from one stop to the next."""
     num_stops = _find_stops(data, stops)
-    i = num_kept = 0
+    i = num_thin = 0
     begin = 0  # of what is not written yet
     element = -1  # where the object begins that may be cut if its other strings allow it
     is_value = False
@@ -53,7 +53,7 @@ def _cut(data: Bytes, stops: Places, kept: Bytes) -> int:
             is_value = False
         elif at != end + 2 or data[at - 1] != (_COLON if is_value else _COMMA):
             element = -1
-        closing = _closing(data, stops, i, num_stops)
+        closing = _find_closing(data, stops, i, num_stops)
         if closing < 0 or (is_value and _may_be_image(data, at + 1)):
             element, closing = -1, abs(closing)
         if closing >= num_stops:
@@ -61,16 +61,16 @@ def _cut(data: Bytes, stops: Places, kept: Bytes) -> int:
         i, end = closing + 1, stops[closing]
         if element >= 0 and is_value and end + 1 < len(data) and data[end + 1] == _CLOSE:
             if not (begin and element == begin + 1 and data[begin] == _COMMA):
-                num_kept = _copy(data, begin, element, kept, num_kept)
-                kept[num_kept], kept[num_kept + 1] = _OPEN, _CLOSE
-                num_kept += 2
+                num_thin = _copy(data, begin, element, thin, num_thin)
+                thin[num_thin], thin[num_thin + 1] = _OPEN, _CLOSE
+                num_thin += 2
             begin, element = end + 2, -1
         is_value = not is_value
-    return _copy(data, begin, len(data), kept, num_kept)
+    return _copy(data, begin, len(data), thin, num_thin)
 
 
 @inlined
-def _find_stops(data: Bytes, stops: Places) -> int:
+def _find_stops(data: Bytes, stops: Offsets) -> int:
     """Write where stops are; how many. Whether or not a byte is one, the same is done: that is what makes it fast."""
     num = np.uint64(0)  # unsigned, or numba would ask at each byte whether it counts from the end
     for at in range(len(data)):
@@ -80,11 +80,11 @@ def _find_stops(data: Bytes, stops: Places) -> int:
 
 
 @inlined
-def _closing(data: Bytes, stops: Places, opening: int, num_stops: int) -> int:
+def _find_closing(data: Bytes, stops: Offsets, opening: int, num_stops: int) -> int:
     """Which stop closes the string that this one opens; negative: something in it may be no JSON."""
     i, sign = opening + 1, 1
     while i < num_stops and data[stops[i]] != _QUOTE:
-        size = _size_of_character(data, stops[i])
+        size = _measure_character(data, stops[i])
         if not size:
             size, sign = 2 if data[stops[i]] == _BACKSLASH else 1, -1
         after = stops[i] + size
@@ -94,10 +94,10 @@ def _closing(data: Bytes, stops: Places, opening: int, num_stops: int) -> int:
 
 
 @inlined
-def _copy(data: Bytes, begin: int, end: int, kept: Bytes, num_kept: int) -> int:
+def _copy(data: Bytes, begin: int, end: int, thin: Bytes, num_thin: int) -> int:
     for i in range(end - begin):
-        kept[num_kept + i] = data[begin + i]
-    return num_kept + end - begin
+        thin[num_thin + i] = data[begin + i]
+    return num_thin + end - begin
 
 
 @inlined
@@ -110,7 +110,7 @@ def _may_be_image(data: Bytes, at: int) -> bool:
 
 
 @inlined
-def _size_of_escape(data: Bytes, at: int) -> int:
+def _measure_escape(data: Bytes, at: int) -> int:
     """How many bytes an escape has; 0: it is none, or may be half a pair of surrogates."""
     if at + 1 < len(data) and _ESCAPED[data[at + 1]]:
         return 2
@@ -123,11 +123,11 @@ def _size_of_escape(data: Bytes, at: int) -> int:
 
 
 @inlined
-def _size_of_character(data: Bytes, at: int) -> int:
+def _measure_character(data: Bytes, at: int) -> int:
     """How many bytes a character beyond ASCII has in UTF-8; 0: it is none (Unicode 16, table 3-7)."""
     lead = data[at]
     if lead == _BACKSLASH:
-        return _size_of_escape(data, at)
+        return _measure_escape(data, at)
     size = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
     if lead < 0xC2 or lead > 0xF4 or at + size > len(data):
         return 0

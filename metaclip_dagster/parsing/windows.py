@@ -1,8 +1,8 @@
-"""The stretch of a stream that is in memory while its records are read."""
+"""Keep in memory the part of a stream that is being read."""
 
 from typing import BinaryIO
 
-from metaclip_dagster.parsing.heads import end_of_padding
+from metaclip_dagster.parsing.heads import skip_padding
 
 PIECE_BYTES = 1 << 20
 
@@ -28,11 +28,11 @@ class Window:
             return False
         pieces = [self.data[self.at :]]
         # Reading as much again keeps the copies linear in the length of a long record.
-        wanted = max(PIECE_BYTES, len(pieces[0]))
-        while wanted > 0 and (piece := self._archive.read(wanted)):
+        num_missing = max(PIECE_BYTES, len(pieces[0]))
+        while num_missing > 0 and (piece := self._archive.read(num_missing)):
             pieces.append(piece)
-            wanted -= len(piece)
-        self._start, self.at, self.data, self._ended = self.offset, 0, b"".join(pieces), wanted > 0
+            num_missing -= len(piece)
+        self._start, self.at, self.data, self._ended = self.offset, 0, b"".join(pieces), num_missing > 0
         return len(pieces) > 1
 
     def hold(self, num_bytes: int) -> bool:
@@ -47,14 +47,14 @@ class Window:
         while True:
             if self.at < len(self.data) and self.data[self.at] not in b"\r\n\0":
                 return True
-            self.at = end_of_padding(self.data, self.at)
+            self.at = skip_padding(self.data, self.at)
             if self.at == len(self.data) and not self.grow():
                 return False
 
     def skip(self, num_bytes: int) -> None:
         """Move on by so many bytes without keeping them."""
-        while num_bytes > (held := len(self.data) - self.at):
-            num_bytes -= held
+        while num_bytes > (num_read := len(self.data) - self.at):
+            num_bytes -= num_read
             self.at = len(self.data)
             if not self.grow():
                 return

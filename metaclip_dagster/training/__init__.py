@@ -1,16 +1,16 @@
 """TRAINING_SETS -> CHECKPOINTS: CLIP trained by open_clip_train on the image store's own tars."""
 
 from metaclip_dagster.training.exporting import describe_checkpoint, export_checkpoint
-from metaclip_dagster.training.jobs import Job, Online, Shard
+from metaclip_dagster.training.jobs import Online, SetFile, TrainingPlan
 from metaclip_dagster.training.recipes import RECIPES, Recipe, change_recipe, recipe_of
 from metaclip_dagster.training.running import train
 
 __all__ = [
     "RECIPES",
-    "Job",
     "Online",
     "Recipe",
-    "Shard",
+    "SetFile",
+    "TrainingPlan",
     "change_recipe",
     "describe_checkpoint",
     "export_checkpoint",

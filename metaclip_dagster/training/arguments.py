@@ -1,25 +1,25 @@
-"""A job as open_clip_train's command line: nothing is left to a default that follows from the model's name."""
+"""A training's plan -> open_clip_train's command line, which leaves nothing to the defaults of a model's name."""
 
-from metaclip_dagster.training.jobs import Job
+from metaclip_dagster.training.jobs import TrainingPlan
 
 NAME = "run"
 
 
-def build_arguments(job: Job) -> list[str]:
+def build_arguments(plan: TrainingPlan) -> list[str]:
     """The arguments of `open_clip_train.main.main`, the same on every rank.
 
-    Its training data are numbers, a tar's place in the job: no path of ours is ever expanded, and none of its own URLs
+    Its training data are the tars' numbers in the plan: no path of ours is ever expanded, and none of its own URLs
     (`pipe:` runs commands) can be reached. See `loading.ImageTexts`.
     """
-    recipe = job.recipe
+    recipe = plan.recipe
     options = {
         "dataset-type": "webdataset",
-        "train-data": f"{{0..{len(job.tars) - 1}}}",
-        "train-num-samples": job.pairs_an_epoch,
-        "workers": job.loader_workers,
+        "train-data": f"{{0..{len(plan.tars) - 1}}}",
+        "train-num-samples": plan.pairs_an_epoch,
+        "workers": plan.loader_workers,
         "model": recipe.architecture,
-        "seed": job.seed,
-        "batch-size": job.loader_batch,
+        "seed": plan.seed,
+        "batch-size": plan.loader_batch,
         "accum-freq": recipe.accum_freq,
         "epochs": recipe.epochs,
         "lr": recipe.lr,
@@ -30,10 +30,10 @@ def build_arguments(job: Job) -> list[str]:
         "beta2": recipe.beta2,
         "eps": recipe.eps,
         "aug-cfg": f"scale=({recipe.least_scale},1.0)",
-        "device": job.device,
-        "dist-backend": "gloo" if job.device == "cpu" else "nccl",
-        "precision": job.precision,
-        "logs": job.out,
+        "device": plan.device,
+        "dist-backend": "gloo" if plan.device == "cpu" else "nccl",
+        "precision": plan.precision,
+        "logs": plan.out,
         "name": NAME,
         "report-to": "tensorboard",
         "log-every-n-steps": recipe.log_every,

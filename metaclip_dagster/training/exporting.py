@@ -1,4 +1,4 @@
-"""A checkpoint of open_clip_train -> a folder that open_clip loads by itself, and its row of CHECKPOINTS."""
+"""A checkpoint of open_clip_train -> a folder that open_clip loads, and its row of CHECKPOINTS."""
 
 import hashlib
 import json

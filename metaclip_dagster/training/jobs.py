@@ -1,4 +1,4 @@
-"""What one training is told, and whether it can end well: checked before anything is imported or read."""
+"""The plan of one training, which job.json holds, and checks that it can end well, made before anything is loaded."""
 
 import math
 from collections import Counter
@@ -19,7 +19,7 @@ PRECISIONS = ("fp32", "amp_bf16", "amp_bfloat16", "bf16", "fp16", "pure_bf16", "
 
 
 @dataclass(frozen=True)
-class Shard:
+class SetFile:
     """A Parquet file of TRAINING_SETS and the tars, relative to the image store, whose rows it holds."""
 
     path: str
@@ -38,8 +38,8 @@ class Online:
 
 
 @dataclass(frozen=True)
-class Job:
-    """One training: a recipe on a set, and where it runs. Paths are absolute; `to_json` and `from_json` are inverse."""
+class TrainingPlan:
+    """One training, as job.json holds it: a recipe, a training set, and where it runs. Paths are absolute."""
 
     training_set: str
     model: str
@@ -49,7 +49,7 @@ class Job:
     """Pairs to see, a whole number of steps in each of the recipe's epochs."""
     images: str
     """Root of the image store."""
-    shards: tuple[Shard, ...]
+    shards: tuple[SetFile, ...]
     uniform: str
     """Name, as module:function, of what gives one number in [0, 1) for uint64 pair_id, uint64 entry_key and a seed."""
     storage_options: Mapping[str, Any] = field(default_factory=dict)
@@ -61,24 +61,24 @@ class Job:
     loader_workers: int = 0
     """Processes that read and decode, for each rank; 0 reads in the rank itself."""
     out: str = ""
-    """Folder of this job alone: log, checkpoints, loss curve and the exported model."""
+    """Folder of this training alone: log, checkpoints, loss curve and the exported model."""
 
     @classmethod
-    def from_json(cls, job: Mapping[str, Any]) -> "Job":
-        """Read a job back; keys that it does not know are for others."""
-        known = {name: job[name] for name in cls.__dataclass_fields__ if name in job}
-        known["recipe"] = Recipe(**job["recipe"])
-        known["shards"] = tuple(Shard(shard["path"], tuple(shard["tars"])) for shard in job["shards"])
-        known["online"] = Online(**job["online"]) if job.get("online") else None
-        return cls(**known)
+    def from_json(cls, job: Mapping[str, Any]) -> "TrainingPlan":
+        """The plan that job.json holds; keys that a plan has not are for others."""
+        fields = {name: job[name] for name in cls.__dataclass_fields__ if name in job}
+        fields["recipe"] = Recipe(**job["recipe"])
+        fields["shards"] = tuple(SetFile(shard["path"], tuple(shard["tars"])) for shard in job["shards"])
+        fields["online"] = Online(**job["online"]) if job.get("online") else None
+        return cls(**fields)
 
     def to_json(self) -> dict[str, Any]:
-        """The job as plain values."""
+        """The plan as plain values, from which `from_json` makes an equal one."""
         return asdict(self)
 
     @property
     def tars(self) -> list[tuple[str, str]]:
-        """Each tar with the Parquet file of its rows; loaders know a tar by its place here."""
+        """Each tar with the Parquet file of its rows; loaders know a tar by its number here."""
         return [(tar, shard.path) for shard in self.shards for tar in shard.tars]
 
     @property
@@ -97,60 +97,60 @@ class Job:
         return self.budget // self.recipe.epochs
 
 
-def check_sizes(job: Job) -> None:
+def check_sizes(plan: TrainingPlan) -> None:
     """Refuse what open_clip_train would round or skip: it fills an epoch up to whole batches of every loader."""
-    if job.precision == "amp":
+    if plan.precision == "amp":
         raise ValueError("precision amp skips steps, and no budget would be spent exactly: take amp_bf16 or fp32")
-    if job.precision not in PRECISIONS:
-        raise ValueError(f"there is no precision {job.precision!r}: take one of {', '.join(PRECISIONS)}")
-    recipe, parts = job.recipe, job.ranks * job.recipe.accum_freq
+    if plan.precision not in PRECISIONS:
+        raise ValueError(f"there is no precision {plan.precision!r}: take one of {', '.join(PRECISIONS)}")
+    recipe, parts = plan.recipe, plan.ranks * plan.recipe.accum_freq
     if recipe.batch_size % parts:
         raise ValueError(
-            f"a batch of {recipe.batch_size:,} pairs does not divide into {job.ranks} ranks x {recipe.accum_freq} "
-            f"accumulated parts; {_nearest(recipe.batch_size, parts):,} would"
+            f"a batch of {recipe.batch_size:,} pairs does not divide into {plan.ranks} ranks x {recipe.accum_freq} "
+            f"accumulated parts; {_round_to(recipe.batch_size, parts):,} would"
         )
-    batches = math.lcm(recipe.accum_freq, max(1, job.loader_workers))
+    batches = math.lcm(recipe.accum_freq, max(1, plan.loader_workers))
     unit = recipe.epochs * recipe.batch_size // recipe.accum_freq * batches
-    if job.budget < unit or job.budget % unit:
+    if plan.budget < unit or plan.budget % unit:
         raise ValueError(
-            f"a budget of {job.budget:,} pairs is no whole number of steps of {recipe.batch_size:,} in each of "
-            f"{recipe.epochs} epochs and {max(1, job.loader_workers)} loader workers; the nearest that is: "
-            f"{_nearest(job.budget, unit):,}"
+            f"a budget of {plan.budget:,} pairs is no whole number of steps of {recipe.batch_size:,} in each of "
+            f"{recipe.epochs} epochs and {max(1, plan.loader_workers)} loader workers; the nearest that is: "
+            f"{_round_to(plan.budget, unit):,}"
         )
-    unbounded = [] if job.online is None else [k for k, t in job.online.thresholds.items() if not math.isfinite(t)]
+    unbounded = [] if plan.online is None else [k for k, t in plan.online.thresholds.items() if not math.isfinite(t)]
     if unbounded:
         raise ValueError(f"online balancing needs a finite t, which {', '.join(unbounded)} has not; train on t = inf")
 
 
-def check_images(job: Job) -> Counter[str]:
+def check_images(plan: TrainingPlan) -> Counter[str]:
     """Refuse a set that is not all there or too small for its loaders; gives its images by tar.
 
     open_clip_train logs a broken tar and goes on with fewer images, and waits for ever for a batch that no loader can
     fill. The worst share of tars that a loader can get must hold a batch.
     """
-    names = [tar for tar, _ in job.tars]
+    names = [tar for tar, _ in plan.tars]
     if len(set(names)) < len(names):
-        raise ValueError(f"{job.training_set}: a tar is named twice: {Counter(names).most_common(1)[0][0]}")
+        raise ValueError(f"{plan.training_set}: a tar is named twice: {Counter(names).most_common(1)[0][0]}")
     for tar in names:
-        check_tar(Path(job.images), tar)
+        check_tar(Path(plan.images), tar)
     images: Counter[str] = Counter()
-    for shard in job.shards:
-        images += _images_by_tar(shard.path, job.storage_options)
+    for shard in plan.shards:
+        images += _count_images(shard.path, plan.storage_options)
     if set(images) != set(names):
         odd = min(set(images) ^ set(names))
         raise ValueError(
-            f"{job.training_set}: the job and the set's rows do not name the same tars; {odd} is in one only"
+            f"{plan.training_set}: the job and the set's rows do not name the same tars; {odd} is in one only"
         )
-    if len(names) < job.loaders:
+    if len(names) < plan.loaders:
         raise ValueError(
-            f"{job.training_set} lies in {len(names)} tars, too few for {job.loaders} loaders "
-            f"({job.ranks} ranks x {max(1, job.loader_workers)}): take fewer loader workers"
+            f"{plan.training_set} lies in {len(names)} tars, too few for {plan.loaders} loaders "
+            f"({plan.ranks} ranks x {max(1, plan.loader_workers)}): take fewer loader workers"
         )
-    least = sum(sorted(images.values())[: len(names) // job.loaders])
-    if least < job.loader_batch:
+    least = sum(sorted(images.values())[: len(names) // plan.loaders])
+    if least < plan.loader_batch:
         raise ValueError(
-            f"{job.training_set} has {images.total():,} images, and of its {job.loaders} loaders one may get only "
-            f"{least:,}, fewer than its batch of {job.loader_batch:,}: take a smaller batch or fewer loader workers"
+            f"{plan.training_set} has {images.total():,} images, and of its {plan.loaders} loaders one may get only "
+            f"{least:,}, fewer than its batch of {plan.loader_batch:,}: take a smaller batch or fewer loader workers"
         )
     return images
 
@@ -177,11 +177,11 @@ _WAY_OUT = (
 )
 
 
-def _nearest(wanted: int, unit: int) -> int:
-    return max(1, round(wanted / unit)) * unit
+def _round_to(number: int, unit: int) -> int:
+    return max(1, round(number / unit)) * unit
 
 
-def _images_by_tar(path: str, storage_options: Mapping[str, Any]) -> Counter[str]:
+def _count_images(path: str, storage_options: Mapping[str, Any]) -> Counter[str]:
     counts: Counter[str] = Counter()
     with fsspec.open(path, "rb", **storage_options) as file, pq.ParquetFile(file, pre_buffer=False) as parquet:
         for batch in parquet.iter_batches(columns=["tar"], use_threads=False):

@@ -1,4 +1,4 @@
-"""Tars of images and the rows that say who is in -> images each with one text, inside open_clip_train's own loader."""
+"""Feed open_clip_train from the image store's tars: the images of a training set, each with one of its texts."""
 
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 
-from metaclip_dagster.training.jobs import Job, check_tar
+from metaclip_dagster.training.jobs import TrainingPlan, check_tar
 
 FORMATS = {"jpg", "png", "webp"}
 Ids = npt.NDArray[np.uint64]
@@ -30,36 +30,36 @@ class ImageTexts:
     hash of the pair and each of its entries: the law of `admitted_at`, drawn again at every pass.
     """
 
-    def __init__(self, job: Job, uniform: Uniform) -> None:
-        self.job, self.uniform = job, uniform
-        self.tars = job.tars
+    def __init__(self, plan: TrainingPlan, uniform: Uniform) -> None:
+        self.plan, self.uniform = plan, uniform
+        self.tars = plan.tars
         self.epoch: Callable[[], int] = lambda: 0
         self.visit = (-1, 0)
-        if job.online is not None:
-            with np.load(job.online.draw, allow_pickle=False) as draw:
+        if plan.online is not None:
+            with np.load(plan.online.draw, allow_pickle=False) as draw:
                 self.entry_key, self.entry_count = draw["entry_key"], draw["entry_count"]
 
     def __call__(self, numbers: Iterable[Mapping[str, str]]) -> Iterator[dict[str, Any]]:
         """Raises RuntimeError when a pass gave less than a batch: nothing would ever come out."""
         epoch, (last, passes) = self.epoch(), self.visit
         self.visit = (epoch, passes + 1 if epoch == last else 0)
-        given = 0
+        num_samples = 0
         for number in numbers:
             for sample in self._read(*self.tars[int(number["url"])]):
-                given += 1
+                num_samples += 1
                 yield sample
-        if given < self.job.loader_batch:
+        if num_samples < self.plan.loader_batch:
             raise RuntimeError(
-                f"{self.job.training_set}: a loader was given {given:,} images in epoch {epoch}, fewer than its "
-                f"batch of {self.job.loader_batch:,}: take a smaller batch, fewer loader workers or a larger t"
+                f"{self.plan.training_set}: a loader was given {num_samples:,} images in epoch {epoch}, fewer than its "
+                f"batch of {self.plan.loader_batch:,}: take a smaller batch, fewer loader workers or a larger t"
             )
 
     def _read(self, tar: str, path: str) -> Iterator[dict[str, Any]]:
-        rows = read_rows(path, tar, self.job.storage_options)
+        rows = read_rows(path, tar, self.plan.storage_options)
         text = rows["texts"].combine_chunks().flatten().field("text")
         chosen = dict(zip(rows["image_id"].to_pylist(), self.choose(rows).tolist(), strict=True))
         with ExitStack() as stack:
-            file = stack.enter_context(check_tar(Path(self.job.images), tar).open("rb", buffering=1 << 20))
+            file = stack.enter_context(check_tar(Path(self.plan.images), tar).open("rb", buffering=1 << 20))
             archive = stack.enter_context(tarfile.open(fileobj=file, mode="r:"))
             for member in archive:
                 image_id, _, suffix = member.name.partition(".")
@@ -69,20 +69,20 @@ class ImageTexts:
                 if place >= 0:
                     image = archive.extractfile(member)
                     assert image is not None
-                    told = text[place].as_py().encode()
-                    yield {"__key__": image_id, "__url__": tar, suffix: image.read(), "txt": told}
+                    encoded = text[place].as_py().encode()
+                    yield {"__key__": image_id, "__url__": tar, suffix: image.read(), "txt": encoded}
         if chosen:
             raise RuntimeError(
-                f"{tar} lacks {len(chosen):,} images of {self.job.training_set}, {min(chosen)} among them"
+                f"{tar} lacks {len(chosen):,} images of {self.plan.training_set}, {min(chosen)} among them"
             )
 
     def choose(self, rows: pa.Table) -> npt.NDArray[np.int64]:
         """For each image the place, among all texts of the rows, of the one drawn at this pass; -1 where none is."""
         lists = rows["texts"].combine_chunks()
-        seed = xxhash.xxh3_64_intdigest("{} {} {}".format(self.job.seed, *self.visit).encode())
+        seed = xxhash.xxh3_64_intdigest("{} {} {}".format(self.plan.seed, *self.visit).encode())
         ends = np.cumsum(lists.value_lengths().to_numpy())
         texts = lists.flatten()
-        admitted = np.arange(len(texts)) if self.job.online is None else np.flatnonzero(self._redraw(texts, seed))
+        admitted = np.arange(len(texts)) if self.plan.online is None else np.flatnonzero(self._redraw(texts, seed))
         first, last = np.searchsorted(admitted, np.concatenate([[0], ends[:-1]])), np.searchsorted(admitted, ends)
         images = np.array([int(image[:16], 16) for image in rows["image_id"].to_pylist()], np.uint64)
         drawn = first + (self.uniform(images, np.zeros_like(images), seed) * (last - first)).astype(np.int64)
@@ -90,9 +90,9 @@ class ImageTexts:
 
     def _redraw(self, texts: pa.StructArray, seed: int) -> npt.NDArray[np.bool_]:
         """Whether any coin of each pair falls heads, which is when u * count < t (Xu et al. 2023, Algorithm 1)."""
-        assert self.job.online is not None
+        assert self.plan.online is not None
         lists, language = texts.field("entry_ids"), texts.field("language").dictionary_encode()
-        thresholds = [self.job.online.thresholds[name] for name in language.dictionary.to_pylist()]
+        thresholds = [self.plan.online.thresholds[name] for name in language.dictionary.to_pylist()]
         t = np.array(thresholds, np.float64)[language.indices.to_numpy()]
         pair = np.repeat(np.arange(len(texts)), pc.list_value_length(lists).to_numpy())
         entries = lists.flatten().to_numpy()
@@ -104,13 +104,13 @@ class ImageTexts:
 
 def read_rows(path: str, tar: str, storage_options: Mapping[str, Any]) -> pa.Table:
     """The rows of one tar, from the row groups that may hold them."""
-    wanted = [("tar", "=", tar)]
+    of_tar = [("tar", "=", tar)]
     with fsspec.open(path, "rb", **storage_options) as file:
-        return pq.read_table(file, columns=["image_id", "texts"], filters=wanted, use_threads=False, pre_buffer=False)
+        return pq.read_table(file, columns=["image_id", "texts"], filters=of_tar, use_threads=False, pre_buffer=False)
 
 
-def with_texts(get_data: Callable[..., Any], image_texts: ImageTexts) -> Callable[..., Any]:
-    """open_clip_train's `get_data`, its reader of tars replaced by ours."""
+def replace_reader(get_data: Callable[..., Any], image_texts: ImageTexts) -> Callable[..., Any]:
+    """open_clip_train's `get_data` with `image_texts` instead of its own reader of tars."""
 
     def get_our_data(*args: Any, **options: Any) -> Any:
         from open_clip_train.data import tarfile_to_samples_nothrow  # noqa: PLC0415  # seconds

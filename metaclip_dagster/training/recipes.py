@@ -1,4 +1,4 @@
-"""One recipe a model: what is trained and how, never on what. Only the data varies between runs of a recipe."""
+"""How each model is trained: architecture, batch size, learning rate and so on, the same for every training set."""
 
 import re
 import sys
@@ -69,24 +69,24 @@ def change_recipe(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     fields = asdict(recipe)
     if unknown := sorted(changes.keys() - fields):
         raise ValueError(f"a recipe has no {', '.join(unknown)}; it has {', '.join(fields)}")
-    return replace(recipe, **{name: _checked(name, type(fields[name]), value) for name, value in changes.items()})
+    return replace(recipe, **{name: _check_value(name, type(fields[name]), value) for name, value in changes.items()})
 
 
 _SHARES = {"beta1", "beta2", "least_scale"}
 
 
-def _checked(name: str, kind: type, value: Any) -> Any:
+def _check_value(name: str, kind: type, value: Any) -> Any:
     if kind is float and type(value) is int:
         value = float(value)
-    given = type(value)
+    value_type = type(value)
     least = 1 if kind is int and name != "warmup" else 0
     most = 1 if name in _SHARES else sys.maxsize
-    if given is kind and (kind in (bool, str) or least <= value <= most):
+    if value_type is kind and (kind in (bool, str) or least <= value <= most):
         return value
-    wanted = {
+    expected = {
         bool: "true or false",
         str: "a name",
         int: f"a whole number of at least {least}",
         float: f"a number from 0 {'to 1' if name in _SHARES else 'on'} (in YAML with a point: 5.0e-4)",
     }[kind]
-    raise ValueError(f"{name} of a recipe is {wanted}, not {value!r}")
+    raise ValueError(f"{name} of a recipe is {expected}, not {value!r}")

@@ -1,4 +1,4 @@
-"""Run open_clip_train in this process on our images and texts, and see to it that it did what it was told."""
+"""Run open_clip_train in this process, and check that the weights saw every pair that they were to see."""
 
 import json
 import math
@@ -14,8 +14,8 @@ from typing import Any
 
 from metaclip_dagster.training.arguments import NAME, build_arguments
 from metaclip_dagster.training.exporting import MODELS, count_steps, export_checkpoint, read_checkpoint
-from metaclip_dagster.training.jobs import Job, check_images, check_sizes
-from metaclip_dagster.training.loading import ImageTexts, with_texts
+from metaclip_dagster.training.jobs import TrainingPlan, check_images, check_sizes
+from metaclip_dagster.training.loading import ImageTexts, replace_reader
 
 CURVE, MODEL = "metrics.jsonl", "model"
 Report = Callable[[Mapping[str, float]], None]
@@ -32,7 +32,7 @@ def train(job: Mapping[str, Any], report: Report) -> dict[str, Any] | None:
     ValueError where the job cannot end well, FloatingPointError when the loss is lost, RuntimeError when a tar lacks
     images or the weights did not see the whole budget. Whatever ends it, the same job resumes at its last epoch.
     """
-    plan = Job.from_json(job)
+    plan = TrainingPlan.from_json(job)
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     if world != plan.ranks:
         raise ValueError(f"the job is for {plan.ranks} ranks, and {world} were started")
@@ -40,7 +40,7 @@ def train(job: Mapping[str, Any], report: Report) -> dict[str, Any] | None:
     if rank == 0:
         check_images(plan)
     run_open_clip(plan, report)
-    return _finish(plan) if rank == 0 else None
+    return _export_result(plan) if rank == 0 else None
 
 
 def read_curve(out: Path) -> list[dict[str, float]]:
@@ -58,32 +58,32 @@ def read_curve(out: Path) -> list[dict[str, float]]:
     return rows
 
 
-def run_open_clip(job: Job, report: Report) -> None:
+def run_open_clip(plan: TrainingPlan, report: Report) -> None:
     """open_clip_train's main, with names of its own replaced while it runs; its version is pinned for that."""
     import open_clip  # noqa: PLC0415  # seconds, and the graph's definitions reach this module
     import open_clip_train.main as trainer  # noqa: PLC0415
     import torch  # noqa: PLC0415
 
     open_clip.add_model_config(MODELS)
-    image_texts = ImageTexts(job, _load(job.uniform))
-    with ExitStack() as replaced:
-        replaced.enter_context(faster_names())
-        for module, name, ours in [
-            (trainer, "get_data", with_texts(trainer.get_data, image_texts)),
+    image_texts = ImageTexts(plan, _import_function(plan.uniform))
+    with ExitStack() as replacements:
+        replacements.enter_context(run_faster())
+        for module, name, replacement in [
+            (trainer, "get_data", replace_reader(trainer.get_data, image_texts)),
             # Whole numbers instead of log lines; tensorboard itself is not needed.
-            (trainer, "tensorboard", SimpleNamespace(SummaryWriter=partial(_Metrics, job, report))),
-            (torch.nn.parallel, "DistributedDataParallel", _distribute(job.device)),
+            (trainer, "tensorboard", SimpleNamespace(SummaryWriter=partial(_Metrics, plan, report))),
+            (torch.nn.parallel, "DistributedDataParallel", _wrap_ranks(plan.device)),
         ]:
-            replaced.enter_context(_replace(module, name, ours))
-        refused = trainer.main(build_arguments(job))
-    if refused is not None:  # -1 where it only printed why
-        raise RuntimeError(f"open_clip_train refused to start in {job.out}: its log says why")
+            replacements.enter_context(_replace(module, name, replacement))
+        exit_code = trainer.main(build_arguments(plan))
+    if exit_code is not None:  # -1 where it only printed why
+        raise RuntimeError(f"open_clip_train refused to start in {plan.out}: its log says why")
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
 
 @contextmanager
-def faster_names() -> Iterator[None]:
+def run_faster() -> Iterator[None]:
     """AdamW fused and convolutions that read channels last: of a step of the tiny model, a third.
 
     The same numbers up to rounding.
@@ -102,25 +102,25 @@ def faster_names() -> Iterator[None]:
         yield
 
 
-def _finish(job: Job) -> dict[str, Any]:
+def _export_result(plan: TrainingPlan) -> dict[str, Any]:
     """What the weights themselves say they saw, and the model as anybody loads it."""
-    folder, recipe = Path(job.out), job.recipe
+    folder, recipe = Path(plan.out), plan.recipe
     checkpoints = folder / NAME / "checkpoints"
     checkpoint = read_checkpoint(checkpoints / "epoch_latest.pt")
     pairs_seen = count_steps(checkpoint) * recipe.batch_size
-    if pairs_seen != job.budget:
-        raise RuntimeError(f"the weights in {checkpoints} saw {pairs_seen:,} pairs of a budget of {job.budget:,}")
+    if pairs_seen != plan.budget:
+        raise RuntimeError(f"the weights in {checkpoints} saw {pairs_seen:,} pairs of a budget of {plan.budget:,}")
     sha256 = export_checkpoint(checkpoint, recipe.architecture, folder / MODEL)
     (checkpoints / f"epoch_{recipe.epochs}.pt").unlink(missing_ok=True)  # the same weights twice
     curve = read_curve(folder)
     return {
-        "training_set": job.training_set,
-        "model": job.model,
+        "training_set": plan.training_set,
+        "model": plan.model,
         "architecture": recipe.architecture,
-        "seed": job.seed,
+        "seed": plan.seed,
         "path": str(folder / MODEL),
         "pairs_seen": pairs_seen,
-        "budget": job.budget,
+        "budget": plan.budget,
         "loss": curve[-1]["loss"],
         "sha256": sha256,
         "losses": [[int(row["pairs_seen"]), row["loss"]] for row in curve],
@@ -131,26 +131,26 @@ def _finish(job: Job) -> dict[str, Any]:
 class _Metrics:
     """Stands for tensorboard's SummaryWriter, which is given one number at a time, a step's loss last."""
 
-    def __init__(self, job: Job, report: Report, folder: str) -> None:
-        self.job, self.report = job, report
+    def __init__(self, plan: TrainingPlan, report: Report, folder: str) -> None:
+        self.plan, self.report = plan, report
         self.now: dict[str, float] = {}
 
     def add_scalar(self, name: str, value: float, step: int) -> None:
         self.now[name.removeprefix("train/")] = float(value)
         if name != "train/loss":
             return
-        row: dict[str, float] = {"pairs_seen": (step + 1) * self.job.recipe.batch_size}
+        row: dict[str, float] = {"pairs_seen": (step + 1) * self.plan.recipe.batch_size}
         row |= {key: self.now[key] for key in ("loss", "lr", "scale", "samples_per_second")}
         if not math.isfinite(row["loss"]):
             raise FloatingPointError(
                 f"the loss was {row['loss']} at {row['pairs_seen']:,} pairs: lower the learning rate or warm up longer"
             )
-        with (Path(self.job.out) / CURVE).open("a", encoding="utf-8") as file:
+        with (Path(self.plan.out) / CURVE).open("a", encoding="utf-8") as file:
             file.write(f"\n{json.dumps(row)}")  # a new line first: the last one may have been cut short
         self.report(row)
 
 
-def _distribute(device: str) -> Any:
+def _wrap_ranks(device: str) -> Any:
     """DistributedDataParallel whose weights have the model's own names, so that any number of ranks takes them up.
 
     open_clip_train hands it a device on the CPU as well, where it must have none.
@@ -170,17 +170,17 @@ def _distribute(device: str) -> Any:
     return Ranks
 
 
-def _load(name: str) -> Callable[..., Any]:
+def _import_function(name: str) -> Callable[..., Any]:
     module, _, function = name.partition(":")
     loaded: Callable[..., Any] = getattr(import_module(module), function)
     return loaded
 
 
 @contextmanager
-def _replace(module: Any, name: str, ours: Any) -> Iterator[None]:
-    theirs = getattr(module, name)
-    setattr(module, name, ours)
+def _replace(module: Any, name: str, replacement: Any) -> Iterator[None]:
+    original = getattr(module, name)
+    setattr(module, name, replacement)
     try:
         yield
     finally:
-        setattr(module, name, theirs)
+        setattr(module, name, original)

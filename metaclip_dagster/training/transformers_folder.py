@@ -1,4 +1,4 @@
-"""A checkpoint's folder for transformers: the same weights under its names, its configs and CLIP's tokenizer."""
+"""An exported model -> a folder that transformers loads: its names of the weights, its configs, CLIP's tokenizer."""
 
 import json
 import re
@@ -54,12 +54,12 @@ def write_for_transformers(model: Path, folder: Path) -> None:
     from open_clip.tokenizer import SimpleTokenizer  # noqa: PLC0415  # seconds, and the graph's definitions reach this
     from safetensors.torch import load_file, save_file  # noqa: PLC0415
 
-    described = json.loads((model / CONFIG).read_text("utf-8"))
-    config = _translate_config(described["model_cfg"])
+    exported = json.loads((model / CONFIG).read_text("utf-8"))
+    config = _translate_config(exported["model_cfg"])
     weights = dict(_translate_weights(load_file(model / WEIGHTS)))
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "model.safetensors").chmod(0o644)  # safetensors lets nobody else read it
-    size, preprocess = config["vision_config"]["image_size"], described["preprocess_cfg"]
+    size, preprocess = config["vision_config"]["image_size"], exported["preprocess_cfg"]
     tokenizer = SimpleTokenizer()
     files = {
         "config.json": config,

@@ -1,6 +1,10 @@
-"""The codes of languages: which of them texts can be identified as, and what another code for one is there."""
+"""Language codes: which ones a text can be identified as, which languages have no spaces, what other codes mean."""
 
 import re
+from collections.abc import Callable
+
+Identify = Callable[[list[str]], tuple[list[str], list[float]]]
+"""Takes texts; gives the language of each, one of LANGUAGES, and how sure it is, 0 to 1."""
 
 _CODES = (
     "af als am an ar arz as ast av az azb ba bar bcl be bg bh bn bo bpy br bs bxr ca cbk ce ceb ckb co cs cv cy "
@@ -20,11 +24,11 @@ PARTING = SPACELESS | {"ko"}
 """Languages with borders of words where no space is."""
 
 
-def identified_as(language: str) -> str | None:
+def identification_code(language: str) -> str | None:
     """The one of LANGUAGES that texts of a language are identified as, whatever script and country the code adds.
 
-    >>> identified_as("zh-Hant-TW"), identified_as("nb"), identified_as("zh-yue"), identified_as("tlh")
-    ('zh', 'no', 'yue', None)
+    >>> [identification_code(code) for code in ("zh-Hant-TW", "nb", "zh-yue", "tlh")]
+    ['zh', 'no', 'yue', None]
     """
     code = re.sub("^zh-(yue|wuu)", r"\1", language.lower().replace("_", "-")).partition("-")[0]
     code = _OTHERWISE.get(code, code)

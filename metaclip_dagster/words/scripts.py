@@ -1,4 +1,4 @@
-"""How languages part words that do not do it by spaces alone: characters, foldings, segments, particles."""
+"""Where words begin and end in languages that do not part them by spaces alone: Chinese, Thai, Korean and others."""
 
 import re
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ OPEN, FOLLOWING, LEADING, LETTER, SILENCING = map(np.uint8, (1, 2, 4, 8, 16))
 the signs by which a letter closes the syllable before it."""
 
 
-def folded(text: str, language: str) -> str:
+def fold_text(text: str, language: str) -> str:
     """The text as its language is compared: NFC, full-width Latin and half-width kana as usual, no zero-width spaces.
 
     A text of another language than PARTING's comes back as it is.
 
-    >>> folded("ＡＢＣ１２３ ｶﾞｰﾃﾞﾝ", "ja"), folded("ＡＢＣ", "en")
+    >>> fold_text("ＡＢＣ１２３ ｶﾞｰﾃﾞﾝ", "ja"), fold_text("ＡＢＣ", "en")
     ('ABC123 ガーデン', 'ＡＢＣ')
     """
     if language not in PARTING or text.isascii():
@@ -28,10 +28,10 @@ def folded(text: str, language: str) -> str:
     return normalize("NFC", text.translate(_foldings()))
 
 
-def segments(text: str, language: str) -> Iterator[str]:
+def segment_words(text: str, language: str) -> Iterator[str]:
     """The words of a text and the marks between them: at white space, or by ICU's dictionaries where there is none.
 
-    >>> [*segments("แมวกินปลา", "th")], [*segments("The dog's tail", "en")]
+    >>> [*segment_words("แมวกินปลา", "th")], [*segment_words("The dog's tail", "en")]
     (['แมว', 'กิน', 'ปลา'], ['The', "dog's", 'tail'])
     """
     if language not in SPACELESS:
@@ -41,43 +41,43 @@ def segments(text: str, language: str) -> Iterator[str]:
     return (segment for segment in WordBreaker(text, language) if segment != _TSHEG)
 
 
-def joined_words(first: str, second: str, language: str) -> str:
+def join_words(first: str, second: str, language: str) -> str:
     """Two neighbouring words as their language writes them.
 
-    >>> joined_words("New", "York", "en"), joined_words("東京", "タワー", "ja"), joined_words("བོད", "སྐད", "bo")
+    >>> join_words("New", "York", "en"), join_words("東京", "タワー", "ja"), join_words("བོད", "སྐད", "bo")
     ('New York', '東京タワー', 'བོད་སྐད')
     """
     if language not in SPACELESS:
         return f"{first} {second}"
     if _TIBETAN.match(first[-1]) and _TIBETAN.match(second[0]):
         return f"{first}{_TSHEG}{second}"
-    is_open = (kinds()[[ord(first[-1]), ord(second[0])]] & OPEN).any()
+    is_open = (character_kinds()[[ord(first[-1]), ord(second[0])]] & OPEN).any()
     return f"{first}{second}" if is_open else f"{first} {second}"
 
 
-def particles(text: str, language: str) -> Iterator[int]:
+def find_particles(text: str, language: str) -> Iterator[int]:
     """Where in a folded text a particle begins that its language writes onto the word before it.
 
     Korean's agree with the last sound of the word: 은 after a consonant, 는 after a vowel. Of two readings the longer
     one counts. Tibetan's are those that have a syllable of their own, འི and its like, not ས and ར.
 
-    >>> [*particles("고양이가 학교에서는", "ko")]
+    >>> [*find_particles("고양이가 학교에서는", "ko")]
     [3, 7]
     """
     pattern = _PARTICLES.get(language)
-    return iter(()) if pattern is None else (found.start() for found in pattern.finditer(text))
+    return iter(()) if pattern is None else (particle.start() for particle in pattern.finditer(text))
 
 
 @cache
-def kinds() -> npt.NDArray[np.uint8]:
+def character_kinds() -> npt.NDArray[np.uint8]:
     """The kinds of every character, by its number; made once a process, a megabyte."""
-    kinds = np.zeros(0x110000, np.uint8)
-    kinds[_codes(_WITHOUT_SPACES, "LMNPS", but="Nd") + _codes(_OF_MARKS, "PS")] |= OPEN
-    kinds[_codes(_ALL, "M")] |= FOLLOWING
-    kinds[_codes(_ALL, "L")] |= LETTER
+    of_code = np.zeros(0x110000, np.uint8)
+    of_code[_list_codes(_WITHOUT_SPACES, "LMNPS", but="Nd") + _list_codes(_OF_MARKS, "PS")] |= OPEN
+    of_code[_list_codes(_ALL, "M")] |= FOLLOWING
+    of_code[_list_codes(_ALL, "L")] |= LETTER
     for signs, kind in ((_MARKS, OPEN), (_FOLLOWING, FOLLOWING), (_LEADING, LEADING), (_SILENCING, SILENCING)):
-        kinds[[*map(ord, signs)]] |= kind
-    return kinds
+        of_code[[*map(ord, signs)]] |= kind
+    return of_code
 
 
 _ALL = "0-1FFFF E0100-E01EF"
@@ -118,16 +118,16 @@ _PARTICLES = {
 }
 
 
-def _codes(blocks: str, kinds: str, but: str = "") -> list[int]:
+def _list_codes(blocks: str, kinds: str, but: str = "") -> list[int]:
     """The characters of the blocks whose category begins with one of the kinds, by their numbers."""
     bounds = [[int(code, 16) for code in block.split("-")] for block in blocks.split()]
     categories = ((code, category(chr(code))) for first, last in bounds for code in range(first, last + 1))
-    return [code for code, of in categories if of[0] in kinds and of != but]
+    return [code for code, kind in categories if kind[0] in kinds and kind != but]
 
 
 @cache
 def _foldings() -> dict[int, str | None]:
     forms = {code: normalize("NFKC", chr(code)) for code in range(0xFF01, 0xFFA0)}
     # Full-width marks stay: `，` is no mark that texts are spaced around, and a title may hold one.
-    kept = {code: form for code, form in forms.items() if code >= 0xFF61 or form.isalnum()}
-    return {**kept, 0x3000: " ", 0x200B: None}
+    narrow = {code: form for code, form in forms.items() if code >= 0xFF61 or form.isalnum()}
+    return {**narrow, 0x3000: " ", 0x200B: None}

@@ -1,4 +1,4 @@
-"""What a match is: the entry, a space at each end or another border of words, in a text whose marks are set apart."""
+"""What a match is: where in a text an entry counts as found, and which entries no text can hold."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -7,71 +7,80 @@ import numpy as np
 import numpy.typing as npt
 
 from metaclip_dagster.schemas import named
-from metaclip_dagster.words.languages import LANGUAGES, PARTING, identified_as
-from metaclip_dagster.words.scripts import FOLLOWING, LEADING, LETTER, OPEN, SILENCING, folded, kinds, particles
+from metaclip_dagster.words.languages import LANGUAGES, PARTING, identification_code
+from metaclip_dagster.words.scripts import (
+    FOLLOWING,
+    LEADING,
+    LETTER,
+    OPEN,
+    SILENCING,
+    character_kinds,
+    find_particles,
+    fold_text,
+)
 
 MARKS = ",.;:?!`"
 
 
-def spaced(text: str, language: str = "en") -> str:
+def space_marks(text: str, language: str = "en") -> str:
     r"""Give the text as it is searched: a space at both ends and around each mark; tab, newline and return are spaces.
 
     An entry is in the text exactly when it has a word, which is a letter or a digit, and `f" {entry} "` is in
-    `spaced(text)` (Xu et al. 2023, §3.2). The same said in tokens: `entry.split(" ")` is a run of
-    `spaced(text).split(" ")[1:-1]`, empty tokens kept. Case counts.
-    In languages that part words otherwise too (PARTING), text and entry are `folded`, and each end of the entry is at a
-    space or at one of `borders`.
+    `space_marks(text)` (Xu et al. 2023, §3.2). In tokens: `entry.split(" ")` is a run of
+    `space_marks(text).split(" ")[1:-1]`, empty tokens kept. Case counts.
+    In languages that part words otherwise too (PARTING), text and entry go through `fold_text`, and each end of the
+    entry is at a space or at one of `find_borders`.
 
-    >>> spaced("Hello, world!")
+    >>> space_marks("Hello, world!")
     ' Hello ,  world !  '
-    >>> " AC/DC " in spaced("AC/DC\tlive")
+    >>> " AC/DC " in space_marks("AC/DC\tlive")
     True
     """
-    return joined([text], language)
+    return join_texts([text], language)
 
 
-def joined(texts: Iterable[str], language: str = "en") -> str:
+def join_texts(texts: Iterable[str], language: str = "en") -> str:
     r"""Give all texts as they are searched in one string; a newline, which nothing that matches holds, stands between.
 
-    >>> joined(["a,", "b\nc"])
+    >>> join_texts(["a,", "b\nc"])
     ' a ,  \n b c '
     """
-    whole = "\n".join(text.replace("\n", " ") for text in texts).replace("\t", " ").replace("\r", " ")
-    whole = folded(whole, language)
+    text_of_all = "\n".join(text.replace("\n", " ") for text in texts).replace("\t", " ").replace("\r", " ")
+    text_of_all = fold_text(text_of_all, language)
     # A chain of replace is several times faster than one regular expression or str.translate.
     for mark in MARKS:
-        whole = whole.replace(mark, f" {mark} ")
-    whole = whole.replace("\n", " \n ")
-    return f" {whole} "
+        text_of_all = text_of_all.replace(mark, f" {mark} ")
+    text_of_all = text_of_all.replace("\n", " \n ")
+    return f" {text_of_all} "
 
 
-def borders(searched: str, language: str) -> tuple[npt.NDArray[np.bool], npt.NDArray[np.bool]]:
+def find_borders(searched: str, language: str) -> tuple[npt.NDArray[np.bool], npt.NDArray[np.bool]]:
     """Where an entry may start and where it may end in a text as it is searched, by the number of characters before.
 
     Beside a space; beside a character of a script without spaces or one of its marks, unless that cuts a syllable: a
     vowel, tone or length from its sound, a silenced letter from those before it; and an end before a particle.
     """
     codes = np.frombuffer(searched.encode("utf-32-le", "surrogatepass"), np.uint32)
-    padded = np.pad(kinds()[codes], (1, 2))
+    padded = np.pad(character_kinds()[codes], (1, 2))
     before, at, after = padded[:-2], padded[1:-1], padded[2:]
     is_border = (before | at) & OPEN != 0
     is_border &= (before & LEADING | at & FOLLOWING) == 0
     is_border &= (at & LETTER == 0) | (after & SILENCING == 0)
     is_space = np.pad(codes == ord(" "), 1)
     may_start, may_end = is_border | is_space[:-1], is_border | is_space[1:]
-    may_end[[*particles(searched, language)]] = True
+    may_end[[*find_particles(searched, language)]] = True
     return may_start, may_end
 
 
-def finder(text: str, language: str = "en") -> Callable[[str], bool]:
+def build_finder(text: str, language: str = "en") -> Callable[[str], bool]:
     """Ask of one entry of the language after another whether it is in the text: the definition, not the fast way."""
-    searched = spaced(text, language)
+    searched = space_marks(text, language)
     if language not in PARTING:
         return lambda entry: _has_word(entry) and f" {entry} " in searched
-    may_start, may_end = borders(searched, language)
+    may_start, may_end = find_borders(searched, language)
 
     def holds(entry: str) -> bool:
-        entry = folded(entry, language)
+        entry = fold_text(entry, language)
         start = searched.find(entry)
         while start >= 0 and not (may_start[start] and may_end[start + len(entry)]):
             start = searched.find(entry, start + 1)
@@ -94,9 +103,9 @@ def why_unmatchable(entry: str, language: str = "en") -> str | None:
     "no text is identified as 'nb', but as 'no'"
     """
     if language not in LANGUAGES:
-        known = identified_as(language)
-        return f"no text is identified as {language!r}" + (f", but as {known!r}" if known else "")
-    entry = folded(entry, language)
+        identified = identification_code(language)
+        return f"no text is identified as {language!r}" + (f", but as {identified!r}" if identified else "")
+    entry = fold_text(entry, language)
     if not _has_word(entry):
         return "no word"
     if _BLANK.search(entry):

@@ -13,7 +13,7 @@ import pytest
 from commands import demo
 from definitions import bind
 from metaclip_dagster.filtering import score_images
-from metaclip_dagster.filtering.hashes import nearest_earlier
+from metaclip_dagster.filtering.hashes import find_nearest_earlier
 from resources.deployments import Deployment
 from resources.images.store import open_image_store
 from resources.lake.resource import Lake
@@ -77,7 +77,7 @@ def test_no_image_is_kept_twice_and_filtered_sets_are_nested(graph: Graph) -> No
     rows = graph.lake.read("image_scores", ["20", "100"]).to_pylist()
     looks = {row["image_id"]: (row["phash"], row["colours"]) for row in rows}
     kept = np.array([looks[image] for image in graph.ids("100")], np.uint64)
-    assert (nearest_earlier(kept, 0) == -1).all()
+    assert (find_nearest_earlier(kept, 0) == -1).all()
     assert {phash for phash, _ in looks.values()} == set(kept[:, 0].tolist())
 
 

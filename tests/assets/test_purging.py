@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from assets.purging import Gone, find_gone, purge
-from metaclip_dagster.deduplicating.takedowns import ImageIds, build_takedowns
+from metaclip_dagster.deduplicating.takedowns import ImageSet, build_takedowns
 from metaclip_dagster.schemas import EXCLUSIONS, IMAGE_TEXTS, IMAGES, MATCHES, PAIRS, SUBSETS, TRAINING_SETS
 from resources.instance.history import SHOWN
 from resources.lake.resource import Lake
@@ -127,7 +127,7 @@ def test_an_image_goes_under_the_id_too_that_an_older_spelling_gave_it(lake: Lak
     assert (gone.pairs.to_pylist(), gone.places["C", "0"].to_pylist()) == ([9], [9])
     stored = batch(IMAGES, *({"image_id": X.hex(), "url": url} for url in (older, "http://i.example/z", None)))
     assert gone_of(lake, "url", today).are_images(stored).to_pylist() == [True, True, True]  # by the id of the pair
-    assert Gone(gone.takedowns, {}, gone.pairs, ImageIds.of([]), frozenset()).are_images(stored).to_pylist() == [
+    assert Gone(gone.takedowns, {}, gone.pairs, ImageSet.of([]), frozenset()).are_images(stored).to_pylist() == [
         True,
         False,
         False,

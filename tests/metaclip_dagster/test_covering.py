@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from metaclip_dagster.covering import cover_pairs, describe_coverage, merge_coverage, rank_words
 from metaclip_dagster.covering import coverage as covering
-from metaclip_dagster.covering.folding import build_searches, loosened
+from metaclip_dagster.covering.folding import build_searches, loosen_text
 from metaclip_dagster.matching import build_matcher, match_entries, why_unmatchable
 from metaclip_dagster.reporting.lists.pages import render_coverage
 from metaclip_dagster.schemas import COVERAGE_PARTS, ENTRIES, PAIRS
@@ -89,7 +89,7 @@ def test_an_entry_is_found_as_often_as_matching_finds_it_and_else_one_reason_is_
         elif any(f" {entry.lower()} " in f" {text.lower().replace(',', ' , ')} " for text in texts):
             assert reason == "case"
         else:
-            has = loosened(entry) and any(f" {loosened(entry)} " in f" {loosened(text)} " for text in texts)
+            has = loosen_text(entry) and any(f" {loosen_text(entry)} " in f" {loosen_text(text)} " for text in texts)
             assert reason == ("punctuation" if has else "rare")
 
 
@@ -162,7 +162,7 @@ def test_a_language_in_which_nothing_matches_is_told_with_its_reasons() -> None:
 def test_words_that_outgrow_python_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"word{n % 7} other{n % 5} dog" for n in range(60)]
     whole = cover(table_of(["dog"]), texts)
-    monkeypatch.setattr(covering, "_HELD", 2)
+    monkeypatch.setattr(covering, "_MAX_WORDS", 2)
     monkeypatch.setattr(covering, "ROWS", 3)
     assert cover(table_of(["dog"]), texts) == whole
 
@@ -173,7 +173,7 @@ def test_the_most_frequent_words_come_first_and_only_so_many() -> None:
 
 
 def test_vowels_that_are_combining_marks_stay_with_their_letters() -> None:
-    assert loosened("“กินข้าว” — हिन्दी!") == "กินข้าว हिन्दी"
+    assert loosen_text("“กินข้าว” — हिन्दी!") == "กินข้าว हिन्दी"
 
 
 def test_what_is_handed_on_is_the_table_declared() -> None:

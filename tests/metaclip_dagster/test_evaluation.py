@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from metaclip_dagster.evaluation import (
-    Loaded,
+    LoadedModel,
     Task,
     evaluate,
     load_model,
@@ -34,7 +34,7 @@ from metaclip_dagster.evaluation import (
 from metaclip_dagster.evaluation.images import Sample, decode_image, read_samples
 from metaclip_dagster.evaluation.scoring import (
     Classified,
-    places,
+    rank_answers,
     retrieve,
     roc_auc,
     score_classified,
@@ -54,7 +54,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def loaded(exported: Path) -> Loaded:
+def loaded(exported: Path) -> LoadedModel:
     return load_model(f"local-dir:{exported}")
 
 
@@ -99,7 +99,7 @@ def test_scores_of_a_hand_made_table_are_those_of_pencil_and_paper() -> None:
         np.float32,
     )
     own = np.array([0, 1, 0, 2])
-    place = places(similarity, own)
+    place = rank_answers(similarity, own)
     assert place.tolist() == [0, 1, 5, 0]
     scores = score_classified(Classified(6, own, place, similarity.argmax(axis=1), np.zeros(4)))
     assert {name: score.value for name, score in scores.items()} == {
@@ -117,8 +117,8 @@ def test_retrieval_of_three_images_and_four_captions_is_that_of_pencil_and_paper
     texts = np.array([[0.9, 0.1, 0], [0.0, 0.2, 0.9], [0.1, 0.8, 0.2], [0.8, 0.0, 0.1]], np.float32)
     found = retrieve(images, texts, np.array([1, 2, 1]))
     # Captions 0, 1 | 2 and 3 belong to images 0, 1 and 2.
-    assert found.image_place.tolist() == [0, 1, 0, 1]
-    assert found.text_place.tolist() == [0, 0, 2]
+    assert found.image_rank.tolist() == [0, 1, 0, 1]
+    assert found.text_rank.tolist() == [0, 0, 2]
     scores = score_retrieved(found)
     assert scores["image_retrieval_recall@1"] == pytest.approx((1 / 2, 1 / 3))
     assert scores["text_retrieval_recall@1"] == pytest.approx((2 / 3, (1 / 4 + 1 / 2 + 1 / 4) / 3))
@@ -133,7 +133,9 @@ def test_a_place_counts_what_a_stable_sort_puts_first(rows: int, columns: int, s
     similarity = generator.integers(0, 4, (rows, columns)).astype(np.float32)
     own = generator.integers(0, columns, rows)
     order = np.argsort(-similarity, axis=1, kind="stable")
-    assert places(similarity, own).tolist() == [row.tolist().index(mine) for row, mine in zip(order, own, strict=True)]
+    assert rank_answers(similarity, own).tolist() == [
+        row.tolist().index(mine) for row, mine in zip(order, own, strict=True)
+    ]
 
 
 @settings(max_examples=60)
@@ -151,7 +153,9 @@ def test_guessing_gives_chance_in_the_mean() -> None:
     generator = np.random.default_rng(0)
     own = np.repeat(np.arange(8), 500)
     similarity = generator.random((4000, 8), np.float32)
-    guessed = score_classified(Classified(8, own, places(similarity, own), similarity.argmax(axis=1), np.zeros(4000)))
+    guessed = score_classified(
+        Classified(8, own, rank_answers(similarity, own), similarity.argmax(axis=1), np.zeros(4000))
+    )
     counts = np.arange(300) % 5 + 1
     images, texts = (generator.standard_normal((n, 64)).astype(np.float32) for n in (300, counts.sum()))
     for score in [*guessed.values(), *score_retrieved(retrieve(images, texts, counts)).values()]:
@@ -161,7 +165,9 @@ def test_guessing_gives_chance_in_the_mean() -> None:
 def test_a_model_to_which_all_is_alike_is_no_better_than_one_answer() -> None:
     own = np.repeat(np.arange(5), 4)
     nearest = np.zeros(20, np.int64)
-    scores = score_classified(Classified(5, own, places(np.ones((20, 5), np.float32), own), nearest, np.zeros(20)))
+    scores = score_classified(
+        Classified(5, own, rank_answers(np.ones((20, 5), np.float32), own), nearest, np.zeros(20))
+    )
     assert scores["acc1"].value == scores["mean_per_class"].value == 0.2
 
 
@@ -220,7 +226,7 @@ def test_an_empty_class_name_is_a_name(tmp_path: Path) -> None:
 # Tables
 
 
-def test_scores_name_the_cell_and_repeat_the_tasks_own_metric(colours: Path, loaded: Loaded) -> None:
+def test_scores_name_the_cell_and_repeat_the_tasks_own_metric(colours: Path, loaded: LoadedModel) -> None:
     cell: dict[str, Any] = {"training_set": "online-20", "model_name": "tiny-s1", "seed": 1, "pairs_seen": 30720}
     table = score_model(read_task(colours), model=loaded, **cell)
     assert table.schema == SCORES
@@ -237,7 +243,7 @@ def test_scores_name_the_cell_and_repeat_the_tasks_own_metric(colours: Path, loa
     assert scores_of(baseline) == scores_of(table)
 
 
-def test_scores_are_the_mean_of_class_scores(colours: Path, loaded: Loaded) -> None:
+def test_scores_are_the_mean_of_class_scores(colours: Path, loaded: LoadedModel) -> None:
     task = read_task(colours)
     scores, classes = score_model(task, model=loaded, model_name="m"), score_classes(task, model=loaded)
     assert classes.schema == CLASS_SCORES
@@ -254,13 +260,13 @@ def test_scores_are_the_mean_of_class_scores(colours: Path, loaded: Loaded) -> N
     assert scores_of(scores, "head").keys() == {"acc1", "acc5", "mean_per_class"}
 
 
-def test_a_class_without_images_has_no_score(tmp_path: Path, loaded: Loaded) -> None:
+def test_a_class_without_images_has_no_score(tmp_path: Path, loaded: LoadedModel) -> None:
     task = read_task(write_task(tmp_path / "few", [classified([0, 0, 2])], classnames="a\nb\nc\n"))
     rows = score_classes(task, model=loaded).to_pylist()
     assert [(row["num_images"], row["acc1"] is None) for row in rows] == [(2, False), (0, True), (1, False)]
 
 
-def test_retrieval_has_scores_and_no_class_scores(captions: Path, loaded: Loaded) -> None:
+def test_retrieval_has_scores_and_no_class_scores(captions: Path, loaded: LoadedModel) -> None:
     task = read_task(captions)
     scores = score_model(task, model=loaded, model_name="m")
     assert set(scores["num_classes"].to_pylist()) == {0}
@@ -269,19 +275,19 @@ def test_retrieval_has_scores_and_no_class_scores(captions: Path, loaded: Loaded
     assert score_classes(task, model=loaded) == CLASS_SCORES.empty_table()
 
 
-def test_two_classes_have_an_area_under_the_curve(tmp_path: Path, loaded: Loaded) -> None:
+def test_two_classes_have_an_area_under_the_curve(tmp_path: Path, loaded: LoadedModel) -> None:
     folder = write_task(tmp_path / "wds_hateful_memes", [classified([0, 1] * 10)], classnames="kind\nhateful\n")
     scores = scores_of(score_model(read_task(folder), model=loaded, model_name="m"))
     found = evaluate(read_task(folder), loaded)
     assert isinstance(found, Classified)
-    assert scores["main"] == scores["roc_auc"] == roc_auc(found.margin, found.own == 1)
-    assert ((found.margin > 0) == ((found.place == 0) == (found.own == 1))).all()
+    assert scores["main"] == scores["roc_auc"] == roc_auc(found.margin, found.class_id == 1)
+    assert ((found.margin > 0) == ((found.rank == 0) == (found.class_id == 1))).all()
 
 
 # Evaluation
 
 
-def test_scores_do_not_depend_on_the_batch(colours: Path, captions: Path, loaded: Loaded) -> None:
+def test_scores_do_not_depend_on_the_batch(colours: Path, captions: Path, loaded: LoadedModel) -> None:
     for folder in (colours, captions):
         task, found = read_task(folder), []
         for batch_size in (7, 256):
@@ -302,7 +308,7 @@ def test_a_task_is_embedded_once_for_both_tables_and_anew_when_it_changed(tmp_pa
     assert asked == [3, 2]
 
 
-def test_braces_in_names_and_templates_are_only_braces(tmp_path: Path, loaded: Loaded) -> None:
+def test_braces_in_names_and_templates_are_only_braces(tmp_path: Path, loaded: LoadedModel) -> None:
     import open_clip
     import torch
 
@@ -315,11 +321,11 @@ def test_braces_in_names_and_templates_are_only_braces(tmp_path: Path, loaded: L
         images = torch.stack([loaded.preprocess(decode_image(sample)) for sample in read_samples(task)])
         nearest = (loaded.model.encode_image(images, normalize=True) @ names.T).argmax(1)
     assert isinstance(found, Classified)
-    assert (found.place == 0).tolist() == (nearest == torch.tensor([0, 1, 1, 0])).tolist()
+    assert (found.rank == 0).tolist() == (nearest == torch.tensor([0, 1, 1, 0])).tolist()
     assert open_clip.__version__ == "3.3.0"
 
 
-def test_folders_of_classes_score_as_the_same_images_in_a_tar(tmp_path: Path, loaded: Loaded) -> None:
+def test_folders_of_classes_score_as_the_same_images_in_a_tar(tmp_path: Path, loaded: LoadedModel) -> None:
     classes, names = [0, 1, 1, 2, 0, 2, 2], sorted(COLOURS[:3])
     tar = write_task(tmp_path / "tar", [classified(classes)], classnames="\n".join(names))
     for at, number in enumerate(classes):
@@ -332,7 +338,7 @@ def test_folders_of_classes_score_as_the_same_images_in_a_tar(tmp_path: Path, lo
     assert read_task(tmp_path / "plain").class_names == tuple(names)
 
 
-def test_of_two_classes_with_one_name_the_first_wins(tmp_path: Path, loaded: Loaded) -> None:
+def test_of_two_classes_with_one_name_the_first_wins(tmp_path: Path, loaded: LoadedModel) -> None:
     task = read_task(write_task(tmp_path / "twice", [classified([0, 1] * 5)], classnames="same\nsame\n"))
     assert [row["acc1"] for row in score_classes(task, model=loaded).to_pylist()] == [1.0, 0.0]
 
@@ -415,7 +421,7 @@ def test_a_task_that_cannot_be_understood_is_told_by_file_and_line(
     ],
 )
 def test_an_image_that_cannot_be_scored_is_named_and_not_left_out(
-    tmp_path: Path, loaded: Loaded, members: list[tuple[str, bytes]], told: str
+    tmp_path: Path, loaded: LoadedModel, members: list[tuple[str, bytes]], told: str
 ) -> None:
     folder = write_task(tmp_path / "bad", [members], classnames=NAMES)
     with pytest.raises(ValueError, match=told) as raised:
@@ -666,7 +672,7 @@ def clip_benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_clip_benchmark_gives_the_same(
-    clip_benchmark: Path, exported: Path, colours: Path, captions: Path, loaded: Loaded
+    clip_benchmark: Path, exported: Path, colours: Path, captions: Path, loaded: LoadedModel
 ) -> None:
     script = Path(__file__).with_name("clip_benchmark_scores.py")
     command = [sys.executable, str(script), f"local-dir:{exported}", str(colours), str(captions)]

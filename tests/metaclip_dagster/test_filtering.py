@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from metaclip_dagster.evaluation import read_task
 from metaclip_dagster.evaluation.images import decode_image, read_samples
 from metaclip_dagster.filtering import hash_samples, judge_images, score_images
-from metaclip_dagster.filtering.hashes import Looks, mean_colours, nearest_earlier, nearest_of, perceptual_hash
+from metaclip_dagster.filtering.hashes import Looks, find_nearest, find_nearest_earlier, mean_colours, perceptual_hash
 from metaclip_dagster.filters import aspect, load_scorers, shorter_side
 from metaclip_dagster.schemas import IMAGE_SCORES, IMAGES
 from resources.deployments import SAMPLE
@@ -101,17 +101,17 @@ def left_out(*args: Any, **asked: Any) -> set[str]:
 @pytest.mark.parametrize("side", [36, 64, 96, 200])
 def test_a_resized_copy_is_found_and_no_other_drawing_is(drawings: list[Image.Image], side: int) -> None:
     known, copies = looks(drawings), looks(drawing.resize((side, side)) for drawing in drawings)
-    found = nearest_of(copies, known, NEAR)
+    found = find_nearest(copies, known, NEAR)
     assert (found == np.arange(len(drawings)))[found >= 0].all()
     assert (found >= 0).mean() > 0.98
-    assert (nearest_earlier(known, NEAR) == -1).all()
+    assert (find_nearest_earlier(known, NEAR) == -1).all()
 
 
 def test_a_copy_in_jpeg_is_found(drawings: list[Image.Image]) -> None:
     jpegs = [io.BytesIO() for _ in drawings]
     for file, drawing in zip(jpegs, drawings, strict=True):
         drawing.save(file, "JPEG", quality=75)
-    near = nearest_of(looks(map(Image.open, jpegs)), looks(drawings), NEAR) >= 0
+    near = find_nearest(looks(map(Image.open, jpegs)), looks(drawings), NEAR) >= 0
     assert near.mean() > 0.8  # flat drawings of 48 pixels: what JPEG rings with is a good part of them
 
 
@@ -131,9 +131,9 @@ def test_drawings_that_differ_by_colour_alone_are_not_near(distance: int) -> Non
             flag.paste(colour, (at, 0, at + 16, 32))
 
     for drawn in (list(discs()), list(flags()), [Image.new("RGB", (9, 9), colour) for colour in COLOURS]):
-        assert (nearest_earlier(looks(drawn), distance) == -1).all()
+        assert (find_nearest_earlier(looks(drawn), distance) == -1).all()
         bigger = looks(drawing.resize((131, 131), Image.Resampling.LANCZOS) for drawing in drawn)
-        nearest = nearest_of(bigger, looks(drawn), NEAR)
+        nearest = find_nearest(bigger, looks(drawn), NEAR)
         assert (nearest == np.arange(len(drawn)))[nearest >= 0].all()
 
 
@@ -143,14 +143,14 @@ def test_what_is_near_is_what_comparing_each_with_each_finds(some: list[int], ot
         return next((place for place, other in enumerate(of) if (mine ^ other).bit_count() <= distance), -1)
 
     mine, theirs = grey(some), grey(others)
-    assert nearest_of(mine, theirs, distance).tolist() == [first(one, others) for one in some]
-    assert nearest_earlier(mine, distance).tolist() == [first(one, some[:at]) for at, one in enumerate(some)]
+    assert find_nearest(mine, theirs, distance).tolist() == [first(one, others) for one in some]
+    assert find_nearest_earlier(mine, distance).tolist() == [first(one, some[:at]) for at, one in enumerate(some)]
 
 
 @pytest.mark.parametrize("distance", [-1, 16])
 def test_a_distance_at_which_most_images_are_near_is_refused(distance: int) -> None:
     with pytest.raises(ValueError, match="give 0 to 15"):
-        nearest_earlier(grey([0]), distance)
+        find_nearest_earlier(grey([0]), distance)
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2**8 - 1)), max_size=30), st.integers(0, 3))

@@ -14,8 +14,8 @@ import pytest
 
 from metaclip_dagster.balancing import uniform
 from metaclip_dagster.schemas import TRAINING_SETS
-from metaclip_dagster.training import Job, Shard
-from metaclip_dagster.training.loading import ImageTexts, read_rows, with_texts
+from metaclip_dagster.training import SetFile, TrainingPlan
+from metaclip_dagster.training.loading import ImageTexts, read_rows, replace_reader
 from tests.metaclip_dagster.training_sets import (
     BATCH,
     IMAGES_A_TAR,
@@ -54,7 +54,7 @@ def image_in(sample: dict[str, Any]) -> bytes:
     return bytes(image)
 
 
-def draws(job: Job, epochs: int) -> Iterator[dict[str, str]]:
+def draws(job: TrainingPlan, epochs: int) -> Iterator[dict[str, str]]:
     """Epoch after epoch, image_id -> text, without the images."""
     reader = ImageTexts(job, uniform)
     tars = [read_rows(path, tar, {}) for tar, path in job.tars]
@@ -69,7 +69,7 @@ def draws(job: Job, epochs: int) -> Iterator[dict[str, str]]:
         yield drawn
 
 
-def open_loader(job: Job, samples: int) -> Callable[[int], Iterator[str]]:
+def open_loader(job: TrainingPlan, samples: int) -> Callable[[int], Iterator[str]]:
     """open_clip_train's own loader with ours inside: epoch -> the texts of its samples, in order."""
     from open_clip_train.main import get_data
 
@@ -88,7 +88,7 @@ def open_loader(job: Job, samples: int) -> Callable[[int], Iterator[str]]:
         imagenet_v2=None,
     )
     transforms = (lambda image: image.size[0], lambda image: image)
-    train = with_texts(get_data, ImageTexts(job, uniform))(args, transforms, tokenizer=lambda text: [text])["train"]
+    train = replace_reader(get_data, ImageTexts(job, uniform))(args, transforms, tokenizer=lambda text: [text])["train"]
 
     def one_epoch(epoch: int) -> Iterator[str]:
         train.set_epoch(epoch)
@@ -193,14 +193,14 @@ def test_no_member_but_an_image_leaves_a_tar(tmp_path: Path) -> None:
 def test_a_tar_is_a_file_whatever_its_name(tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     for name in (f"pipe:touch {mark}", f"{{0..9}}::{mark}.tar"):
-        job = replace(job_of_one(tmp_path), shards=(Shard(str(tmp_path / "rows.parquet"), (name,)),))
+        job = replace(job_of_one(tmp_path), shards=(SetFile(str(tmp_path / "rows.parquet"), (name,)),))
         build_one(tmp_path, [], tar=name)
         (tmp_path / "images" / name).unlink()
         with pytest.raises(FileNotFoundError, match=r"ran"):
             next(ImageTexts(job, uniform)([{"url": "0"}]))
     assert not mark.exists()
     for name in ("/etc/passwd", "../images/a.tar"):
-        job = replace(job, shards=(Shard(str(tmp_path / "rows.parquet"), (name,)),))
+        job = replace(job, shards=(SetFile(str(tmp_path / "rows.parquet"), (name,)),))
         with pytest.raises(ValueError, match="is no tar of the image store"):
             next(ImageTexts(job, uniform)([{"url": "0"}]))
 
@@ -224,5 +224,5 @@ def build_one(folder: Path, members: list[tuple[str, bytes]], tar: str = "a.tar"
     pq.write_table(pa.Table.from_pylist(rows, TRAINING_SETS), folder / "rows.parquet")
 
 
-def job_of_one(folder: Path) -> Job:
-    return job_of(folder, shards=(Shard(str(folder / "rows.parquet"), ("a.tar",)),))
+def job_of_one(folder: Path) -> TrainingPlan:
+    return job_of(folder, shards=(SetFile(str(folder / "rows.parquet"), ("a.tar",)),))

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 
 from metaclip_dagster.matching import (
     Engine,
-    Identify,
     Matcher,
     automaton,
     build_matcher,
@@ -30,7 +29,8 @@ from metaclip_dagster.matching import (
 )
 from metaclip_dagster.matching.tokens import TokenEngine, index_tokens
 from metaclip_dagster.schemas import ENTRIES, MATCHES, PAIRS
-from metaclip_dagster.words.spacing import MARKS, joined, spaced
+from metaclip_dagster.words.languages import Identify
+from metaclip_dagster.words.spacing import MARKS, join_texts, space_marks
 from resources.models.language_id import load_identifier
 
 ROOT = Path(__file__).parents[2]
@@ -137,7 +137,7 @@ def test_a_portion_is_as_large_as_its_bounds_allow(texts: list[str], most_texts:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(automaton, "_MOST_TEXTS", most_texts)
         patch.setattr(automaton, "_MOST_BYTES", most_bytes)
-        portions = [*automaton._portions(pa.array(texts, pa.string()))]
+        portions = [*automaton._portion_texts(pa.array(texts, pa.string()))]
 
     def fits(portion: list[str]) -> bool:
         return len(portion) <= most_texts and len("".join(portion).encode()) <= most_bytes
@@ -150,7 +150,7 @@ def test_a_portion_is_as_large_as_its_bounds_allow(texts: list[str], most_texts:
 @thorough
 @given(strings, strings)
 def test_a_match_is_a_contiguous_run_of_tokens(text: str, entry: str) -> None:
-    tokens, wanted = spaced(text).split(" ")[1:-1], entry.split(" ")
+    tokens, wanted = space_marks(text).split(" ")[1:-1], entry.split(" ")
     runs = any(tokens[i : i + len(wanted)] == wanted for i in range(len(tokens)))
     assert contains(text, entry) == (runs and any(map(str.isalnum, entry)))
 
@@ -158,7 +158,7 @@ def test_a_match_is_a_contiguous_run_of_tokens(text: str, entry: str) -> None:
 @thorough
 @given(lists_of_texts.filter(len))
 def test_joined_texts_are_the_spaced_texts_with_a_newline_between(texts: list[str]) -> None:
-    assert joined(texts) == "\n".join(map(spaced, texts))
+    assert join_texts(texts) == "\n".join(map(space_marks, texts))
 
 
 @thorough
@@ -174,7 +174,7 @@ def test_an_entry_without_a_reason_is_in_some_text(entry: str) -> None:
 def test_an_entry_with_a_reason_is_in_no_text(entry: str, texts: list[str], between: str) -> None:
     if why_unmatchable(entry):
         squeezed = re.sub(r" ?([,.;:?!`]) ?", r"\1", entry)
-        for text in [*texts, entry, squeezed, spaced(entry), between.join([entry, *texts, squeezed, entry])]:
+        for text in [*texts, entry, squeezed, space_marks(entry), between.join([entry, *texts, squeezed, entry])]:
             assert not contains(text, entry)
 
 
@@ -303,7 +303,7 @@ def test_long_texts_match_whatever_stands_where_a_window_ends(longest: int) -> N
     random = Random(longest)
     words = ["a", "a", "b", "", "ab", "犬", "x" * 20, ",", "U.S", "\t"]
     texts = [" ".join(random.choices(words, k=random.choice([5, 5, 2_000, 9_000]))) for _ in range(12)]
-    tokens = " ".join(spaced(text) for text in texts).split(" ")
+    tokens = " ".join(space_marks(text) for text in texts).split(" ")
     starts = [random.randrange(len(tokens) - longest) for _ in range(300)]
     runs = [" ".join(tokens[start : start + random.randint(1, longest)]) for start in starts]
     entries = [*dict.fromkeys(["a", "a a", "a a a a", *runs])]

@@ -16,12 +16,12 @@ from metaclip_dagster.metadata import (
     count_ngrams,
     count_views,
     list_pages,
-    plain_text,
     rank_bigrams,
     rank_synsets,
     rank_titles,
     rank_unigrams,
-    runs_of_words,
+    split_runs,
+    strip_markup,
     sum_counts,
 )
 from metaclip_dagster.schemas import NAME_COUNTS
@@ -69,7 +69,7 @@ class TestNGrams:
     def test_a_bigram_counts_and_scores_as_nltk_says(self) -> None:
         from nltk.collocations import BigramAssocMeasures, BigramCollocationFinder
 
-        runs = list(runs_of_words(TEXT))
+        runs = list(split_runs(TEXT))
         finder = BigramCollocationFinder.from_documents(runs)
         theirs = {" ".join(pair): score for pair, score in finder.score_ngrams(BigramAssocMeasures.pmi)}
         ours = bigrams([("t", TEXT)], min_pmi=-99.0, min_count=1)
@@ -86,7 +86,7 @@ class TestNGrams:
         texts = [("t", " ".join(page)) for page in [*pages, ["dog"]]]
         options: dict[str, Any] = {"num_buckets": num_buckets, "dropped": Counter(), "seen": Counter()}
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("metaclip_dagster.metadata.ngrams._HELD", held)
+            patch.setattr("metaclip_dagster.metadata.ngrams._MAX_COUNTED", held)
             parts = [batch for at in range(num_parts) for batch in count_ngrams(texts[at::num_parts], **options)]
         found = []
         for bucket in range(num_buckets):
@@ -221,13 +221,13 @@ class TestTitles:
     def test_views_that_outgrow_memory_are_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
         views = [(f"T{number % 7}", number) for number in range(50)]
         whole = titles(views)
-        monkeypatch.setattr("metaclip_dagster.metadata.ngrams._HELD", 3)
+        monkeypatch.setattr("metaclip_dagster.metadata.ngrams._MAX_COUNTED", 3)
         assert titles(views).equals(whole)
 
     def test_memory_holds_so_many_lines_however_many_languages_they_are_of(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("metaclip_dagster.metadata.ngrams._HELD", 3)
+        monkeypatch.setattr("metaclip_dagster.metadata.ngrams._MAX_COUNTED", 3)
         views = iter([(language, "A", 1) for language in ("bg", "cs", "da", "el", "fi", "hu")])
         parts = count_views(views, dropped=Counter(), seen=Counter())
         assert next(parts)["language"].to_pylist() == ["bg"]
@@ -260,7 +260,7 @@ class TestText:
         ],
     )
     def test_running_text_is_what_a_reader_sees(self, wikitext: str, text: str) -> None:
-        assert plain_text(wikitext, {"file", "image", "category", "datei", "kategorie"}) == text
+        assert strip_markup(wikitext, {"file", "image", "category", "datei", "kategorie"}) == text
 
     @pytest.mark.parametrize(
         ("wikitext", "words"),
@@ -284,17 +284,17 @@ class TestText:
         ],
     )
     def test_what_is_no_running_text_goes_as_a_whole(self, wikitext: str, words: str) -> None:
-        assert plain_text(wikitext).split() == words.split()
+        assert strip_markup(wikitext).split() == words.split()
 
     @settings(max_examples=200)
     @given(st.lists(st.sampled_from(WIKITEXT), max_size=60).map("".join))
     def test_any_wikitext_has_a_text_and_words_without_marks(self, wikitext: str) -> None:
-        for run in runs_of_words(plain_text(wikitext)):
+        for run in split_runs(strip_markup(wikitext)):
             assert run
             assert not any(MARKS & set(word) or word != "".join(word.split()) for word in run)
 
     def test_words_are_found_again_where_matching_parts_texts(self) -> None:
-        assert list(runs_of_words("Mr. O'Neil's rock-'n'-roll, 3.5% -- 'quoted' AC/DC")) == [
+        assert list(split_runs("Mr. O'Neil's rock-'n'-roll, 3.5% -- 'quoted' AC/DC")) == [
             ["Mr"],
             ["O'Neil's", "rock-'n'-roll"],
             ["3"],
@@ -332,5 +332,5 @@ class TestText:
     )
     def test_what_is_never_closed_costs_no_more_than_its_length(self, piece: str) -> None:
         begun = time.process_time()
-        plain_text(piece * (200_000 // len(piece)))
+        strip_markup(piece * (200_000 // len(piece)))
         assert time.process_time() - begun < 20

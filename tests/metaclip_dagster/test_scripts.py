@@ -17,11 +17,11 @@ from metaclip_dagster.balancing import admit, build_draw, count_sizes, language_
 from metaclip_dagster.counting import count_entries, merge_counts
 from metaclip_dagster.explaining import find_entries, holds_all
 from metaclip_dagster.matching import automaton, build_matcher, match_entries
-from metaclip_dagster.metadata.wikitext import runs_of_words
+from metaclip_dagster.metadata.wikitext import split_runs
 from metaclip_dagster.schemas import MATCHES
-from metaclip_dagster.words.languages import LANGUAGES, PARTING, SPACELESS, identified_as
-from metaclip_dagster.words.scripts import folded, joined_words, particles
-from metaclip_dagster.words.spacing import finder, spaced, why_unmatchable
+from metaclip_dagster.words.languages import LANGUAGES, PARTING, SPACELESS, identification_code
+from metaclip_dagster.words.scripts import find_particles, fold_text, join_words
+from metaclip_dagster.words.spacing import build_finder, space_marks, why_unmatchable
 from resources.models import language_id
 from tests.metaclip_dagster.tables import entries_of
 
@@ -105,10 +105,10 @@ def is_border(text: str, place: int) -> bool:
 
 def contains(text: str, entry: str, language: str) -> bool:
     """The definition, written once more: the oracle that the engine and the finder must agree with."""
-    searched, entry = spaced(text, language), folded(entry, language)
+    searched, entry = space_marks(text, language), fold_text(entry, language)
     if why_unmatchable(entry, language) is not None:
         return False
-    ends = set(particles(searched, language))
+    ends = set(find_particles(searched, language))
     for found in re.finditer(f"(?={re.escape(entry)})", searched):
         start, end = found.start(), found.start() + len(entry)
         starts_well = start and (searched[start - 1] == " " or is_border(searched, start))
@@ -124,7 +124,7 @@ def test_sentences_hold_what_their_readers_see_in_them(
 ) -> None:
     entries = [*held, *not_held]
     assert [[entries[i] for i in found] for found in search([text], entries, language)] == [held]
-    assert [*filter(finder(text, language), entries)] == held
+    assert [*filter(build_finder(text, language), entries)] == held
 
 
 @pytest.mark.parametrize(("language", "text"), [(language, text) for language, text, *_ in SENTENCES])
@@ -139,7 +139,7 @@ def test_mixed_scripts_match_as_the_definition_says(texts: list[str], entries: l
     assert search(texts, entries, language) == expected
     matchable = [entry for entry in entries if why_unmatchable(entry, language) is None]
     for text in texts:
-        holds = finder(text, language)
+        holds = build_finder(text, language)
         assert [*filter(holds, matchable)] == [entry for entry in matchable if contains(text, entry, language)]
 
 
@@ -161,8 +161,8 @@ def test_what_is_found_between_spaces_is_found_in_every_language(
     texts: list[str], entries: list[str], language: str
 ) -> None:
     for text, found in zip(texts, search(texts, entries, language), strict=True):
-        for i, entry in enumerate(folded(entry, language) for entry in entries):
-            if f" {entry} " in spaced(folded(text, language)) and why_unmatchable(entry) is None:
+        for i, entry in enumerate(fold_text(entry, language) for entry in entries):
+            if f" {entry} " in space_marks(fold_text(text, language)) and why_unmatchable(entry) is None:
                 assert i in found
 
 
@@ -218,7 +218,7 @@ def test_entries_that_are_one_when_folded_are_all_found() -> None:
 
 def test_every_particle_follows_the_sound_before_it() -> None:
     words = "고양이는 고양이은 책은 책는 서울로 부산으로 부산로 학교로 친구와 친구과 책과는 iPhone은 이 에서"
-    starts = set(particles(words, "ko"))
+    starts = set(find_particles(words, "ko"))
     parted = "".join(f"+{sign}" if place in starts else sign for place, sign in enumerate(words))
     assert parted == (
         "고양이+는 고양이은 책+은 책는 서울+로 부산+으로 부산로 학교+로 친구+와 친구과 책+과는 iPhone+은 이 에서"
@@ -231,7 +231,7 @@ def test_an_entry_of_a_language_that_is_never_identified_says_so() -> None:
     assert why_unmatchable("puq", "tlh") == "no text is identified as 'tlh'"
     assert why_unmatchable("\u3000", "ja") == "no word"
     assert all(why_unmatchable("x", language) is None for language in LANGUAGES)
-    assert all(identified_as(language) == language for language in LANGUAGES)
+    assert all(identification_code(language) == language for language in LANGUAGES)
 
 
 def test_the_languages_are_those_that_the_model_knows() -> None:
@@ -256,8 +256,8 @@ def test_the_languages_are_those_that_the_model_knows() -> None:
 def test_words_and_neighbours_of_running_text_are_found_in_it_again(
     language: str, text: str, runs: list[list[str]]
 ) -> None:
-    assert [*runs_of_words(text, language)] == runs
-    neighbours = [joined_words(first, second, language) for run in runs for first, second in pairwise(run)]
+    assert [*split_runs(text, language)] == runs
+    neighbours = [join_words(first, second, language) for run in runs for first, second in pairwise(run)]
     entries = list(dict.fromkeys([*(word for run in runs for word in run), *neighbours]))
     assert search([text], entries, language) == [[*range(len(entries))]]
 
@@ -307,5 +307,5 @@ def test_spaceless_texts_of_millions_of_characters_are_searched() -> None:
 def test_the_languages_without_spaces_are_parted_and_no_others_but_korean() -> None:
     assert SPACELESS | {"ko"} == PARTING
     for language in LANGUAGES - PARTING:
-        assert folded("ＡＢＣ\u200be\u0301", language) == "ＡＢＣ\u200be\u0301"
-        assert joined_words("東", "京", language) == "東 京"
+        assert fold_text("ＡＢＣ\u200be\u0301", language) == "ＡＢＣ\u200be\u0301"
+        assert join_words("東", "京", language) == "東 京"

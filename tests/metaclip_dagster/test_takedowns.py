@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaclip_dagster.deduplicating import find_takedowns
-from metaclip_dagster.deduplicating.takedowns import Takedowns, are_taken_down, build_takedowns
+from metaclip_dagster.deduplicating.takedowns import TakedownIndex, build_takedowns, flag_taken_down
 from metaclip_dagster.schemas import MATCHES, PAIRS
 from metaclip_dagster.urls import image_id_of, normalise_url, pair_id_of
 
 
-def listed(*lines: tuple[str, str], image_ids: tuple[str, ...] = ()) -> Takedowns:
+def listed(*lines: tuple[str, str], image_ids: tuple[str, ...] = ()) -> TakedownIndex:
     return build_takedowns([(f"list.csv:{i}", *line) for i, line in enumerate(lines, 2)], image_ids)
 
 
@@ -27,7 +27,7 @@ def pairs(*rows: tuple[str, str, str]) -> pa.RecordBatch:
 
 
 def judged(batch: pa.RecordBatch, *lines: tuple[str, str]) -> list[bool]:
-    found: list[bool] = are_taken_down(batch, listed(*lines)).to_pylist()
+    found: list[bool] = flag_taken_down(batch, listed(*lines)).to_pylist()
     return found
 
 
@@ -90,7 +90,7 @@ def test_images_that_the_store_knows_by_a_digest_go_in_whichever_form_a_table_ha
     takedowns = listed(("image_sha256", digest), image_ids=(image_id.hex(),))
     for column in (pa.array([image_id, b"x" * 12], pa.binary(12)), pa.array([image_id.hex(), "0" * 24])):
         rows = pa.RecordBatch.from_arrays([column], names=["image_id"])
-        assert are_taken_down(rows, takedowns).to_pylist() == [True, False]
+        assert flag_taken_down(rows, takedowns).to_pylist() == [True, False]
 
 
 @pytest.mark.parametrize(

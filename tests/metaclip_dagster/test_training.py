@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from metaclip_dagster.schemas import CHECKPOINTS
 from metaclip_dagster.training import (
     RECIPES,
-    Job,
     Online,
-    Shard,
+    SetFile,
+    TrainingPlan,
     change_recipe,
     describe_checkpoint,
     export_checkpoint,
@@ -103,7 +103,7 @@ def test_open_clip_knows_every_recipes_architecture_with_quick_gelu() -> None:
 def test_a_job_is_the_same_after_json(folder: Path) -> None:
     for job in (job_of(folder), job_of(folder, online=online(folder))):
         told = json.loads(json.dumps({**job.to_json(), "train": "somebody else's"}, allow_nan=False))
-        assert Job.from_json(told) == job
+        assert TrainingPlan.from_json(told) == job
 
 
 @settings(max_examples=50)
@@ -163,7 +163,7 @@ def test_what_cannot_end_well_is_refused_with_a_way_out(folder: Path) -> None:
 def test_a_tar_that_was_cut_short_is_refused_before_training(folder: Path, tmp_path: Path, left: int) -> None:
     whole = (folder / "images" / NAMES[0]).read_bytes()
     (tmp_path / "cut.tar").write_bytes(whole[:-10_240][:left] if left < 0 else whole[:left])
-    job = job_of(tmp_path, images=str(tmp_path), shards=(Shard("rows.parquet", ("cut.tar",)),))
+    job = job_of(tmp_path, images=str(tmp_path), shards=(SetFile("rows.parquet", ("cut.tar",)),))
     with pytest.raises(ValueError, match=r"cut.tar ends without .*; restore it, or delete it and its"):
         check_images(job)
     (tmp_path / "cut.tar").unlink()

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from metaclip_dagster.balancing import keep_probability
 from metaclip_dagster.schemas import TRAINING_SETS
-from metaclip_dagster.training import Job, Online, Recipe, Shard
+from metaclip_dagster.training import Online, Recipe, SetFile, TrainingPlan
 
 NUM_TARS, IMAGES_A_TAR = 8, 100
 SUFFIXES = ("png", "webp", "jpg")
@@ -76,7 +76,7 @@ def build_set(folder: Path) -> Path:
     return folder
 
 
-def job_of(folder: Path, out: Path | str = "", **changed: Any) -> Job:
+def job_of(folder: Path, out: Path | str = "", **changed: Any) -> TrainingPlan:
     """Nine steps of 32 pairs, unless told otherwise."""
     parts: dict[str, Any] = {
         "training_set": "20",
@@ -86,13 +86,13 @@ def job_of(folder: Path, out: Path | str = "", **changed: Any) -> Job:
         "budget": 9 * BATCH,
         "images": str(folder / "images"),
         "shards": (
-            Shard(str(folder / "00000.parquet"), tuple(NAMES[:-2])),
-            Shard(str(folder / "00001.parquet"), tuple(NAMES[-2:])),
+            SetFile(str(folder / "00000.parquet"), tuple(NAMES[:-2])),
+            SetFile(str(folder / "00001.parquet"), tuple(NAMES[-2:])),
         ),
         "uniform": "metaclip_dagster.balancing:uniform",
         "out": str(out),
     }
-    return Job(**{**parts, **changed})
+    return TrainingPlan(**{**parts, **changed})
 
 
 def online(folder: Path) -> Online:

@@ -14,7 +14,7 @@ import dagster as dg
 import psutil
 import pytest
 
-from metaclip_dagster.training import Job
+from metaclip_dagster.training import TrainingPlan
 from resources.files.local import write_text
 from resources.models.rank import FAILURE, OUTPUT, RESULT
 from resources.models.resource import Trainer
@@ -107,7 +107,7 @@ def test_a_training_that_fails_says_why(
     assert re.match(reason, (tmp_path / FAILURE).read_text("utf-8"))
 
 
-def unplaced(job: Job) -> dict[str, Any]:
+def unplaced(job: TrainingPlan) -> dict[str, Any]:
     """What an asset hands to the trainer: where it runs is not its business."""
     content = job.to_json()
     for name in ("device", "precision", "ranks", "loader_workers", "out"):

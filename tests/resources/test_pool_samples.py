@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
-from metaclip_dagster.deduplicating.takedowns import are_taken_down, build_takedowns
+from metaclip_dagster.deduplicating.takedowns import build_takedowns, flag_taken_down
 from metaclip_dagster.imaging import gather_images
 from metaclip_dagster.schemas import IMAGE_TEXTS
 from metaclip_dagster.urls import image_id_of
@@ -119,7 +119,7 @@ def test_an_images_known_origin_is_its_address_and_its_bytes_come_from_the_pool(
 @pytest.mark.parametrize(("kind", "value"), [("url", "https://photos.example/1.jpg"), ("domain", "photos.example")])
 def test_a_takedown_by_url_or_domain_takes_a_pools_image(kind: str, value: str, crawl: Any) -> None:
     [rows] = pairs_of(crawl)[0].slice(1, 1).to_batches()
-    assert are_taken_down(rows, build_takedowns([("list.csv:2", kind, value)])).to_pylist() == [True]
+    assert flag_taken_down(rows, build_takedowns([("list.csv:2", kind, value)])).to_pylist() == [True]
 
 
 def test_the_store_has_a_pools_image_by_its_origin(crawl: Any, tmp_path: Path) -> None:

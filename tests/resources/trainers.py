@@ -20,7 +20,7 @@ from typing import Any
 import dagster as dg
 import psutil
 
-from metaclip_dagster.training import Job, train
+from metaclip_dagster.training import TrainingPlan, train
 from metaclip_dagster.training.running import read_curve
 from resources.models.rank import RESULT, launch
 from resources.models.resource import Trainer
@@ -48,7 +48,7 @@ def starting() -> Iterator[Callable[[Path], psutil.Process]]:
         server.stdin.close()
 
 
-def write_job(job: Job) -> Path:
+def write_job(job: TrainingPlan) -> Path:
     path = Path(job.out) / "job.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**job.to_json(), "train": "metaclip_dagster.training.running:train"}))
