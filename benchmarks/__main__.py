@@ -53,8 +53,8 @@ def main() -> int:
     """Run, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
-    mine = list(itertools.takewhile(lambda word: word != "--", sys.argv[1:]))
-    names, passed = parser.parse_args(mine).names, sys.argv[len(mine) + 2 :]
+    words_before = list(itertools.takewhile(lambda word: word != "--", sys.argv[1:]))
+    names, passed = parser.parse_args(words_before).names, sys.argv[len(words_before) + 2 :]
     if unknown := set(names) - set(BENCHMARKS):
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     names = names or [name for name in BENCHMARKS if name not in BY_NAME]
@@ -87,18 +87,23 @@ def keep(results: Path, name: str, command: list[str], rows: list[Row]) -> None:
 
 def keep_section(results: Path, name: str, text: str) -> None:
     """Put the text in the place of the section of that name, or at the end."""
-    told = results.read_text("utf-8").split("\n## ")[1:] if results.exists() else []
-    sections = {section.split("\n", 1)[0]: section.split("\n", 1)[1].strip("\n") for section in told}
+    texts = results.read_text("utf-8").split("\n## ")[1:] if results.exists() else []
+    sections = {section.split("\n", 1)[0]: section.split("\n", 1)[1].strip("\n") for section in texts}
     sections[name] = text
-    order = sorted(sections, key=lambda known: BENCHMARKS.index(known) if known in BENCHMARKS else len(BENCHMARKS))
-    results.write_text("\n".join([HEAD, *(f"## {known}\n\n{sections[known]}\n" for known in order)]), "utf-8")
+    order = sorted(
+        sections,
+        key=lambda section_name: BENCHMARKS.index(section_name) if section_name in BENCHMARKS else len(BENCHMARKS),
+    )
+    results.write_text(
+        "\n".join([HEAD, *(f"## {section_name}\n\n{sections[section_name]}\n" for section_name in order)]), "utf-8"
+    )
 
 
 def _section(command: list[str], rows: list[Row]) -> str:
     today = datetime.now(UTC).date()
     inputs = list(dict.fromkeys(row["input"] for row in rows))
     lines = [f"{today}, {machine()}; `python {' '.join(command)}`", ""]
-    lines += [f"- Input {number}: {told}" for number, told in enumerate(inputs, 1)]
+    lines += [f"- Input {number}: {described}" for number, described in enumerate(inputs, 1)]
     lines += ["", "| what | value | unit | baseline | ratio | input |", "| --- | ---: | --- | ---: | ---: | ---: |"]
     for row in rows:
         number = inputs.index(row["input"]) + 1

@@ -44,30 +44,30 @@ def measure(paths: Sequence[str], num_entries: int, source: str) -> list[Row]:
     num_pairs = sum(batch.num_rows for batch in read_batches(paths[0], {}, ["pair_id"]))
     batches = list(read_batches(paths[0], {}, batch_rows=min(8192, -(-num_pairs // SLICES))))
     part = batches[: -(-len(batches) // SLICES)]
-    flattened = [np.concatenate([b["entry_ids"].flatten().to_numpy() for b in some]) for some in (batches, part)]
+    flattened = [np.concatenate([b["entry_ids"].flatten().to_numpy() for b in portion]) for portion in (batches, part)]
     num_matches, num_in_part = map(len, flattened)
     draw = build_draw(counts_of(np.bincount(flattened[0], minlength=num_entries)))
     chance, chance_in_part = _chances(batches, draw), _chances(part, draw)
     seconds = []
     for turn in range(NUM_ROUNDS):
         runs = partial(_admit, batches, draw), partial(_flip, batches, draw, turn), partial(_loop, part, draw, turn)
-        spent, (kept, flipped, looped) = take_turns(turn, *runs)
-        assert all(np.all(larger[smaller]) for smaller, larger in pairwise(kept)), "not nested"
-        _assert_alike(kept, flipped, chance)
-        _assert_alike([own[: len(looped[0])] for own in kept], looped, chance_in_part)
+        spent, (admitted, flipped, looped) = take_turns(turn, *runs)
+        assert all(np.all(larger[smaller]) for smaller, larger in pairwise(admitted)), "not nested"
+        _assert_alike(admitted, flipped, chance)
+        _assert_alike([pairs_in[: len(looped[0])] for pairs_in in admitted], looped, chance_in_part)
         seconds.append(spent / [num_matches, num_matches, num_in_part])
-    ours, flipped, looped = np.transpose(seconds)
-    speed = 1e-6 / np.median(ours)
-    told = f"{source}: {num_pairs:,} pairs, {num_matches:,} matches, {num_entries:,} entries, three t"
-    sliced = f"{told}; the baseline on {sum(b.num_rows for b in part):,} of the pairs, scaled"
+    one_pass, flipped, looped = np.transpose(seconds)
+    speed = 1e-6 / np.median(one_pass)
+    described = f"{source}: {num_pairs:,} pairs, {num_matches:,} matches, {num_entries:,} entries, three t"
+    sliced = f"{described}; the baseline on {sum(b.num_rows for b in part):,} of the pairs, scaled"
     return [
         row("balancing at three t, against coins in numpy", speed, "M matches/s", 1e-6 / np.median(flipped),
-            np.median(flipped / ours), input=told),
-        *spread("balancing at three t, against coins in numpy", flipped / ours, input=told),
+            np.median(flipped / one_pass), input=described),
+        *spread("balancing at three t, against coins in numpy", flipped / one_pass, input=described),
         row("balancing at three t, against a loop in Python", speed, "M matches/s", 1e-6 / np.median(looped),
-            np.median(looped / ours), input=sliced),
-        *spread("balancing at three t, against a loop in Python", looped / ours, input=sliced),
-        flat("peak memory of balancing ten times the pairs", once, ten_times, input=told),
+            np.median(looped / one_pass), input=sliced),
+        *spread("balancing at three t, against a loop in Python", looped / one_pass, input=sliced),
+        flat("peak memory of balancing ten times the pairs", once, ten_times, input=described),
     ]  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def _admit(batches: Sequence[pa.RecordBatch], draw: Draw) -> Kept:
 
 
 def _flip(batches: Sequence[pa.RecordBatch], draw: Draw, seed: int) -> Kept:
-    flip, kept = np.random.default_rng(seed), []
+    flip, subsets = np.random.default_rng(seed), []
     for t in THRESHOLDS:
         probability = _probability(draw, t)
         of_batches = []
@@ -85,12 +85,12 @@ def _flip(batches: Sequence[pa.RecordBatch], draw: Draw, seed: int) -> Kept:
             entries, starts = _entries(batch)
             heads = flip.random(len(entries)) < probability[entries]
             of_batches.append(np.logical_or.reduceat(heads, starts))
-        kept.append(np.concatenate(of_batches))
-    return kept
+        subsets.append(np.concatenate(of_batches))
+    return subsets
 
 
 def _loop(batches: Sequence[pa.RecordBatch], draw: Draw, seed: int) -> Kept:
-    toss, kept = random.Random(seed), []
+    toss, subsets = random.Random(seed), []
     for t in THRESHOLDS:
         probability = _probability(draw, t).tolist()
         of_pairs = []
@@ -102,8 +102,8 @@ def _loop(batches: Sequence[pa.RecordBatch], draw: Draw, seed: int) -> Kept:
                         break
                 else:
                     of_pairs.append(False)
-        kept.append(np.array(of_pairs))
-    return kept
+        subsets.append(np.array(of_pairs))
+    return subsets
 
 
 def _probability(draw: Draw, t: float) -> Floats:
@@ -124,10 +124,10 @@ def _chances(batches: Sequence[pa.RecordBatch], draw: Draw) -> list[Floats]:
     ]
 
 
-def _assert_alike(kept: Kept, flipped: Kept, chances: list[Floats]) -> None:
-    for own, other, chance in zip(kept, flipped, chances, strict=True):
+def _assert_alike(admitted: Kept, flipped: Kept, chances: list[Floats]) -> None:
+    for subset, other, chance in zip(admitted, flipped, chances, strict=True):
         deviation = np.sqrt(2 * np.sum(chance * (1 - chance)))  # of the difference of two independent sizes
-        assert abs(int(own.sum()) - int(other.sum())) <= 4 * deviation, (own.sum(), other.sum(), deviation)
+        assert abs(int(subset.sum()) - int(other.sum())) <= 4 * deviation, (subset.sum(), other.sum(), deviation)
 
 
 def _peak(path: str, num_entries: int) -> float:

@@ -42,28 +42,28 @@ def measure(paths: Sequence[str], num_entries: int, source: str) -> list[Row]:
     # Cut as the lake gives them, so that the slice is whole batches.
     batches = list(read_batches(paths[0], {}, batch_rows=min(8192, -(-num_pairs // SLICES))))
     part = list(islice(batches, -(-len(batches) // SLICES)))
-    num_matches, num_in_part = (sum(len(b["entry_ids"].flatten()) for b in some) for some in (batches, part))
+    num_matches, num_in_part = (sum(len(b["entry_ids"].flatten()) for b in portion) for portion in (batches, part))
     seconds = []
     for turn in range(NUM_ROUNDS):
-        spent, (ours, least, looped) = take_turns(
+        spent, (counted, least, looped) = take_turns(
             turn, lambda: _count(batches), lambda: _bincount(batches, num_entries), lambda: _loop(part)
         )
-        assert np.array_equal(_dense(ours, num_entries), least)
+        assert np.array_equal(_dense(counted, num_entries), least)
         assert dict(_pairs_of(_count(part))) == looped
         seconds.append(spent / [num_matches, num_matches, num_in_part])
-    ours, least, looped = np.transpose(seconds)
-    speed = 1e-6 / np.median(ours)
-    told = f"{source}: {num_pairs:,} pairs, {num_matches:,} matches, {num_entries:,} entries"
-    sliced = f"{told}; the baseline on {sum(b.num_rows for b in part):,} of the pairs, scaled"
+    counted, least, looped = np.transpose(seconds)
+    speed = 1e-6 / np.median(counted)
+    described = f"{source}: {num_pairs:,} pairs, {num_matches:,} matches, {num_entries:,} entries"
+    sliced = f"{described}; the baseline on {sum(b.num_rows for b in part):,} of the pairs, scaled"
     return [
         row("counting, against a Counter in Python", speed, "M matches/s", 1e-6 / np.median(looped),
-            np.median(looped / ours), input=sliced),
-        *spread("counting, against a Counter in Python", looped / ours, input=sliced),
+            np.median(looped / counted), input=sliced),
+        *spread("counting, against a Counter in Python", looped / counted, input=sliced),
         row("counting, against bincount in numpy", speed, "M matches/s", 1e-6 / np.median(least),
-            np.median(least / ours), input=told),
-        *spread("counting, against bincount in numpy", least / ours, input=told),
+            np.median(least / counted), input=described),
+        *spread("counting, against bincount in numpy", least / counted, input=described),
         flat("peak memory of counting ten times the pairs", once, ten_times,
-             input=f"{told}; {few:,} distinct entries in it, {many:,} in ten times the pairs"),
+             input=f"{described}; {few:,} distinct entries in it, {many:,} in ten times the pairs"),
     ]  # fmt: skip
 
 

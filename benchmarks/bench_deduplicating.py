@@ -68,8 +68,8 @@ def exchange(  # noqa: PLR0917  # sent to a process by position
     scattered = {key: {"matches": group, "snapshot": SNAPSHOT} for key, group in groups.items()}
     places = [*run.map(scatter_pairs, "places", scattered, num_buckets=num_buckets).values()]
     buckets = {f"{b:05d}": {"places": defer(read_where, places, {}, "bucket", b)} for b in range(num_buckets)}
-    found = [*run.map(find_duplicates, "duplicates", buckets).values()]
-    gathered = {SNAPSHOT: {"exclusions": defer(read_where, found, {}, "snapshot", SNAPSHOT), "snapshot": SNAPSHOT}}
+    duplicates = [*run.map(find_duplicates, "duplicates", buckets).values()]
+    gathered = {SNAPSHOT: {"exclusions": defer(read_where, duplicates, {}, "snapshot", SNAPSHOT), "snapshot": SNAPSHOT}}
     run.map(gather_exclusions, "exclusions", gathered)
     num_pairs = run.costs.pop(repeating_pairs.__name__).rows
     for stage in ("find_duplicates", "gather_exclusions"):
@@ -77,20 +77,30 @@ def exchange(  # noqa: PLR0917  # sent to a process by position
     return num_pairs, num_buckets, run.costs, seconds, peak
 
 
-def rows_of(made: Exchanged, smallest: Exchanged) -> list[Row]:
+def rows_of(exchanged: Exchanged, smallest: Exchanged) -> list[Row]:
     """Give the rows of one size."""
-    num_pairs, num_buckets, costs, seconds, peak = made
-    told = f"{num_pairs:,} pairs, {num_buckets} buckets"
-    ours = sum(cost.cpu_seconds for cost in costs.values())
-    most, once = (max(cost.peak_mb for cost in one[2].values()) for one in (made, smallest))
+    num_pairs, num_buckets, costs, seconds, peak = exchanged
+    described = f"{num_pairs:,} pairs, {num_buckets} buckets"
+    cpu_seconds = sum(cost.cpu_seconds for cost in costs.values())
+    most, once = (max(cost.peak_mb for cost in one[2].values()) for one in (exchanged, smallest))
     micro = 1e6 / num_pairs
     return [
-        row("deduplicating, CPU time", ours * micro, "us/pair", seconds * micro, seconds / ours, input=told),
-        *(row(f"{stage}, CPU time", cost.cpu_seconds * micro, "us/pair", input=told) for stage, cost in costs.items()),
-        row("deduplicating, time", sum(cost.wall_seconds for cost in costs.values()), "s", input=told),
-        row("peak memory of a worker, against one process", most, "MB", peak, peak / most, input=told),
-        flat("peak memory of a worker, against the fewest pairs", once, most, input=told),
-        row("places, stored", costs["scatter_pairs"].bytes / num_pairs, "bytes/pair", input=told),
+        row(
+            "deduplicating, CPU time",
+            cpu_seconds * micro,
+            "us/pair",
+            seconds * micro,
+            seconds / cpu_seconds,
+            input=described,
+        ),
+        *(
+            row(f"{stage}, CPU time", cost.cpu_seconds * micro, "us/pair", input=described)
+            for stage, cost in costs.items()
+        ),
+        row("deduplicating, time", sum(cost.wall_seconds for cost in costs.values()), "s", input=described),
+        row("peak memory of a worker, against one process", most, "MB", peak, peak / most, input=described),
+        flat("peak memory of a worker, against the fewest pairs", once, most, input=described),
+        row("places, stored", costs["scatter_pairs"].bytes / num_pairs, "bytes/pair", input=described),
     ]
 
 

@@ -43,7 +43,7 @@ def main() -> None:
 def rows_of(home: Path) -> list[Row]:
     """The rows, assets in the order in which they were first made."""
     shards = list(_shards(home / "lake"))
-    taken: dict[str, float] = defaultdict(float)
+    seconds_of: dict[str, float] = defaultdict(float)
     worked: dict[str, float] = defaultdict(float)
     between = 0.0
     with dg.DagsterInstance.from_config(str(home / "dagster_home")) as instance:
@@ -54,18 +54,18 @@ def rows_of(home: Path) -> list[Row]:
                 for step in instance.get_run_step_stats(run.dagster_run.run_id)
             }
             for name, (start, end) in steps.items():
-                taken[name] += end - start
+                seconds_of[name] += end - start
                 worked[name] += sum(seconds for moment, seconds in shards if start <= moment <= end)
             start, end = _span(run.start_time, run.end_time)
             between += end - start - sum(end - start for start, end in steps.values())
-    told = f"{len(runs)} runs of `make demo`, {sum(taken.values()) + between:,.0f} s"
+    described = f"{len(runs)} runs of `make demo`, {sum(seconds_of.values()) + between:,.0f} s"
     worked["checkpoints"] = 0.0  # its shard only says what was trained
-    rows = [_row(name, taken[name], worked[name], told) for name in taken]
-    return [*rows, row("Dagster, around the steps of its runs", between, "s", input=told)]
+    rows = [_row(name, seconds_of[name], worked[name], described) for name in seconds_of]
+    return [*rows, row("Dagster, around the steps of its runs", between, "s", input=described)]
 
 
-def _row(name: str, taken: float, worked: float, told: str) -> Row:
-    return row(name, taken, "s", worked or None, worked / taken if worked else None, input=told)
+def _row(name: str, seconds: float, worked: float, described: str) -> Row:
+    return row(name, seconds, "s", worked or None, worked / seconds if worked else None, input=described)
 
 
 def _span(start: float | None, end: float | None) -> Span:

@@ -61,10 +61,10 @@ def compare(cluster: Cluster, folder: Path, num_shards: int, copies: int, num_ro
             for size, shards in sets.items():
                 call = StageCall(parse_wat, PAIRS, TableStore(str(folder / f"{engine} {turn}"), "pairs", size))
                 with _driven(cluster, call, shards, address) as run:
-                    made = [report.manifest for report in run.reports if report.manifest]
-                    working = [shard.cpu_seconds for shard in made]
+                    manifests = [report.manifest for report in run.reports if report.manifest]
+                    working = [shard.cpu_seconds for shard in manifests]
                     beside[engine, size].append(run.cpu_seconds - sum(working))
-                    digests[engine, size] = sorted(shard.digest for shard in made)
+                    digests[engine, size] = sorted(shard.digest for shard in manifests)
             inside[engine] += working
             of_nodes.append(60 * run.nodes_cpu_seconds / run.wall_seconds / 2)
         assert all(digests["local", size] == digests["Ray", size] for size in sets)
@@ -103,9 +103,11 @@ def grow(cluster: Cluster, folder: Path, sizes: Sequence[int]) -> list[Row]:
             peaks = {"driver": peak_mb(str(run.driver.pid)), "largest worker": run.peak_of_workers()}
             driving = sum(run.driver.cpu_times()[:2])
         first = first or peaks
-        told = f"{size:,} shards of 100 rows"
-        rows += [row(name, peak, "MB", first[name], first[name] / peak, input=told) for name, peak in peaks.items()]
-        rows.append(row("driver, start included", 1000 * driving / size, "CPU ms/shard", input=told))
+        described = f"{size:,} shards of 100 rows"
+        rows += [
+            row(name, peak, "MB", first[name], first[name] / peak, input=described) for name, peak in peaks.items()
+        ]
+        rows.append(row("driver, start included", 1000 * driving / size, "CPU ms/shard", input=described))
     return rows
 
 
@@ -118,9 +120,9 @@ class _Run:
         self._process, self._rest = cluster.drive(Drive(call, shards, hold=2.0), address)
         self.driver = psutil.Process(self._process.pid)
         self.reports = [next(self._rest) for _ in shards]
-        ours = _cpu([self.driver, *self.driver.children(recursive=True), *cluster.workers()])
-        self.cpu_seconds = sum(ours.values())
-        nodes = {pid: seconds for pid, seconds in _cpu(cluster.family()).items() if pid not in ours}
+        cpu_before = _cpu([self.driver, *self.driver.children(recursive=True), *cluster.workers()])
+        self.cpu_seconds = sum(cpu_before.values())
+        nodes = {pid: seconds for pid, seconds in _cpu(cluster.family()).items() if pid not in cpu_before}
         self.nodes_cpu_seconds = sum(seconds - before.get(pid, 0.0) for pid, seconds in nodes.items())
         self.wall_seconds = time.monotonic() - start
 
@@ -142,13 +144,13 @@ def _driven(cluster: Cluster, call: StageCall, shards: Sequence[Shard], address:
 
 
 def _cpu(processes: Sequence[psutil.Process]) -> dict[int, float]:
-    found = {}
+    seconds = {}
     for process in processes:
         try:
-            found[process.pid] = sum(process.cpu_times()[:2])
+            seconds[process.pid] = sum(process.cpu_times()[:2])
         except psutil.NoSuchProcess:
             continue
-    return found
+    return seconds
 
 
 def _archives(folder: Path, num_shards: int, copies: int) -> list[Shard]:

@@ -65,18 +65,18 @@ def measure(packages: Path, folder: Path, budget: int, lines: int) -> list[Row]:
     assert first["digest"] == second["digest"]
     assert first["entries"] == budget
     twice = _step("build", folder, budget=budget, languages="en,de", hash_seed="3")
-    own = _step("own", folder, lines=lines, hash_seed="4")
-    told = ", ".join(f"{name} {num:,}" for name, num in counts.items())
+    own_lists = _step("own", folder, lines=lines, hash_seed="4")
+    described = ", ".join(f"{name} {num:,}" for name, num in counts.items())
     rows = [
         row(f"{budget:,} entries of {sum(counts.values()):,} candidates", first["seconds"], "s"),
         row("the same in another process and hash seed, equal digests", second["seconds"], "s"),
         row("telling what became of each source", first["telling"], "s"),
         row("peak memory", first["peak"], "MB"),
         flat("peak memory in two languages", first["peak"], twice["peak"]),
-        row(f"an own list of {lines:,} lines", own["seconds"], "s"),
-        row("its peak memory", own["peak"], "MB"),
+        row(f"an own list of {lines:,} lines", own_lists["seconds"], "s"),
+        row("its peak memory", own_lists["peak"], "MB"),
     ]
-    return [{**one, "input": told} for one in rows]
+    return [{**one, "input": described} for one in rows]
 
 
 def candidates(packages: Path) -> dict[str, Iterable[pa.RecordBatch]]:
@@ -99,17 +99,17 @@ def write_candidates(folder: Path, name: str, batches: Iterable[pa.RecordBatch])
 
 def build(folder: Path, languages: list[str], budget: int) -> dict[str, float | str]:
     """Build and tell, in this process."""
-    start, digest, made = time.process_time(), RowDigest(ENTRIES), []
+    start, digest, batches = time.process_time(), RowDigest(ENTRIES), []
     for batch in build_entries(
         _sources(folder, languages), budget=budget, why_unmatchable=why_unmatchable, dropped=Counter()
     ):
         digest.update(batch)
-        made.append(batch.num_rows)
+        batches.append(batch.num_rows)
     seconds, peak = time.process_time() - start, peak_mb()
     start = time.process_time()
     describe_entries(_sources(folder, languages), ENTRIES.empty_table(), budget=budget)
     telling = time.process_time() - start
-    return {"digest": digest.hexdigest(), "entries": sum(made), "seconds": seconds, "telling": telling, "peak": peak}
+    return {"digest": digest.hexdigest(), "entries": sum(batches), "seconds": seconds, "telling": telling, "peak": peak}
 
 
 def read_list(lines: int) -> dict[str, float]:
@@ -129,14 +129,14 @@ def _fetch(folder: Path) -> Path:
 
 def _step(step: str, folder: Path, *, hash_seed: str, **more: object) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.bench_entries", "--step", step, "--packages", str(folder)]
-    told = subprocess.run(
+    done = subprocess.run(
         [*command, *(f"--{name}={value}" for name, value in more.items())],
         check=True,
         capture_output=True,
         encoding="utf-8",
         env={**os.environ, "PYTHONHASHSEED": hash_seed},
     ).stdout
-    return dict(json.loads(told))
+    return dict(json.loads(done))
 
 
 def _sources(folder: Path, languages: list[str]) -> dict[str, dict[str, Iterator[pa.RecordBatch]]]:
@@ -162,8 +162,10 @@ def _words(packages: Path) -> Iterator[tuple[str, float, int]]:
 
 def _pairs(packages: Path) -> Iterator[tuple[str, float, int]]:
     words, pairs = (
-        {name: float(count) for name, _, count in (line.rpartition("\t") for line in told.splitlines())}
-        for told in (_member(packages, f"wordsegment/{kind}.txt").decode("utf-8") for kind in ("unigrams", "bigrams"))
+        {name: float(count) for name, _, count in (line.rpartition("\t") for line in lines_of_file.splitlines())}
+        for lines_of_file in (
+            _member(packages, f"wordsegment/{kind}.txt").decode("utf-8") for kind in ("unigrams", "bigrams")
+        )
     )
     total = sum(words.values())
     for pair, count in pairs.items():

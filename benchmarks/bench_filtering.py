@@ -40,8 +40,8 @@ def main() -> None:
     rows += _find([decode_image(sample) for sample in samples])
     rows += in_fresh_process(_compare, args.hashes)
     rows.append(row("memory of the NSFW model", in_fresh_process(_memory_of_nsfw), "MB"))
-    told = f"{len(samples):,} drawings, of which {args.images:,} are timed, and a photo as often"
-    print_rows([{**one, "input": told} for one in rows], args.json)
+    described = f"{len(samples):,} drawings, of which {args.images:,} are timed, and a photo as often"
+    print_rows([{**one, "input": described} for one in rows], args.json)
 
 
 def _time(name: str, images: Sequence[bytes]) -> list[Row]:
@@ -65,13 +65,13 @@ def _rate(images: Sequence[bytes], score: Callable[[Image.Image], float]) -> flo
 
 
 def _find(drawings: Sequence[Image.Image]) -> list[Row]:
-    known = _looks(drawings)
+    drawn = _looks(drawings)
     rows = [
-        row(f"drawings within {DISTANCE} bits of another one", 100 * _share(find_nearest_earlier(known, DISTANCE)), "%")
+        row(f"drawings within {DISTANCE} bits of another one", 100 * _share(find_nearest_earlier(drawn, DISTANCE)), "%")
     ]
     for side in SIDES:
-        found = find_nearest(_looks(drawing.resize((side, side)) for drawing in drawings), known, DISTANCE)
-        rows.append(row(f"found of copies resized to {side} pixels, at {DISTANCE} bits", 100 * _share(found), "%"))
+        nearest = find_nearest(_looks(drawing.resize((side, side)) for drawing in drawings), drawn, DISTANCE)
+        rows.append(row(f"found of copies resized to {side} pixels, at {DISTANCE} bits", 100 * _share(nearest), "%"))
     return rows
 
 
@@ -79,8 +79,8 @@ def _looks(images: Iterable[Image.Image]) -> Looks:
     return np.array([(perceptual_hash(image), mean_colours(image)) for image in images], np.uint64)
 
 
-def _share(found: np.ndarray) -> float:
-    return float((found >= 0).mean())
+def _share(nearest: np.ndarray) -> float:
+    return float((nearest >= 0).mean())
 
 
 def _compare(num_hashes: int) -> list[Row]:
@@ -88,8 +88,8 @@ def _compare(num_hashes: int) -> list[Row]:
     before, started = resident_mb(), time.process_time()
     find_nearest_earlier(looks, 3)
     spent = time.process_time() - started
-    held = (peak_mb() - before) * 2**20 / num_hashes
-    return [row(f"{num_hashes:,} hashes, each with all", spent, "s"), row("memory of that", held, "bytes/hash")]
+    bytes_each = (peak_mb() - before) * 2**20 / num_hashes
+    return [row(f"{num_hashes:,} hashes, each with all", spent, "s"), row("memory of that", bytes_each, "bytes/hash")]
 
 
 def _memory_of_nsfw() -> float:

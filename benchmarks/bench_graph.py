@@ -80,21 +80,21 @@ def measure(crawl: "Crawl", times: int, copies: int, workers: int) -> list[Row]:
     peaks, pairs = {}, {}
     compile_stages(crawl)
     for name, (replicas, copies_a_shard) in sizes.items():
-        made = in_fresh_process(curate, crawl, replicas, copies_a_shard, workers)
-        peaks[name] = {stage: cost.peak_mb for stage, cost in made.stages.items()} | {"driver": made.driver_mb}
-        pairs[name], num_names = made.num_pairs, made.num_entries
+        curated = in_fresh_process(curate, crawl, replicas, copies_a_shard, workers)
+        peaks[name] = {stage: cost.peak_mb for stage, cost in curated.stages.items()} | {"driver": curated.driver_mb}
+        pairs[name], num_names = curated.num_pairs, curated.num_entries
     once = peaks.pop("as it is")
     rows = []
-    for way, told in [
+    for way, description in [
         ("more shards", f"{times} times the shards"),
         ("larger shards", f"shards {times} times as large"),
     ]:
         many = peaks[way]
-        source = f"{crawl.name}, {pairs['as it is']:,} pairs, {num_names:,} entries; {pairs[way]:,} with {told}"
+        source = f"{crawl.name}, {pairs['as it is']:,} pairs, {num_names:,} entries; {pairs[way]:,} with {description}"
         stages = [stage for stage in once if stage != "driver"]
         most, before = max(many[stage] for stage in stages), max(once[stage] for stage in stages)
-        rows.append(flat(f"peak memory of a worker, {told}", before, most, input=source))
-        rows += [flat(f"{stage}, {told}", once[stage], many[stage], input=source) for stage in once]
+        rows.append(flat(f"peak memory of a worker, {description}", before, most, input=source))
+        rows += [flat(f"{stage}, {description}", once[stage], many[stage], input=source) for stage in once]
     return rows
 
 
@@ -109,8 +109,8 @@ class Crawl:
     @property
     def name(self) -> str:
         """What rows say of it."""
-        theirs = self.archives[0].name if len(self.archives) == 1 else f"{len(self.archives)} archives"
-        return SNAPSHOT if self.archives == tuple(sample_archives(snapshot=SNAPSHOT)) else theirs
+        archive_name = self.archives[0].name if len(self.archives) == 1 else f"{len(self.archives)} archives"
+        return SNAPSHOT if self.archives == tuple(sample_archives(snapshot=SNAPSHOT)) else archive_name
 
 
 @dataclass(frozen=True)
@@ -159,17 +159,17 @@ class Run:
             reports = {r.key: r for r in drive(engine, call, [Shard(key, shards[key]) for key in shards])}
         failed = [report.error for report in reports.values() if report.manifest is None]
         assert not failed, failed[0]
-        made = tuple(m for key in shards if (m := reports[key].manifest) is not None)
-        version = combine(shard.digest for shard in made)
-        store.finish(PartitionManifest(table, SNAPSHOT, version, 0, made))
+        manifests = tuple(m for key in shards if (m := reports[key].manifest) is not None)
+        version = combine(shard.digest for shard in manifests)
+        store.finish(PartitionManifest(table, SNAPSHOT, version, 0, manifests))
         self.costs[stage.__name__] = Cost(
             peak_mb=max(peaks.values()),
-            cpu_seconds=sum(shard.cpu_seconds for shard in made),
+            cpu_seconds=sum(shard.cpu_seconds for shard in manifests),
             wall_seconds=time.perf_counter() - started,
-            rows=sum(shard.rows for shard in made),
-            bytes=sum(shard.bytes for shard in made),
+            rows=sum(shard.rows for shard in manifests),
+            bytes=sum(shard.bytes for shard in manifests),
         )
-        return {shard.key: store.path(shard) for shard in made}
+        return {shard.key: store.path(shard) for shard in manifests}
 
 
 def compile_stages(crawl: Crawl) -> None:
@@ -225,12 +225,12 @@ def curate(crawl: Crawl, replicas: int, copies: int, workers: int) -> Curated:
 
 def _archives(archives: Sequence[Path], folder: Path, replicas: int, copies: int) -> dict[str, str]:
     """Shards by key: every archive so many times, each made of so many copies."""
-    made = {}
+    by_name = {}
     for number, archive in enumerate([*archives] * replicas):
         path = folder / f"{number:05d}.warc.wat.gz"
         replicate(archive, range(number * copies, (number + 1) * copies), path)
-        made[f"{number:05d}"] = str(path)
-    return made
+        by_name[f"{number:05d}"] = str(path)
+    return by_name
 
 
 def _read(path: str) -> Deferred:

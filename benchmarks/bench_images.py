@@ -71,18 +71,20 @@ def measure(python: str, num_images: int, rounds: int) -> list[Row]:
                 )
                 spent[who].append(np.subtract(many, few))
     server.terminate()
-    ours, *theirs = (np.array(spent[who]) for who in ("ours", "decoded", "kept"))
+    gathered, *img2dataset = (np.array(spent[who]) for who in ("ours", "decoded", "kept"))
     source = f"{num_images:,} JPEGs of 512 px, medians of {rounds}"
     return [
         row(
             f"images fetched a second of {what}, {against}",
-            (num_images - FEW) / np.median(ours[:, at]),
+            (num_images - FEW) / np.median(gathered[:, at]),
             "images/s",
-            (num_images - FEW) / np.median(taken[:, at]),
-            np.median(taken[:, at] / ours[:, at]),
+            (num_images - FEW) / np.median(other_seconds[:, at]),
+            np.median(other_seconds[:, at] / gathered[:, at]),
             input=source,
         )
-        for against, taken in zip(("img2dataset decodes too", "img2dataset looks at nothing"), theirs, strict=True)
+        for against, other_seconds in zip(
+            ("img2dataset decodes too", "img2dataset looks at nothing"), img2dataset, strict=True
+        )
         for at, what in enumerate(("time", "CPU time"))
     ]
 
@@ -95,18 +97,18 @@ def _fetch(who: str, python: str, root: str, num_images: int, folder: Path) -> t
         answer: Any = context.Queue()
         process = context.Process(target=_ours, args=(urls, str(folder), answer))
         process.start()
-        told = answer.get()
+        result = answer.get()
         process.join()
-        return told[0], told[1]
+        return result[0], result[1]
     pq.write_table(pa.table({"url": urls}), folder / "urls.parquet")
-    made = subprocess.run(
+    finished = subprocess.run(
         [python, "-c", _THEIRS, str(folder / "urls.parquet"), str(folder / "out"), who],
         capture_output=True, text=True, check=True, env={**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1"},
     )  # fmt: skip
     stats = [json.loads(path.read_text(encoding="utf-8")) for path in (folder / "out").glob("*_stats.json")]
     assert sum(one["successes"] for one in stats) == num_images
-    told = json.loads(made.stdout.strip().splitlines()[-1])
-    return told[0], told[1]
+    result = json.loads(finished.stdout.strip().splitlines()[-1])
+    return result[0], result[1]
 
 
 def _ours(urls: list[str], folder: str, answer: Any) -> None:
@@ -120,14 +122,14 @@ def _ours(urls: list[str], folder: str, answer: Any) -> None:
     texts, dropped = pa.RecordBatch.from_pylist(rows, schema=IMAGE_TEXTS), Counter[str]()
     store, fetch = open_image_store(folder, segment_images=1000), open_image_web(web)
     before, started = resource.getrusage(resource.RUSAGE_SELF), monotonic()
-    given = sum(
+    num_answered = sum(
         batch.num_rows
         for batch in gather_images(
             [texts], store=store, fetch=fetch, bucket=0, thresholds_below={}, dropped=dropped, seen=Counter()
         )
     )
     after = resource.getrusage(resource.RUSAGE_SELF)
-    assert (given, dropped) == (len(urls), Counter())
+    assert (num_answered, dropped) == (len(urls), Counter())
     answer.put((monotonic() - started, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime))
 
 

@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=20_000)
     args = parser.parse_args()
     labels = {code: text.split("|") for code, text in LABELS.items()} if args.labels is None else _read(args.labels)
-    rows = [_time([label for own in labels.values() for label in own], args.texts), *_shares(labels)]
+    rows = [_time([label for of_language in labels.values() for label in of_language], args.texts), *_shares(labels)]
     source = f"{sum(map(len, labels.values())):,} labels in {len(labels)} languages"
     print_rows([{**one, "input": source} for one in rows], args.json)
 
@@ -73,24 +73,24 @@ def _time(labels: list[str], num_texts: int) -> Row:
     identify, plain = load_identifier(), _load_plain()
     seconds = []
     for turn in range(NUM_ROUNDS):
-        spent, (expected, found) = take_turns(turn, lambda: plain(texts), lambda: identify(texts)[0])
-        assert expected == found
+        spent, (expected, identified) = take_turns(turn, lambda: plain(texts), lambda: identify(texts)[0])
+        assert expected == identified
         seconds.append(spent * 1e6 / len(texts))
-    baseline, ours = np.transpose(seconds)
-    return row("identifying", np.median(ours), "us/text", np.median(baseline), np.median(baseline / ours))
+    baseline, identifying = np.transpose(seconds)
+    return row("identifying", np.median(identifying), "us/text", np.median(baseline), np.median(baseline / identifying))
 
 
 def _shares(labels: dict[str, list[str]]) -> list[Row]:
     """Percent of each language's labels that is called English, and what capitals do to it."""
     identify, identify_plainly = load_identifier(), _load_plain()
-    written = {code: _percent_english(identify(own)[0]) for code, own in labels.items()}
+    written = {code: _percent_english(identify(of_language)[0]) for code, of_language in labels.items()}
     rows = [row(f"called English: {code}", share, "%") for code, share in written.items()]
     rows.append(row("called English: mean of the others", _mean_of_others(written), "%"))
-    capitals = {code: [label.upper() for label in own] for code, own in labels.items()}
-    ours = {code: _percent_english(identify(own)[0]) for code, own in capitals.items()}
-    plain = {code: _percent_english(identify_plainly(own)) for code, own in capitals.items()}
-    rows.append(row("in capitals, called English: en", ours["en"], "%", plain["en"], ours["en"] / plain["en"]))
-    leak, plain_leak = _mean_of_others(ours), _mean_of_others(plain)
+    capitals = {code: [label.upper() for label in of_language] for code, of_language in labels.items()}
+    lowered = {code: _percent_english(identify(of_language)[0]) for code, of_language in capitals.items()}
+    plain = {code: _percent_english(identify_plainly(of_language)) for code, of_language in capitals.items()}
+    rows.append(row("in capitals, called English: en", lowered["en"], "%", plain["en"], lowered["en"] / plain["en"]))
+    leak, plain_leak = _mean_of_others(lowered), _mean_of_others(plain)
     return [*rows, row("in capitals, called English: mean of the others", leak, "%", plain_leak, plain_leak / leak)]
 
 

@@ -50,10 +50,10 @@ def main() -> None:
         is_own = args.entries and (args.texts or args.wat)
         entries, texts = LARGE if is_own or LARGE[0].exists() else write_sample(Path(folder))
         entries, texts = args.entries or entries, args.texts or texts
-        told = ", ".join(path.name for path in (entries, *(args.wat or [texts])))
+        names = ", ".join(path.name for path in (entries, *(args.wat or [texts])))
         if args.wat:
             texts = write_texts(Path(folder, "texts.parquet"), args.wat)
-        rows = measure(entries, texts, args.limit, told)
+        rows = measure(entries, texts, args.limit, names)
     print_rows(rows, args.json)
 
 
@@ -77,7 +77,7 @@ def measure(entries: Path, texts: Path, limit: int | None, source: str) -> list[
     low, median, high = np.quantile(plain_us / tuned_us, [0.25, 0.5, 0.75])
     against = np.median(automaton_us / tuned_us)
     num_texts = min(pq.read_metadata(texts).num_rows, limit or (1 << 62))
-    told = f"{source}: {len(read_lines(entries)):,} entries, {num_texts:,} texts"
+    described = f"{source}: {len(read_lines(entries)):,} entries, {num_texts:,} texts"
     (one_pss, one_uss), (two_pss, _), (four_pss, four_uss) = (workers[num] for num in (1, 2, 4))
     rows = [
         row("matching", np.median(tuned_us), "us/text", np.median(plain_us), median),
@@ -98,7 +98,7 @@ def measure(entries: Path, texts: Path, limit: int | None, source: str) -> list[
         row("memory that each of 4 workers has for itself (USS)", four_uss / 4, "MB", one_uss, 4 * one_uss / four_uss),
         flat("peak memory of ten times the texts", once, ten_times),
     ]
-    return [{**one, "input": told} for one in rows]
+    return [{**one, "input": described} for one in rows]
 
 
 def _build_plain(entries: list[str]) -> ahocorasick.Automaton:
@@ -163,14 +163,14 @@ def _memory_of_workers(num_workers: int, index: Path, texts: Path) -> tuple[floa
     """Megabytes by which all workers grow together from opening the index and searching, shared pages once; and own."""
     context, pipes = get_context("spawn"), []
     for _ in range(num_workers):
-        ours, theirs = context.Pipe()
-        context.Process(target=_grow, args=(theirs, index, texts), daemon=True).start()
-        theirs.close()
-        pipes.append(ours)
-    for told in ("all have searched", "all have measured"):
+        reader, writer = context.Pipe()
+        context.Process(target=_grow, args=(writer, index, texts), daemon=True).start()
+        writer.close()
+        pipes.append(reader)
+    for phase in ("all have searched", "all have measured"):
         grown = [pipe.recv() for pipe in pipes]
         for pipe in pipes:
-            pipe.send(told)
+            pipe.send(phase)
     pss, uss = np.sum(grown, axis=0)
     return float(pss), float(uss)
 
@@ -194,9 +194,9 @@ def _cost_of_stage(entries: Path, texts: Path, limit: int | None) -> tuple[float
 
     def timed(batch: list[str]) -> tuple[list[str], list[float]]:
         start = time.process_time()
-        told = identify(batch)
+        identified = identify(batch)
         spent[0] += time.process_time() - start
-        return told
+        return identified
 
     num_texts = min(pq.read_metadata(texts).num_rows, limit or 100_000)
     batches = [*_stream(texts, num_texts, 1)]
@@ -246,8 +246,8 @@ def _time_chunks(entries_path: Path, texts_path: Path, limit: int | None) -> tup
     for turn, start in enumerate(range(0, len(texts), NUM_TEXTS_A_CHUNK)):
         chunk = texts[start : start + NUM_TEXTS_A_CHUNK]
         runs = partial(_match_plain, plain, chunk.to_pylist()), partial(automaton.match, chunk)
-        seconds, (expected, *found) = take_turns(turn, *runs, partial(tuned.match, chunk))
-        for offsets, entry_ids in found:
+        seconds, (expected, *others) = take_turns(turn, *runs, partial(tuned.match, chunk))
+        for offsets, entry_ids in others:
             assert expected == [entry_ids[start:end].tolist() for start, end in pairwise(offsets)]
         times.append(seconds * 1e6 / len(chunk))
     plain_us, automaton_us, tuned_us = np.transpose(times)

@@ -76,27 +76,27 @@ def measure(kind: str, path: Path, rounds: int, density: str = "") -> list[Row]:
     parse_all()  # warms up, and counts
     seconds = []
     for turn in range(rounds):
-        spent, (ours, plain, num_bytes) = take_turns(
+        spent, (parsed, plain, num_bytes) = take_turns(
             turn, parse_all, lambda: _table(read(archive, path.name)), lambda: _inflate(archive)
         )
         # A plain reader knows no broken URLs and characters: of other inputs a few pairs may differ.
-        ids = [set(table["pair_id"].to_pylist()) for table in (ours, plain)]
+        ids = [set(table["pair_id"].to_pylist()) for table in (parsed, plain)]
         assert len(ids[0] ^ ids[1]) <= MAX_DIFFERENT * len(ids[0]), "the two readers find different pairs"
         seconds.append(spent / (num_bytes / 1e9))
-    ours, plain, inflating = np.transpose(seconds)
-    low, median, high = np.quantile(plain / ours, (0.25, 0.5, 0.75))
+    parsed, plain, inflating = np.transpose(seconds)
+    low, median, high = np.quantile(plain / parsed, (0.25, 0.5, 0.75))
     dense = images["images"] / (1 + rounds) / (num_bytes / 1e6)
     diluted = ", its images among more other links" if density else ""
-    told = f"{path.name}{diluted}: {num_bytes / 1e6:.1f} MB raw, {dense:,.0f} images a MB"
+    described = f"{path.name}{diluted}: {num_bytes / 1e6:.1f} MB raw, {dense:,.0f} images a MB"
     rows = [
-        row(f"parsing {name}", np.median(ours), "s/GB raw", np.median(plain), median),
+        row(f"parsing {name}", np.median(parsed), "s/GB raw", np.median(plain), median),
         row(f"parsing {name}, lower quartile of the ratio", low, "x", 1.0, low),
         row(f"parsing {name}, upper quartile of the ratio", high, "x", 1.0, high),
         row(f"inflating {name} alone", np.median(inflating), "s/GB raw"),
-        row(f"inflating {name} alone, of parsing", 100 * np.median(inflating / ours), "%"),
+        row(f"inflating {name} alone, of parsing", 100 * np.median(inflating / parsed), "%"),
         flat(f"peak memory of ten times the {name}", once, ten_times),
     ]
-    return [{**one, "input": told} for one in rows]
+    return [{**one, "input": described} for one in rows]
 
 
 class _Repeated(RawIOBase):
@@ -137,13 +137,13 @@ def _inflate(archive: bytes) -> int:
     return num_bytes
 
 
-def _table(found: Iterator[Found]) -> pa.Table:
+def _table(pages: Iterator[Found]) -> pa.Table:
     rows: list[tuple[object, ...]] = []
-    given = set()
-    for url, text, *place in found:
+    pair_ids = set()
+    for url, text, *place in pages:
         pair_id = xxhash.xxh3_64_intdigest(f"{url}\n{text}".encode())
-        if pair_id not in given:
-            given.add(pair_id)
+        if pair_id not in pair_ids:
+            pair_ids.add(pair_id)
             rows.append((pair_id, hashlib.sha224(url.encode()).digest()[:12], url, text, *place, None))
     return pa.Table.from_arrays(
         [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), PAIRS, strict=True)],

@@ -58,39 +58,41 @@ def measure(crawl: Crawl, sizes: Sequence[int], workers: Sequence[int]) -> Runs:
 def rows_of(crawl: Crawl, runs: Runs) -> list[Row]:
     """Give the rows."""
     (fewest, smallest), (_, largest) = min(runs), max(runs)
-    told = f"{crawl.name}, {runs[min(runs)].num_entries:,} entries, {runs[min(runs)].num_pairs:,} pairs at 1 time"
+    described = f"{crawl.name}, {runs[min(runs)].num_entries:,} entries, {runs[min(runs)].num_pairs:,} pairs at 1 time"
     rows = []
-    for (num, size), made in sorted(runs.items()):
+    for (num, size), curated in sorted(runs.items()):
         once, alone = cpu(runs[num, smallest]) * size / smallest, wall(runs[fewest, size])
         name = f"{size} times the input, workers {num}"
         if size > smallest:
-            rows.append(row(f"CPU time, {name}", cpu(made), "s", once, once / cpu(made), input=told))
-            rows.append(flat(f"peak memory of a worker, {name}", peak(runs[num, smallest]), peak(made), input=told))
+            rows.append(row(f"CPU time, {name}", cpu(curated), "s", once, once / cpu(curated), input=described))
+            rows.append(
+                flat(f"peak memory of a worker, {name}", peak(runs[num, smallest]), peak(curated), input=described)
+            )
         if num > fewest:
-            rows.append(row(f"time, {name}", wall(made), "s", alone, alone / wall(made), input=told))
-    made = runs[fewest, largest]
-    for stage, cost in made.stages.items():
-        pairs = cost.rows if TABLES.get(stage) == "subsets" else made.num_pairs
-        rows.append(row(f"{stage}, CPU time", cost.cpu_seconds / max(1, pairs) * 1e6, "us/pair", input=told))
+            rows.append(row(f"time, {name}", wall(curated), "s", alone, alone / wall(curated), input=described))
+    curated = runs[fewest, largest]
+    for stage, cost in curated.stages.items():
+        pairs = cost.rows if TABLES.get(stage) == "subsets" else curated.num_pairs
+        rows.append(row(f"{stage}, CPU time", cost.cpu_seconds / max(1, pairs) * 1e6, "us/pair", input=described))
     for stage, table in TABLES.items():
-        cost = made.stages[stage]
-        rows.append(row(f"{table}, stored", cost.bytes / max(1, cost.rows), "bytes/row", input=told))
+        cost = curated.stages[stage]
+        rows.append(row(f"{table}, stored", cost.bytes / max(1, cost.rows), "bytes/row", input=described))
     return rows
 
 
-def cpu(made: Curated) -> float:
+def cpu(curated: Curated) -> float:
     """Seconds of all workers."""
-    return sum(cost.cpu_seconds for cost in made.stages.values())
+    return sum(cost.cpu_seconds for cost in curated.stages.values())
 
 
-def wall(made: Curated) -> float:
+def wall(curated: Curated) -> float:
     """Seconds of all stages, the start of their workers included."""
-    return sum(cost.wall_seconds for cost in made.stages.values())
+    return sum(cost.wall_seconds for cost in curated.stages.values())
 
 
-def peak(made: Curated) -> float:
+def peak(curated: Curated) -> float:
     """Megabytes of the largest worker of any stage."""
-    return max(cost.peak_mb for cost in made.stages.values())
+    return max(cost.peak_mb for cost in curated.stages.values())
 
 
 def draw(runs: Runs, path: Path) -> None:
@@ -105,9 +107,9 @@ def draw(runs: Runs, path: Path) -> None:
                 "peak memory of the largest worker, MB": peak}  # fmt: skip
     for axes, (title, of) in zip(panels, measures.items(), strict=True):
         for num, style in zip(sorted({num for num, _ in runs}), itertools.cycle(["o-", "s--", "^:"]), strict=False):
-            made = [runs[num, size] for size in sorted(size for workers, size in runs if workers == num)]
+            curated = [runs[num, size] for size in sorted(size for workers, size in runs if workers == num)]
             named = f"{num} worker{'s' if num > 1 else ''}"
-            axes.plot([one.num_pairs / 1e3 for one in made], [*map(of, made)], style, label=named)
+            axes.plot([one.num_pairs / 1e3 for one in curated], [*map(of, curated)], style, label=named)
         most = max(map(of, runs.values()))
         axes.set(title=title, xlabel="thousand pairs", xlim=(0, None), ylim=(0, 1.15 * most))
         axes.grid(alpha=0.3)

@@ -65,14 +65,14 @@ def measure(where: Deployment, sets: list[str], models: tuple[str, ...]) -> list
     rows = []
     for name in sets:
         for metric in METRICS:
-            ours, base = (
+            balanced, base = (
                 np.array([scores[Cell(each, model)][metric] for model in models]) * 100 for each in (name, "inf")
             )
-            spread = f", s.d. {ours.std(ddof=1):.2f}" if len(models) > 1 else ""
-            told = f"{name}: {metric[0]} {metric[1]} top-1{spread}"
+            spread = f", s.d. {balanced.std(ddof=1):.2f}" if len(models) > 1 else ""
+            described = f"{name}: {metric[0]} {metric[1]} top-1{spread}"
             source = f"{len(models)} seeds, {budget:,} pairs seen each; chance 0.057 %, unseen 0.82 %"
-            mean, unbalanced = float(ours.mean()), float(base.mean())
-            rows.append(row(told, mean, "%", unbalanced, mean / unbalanced, input=source))
+            mean, unbalanced = float(balanced.mean()), float(base.mean())
+            rows.append(row(described, mean, "%", unbalanced, mean / unbalanced, input=source))
     return rows
 
 
@@ -83,19 +83,19 @@ def _score(where: Deployment, instance: dg.DagsterInstance, cell: Cell) -> dict[
         demo.materialize(bind(where), instance, ["training_sets"], cell.training_set)
         demo.materialize(bind(where), instance, ["checkpoints", "scores"], cell.key)
         table = open_lake(where).read("scores", [cell.key])
-    return {(told["task"], told["part"], told["metric"]): told["score"] for told in table.to_pylist()}
+    return {(scored["task"], scored["part"], scored["metric"]): scored["score"] for scored in table.to_pylist()}
 
 
 def _train_on_random(where: Deployment, cell: Cell) -> pa.Table:
-    """The same training on images that are drawn by a hash of their id and the seed."""
+    """Train on images that are drawn by a hash of their id and the seed."""
     lake, (recipe, seed) = open_lake(where), recipe_of(cell.model)
     pool, size = lake.read("training_sets", ["inf"]), lake.manifest("training_sets", "20").rows
     drawn = np.argsort(
         [xxhash.xxh3_64_intdigest(f"{seed} {image}".encode()) for image in pool["image_id"].to_pylist()]
     )[:size]
     subset = pool.take(np.sort(drawn))
-    told = [lake.manifest("training_sets", "inf").version, str(size), str(recipe), str(Training().pairs_to_see)]
-    folder = where.checkpoints / "random" / cell.model / combine(told)[:16]
+    versions = [lake.manifest("training_sets", "inf").version, str(size), str(recipe), str(Training().pairs_to_see)]
+    folder = where.checkpoints / "random" / cell.model / combine(versions)[:16]
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(subset, folder / "rows.parquet", row_group_size=1024)
     job = TrainingPlan(

@@ -54,14 +54,14 @@ def measure(num_images: int, num_pairs: int, rounds: int) -> list[Row]:
             spent, _ = take_turns(turn, *(partial(way, sized) for way in ways))
             if turn >= 0:
                 seconds[turn] = spent
-    ours, plain, as_it_comes = num_pairs / np.median(seconds, axis=0)
+    trained, plain, as_it_comes = num_pairs / np.median(seconds, axis=0)
     _, than_plain, than_it_comes = np.median(
         seconds / seconds[:, :1], axis=0
     )  # by turns: the machine may change its pace
     source = f"{num_images:,} drawings, {num_pairs:,} pairs a run, medians of {rounds}"
     return [
-        row("from the store's tars, against a plain WebDataset", ours, "pairs/s", plain, than_plain, input=source),
-        row("against open_clip_train as it comes", ours, "pairs/s", as_it_comes, than_it_comes, input=source),
+        row("from the store's tars, against a plain WebDataset", trained, "pairs/s", plain, than_plain, input=source),
+        row("against open_clip_train as it comes", trained, "pairs/s", as_it_comes, than_it_comes, input=source),
     ]
 
 

@@ -98,15 +98,15 @@ def _rates(args: Any, folder: Path) -> Iterator[Row]:
         ("whole", "the whole count"),
     ]:
         rate = {who: num_bytes / 1e6 / median(run[part] for run in runs) for who, runs in spent.items() if runs}
-        theirs = rate.get("gensim's")
-        yield row(name, rate["ours"], "MB/s", theirs, theirs and rate["ours"] / theirs, input=source)
-    theirs = marks.get("gensim's")
+        of_gensim = rate.get("gensim's")
+        yield row(name, rate["ours"], "MB/s", of_gensim, of_gensim and rate["ours"] / of_gensim, input=source)
+    of_gensim = marks.get("gensim's")
     yield row(
         "marks left in a million words",
         marks["ours"],
         "marks",
-        theirs,
-        theirs and theirs / max(marks["ours"], 1),
+        of_gensim,
+        of_gensim and of_gensim / max(marks["ours"], 1),
         input=source,
     )
     versions = {
@@ -142,15 +142,15 @@ def write_dump(wiki: Path, mb: float, to: Path) -> int:
 
 
 def write_streams(wiki: Path, mb: float, *to: Path) -> int:
-    """The same as many bz2 streams, as the multistream dumps are; in a second file the pages COPIES times over."""
-    num_bytes, held, body = 0, [], []
+    """Write a dump as many bz2 streams, as the multistream dumps are; in a second file its pages COPIES times over."""
+    num_bytes, pages, body = 0, [], []
     for text, page in _made_pages(wiki, mb):
         num_bytes += text
-        held.append(page)
-        if len(held) == PAGES_A_STREAM:
-            body.append(bz2.compress(b"".join(held)))
-            held = []
-    body.append(bz2.compress(b"".join(held) or b"\n"))
+        pages.append(page)
+        if len(pages) == PAGES_A_STREAM:
+            body.append(bz2.compress(b"".join(pages)))
+            pages = []
+    body.append(bz2.compress(b"".join(pages) or b"\n"))
     for path, copies in zip(to, (1, COPIES), strict=False):
         with path.open("wb") as file:
             file.write(bz2.compress(_head(wiki)))
@@ -209,9 +209,9 @@ def _count(path: str, workers: int, piece_bytes: int) -> tuple[str, dict[str, fl
         }
         parts = [*run.map(count_ngrams, "ngram_parts", shards, num_buckets=NUM_BUCKETS).values()]
         run.map(sum_counts, "wikipedia_ngrams", {f"{b}": {"parts": _bucket(parts, b)} for b in range(NUM_BUCKETS)})
-        made = TableStore(folder, "wikipedia_ngrams", SNAPSHOT).manifest()
-        assert made is not None
-        return made.version, {stage: cost.peak_mb for stage, cost in run.costs.items()}, made.rows
+        manifest = TableStore(folder, "wikipedia_ngrams", SNAPSHOT).manifest()
+        assert manifest is not None
+        return manifest.version, {stage: cost.peak_mb for stage, cost in run.costs.items()}, manifest.rows
 
 
 def _bucket(parts: list[str], bucket: int) -> Deferred:

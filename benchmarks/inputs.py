@@ -63,8 +63,8 @@ def write_sample(folder: Path) -> tuple[Path, Path]:
 
 def write_texts(path: Path, wats: Sequence[Path]) -> Path:
     """The texts of WATs, as a Parquet file with a column `text`."""
-    found = [batch.select(["text"]) for wat in wats for batch in _parse(wat)]
-    pq.write_table(pa.Table.from_batches(found), path)
+    batches = [batch.select(["text"]) for wat in wats for batch in _parse(wat)]
+    pq.write_table(pa.Table.from_batches(batches), path)
     return path
 
 
@@ -182,8 +182,8 @@ def write_pools(folder: Path, args: argparse.Namespace) -> tuple[list[str], int,
         return paths, args.num_entries, "made up by Zipf's law"
     read = partial(_read_texts, args.texts) if args.texts else partial(_parse, args.wat)
     entries = listed_entries(str(args.entries))
-    told = f"{args.entries.name}, {(args.texts or args.wat).name}"
-    return [_write_matches_of(folder, entries, read, times) for times in (1, 10)], entries.num_rows, told
+    names = f"{args.entries.name}, {(args.texts or args.wat).name}"
+    return [_write_matches_of(folder, entries, read, times) for times in (1, 10)], entries.num_rows, names
 
 
 def counts_of(entry_count: npt.NDArray[np.int64]) -> pa.Table:
@@ -209,8 +209,12 @@ def _compact(described: object) -> bytes:
 
 def _metadata_record(described: dict[str, Any]) -> bytes:
     """The JSON of the record in which a crawler says how it fetched this page."""
-    told = {"fetchTimeMs": "257", "charset-detected": "UTF-8", "languages-cld2": '{"reliable":true,"text-bytes":3918}'}
-    fields = [{"Name": name, "Value": value} for name, value in told.items()]
+    metadata = {
+        "fetchTimeMs": "257",
+        "charset-detected": "UTF-8",
+        "languages-cld2": '{"reliable":true,"text-bytes":3918}',
+    }
+    fields = [{"Name": name, "Value": value} for name, value in metadata.items()]
     payload = {
         "Actual-Content-Type": "application/metadata-fields",
         "WARC-Metadata-Metadata": {"Metadata-Records": fields},
@@ -243,12 +247,12 @@ def _wat_member(head: bytes, block: bytes) -> bytes:
 def _write_matches_of(folder: Path, entries: pa.Table, read: Callable[[], Iterator[pa.RecordBatch]], times: int) -> str:
     """The pool that the pairs give, so many times over, as one shard; all texts pass for English."""
     matcher, store = build_matcher(entries), TableStore(str(folder), "matches", f"{times} times")
-    found = (
+    matches = (
         batch
         for _ in range(times)
         for batch in match_entries(read(), matcher=matcher, identify=_all_english, dropped=Counter())
     )
-    name, *_ = store.commit("00000", "0" * 8, MATCHES, found)
+    name, *_ = store.commit("00000", "0" * 8, MATCHES, matches)
     return str(folder / "matches" / f"{times}%20times" / name)
 
 

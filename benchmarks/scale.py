@@ -91,7 +91,7 @@ def main() -> None:
 
 def read_results(path: Path) -> dict[tuple[str, str], tuple[float, str]]:
     """Value and unit of each row that a step may need, by its benchmark and name, those of the first day among them."""
-    found = {(FIRST_DAY, name): value for name, value in FIRST_DAY_ROWS.items()}
+    results = {(FIRST_DAY, name): value for name, value in FIRST_DAY_ROWS.items()}
     read = {step.benchmark for step in (*STEPS, *TABLES)}
     for section in path.read_text("utf-8").split("\n## ")[1:]:
         benchmark, *lines = section.split("\n")
@@ -100,8 +100,8 @@ def read_results(path: Path) -> dict[tuple[str, str], tuple[float, str]]:
         for line in lines:
             cells = [cell.strip() for cell in line.strip("| ").split("|")]
             if line.startswith("| ") and len(cells) >= 3 and cells[1] not in ("value", "---:"):
-                found[benchmark, cells[0]] = float(cells[1].replace(",", "")), cells[2]
-    return found
+                results[benchmark, cells[0]] = float(cells[1].replace(",", "")), cells[2]
+    return results
 
 
 def tell(rows: Mapping[tuple[str, str], tuple[float, str]], dollars: float = DOLLARS_A_CORE_HOUR) -> str:
@@ -110,7 +110,7 @@ def tell(rows: Mapping[tuple[str, str], tuple[float, str]], dollars: float = DOL
     Raises ValueError for a row in a unit that cannot be scaled.
     """
     heads = [f"{num} snapshot{'s' if num > 1 else ''}" for num in SNAPSHOTS]
-    told = [
+    lines = [
         _line("step", "row", "measured", *(f"{head}, {of}" for head in heads for of in ("core-hours", "$"))),
         _line(*["---"] * 2, *["---:"] * (1 + 2 * len(SNAPSHOTS))),
     ]
@@ -121,10 +121,10 @@ def tell(rows: Mapping[tuple[str, str], tuple[float, str]], dollars: float = DOL
         total += hours
         numbers = [number for num in SNAPSHOTS for number in (f"{num * hours:,.1f}", f"{num * hours * dollars:,.2f}")]
         named = f"{step.benchmark}: {step.row}"
-        told.append(_line(step.name, named, *([f"{value:g} {unit}", *numbers] if unit else ["not measured"])))
+        lines.append(_line(step.name, named, *([f"{value:g} {unit}", *numbers] if unit else ["not measured"])))
     sums = [number for num in SNAPSHOTS for number in (f"{num * total:,.0f}", f"{num * total * dollars:,.2f}")]
-    told += [_line("all of it", "", "", *sums), ""]
-    told += [
+    lines += [_line("all of it", "", "", *sums), ""]
+    lines += [
         _line("table", "row", "measured", *(f"{head}, {of}" for head in heads for of in ("GB", "$ a month"))),
         _line(*["---"] * 2, *["---:"] * (1 + 2 * len(SNAPSHOTS))),
     ]
@@ -135,8 +135,8 @@ def tell(rows: Mapping[tuple[str, str], tuple[float, str]], dollars: float = DOL
             number for num in SNAPSHOTS for number in (f"{num * size:,.0f}", f"{num * size * DOLLARS_A_GB_MONTH:,.0f}")
         ]
         named = f"{table.benchmark}: {table.row}"
-        told.append(_line(table.name, named, *([f"{value:g} {unit}", *numbers] if unit else ["not measured"])))
-    return "\n".join([*told, "", *_tell_serial()])
+        lines.append(_line(table.name, named, *([f"{value:g} {unit}", *numbers] if unit else ["not measured"])))
+    return "\n".join([*lines, "", *_tell_serial()])
 
 
 def _tell_serial() -> list[str]:

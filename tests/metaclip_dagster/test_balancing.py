@@ -41,33 +41,33 @@ def test_the_size_of_a_subset_is_that_of_the_coins(t: float) -> None:
     probabilities = np.array([keep_probability(COUNT[entries], t) for entries in POOL["entry_ids"].to_pylist()])
     deviation = math.sqrt((probabilities * (1 - probabilities)).sum())
     for seed in range(3):
-        kept = int((draw_pool(seed) < t).sum())
-        assert abs(kept - probabilities.sum()) <= 4 * deviation, (kept, probabilities.sum(), deviation)
+        size = int((draw_pool(seed) < t).sum())
+        assert abs(size - probabilities.sum()) <= 4 * deviation, (size, probabilities.sum(), deviation)
 
 
 @pytest.mark.parametrize("t", [5.0, 20.0, 100.0])
 def test_the_tail_is_kept_whole(t: float) -> None:
-    kept = draw_pool(0) < t
-    for is_kept, entries in zip(kept, POOL["entry_ids"].to_pylist(), strict=True):
+    is_in = draw_pool(0) < t
+    for is_kept, entries in zip(is_in, POOL["entry_ids"].to_pylist(), strict=True):
         assert is_kept or COUNT[entries].min() > t
 
 
 def test_a_head_entrys_own_coins_keep_t_pairs_in_the_mean() -> None:
     head, t, draw = int(COUNT.argmax()), 200.0, build_draw(COUNTS)
     pairs = POOL["pair_id"].to_numpy()[[head in entries for entries in POOL["entry_ids"].to_pylist()]]
-    kept = [
+    sizes = [
         int((uniform(pairs, np.full(len(pairs), draw.entry_key[head]), seed) * COUNT[head] < t).sum())
         for seed in range(100)
     ]
-    assert abs(np.mean(kept) - t) < 4 * math.sqrt(t / 100)
-    assert np.var(kept) == pytest.approx(t * (1 - t / COUNT[head]), rel=0.6)
+    assert abs(np.mean(sizes) - t) < 4 * math.sqrt(t / 100)
+    assert np.var(sizes) == pytest.approx(t * (1 - t / COUNT[head]), rel=0.6)
 
 
 def test_subsets_are_nested_in_t_and_inf_is_the_pool() -> None:
     drawn, rungs = draw_pool(0), [1.0, 2.0, 20.0, 1e3, COUNT.max(), math.inf]
-    kept = [set(np.flatnonzero(drawn < t)) for t in rungs]
-    assert all(smaller <= larger for smaller, larger in pairwise(kept))
-    assert len(kept[-1]) == len(kept[-2]) == POOL.num_rows
+    subsets = [set(np.flatnonzero(drawn < t)) for t in rungs]
+    assert all(smaller <= larger for smaller, larger in pairwise(subsets))
+    assert len(subsets[-1]) == len(subsets[-2]) == POOL.num_rows
 
 
 def test_the_draw_does_not_depend_on_batches_and_order() -> None:
@@ -167,9 +167,9 @@ def test_one_call_gives_the_t_for_exactly_n_pairs(num_pairs: int) -> None:
 
 def test_one_sort_gives_the_t_of_every_quantile() -> None:
     drawn, shares = ADMITTED["admitted_at"].to_numpy(), [0.9, 0.25, 0.5]
-    found = find_thresholds([round(share * NUM_PAIRS) for share in shares], ADMITTED.to_batches(), COUNTS)
-    assert [np.mean(drawn < t) for t in found] == pytest.approx(shares, abs=1 / NUM_PAIRS)
-    assert found == [np.nextafter(np.quantile(drawn, share, method="inverted_cdf"), np.inf) for share in shares]
+    thresholds = find_thresholds([round(share * NUM_PAIRS) for share in shares], ADMITTED.to_batches(), COUNTS)
+    assert [np.mean(drawn < t) for t in thresholds] == pytest.approx(shares, abs=1 / NUM_PAIRS)
+    assert thresholds == [np.nextafter(np.quantile(drawn, share, method="inverted_cdf"), np.inf) for share in shares]
 
 
 @given(
@@ -180,10 +180,10 @@ def test_sizes_are_what_a_loop_counts_at_any_t_in_any_order(
     rows: list[tuple[str, int]], rungs: list[tuple[int, int]]
 ) -> None:
     columns = {"pair_id": range(len(rows)), "image_id": [image_of(0)] * len(rows)}
-    told = {"language": [language for language, _ in rows], "admitted_at": [float(drawn) for _, drawn in rows]}
-    batch = pa.RecordBatch.from_pydict({**columns, **told}, schema=ADMISSIONS)
+    drawn_columns = {"language": [language for language, _ in rows], "admitted_at": [float(drawn) for _, drawn in rows]}
+    batch = pa.RecordBatch.from_pydict({**columns, **drawn_columns}, schema=ADMISSIONS)
     held_to = [dict(zip(("en", "xx"), map(float, rung), strict=True)) for rung in rungs]
-    naive = [sum(drawn < own[language] for language, drawn in rows) for own in held_to]
+    naive = [sum(drawn < of_language[language] for language, drawn in rows) for of_language in held_to]
     assert count_sizes([batch[:3], batch[3:]], held_to) == naive
 
 
@@ -195,8 +195,8 @@ def test_a_size_that_no_t_gives_is_refused(num_pairs: int) -> None:
 
 def test_the_t_for_n_pairs_holds_every_language_to_its_own() -> None:
     counts = counts_of([1, 99, 10, 20], ["en", "en", "xx", "xx"])
-    ours, theirs = matches_of({pair: [0] for pair in range(5)}), matches_of({10: [2], 11: [3]}, "xx")
-    admitted = list(admit([ours, theirs], draw=build_draw(counts), seed=0))
+    english, other = matches_of({pair: [0] for pair in range(5)}), matches_of({10: [2], 11: [3]}, "xx")
+    admitted = list(admit([english, other], draw=build_draw(counts), seed=0))
     [t] = find_thresholds([6], admitted, counts)
     assert count_sizes(admitted, [language_thresholds(counts, t)])[0] >= 6
     below = float(np.nextafter(t, 0))
@@ -223,12 +223,12 @@ def test_a_languages_own_t_is_nondecreasing_and_drops_no_language(
     english: list[int], other: list[int], rungs: list[float]
 ) -> None:
     table = counts_of(english + other, ["en"] * len(english) + ["xx"] * len(other))
-    found = [language_thresholds(table, t) for t in [*sorted(rungs), math.inf]]
-    assert [own["en"] for own in found] == [*sorted(rungs), math.inf]
-    assert [own["xx"] for own in found] == sorted(own["xx"] for own in found)
-    for own in found:
-        assert own["xx"] >= 1
-        assert not any(other) or own["xx"] >= min(count for count in other if count)
+    thresholds = [language_thresholds(table, t) for t in [*sorted(rungs), math.inf]]
+    assert [of_language["en"] for of_language in thresholds] == [*sorted(rungs), math.inf]
+    assert [of_language["xx"] for of_language in thresholds] == sorted(of_language["xx"] for of_language in thresholds)
+    for of_language in thresholds:
+        assert of_language["xx"] >= 1
+        assert not any(other) or of_language["xx"] >= min(count for count in other if count)
 
 
 @given(counts_strategy.filter(any), counts_strategy.filter(any), st.floats(0.5, 60))
@@ -236,10 +236,10 @@ def test_a_languages_tail_share_is_at_most_english_unless_one_group_of_ties_is_m
     english: list[int], other: list[int], t: float
 ) -> None:
     table = counts_of(english + other, ["en"] * len(english) + ["xx"] * len(other))
-    own = language_thresholds(table, t)["xx"]
+    other_t = language_thresholds(table, t)["xx"]
     share = sum(count for count in english if count <= t) / sum(english)
-    tail = sum(count for count in other if count <= own) / sum(other)
-    assert tail <= share + 1e-12 or own == min(count for count in other if count)
+    tail = sum(count for count in other if count <= other_t) / sum(other)
+    assert tail <= share + 1e-12 or other_t == min(count for count in other if count)
 
 
 def test_equal_counts_and_a_small_share_do_not_drop_a_language() -> None:
@@ -274,11 +274,11 @@ def test_a_subset_joins_what_the_three_tables_know_of_a_pair() -> None:
     matches = [matches_of({1: [0, 2], 9: [1]}), matches_of({3: [2]})]
     admitted = {"pair_id": [1, 9, 3], "image_id": [image_of(i) for i in (1, 9, 3)], "language": ["en"] * 3}
     admissions = [pa.RecordBatch.from_pydict({**admitted, "admitted_at": [1.5, 30.0, 19.9]}, schema=ADMISSIONS)]
-    kept = pa.Table.from_batches(
+    subset = pa.Table.from_batches(
         select_pairs(pairs, matches, admissions, thresholds={"en": 20.0}, snapshot="S"), SUBSETS
     ).to_pylist()
-    assert [row["pair_id"] for row in kept] == [1, 3]
-    assert kept[0] == {
+    assert [row["pair_id"] for row in subset] == [1, 3]
+    assert subset[0] == {
         "snapshot": "S",
         "pair_id": 1,
         "image_id": image_of(1).hex(),

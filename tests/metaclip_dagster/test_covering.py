@@ -60,12 +60,12 @@ def cover(entries: pa.Table, *shards: Sequence[str], top: int = 100) -> Told:
     return {"table": coverage, **describe_coverage(coverage, rank_words(parts, top=top), seen)}
 
 
-def why(told: Told) -> dict[str, str | None]:
-    return dict(zip(told["table"]["entry"].to_pylist(), told["table"]["why"].to_pylist(), strict=True))
+def why(described: Told) -> dict[str, str | None]:
+    return dict(zip(described["table"]["entry"].to_pylist(), described["table"]["why"].to_pylist(), strict=True))
 
 
-def near(told: Told) -> dict[str, int]:
-    return dict(zip(told["table"]["entry"].to_pylist(), told["table"]["num_near"].to_pylist(), strict=True))
+def near(described: Told) -> dict[str, int]:
+    return dict(zip(described["table"]["entry"].to_pylist(), described["table"]["num_near"].to_pylist(), strict=True))
 
 
 @settings(max_examples=25)
@@ -74,14 +74,14 @@ def test_an_entry_is_found_as_often_as_matching_finds_it_and_else_one_reason_is_
     entries: list[str], shards: list[list[str]]
 ) -> None:
     table = table_of(entries)
-    told = cover(table, *shards)
+    described = cover(table, *shards)
     matched = Counter[int]()
     for texts in shards:
-        found = match_entries([pairs_of(texts)], matcher=build_matcher(table), identify=identify, dropped=Counter())
-        matched.update(entry for batch in found for ids in batch["entry_ids"].to_pylist() for entry in ids)
-    assert told["table"]["num_pairs"].to_pylist() == [matched[row] for row in range(len(entries))]
+        matches = match_entries([pairs_of(texts)], matcher=build_matcher(table), identify=identify, dropped=Counter())
+        matched.update(entry for batch in matches for ids in batch["entry_ids"].to_pylist() for entry in ids)
+    assert described["table"]["num_pairs"].to_pylist() == [matched[row] for row in range(len(entries))]
     texts = [text for shard in shards for text in shard]
-    for row, (entry, reason) in enumerate(why(told).items()):
+    for row, (entry, reason) in enumerate(why(described).items()):
         if matched[row]:
             assert reason is None
         elif why_unmatchable(entry):
@@ -97,25 +97,25 @@ def test_an_entry_is_found_as_often_as_matching_finds_it_and_else_one_reason_is_
 @given(entries_of, texts_of, st.integers(1, 5))
 def test_how_texts_are_cut_into_shards_changes_nothing(entries: list[str], texts: list[str], size: int) -> None:
     table = table_of(entries)
-    told, again = (
+    described, again = (
         cover(table, *(texts[start : start + step] for start in range(0, len(texts), step))) for step in (size, 99)
     )
-    assert told == again
+    assert described == again
 
 
 @settings(max_examples=15)
 @given(entries_of, texts_of)
 def test_every_word_of_a_text_is_in_an_entry_or_counted(entries: list[str], texts: list[str]) -> None:
-    [told] = cover(table_of(entries), texts)["languages"]
-    known = {word for entry in entries for word in entry.replace(".", " . ").split()}
-    counted = Counter(word for text in texts for word in {*text.replace(".", " . ").split()} - known - {",", "."})
-    assert {row["word"]: row["num_pairs"] for row in told["words"]} == counted
+    [english] = cover(table_of(entries), texts)["languages"]
+    entry_words = {word for entry in entries for word in entry.replace(".", " . ").split()}
+    counted = Counter(word for text in texts for word in {*text.replace(".", " . ").split()} - entry_words - {",", "."})
+    assert {row["word"]: row["num_pairs"] for row in english["words"]} == counted
 
 
 def test_each_reason_is_what_it_says() -> None:
     texts = ["a HOT DOG", "the rock-n-roll of (jazz)", "made in the U.S. of A", "cats"]
-    told = cover(table_of(["cats", "hot dog", "jazz", "rock n roll", "U.S.", "zebra"]), texts)
-    assert why(told) == {
+    described = cover(table_of(["cats", "hot dog", "jazz", "rock n roll", "U.S.", "zebra"]), texts)
+    assert why(described) == {
         "cats": None,
         "hot dog": "case",
         "jazz": "punctuation",
@@ -123,21 +123,21 @@ def test_each_reason_is_what_it_says() -> None:
         "U.S.": "unmatchable",
         "zebra": "rare",
     }
-    assert near(told) == {"cats": 0, "hot dog": 1, "jazz": 1, "rock n roll": 1, "U.S.": 1, "zebra": 0}
-    [its] = told["languages"]
+    assert near(described) == {"cats": 0, "hot dog": 1, "jazz": 1, "rock n roll": 1, "U.S.": 1, "zebra": 0}
+    [its] = described["languages"]
     assert (its["pairs"], its["matched"], its["entries"], its["found"]) == (4, 1, 6, 1)
     assert its["unmatchable"] == {"a mark inside a word": 1}
     assert its["examples"]["case"] == [{"entry": "hot dog", "source": "own", "num_near": 1}]
 
 
 def test_texts_are_searched_for_the_entries_of_their_language_alone() -> None:
-    told = cover(table_of(["Hund", "dog"], ["de", "en"]), ["! Hund dog", "Hund dog", "dog"])
-    assert told["table"]["num_pairs"].to_pylist() == [1, 2]
-    assert [(its["language"], its["pairs"], its["matched"]) for its in told["languages"]] == [
+    described = cover(table_of(["Hund", "dog"], ["de", "en"]), ["! Hund dog", "Hund dog", "dog"])
+    assert described["table"]["num_pairs"].to_pylist() == [1, 2]
+    assert [(its["language"], its["pairs"], its["matched"]) for its in described["languages"]] == [
         ("de", 1, 1),
         ("en", 2, 2),
     ]
-    assert [its["words"] for its in told["languages"]] == [
+    assert [its["words"] for its in described["languages"]] == [
         [{"word": "dog", "num_pairs": 1}],
         [{"word": "Hund", "num_pairs": 1}],
     ]
@@ -153,10 +153,10 @@ def test_a_text_without_spaces_is_parted_by_a_dictionary() -> None:
 
 
 def test_a_language_in_which_nothing_matches_is_told_with_its_reasons() -> None:
-    told = cover(table_of(["Hund", "dog"], ["de", "en"]), ["dog"])
-    german = told["languages"][0]
+    described = cover(table_of(["Hund", "dog"], ["de", "en"]), ["dog"])
+    german = described["languages"][0]
     assert (german["pairs"], german["matched"], german["found"], german["why"]["rare"]) == (0, 0, 0, 1)
-    assert (told["pairs"], told["matched"]) == (1, 1)
+    assert (described["pairs"], described["matched"]) == (1, 1)
 
 
 def test_words_that_outgrow_python_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,9 +182,9 @@ def test_what_is_handed_on_is_the_table_declared() -> None:
 
 def test_the_page_of_coverage_escapes_texts_and_entries() -> None:
     hostile = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "evil\u202egnp.exe"]
-    told = cover(table_of([*hostile, "<b>DOG</b>"]), [*hostile, "<b>dog</b>", "<i>cat</i>", "<i onload=x>"])
-    del told["table"]
-    page = render_coverage({**told, "shards": {"SAMPLE-2026-01": [1, 2]}, "share": 0.5, "seed": 0, "top": 9})
+    described = cover(table_of([*hostile, "<b>DOG</b>"]), [*hostile, "<b>dog</b>", "<i>cat</i>", "<i onload=x>"])
+    del described["table"]
+    page = render_coverage({**described, "shards": {"SAMPLE-2026-01": [1, 2]}, "share": 0.5, "seed": 0, "top": 9})
     for bad in ("<script", "<img", "<b>", "<i>", "<i ", "\u202e"):
         assert bad not in page.replace('<i class="', "").replace("</bdi>", "").replace("<bdi>", "")
     assert "&lt;i&gt;cat&lt;/i&gt;" in page

@@ -36,15 +36,15 @@ def find(crawl: Crawl, num_buckets: int, group_size: int) -> tuple[list[tuple[st
     judged = []
     for bucket in range(num_buckets):
         tally: Counter[str] = Counter()
-        mine = whole.filter(pc.equal(whole["bucket"], bucket))
-        judged += list(find_duplicates(mine.to_batches(), seen=tally))
+        bucket_places = whole.filter(pc.equal(whole["bucket"], bucket))
+        judged += list(find_duplicates(bucket_places.to_batches(), seen=tally))
         seen += tally
-    found = [
+    duplicates = [
         (row["snapshot"], row["shard"], row["pair_id"])
         for snapshot in sorted(crawl)
         for row in pa.Table.from_batches(gather_exclusions(judged, snapshot=snapshot), EXCLUSIONS).to_pylist()
     ]
-    return found, seen
+    return duplicates, seen
 
 
 def find_naively(crawl: Crawl) -> list[tuple[str, str, int]]:
@@ -62,8 +62,8 @@ def find_naively(crawl: Crawl) -> list[tuple[str, str, int]]:
 @settings(max_examples=20)
 @given(crawls, st.integers(1, 5), st.integers(1, 3))
 def test_the_exchange_gives_what_a_loop_in_place_order_gives(crawl: Crawl, num_buckets: int, group_size: int) -> None:
-    found, seen = find(crawl, num_buckets, group_size)
-    assert found == find_naively(crawl)
+    exclusions, seen = find(crawl, num_buckets, group_size)
+    assert exclusions == find_naively(crawl)
     pairs = [pair for shards in crawl.values() for ids in shards.values() for pair in ids]
     assert seen == Counter({"places": len(pairs), "distinct_pairs": len(set(pairs))}) - Counter()
 

@@ -38,8 +38,8 @@ def test_entities_of_a_page_do_not_unfold() -> None:
 
 def test_what_a_page_says_of_all_its_elements_at_once_is_given_to_none() -> None:
     declared = "<!DOCTYPE html [<!ATTLIST img alt CDATA 'as large as the page'>]>"
-    found = find_elements(Markup(f"{declared}<html><img src='a'/><img/></html>", is_xml=True)).images
-    assert found == [{"src": "a"}, {}]
+    images = find_elements(Markup(f"{declared}<html><img src='a'/><img/></html>", is_xml=True)).images
+    assert images == [{"src": "a"}, {}]
 
 
 def test_the_first_base_with_an_address_counts_in_both() -> None:

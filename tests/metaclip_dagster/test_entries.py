@@ -66,15 +66,15 @@ def build(tables: Mapping[str, pa.Table], languages: Iterable[str] = ("en",), **
 
 def expected(rows: Rows, language: str, budget: int, caps: Mapping[str, int]) -> list[tuple[str, str]]:
     """The list as a person would write it: walk down the sources, take what is new until cap or budget is full."""
-    taken: list[tuple[str, str]] = []
-    for source, own in rows.items():
+    chosen: list[tuple[str, str]] = []
+    for source, ranked in rows.items():
         added = 0
-        for entry, _, its in sorted(own, key=lambda row: (-row[1], row[0])):
-            new = its == language and entry not in [entry for entry, _ in taken]
-            if new and added < caps.get(source, budget) and len(taken) < budget:
-                taken.append((entry, source))
+        for entry, _, its in sorted(ranked, key=lambda row: (-row[1], row[0])):
+            new = its == language and entry not in [entry for entry, _ in chosen]
+            if new and added < caps.get(source, budget) and len(chosen) < budget:
+                chosen.append((entry, source))
                 added += 1
-    return taken
+    return chosen
 
 
 @settings(max_examples=150)
@@ -83,7 +83,7 @@ def test_each_language_fills_its_budget_by_precedence_then_rank_up_to_each_cap(
     rows: Rows, budget: int, cap: int
 ) -> None:
     caps = {min(rows): cap}
-    tables = {source: candidates(own) for source, own in rows.items()}
+    tables = {source: candidates(ranked) for source, ranked in rows.items()}
     entries = build(tables, ["de", "en"], budget=budget, caps=caps)
     wanted = [(*row, language) for language in ("de", "en") for row in expected(rows, language, budget, caps)]
     got = zip(*(entries[name].to_pylist() for name in ("entry", "source", "language")), strict=True)
@@ -94,7 +94,7 @@ def test_each_language_fills_its_budget_by_precedence_then_rank_up_to_each_cap(
 @settings(max_examples=50)
 @given(sources, st.randoms())
 def test_the_order_of_rows_changes_nothing(rows: Rows, random: Any) -> None:
-    shuffled = {source: random.sample(own, len(own)) for source, own in rows.items()}
+    shuffled = {source: random.sample(ranked, len(ranked)) for source, ranked in rows.items()}
     first, second = (build({s: candidates(r) for s, r in some.items()}, ["en", "de"]) for some in (rows, shuffled))
     assert first.equals(second)
 
@@ -102,19 +102,21 @@ def test_the_order_of_rows_changes_nothing(rows: Rows, random: Any) -> None:
 @settings(max_examples=100)
 @given(sources, st.integers(0, 12), st.integers(0, 3))
 def test_every_candidate_is_taken_or_accounted_for(rows: Rows, budget: int, cap: int) -> None:
-    tables, dropped = {source: candidates(own) for source, own in rows.items()}, Counter[str]()
+    tables, dropped = {source: candidates(num_candidates) for source, num_candidates in rows.items()}, Counter[str]()
     limits: dict[str, Any] = {"budget": budget, "caps": {max(rows): cap}}
     entries = build(tables, ["en", "de"], dropped=dropped, **limits)
-    told = describe_entries(by_language(tables, ["en", "de"]), entries, **limits)
-    for language in told:
+    descriptions = describe_entries(by_language(tables, ["en", "de"]), entries, **limits)
+    for language in descriptions:
         for source in language["sources"]:
-            own = sum(its == language["language"] for _, _, its in rows[source["source"]])
-            assert sum(source[fate] for fate in FATES) == source["candidates"] == own
+            num_candidates = sum(its == language["language"] for _, _, its in rows[source["source"]])
+            assert sum(source[fate] for fate in FATES) == source["candidates"] == num_candidates
             cut = source["beyond_cap"] + source["beyond_budget"]
             assert len(source["next"]) == min(cut, 20)
         assert language["missing"] == budget - language["entries"]
-    assert sum(language["entries"] for language in told) == entries.num_rows
-    in_all = Counter({fate: sum(s[fate] for language in told for s in language["sources"]) for fate in FATES[1:]})
+    assert sum(language["entries"] for language in descriptions) == entries.num_rows
+    in_all = Counter(
+        {fate: sum(s[fate] for language in descriptions for s in language["sources"]) for fate in FATES[1:]}
+    )
     assert in_all == dropped
 
 
@@ -164,14 +166,14 @@ def test_the_budget_is_reached_exactly_or_what_is_missing_is_told() -> None:
     for budget, missing in ((60, 0), (99, 0), (150, 0), (151, 1)):
         entries = build(tables, budget=budget)
         assert entries.num_rows == budget - missing
-        [told] = describe_entries(by_language(tables, ["en"]), entries, budget=budget)
-        assert told["missing"] == missing
+        [description] = describe_entries(by_language(tables, ["en"]), entries, budget=budget)
+        assert description["missing"] == missing
 
 
 def test_a_source_tells_its_first_and_last_taken_and_the_next_twenty() -> None:
     tables = {"a": candidates((f"word {n:02d}", 100 - n, "en") for n in range(40))}
-    [told] = describe_entries(by_language(tables, ["en"]), build(tables, budget=10), budget=10)
-    [source] = told["sources"]
+    [description] = describe_entries(by_language(tables, ["en"]), build(tables, budget=10), budget=10)
+    [source] = description["sources"]
     assert source["first"] == {"entry": "word 00", "score": 100.0}
     assert source["last"] == {"entry": "word 09", "score": 91.0}
     assert [row["entry"] for row in source["next"]] == [f"word {n}" for n in range(10, 30)]
@@ -196,8 +198,8 @@ def test_unmatchable_entries_keep_their_place_and_say_why() -> None:
     tables = {"titles": ranked("dog", "U.S.", "Yahoo!")}
     entries = build(tables, why_unmatchable=lambda entry, language: "a mark" if MARKS & set(entry) else None)
     assert entries["unmatchable"].to_pylist() == [None, "a mark", "a mark"]
-    [told] = describe_entries(by_language(tables, ["en"]), entries, budget=3)
-    assert told["sources"][0]["unmatchable"] == {"a mark": 2}
+    [description] = describe_entries(by_language(tables, ["en"]), entries, budget=3)
+    assert description["sources"][0]["unmatchable"] == {"a mark": 2}
 
 
 def test_one_language_is_read_after_the_other_and_one_source_after_the_other() -> None:
@@ -208,8 +210,8 @@ def test_one_language_is_read_after_the_other_and_one_source_after_the_other() -
         yield from candidates((f"{language} {n}", n, language) for n in range(70_000)).to_batches()
 
     languages = {language: {source: rows(language, source) for source in "ab"} for language in ("en", "de")}
-    made = build_entries(languages, budget=70_000, why_unmatchable=lambda entry, language: None, dropped=Counter())
-    assert next(made)["language"][0].as_py() == "en"
+    batches = build_entries(languages, budget=70_000, why_unmatchable=lambda entry, language: None, dropped=Counter())
+    assert next(batches)["language"][0].as_py() == "en"
     assert read == [("en", "a")]
 
 
@@ -226,7 +228,7 @@ def test_ids_are_the_same_across_processes_and_hash_seeds() -> None:
         + "for b in build_entries({'en': made}, caps={'own': 900},"
         " why_unmatchable=lambda e, l: None, dropped=Counter()): print(b.to_pydict())"
     )
-    told = [
+    outputs = [
         subprocess.run(
             [sys.executable, "-c", f"import io; {program}"],
             env={**os.environ, "PYTHONHASHSEED": seed},
@@ -236,17 +238,17 @@ def test_ids_are_the_same_across_processes_and_hash_seeds() -> None:
         ).stdout
         for seed in ("1", "2")
     ]
-    assert told[0] == told[1]
-    assert len(told[0]) > 10_000
+    assert outputs[0] == outputs[1]
+    assert len(outputs[0]) > 10_000
 
 
 def test_the_page_of_entries_escapes_what_lists_brought_and_stands_beside_the_paper() -> None:
     hostile = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "evil\u202egnp.exe"]
     tables = {"own:<b>.txt": ranked(*hostile, "dog"), "wikipedia_titles": ranked("cat")}
     entries = build(tables, budget=2, why_unmatchable=lambda entry, language: "<i>" if "<" in entry else None)
-    told = describe_entries(by_language(tables, ["en"]), entries, budget=2)
+    descriptions = describe_entries(by_language(tables, ["en"]), entries, budget=2)
     changes = compare_entries(build({"wikipedia_titles": ranked("cat", *hostile)}), entries)
-    page = render_entries({"budget": 2, "caps": {}, "languages": told, "changes": changes})
+    page = render_entries({"budget": 2, "caps": {}, "languages": descriptions, "changes": changes})
     assert "0 added, 2 removed, 2 moved" in " ".join(page.split())
     assert "<script" not in page
     assert "<img" not in page

@@ -76,8 +76,8 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def captions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     members = []
     for at in range(40):
-        told = "\n".join(f"{COLOURS[at % 7]} number {at * at} seen from side {side}" for side in range(1 + at % 3))
-        members += [(f"s{at:04}.png", draw(at)), (f"s{at:04}.txt", told.encode())]
+        text = "\n".join(f"{COLOURS[at % 7]} number {at * at} seen from side {side}" for side in range(1 + at % 3))
+        members += [(f"s{at:04}.png", draw(at)), (f"s{at:04}.txt", text.encode())]
     return write_task(tmp_path_factory.mktemp("tasks") / "captions", [members], dataset_type="retrieval\n")
 
 
@@ -98,10 +98,10 @@ def test_scores_of_a_hand_made_table_are_those_of_pencil_and_paper() -> None:
         ],
         np.float32,
     )
-    own = np.array([0, 1, 0, 2])
-    place = rank_answers(similarity, own)
-    assert place.tolist() == [0, 1, 5, 0]
-    scores = score_classified(Classified(6, own, place, similarity.argmax(axis=1), np.zeros(4)))
+    class_ids = np.array([0, 1, 0, 2])
+    ranks = rank_answers(similarity, class_ids)
+    assert ranks.tolist() == [0, 1, 5, 0]
+    scores = score_classified(Classified(6, class_ids, ranks, similarity.argmax(axis=1), np.zeros(4)))
     assert {name: score.value for name, score in scores.items()} == {
         "acc1": 0.5,
         "acc5": 0.75,
@@ -115,11 +115,11 @@ def test_scores_of_a_hand_made_table_are_those_of_pencil_and_paper() -> None:
 def test_retrieval_of_three_images_and_four_captions_is_that_of_pencil_and_paper() -> None:
     images = np.eye(3, dtype=np.float32)
     texts = np.array([[0.9, 0.1, 0], [0.0, 0.2, 0.9], [0.1, 0.8, 0.2], [0.8, 0.0, 0.1]], np.float32)
-    found = retrieve(images, texts, np.array([1, 2, 1]))
+    answers = retrieve(images, texts, np.array([1, 2, 1]))
     # Captions 0, 1 | 2 and 3 belong to images 0, 1 and 2.
-    assert found.image_rank.tolist() == [0, 1, 0, 1]
-    assert found.text_rank.tolist() == [0, 0, 2]
-    scores = score_retrieved(found)
+    assert answers.image_rank.tolist() == [0, 1, 0, 1]
+    assert answers.text_rank.tolist() == [0, 0, 2]
+    scores = score_retrieved(answers)
     assert scores["image_retrieval_recall@1"] == pytest.approx((1 / 2, 1 / 3))
     assert scores["text_retrieval_recall@1"] == pytest.approx((2 / 3, (1 / 4 + 1 / 2 + 1 / 4) / 3))
     assert scores["mean_recall@1"].value == pytest.approx((1 / 2 + 2 / 3) / 2)
@@ -131,10 +131,10 @@ def test_retrieval_of_three_images_and_four_captions_is_that_of_pencil_and_paper
 def test_a_place_counts_what_a_stable_sort_puts_first(rows: int, columns: int, seed: int) -> None:
     generator = np.random.default_rng(seed)
     similarity = generator.integers(0, 4, (rows, columns)).astype(np.float32)
-    own = generator.integers(0, columns, rows)
+    right = generator.integers(0, columns, rows)
     order = np.argsort(-similarity, axis=1, kind="stable")
-    assert rank_answers(similarity, own).tolist() == [
-        row.tolist().index(mine) for row, mine in zip(order, own, strict=True)
+    assert rank_answers(similarity, right).tolist() == [
+        row.tolist().index(column) for row, column in zip(order, right, strict=True)
     ]
 
 
@@ -151,10 +151,10 @@ def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(scored: list[tu
 
 def test_guessing_gives_chance_in_the_mean() -> None:
     generator = np.random.default_rng(0)
-    own = np.repeat(np.arange(8), 500)
+    class_ids = np.repeat(np.arange(8), 500)
     similarity = generator.random((4000, 8), np.float32)
     guessed = score_classified(
-        Classified(8, own, rank_answers(similarity, own), similarity.argmax(axis=1), np.zeros(4000))
+        Classified(8, class_ids, rank_answers(similarity, class_ids), similarity.argmax(axis=1), np.zeros(4000))
     )
     counts = np.arange(300) % 5 + 1
     images, texts = (generator.standard_normal((n, 64)).astype(np.float32) for n in (300, counts.sum()))
@@ -163,10 +163,10 @@ def test_guessing_gives_chance_in_the_mean() -> None:
 
 
 def test_a_model_to_which_all_is_alike_is_no_better_than_one_answer() -> None:
-    own = np.repeat(np.arange(5), 4)
+    class_ids = np.repeat(np.arange(5), 4)
     nearest = np.zeros(20, np.int64)
     scores = score_classified(
-        Classified(5, own, rank_answers(np.ones((20, 5), np.float32), own), nearest, np.zeros(20))
+        Classified(5, class_ids, rank_answers(np.ones((20, 5), np.float32), class_ids), nearest, np.zeros(20))
     )
     assert scores["acc1"].value == scores["mean_per_class"].value == 0.2
 
@@ -250,12 +250,12 @@ def test_scores_are_the_mean_of_class_scores(colours: Path, loaded: LoadedModel)
     rows = classes.to_pylist()
     assert [row["class_name"] for row in rows] == COLOURS
     assert [row["part"] for row in rows] == ["head", "head", None, "tail", "tail", "tail", None]
-    for part, mine in [("all", rows), *((p, [r for r in rows if r["part"] == p]) for p in ("head", "tail"))]:
-        number = sum(row["num_images"] for row in mine)
+    for part, part_rows in [("all", rows), *((p, [r for r in rows if r["part"] == p]) for p in ("head", "tail"))]:
+        number = sum(row["num_images"] for row in part_rows)
         for metric in ("acc1", "acc5"):
-            mean = sum(row[metric] * row["num_images"] for row in mine if row["num_images"]) / number
+            mean = sum(row[metric] * row["num_images"] for row in part_rows if row["num_images"]) / number
             assert scores_of(scores, part)[metric] == pytest.approx(mean)
-        mean = np.mean([row["acc1"] for row in mine if row["num_images"]])
+        mean = np.mean([row["acc1"] for row in part_rows if row["num_images"]])
         assert scores_of(scores, part)["mean_per_class"] == pytest.approx(mean)
     assert scores_of(scores, "head").keys() == {"acc1", "acc5", "mean_per_class"}
 
@@ -278,10 +278,10 @@ def test_retrieval_has_scores_and_no_class_scores(captions: Path, loaded: Loaded
 def test_two_classes_have_an_area_under_the_curve(tmp_path: Path, loaded: LoadedModel) -> None:
     folder = write_task(tmp_path / "wds_hateful_memes", [classified([0, 1] * 10)], classnames="kind\nhateful\n")
     scores = scores_of(score_model(read_task(folder), model=loaded, model_name="m"))
-    found = evaluate(read_task(folder), loaded)
-    assert isinstance(found, Classified)
-    assert scores["main"] == scores["roc_auc"] == roc_auc(found.margin, found.class_id == 1)
-    assert ((found.margin > 0) == ((found.rank == 0) == (found.class_id == 1))).all()
+    answers = evaluate(read_task(folder), loaded)
+    assert isinstance(answers, Classified)
+    assert scores["main"] == scores["roc_auc"] == roc_auc(answers.margin, answers.class_id == 1)
+    assert ((answers.margin > 0) == ((answers.rank == 0) == (answers.class_id == 1))).all()
 
 
 # Evaluation
@@ -289,11 +289,11 @@ def test_two_classes_have_an_area_under_the_curve(tmp_path: Path, loaded: Loaded
 
 def test_scores_do_not_depend_on_the_batch(colours: Path, captions: Path, loaded: LoadedModel) -> None:
     for folder in (colours, captions):
-        task, found = read_task(folder), []
+        task, score_tables = read_task(folder), []
         for batch_size in (7, 256):
             model = replace(loaded, evaluations={})
-            found.append(scores_of(score_model(task, model=model, model_name="m", batch_size=batch_size)))
-        assert found[0] == found[1]
+            score_tables.append(scores_of(score_model(task, model=model, model_name="m", batch_size=batch_size)))
+        assert score_tables[0] == score_tables[1]
 
 
 def test_a_task_is_embedded_once_for_both_tables_and_anew_when_it_changed(tmp_path: Path, exported: Path) -> None:
@@ -314,14 +314,14 @@ def test_braces_in_names_and_templates_are_only_braces(tmp_path: Path, loaded: L
 
     texts = {"classnames": "{x}\n{0} {c}\n", "zeroshot_classification_templates": "{{ {c} } {y}\n"}
     task = read_task(write_task(tmp_path / "braces", [classified([0, 1, 1, 0])], **texts))
-    found = evaluate(task, loaded)
+    answers = evaluate(task, loaded)
     asked = loaded.tokenizer(["{{ {x} } {y}", "{{ {0} {c} } {y}"])
     with torch.no_grad():
         names = loaded.model.encode_text(asked, normalize=True)
         images = torch.stack([loaded.preprocess(decode_image(sample)) for sample in read_samples(task)])
         nearest = (loaded.model.encode_image(images, normalize=True) @ names.T).argmax(1)
-    assert isinstance(found, Classified)
-    assert (found.rank == 0).tolist() == (nearest == torch.tensor([0, 1, 1, 0])).tolist()
+    assert isinstance(answers, Classified)
+    assert (answers.rank == 0).tolist() == (nearest == torch.tensor([0, 1, 1, 0])).tolist()
     assert open_clip.__version__ == "3.3.0"
 
 
@@ -370,7 +370,7 @@ def spoil(folder: Path, file: str, content: str | bytes | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "told"),
+    ("file", "content", "message"),
     [
         ("classnames.txt", None, r"classnames\.txt: is missing"),
         ("classnames.txt", "\n\n", "names no class"),
@@ -394,17 +394,17 @@ def spoil(folder: Path, file: str, content: str | bytes | None) -> None:
     ],
 )
 def test_a_task_that_cannot_be_understood_is_told_by_file_and_line(
-    colours: Path, tmp_path: Path, file: str, content: str | bytes | None, told: str
+    colours: Path, tmp_path: Path, file: str, content: str | bytes | None, message: str
 ) -> None:
     folder = Path(shutil.copytree(colours, tmp_path / "spoilt"))
     spoil(folder, file, content)
-    with pytest.raises(ValueError, match=told) as raised:
+    with pytest.raises(ValueError, match=message) as raised:
         read_task(folder)
     assert str(folder) in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("members", "told"),
+    ("members", "message"),
     [
         ([("a.cls", b"7"), ("a.png", draw(0))], r"a\.cls: '7' is no class; .* 0 to 6"),
         ([("a.cls", b"-1"), ("a.png", draw(0))], "'-1' is no class"),
@@ -421,10 +421,10 @@ def test_a_task_that_cannot_be_understood_is_told_by_file_and_line(
     ],
 )
 def test_an_image_that_cannot_be_scored_is_named_and_not_left_out(
-    tmp_path: Path, loaded: LoadedModel, members: list[tuple[str, bytes]], told: str
+    tmp_path: Path, loaded: LoadedModel, members: list[tuple[str, bytes]], message: str
 ) -> None:
     folder = write_task(tmp_path / "bad", [members], classnames=NAMES)
-    with pytest.raises(ValueError, match=told) as raised:
+    with pytest.raises(ValueError, match=message) as raised:
         evaluate(read_task(folder), loaded)
     assert str(folder) in str(raised.value)
 
@@ -502,7 +502,7 @@ def test_what_a_task_says_of_itself_may_be_corrected_without_scoring_it_again(co
 
 
 def test_weights_of_a_training_checkpoint_are_those_of_its_export(
-    exported: Path, colours: Path, tmp_path: Path, known: str
+    exported: Path, colours: Path, tmp_path: Path, architecture: str
 ) -> None:
     import torch
     from safetensors.torch import load_file
@@ -510,12 +510,12 @@ def test_weights_of_a_training_checkpoint_are_those_of_its_export(
     state = load_file(exported / "open_clip_model.safetensors")
     file = tmp_path / "epoch_3.pt"
     torch.save({"epoch": 3, "state_dict": {f"module.{name}": value for name, value in state.items()}}, file)
-    loaded = load_model(known, str(file))
+    loaded = load_model(architecture, str(file))
     assert not loaded.model.training
     for name, value in loaded.model.state_dict().items():
         assert torch.equal(value, state[name])
     shutil.copy(exported / "open_clip_model.safetensors", tmp_path / "w.safetensors")
-    again = load_model(known, str(tmp_path / "w.safetensors"))
+    again = load_model(architecture, str(tmp_path / "w.safetensors"))
     task = read_task(colours)
     assert scores_of(score_model(task, model=again, model_name="m")) == scores_of(
         score_model(task, model=loaded, model_name="m")
@@ -523,7 +523,7 @@ def test_weights_of_a_training_checkpoint_are_those_of_its_export(
 
 
 @pytest.fixture(scope="module")
-def known(tmp_path_factory: pytest.TempPathFactory) -> str:
+def architecture(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The tiny model's architecture, under a name that open_clip knows."""
     import open_clip
 
@@ -546,7 +546,7 @@ class Malicious:
 @pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin", ".safetensors"])
 @pytest.mark.parametrize("kind", ["pickle", "torch", "text", "empty", "other tensors", "no tensors"])
 def test_a_file_that_is_no_weights_is_refused_and_runs_nothing(
-    kind: str, suffix: str, tmp_path: Path, known: str
+    kind: str, suffix: str, tmp_path: Path, architecture: str
 ) -> None:
     import torch
 
@@ -561,8 +561,8 @@ def test_a_file_that_is_no_weights_is_refused_and_runs_nothing(
         torch.save(whole[kind], stream)
     contents = {"pickle": pickle.dumps({"state_dict": Malicious(trap)}), "text": b"<html></html>", "empty": b""}
     file.write_bytes(contents.get(kind, stream.getvalue()))
-    with pytest.raises(ValueError, match=f"weights{suffix}: cannot be read as weights of {known}") as raised:
-        load_model(known, str(file))
+    with pytest.raises(ValueError, match=f"weights{suffix}: cannot be read as weights of {architecture}") as raised:
+        load_model(architecture, str(file))
     assert not trap.exists()
     assert len(str(raised.value)) < 1000
 
@@ -573,7 +573,7 @@ def test_the_malicious_file_would_run_if_it_were_let(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "pretrained", "told"),
+    ("name", "pretrained", "message"),
     [
         (
             "ViT-B-32-quickgellu",
@@ -587,8 +587,8 @@ def test_the_malicious_file_would_run_if_it_were_let(tmp_path: Path) -> None:
         ("local-dir:/no/such/folder", None, r"/no/such/folder: has no open_clip_config\.json"),
     ],
 )
-def test_an_unknown_model_is_told_with_what_is_near_it(name: str, pretrained: str | None, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_an_unknown_model_is_told_with_what_is_near_it(name: str, pretrained: str | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         load_model(name, pretrained)
 
 
@@ -627,10 +627,10 @@ def test_weights_out_of_reach_are_told_within_seconds(
     with pytest.raises(FileNotFoundError, match=f"'metaclip_400m' are not in the cache, and {why}") as raised:
         load_model("ViT-B-32-quickgelu", "metaclip_400m")
     assert time.monotonic() - started < 5  # the client's own retries would last a minute
-    told = str(raised.value)
-    assert told.startswith("ViT-B-32-quickgelu: ")
-    assert "hf download timm/vit_base_patch32_clip_224.metaclip_400m" in told
-    assert f"HF_HUB_CACHE to that cache (now {hub})" in told
+    message = str(raised.value)
+    assert message.startswith("ViT-B-32-quickgelu: ")
+    assert "hf download timm/vit_base_patch32_clip_224.metaclip_400m" in message
+    assert f"HF_HUB_CACHE to that cache (now {hub})" in message
 
 
 def test_weights_in_the_cache_need_no_network(hub: Path) -> None:
@@ -647,8 +647,8 @@ def test_the_graph_pays_nothing_for_torch_and_pillow() -> None:
         "import sys, metaclip_dagster.evaluation; "
         "print(*{'torch', 'open_clip', 'PIL', 'safetensors', 'huggingface_hub'} & set(sys.modules))"
     )
-    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert made.stdout.strip() == ""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == ""
 
 
 # Others' evaluators, and the sample
@@ -664,9 +664,9 @@ def clip_benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if uv is None:
         pytest.skip("uv, which would install CLIP_benchmark, is not there")
     command = [uv, "pip", "install", "--python", sys.executable, "--target", str(folder), "--no-deps", *packages]
-    made = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    if made.returncode:
-        pytest.skip(f"CLIP_benchmark cannot be installed here: {made.stderr.strip()[-300:]}")
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    if run.returncode:
+        pytest.skip(f"CLIP_benchmark cannot be installed here: {run.stderr.strip()[-300:]}")
     return folder
 
 
@@ -677,13 +677,13 @@ def test_clip_benchmark_gives_the_same(
     script = Path(__file__).with_name("clip_benchmark_scores.py")
     command = [sys.executable, str(script), f"local-dir:{exported}", str(colours), str(captions)]
     environment = {**os.environ, "PYTHONPATH": str(clip_benchmark)}
-    made = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
-    assert made.returncode == 0, made.stderr[-2000:]
-    theirs = json.loads(made.stdout.splitlines()[-1])
-    theirs[0]["mean_per_class"] = theirs[0].pop("mean_per_class_recall")
-    for folder, expected in zip((colours, captions), theirs, strict=True):
-        ours = scores_of(score_model(read_task(folder), model=loaded, model_name="m"))
-        assert {name: ours[name] for name in expected} == pytest.approx(expected, abs=1e-6)
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert run.returncode == 0, run.stderr[-2000:]
+    of_clip_benchmark = json.loads(run.stdout.splitlines()[-1])
+    of_clip_benchmark[0]["mean_per_class"] = of_clip_benchmark[0].pop("mean_per_class_recall")
+    for folder, expected in zip((colours, captions), of_clip_benchmark, strict=True):
+        scores = scores_of(score_model(read_task(folder), model=loaded, model_name="m"))
+        assert {name: scores[name] for name in expected} == pytest.approx(expected, abs=1e-6)
         assert len(set(expected.values())) > 2  # a model that finds one answer for all would show nothing
 
 

@@ -75,10 +75,13 @@ def image_id(number: int) -> str:
 
 def scores(rows: Mapping[str, int | tuple[int, dict[str, float]]]) -> pa.RecordBatch:
     """IMAGE_SCORES by hash, or hash and scores."""
-    told = {key: row if isinstance(row, tuple) else (row, {}) for key, row in rows.items()}
-    listed = {key: [{"filter": name, "score": score} for name, score in of.items()] for key, (_, of) in told.items()}
+    cells = {key: row if isinstance(row, tuple) else (row, {}) for key, row in rows.items()}
+    listed = {key: [{"filter": name, "score": score} for name, score in of.items()] for key, (_, of) in cells.items()}
     return pa.RecordBatch.from_pylist(
-        [{"image_id": key, "sha256": key, "phash": told[key][0], "colours": 0, "scores": listed[key]} for key in told],
+        [
+            {"image_id": key, "sha256": key, "phash": cells[key][0], "colours": 0, "scores": listed[key]}
+            for key in cells
+        ],
         IMAGE_SCORES,
     )
 
@@ -100,11 +103,11 @@ def left_out(*args: Any, **asked: Any) -> set[str]:
 
 @pytest.mark.parametrize("side", [36, 64, 96, 200])
 def test_a_resized_copy_is_found_and_no_other_drawing_is(drawings: list[Image.Image], side: int) -> None:
-    known, copies = looks(drawings), looks(drawing.resize((side, side)) for drawing in drawings)
-    found = find_nearest(copies, known, NEAR)
-    assert (found == np.arange(len(drawings)))[found >= 0].all()
-    assert (found >= 0).mean() > 0.98
-    assert (find_nearest_earlier(known, NEAR) == -1).all()
+    drawn, copies = looks(drawings), looks(drawing.resize((side, side)) for drawing in drawings)
+    nearest = find_nearest(copies, drawn, NEAR)
+    assert (nearest == np.arange(len(drawings)))[nearest >= 0].all()
+    assert (nearest >= 0).mean() > 0.98
+    assert (find_nearest_earlier(drawn, NEAR) == -1).all()
 
 
 def test_a_copy_in_jpeg_is_found(drawings: list[Image.Image]) -> None:
@@ -139,12 +142,12 @@ def test_drawings_that_differ_by_colour_alone_are_not_near(distance: int) -> Non
 
 @given(few_bits, few_bits, st.integers(0, 4))
 def test_what_is_near_is_what_comparing_each_with_each_finds(some: list[int], others: list[int], distance: int) -> None:
-    def first(mine: int, of: list[int]) -> int:
-        return next((place for place, other in enumerate(of) if (mine ^ other).bit_count() <= distance), -1)
+    def first(hashes: int, of: list[int]) -> int:
+        return next((place for place, other in enumerate(of) if (hashes ^ other).bit_count() <= distance), -1)
 
-    mine, theirs = grey(some), grey(others)
-    assert find_nearest(mine, theirs, distance).tolist() == [first(one, others) for one in some]
-    assert find_nearest_earlier(mine, distance).tolist() == [first(one, some[:at]) for at, one in enumerate(some)]
+    hashes, other_hashes = grey(some), grey(others)
+    assert find_nearest(hashes, other_hashes, distance).tolist() == [first(one, others) for one in some]
+    assert find_nearest_earlier(hashes, distance).tolist() == [first(one, some[:at]) for at, one in enumerate(some)]
 
 
 @pytest.mark.parametrize("distance", [-1, 16])
@@ -159,16 +162,16 @@ def test_filtered_sets_are_nested_hold_no_two_near_images_and_lose_none_without_
 ) -> None:
     by_ring = {ring: {image_id(at): phash for at, (of, phash) in enumerate(drawn) if of == ring} for ring in range(3)}
     of = {key: phash for rows in by_ring.values() for key, phash in rows.items()}
-    kept: list[set[str]] = []
+    sets: list[set[str]] = []
     for ring in range(3):
         rings = {str(r): scores(by_ring[r]) for r in range(ring + 1)}
         wanted = {key for r in range(ring + 1) for key in by_ring[r]}
-        kept.append(wanted - left_out(rings, near_duplicate_distance=distance))
-        assert not any((of[a] ^ of[b]).bit_count() <= distance for a in kept[-1] for b in kept[-1] if a < b)
-        lost = wanted - kept[-1]
+        sets.append(wanted - left_out(rings, near_duplicate_distance=distance))
+        assert not any((of[a] ^ of[b]).bit_count() <= distance for a in sets[-1] for b in sets[-1] if a < b)
+        lost = wanted - sets[-1]
         assert all(any((of[a] ^ of[b]).bit_count() <= distance for b in wanted - {a}) for a in lost)
-    assert kept[0] <= kept[1] <= kept[2]
-    assert kept[1] - kept[0] <= by_ring[1].keys()
+    assert sets[0] <= sets[1] <= sets[2]
+    assert sets[1] - sets[0] <= by_ring[1].keys()
 
 
 def test_of_near_images_the_one_of_the_smaller_ring_stays_and_in_a_ring_the_lowest_id() -> None:
@@ -190,8 +193,8 @@ def test_a_score_stays_within_its_limits_or_the_image_goes_for_the_first_filter_
     values = {1: (64.0, 3.0), 2: (63.0, 3.0), 3: (64.0, 3.1), 4: (63.0, 3.1), 5: (float("nan"), 1.0)}
     rings = {"20": scores({image_id(n): (n << 50, {SIDE: s, ASPECT: a}) for n, (s, a) in values.items()})}
     seen = Counter[str]()
-    made = judge(rings, filters={SIDE: {"at_least": 64}, ASPECT: {"at_most": 3}}, seen=seen).to_pylist()
-    assert {row["image_id"]: row["reason"] for row in made} == {
+    verdicts = judge(rings, filters={SIDE: {"at_least": 64}, ASPECT: {"at_most": 3}}, seen=seen).to_pylist()
+    assert {row["image_id"]: row["reason"] for row in verdicts} == {
         image_id(2): "filtered_shorter_side",
         image_id(3): "filtered_aspect",
         image_id(4): "filtered_shorter_side",
@@ -226,12 +229,12 @@ def test_a_tasks_image_planted_in_the_pool_is_told_and_goes_only_when_asked(draw
 def test_the_same_bytes_are_read_once_and_what_is_known_not_at_all(drawings: list[Image.Image]) -> None:
     store = Store({image_id(n): drawings[n % 3] for n in range(9)})
     seen, scorers = Counter[str](), {SIDE: shorter_side}
-    made = list(score_images([store.rows()], [], store=store, scorers=scorers, seen=seen))
+    scored = list(score_images([store.rows()], [], store=store, scorers=scorers, seen=seen))
     assert (store.reads.total(), seen["scored"]) == (3, 3)
-    again = list(score_images([store.rows()], made, store=store, scorers=scorers, seen=seen))
+    again = list(score_images([store.rows()], scored, store=store, scorers=scorers, seen=seen))
     assert store.reads.total() == 3
-    assert again == made
-    [more] = score_images([store.rows()], made, store=store, scorers=scorers | {ASPECT: aspect}, seen=seen)
+    assert again == scored
+    [more] = score_images([store.rows()], scored, store=store, scorers=scorers | {ASPECT: aspect}, seen=seen)
     assert store.reads.total() == 6
     assert more["scores"][0].as_py() == [{"filter": ASPECT, "score": 1.0}, {"filter": SIDE, "score": 48.0}]
 

@@ -100,16 +100,16 @@ def test_the_rings_of_nested_subsets_hold_each_image_once_and_fetch_it_once(
     below: dict[str, float] = {}
     gathered: list[str] = []
     for t in sorted(rungs):
-        mine = {"en": t, "de": t / 2}
-        kept = [pair for pair in pairs if pair[2] < mine[pair[1]]]
-        rows, dropped, seen = gather(store, host, [texts_of(pair) for pair in kept], below)
+        of_language = {"en": t, "de": t / 2}
+        subset = [pair for pair in pairs if pair[2] < of_language[pair[1]]]
+        rows, dropped, seen = gather(store, host, [texts_of(pair) for pair in subset], below)
         gathered += rows["image_id"].to_pylist()
         assert rows["image_id"].to_pylist() == sorted(rows["image_id"].to_pylist())
-        assert sorted(gathered) == sorted({image_id(number) for number, _, _ in kept})
+        assert sorted(gathered) == sorted({image_id(number) for number, _, _ in subset})
         assert seen["images"] == seen["fetched"] == rows.num_rows
         assert seen["held"] == 0
         assert sum(dropped.values()) == rows.num_rows - len(rows["tar"].drop_null())
-        below = mine
+        below = of_language
     assert Counter(host.asked) == Counter(url(number) for number in images if image_id(number) in gathered)
 
 

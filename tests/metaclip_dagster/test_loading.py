@@ -103,11 +103,11 @@ def test_every_pass_gives_each_image_of_the_set_once_and_none_besides(folder: Pa
     reader = ImageTexts(job_of(folder), uniform)
     for epoch in (0, 0, 1):
         reader.epoch = lambda epoch=epoch: epoch  # type: ignore[misc]  # mypy knows no defaults of lambdas
-        given = [(sample["__key__"], sample["__url__"], {*sample}, image_in(sample)) for sample in reader(NUMBERS)]
+        samples = [(sample["__key__"], sample["__url__"], {*sample}, image_in(sample)) for sample in reader(NUMBERS)]
         keys = [{"__key__", "__url__", "txt", SUFFIXES[image % 3]} for image in IN_SET]
         tars = [NAMES[image // IMAGES_A_TAR] for image in IN_SET]
         images = [draw(image) for image in IN_SET]
-        assert given == list(zip(map(image_id_of, IN_SET), tars, keys, images, strict=True))
+        assert samples == list(zip(map(image_id_of, IN_SET), tars, keys, images, strict=True))
 
 
 def test_an_image_is_shown_with_each_of_its_own_texts_in_turn_and_no_other(folder: Path) -> None:
@@ -129,12 +129,12 @@ def test_texts_follow_seed_epoch_pass_and_image_alone(folder: Path) -> None:
 
 def test_online_balancing_keeps_the_tail_and_meets_its_expectation_in_every_epoch(folder: Path) -> None:
     chance, tail = chances(), {image_id_of(image) for image in IN_SET if image % 50 == 0}
-    deviation, kept = np.sqrt((chance * (1 - chance)).sum()), []
+    deviation, sizes = np.sqrt((chance * (1 - chance)).sum()), []
     for drawn in draws(job_of(folder, online=online(folder)), 300):
         assert tail <= drawn.keys()
-        kept.append(len(drawn))
-    assert abs(np.mean(kept) - chance.sum()) < 4 * deviation / np.sqrt(len(kept))
-    assert abs(np.std(kept) / deviation - 1) < 0.2
+        sizes.append(len(drawn))
+    assert abs(np.mean(sizes) - chance.sum()) < 4 * deviation / np.sqrt(len(sizes))
+    assert abs(np.std(sizes) / deviation - 1) < 0.2
 
 
 def test_online_balancing_shows_only_admitted_texts(folder: Path) -> None:

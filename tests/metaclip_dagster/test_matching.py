@@ -91,9 +91,9 @@ def match(
     batches: Iterable[pa.RecordBatch], matcher: Matcher, identify: Identify = english
 ) -> tuple[pa.Table, Counter[str]]:
     dropped: Counter[str] = Counter()
-    found = [*match_entries(batches, matcher=matcher, identify=identify, dropped=dropped)]
-    assert all(batch.schema.equals(MATCHES, check_metadata=True) and batch.num_rows for batch in found)
-    return pa.Table.from_batches(found, MATCHES), dropped
+    batches_of_matches = [*match_entries(batches, matcher=matcher, identify=identify, dropped=dropped)]
+    assert all(batch.schema.equals(MATCHES, check_metadata=True) and batch.num_rows for batch in batches_of_matches)
+    return pa.Table.from_batches(batches_of_matches, MATCHES), dropped
 
 
 def search(texts: pa.Array | list[str], entries: list[str]) -> list[list[int]]:
@@ -102,9 +102,9 @@ def search(texts: pa.Array | list[str], entries: list[str]) -> list[list[int]]:
     assert isinstance(engine, TokenEngine)
     able = {entry: i for i, entry in enumerate(entries) if why_unmatchable(entry) is None}
     array = texts if isinstance(texts, pa.Array) else pa.array(texts, pa.string())
-    found = lists_of(engine, array)
-    assert found == lists_of(automaton.Automaton(able), array)
-    return found
+    lists = lists_of(engine, array)
+    assert lists == lists_of(automaton.Automaton(able), array)
+    return lists
 
 
 def lists_of(engine: Engine, texts: pa.Array) -> list[list[int]]:
@@ -210,7 +210,7 @@ def test_an_entry_no_text_can_contain_has_a_reason(entry: str, reason: str | Non
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         ("AC/DC live", ["AC/DC"]),
         ("I don't,dog", ["don't", "dog"]),
@@ -230,9 +230,9 @@ def test_an_entry_no_text_can_contain_has_a_reason(entry: str, reason: str | Non
         ("👩\u200d🚀 👩", []),
     ],
 )
-def test_matching_knows_case_marks_and_spaces_and_nothing_else(text: str, found: list[str]) -> None:
+def test_matching_knows_case_marks_and_spaces_and_nothing_else(text: str, expected: list[str]) -> None:
     entries = ["dog", "hot dog", "AC/DC", "don't", "!", "U.S.", "犬", "개", "café", "👩"]
-    assert search([text], entries) == [sorted(entries.index(entry) for entry in found)]
+    assert search([text], entries) == [sorted(entries.index(entry) for entry in expected)]
 
 
 def test_texts_that_the_paper_rejects_match_nothing() -> None:
@@ -307,17 +307,17 @@ def test_long_texts_match_whatever_stands_where_a_window_ends(longest: int) -> N
     starts = [random.randrange(len(tokens) - longest) for _ in range(300)]
     runs = [" ".join(tokens[start : start + random.randint(1, longest)]) for start in starts]
     entries = [*dict.fromkeys(["a", "a a", "a a a a", *runs])]
-    found = search(texts, entries)
-    assert sum(map(len, found)) > 50
-    assert found == naive(texts, entries)
+    lists = search(texts, entries)
+    assert sum(map(len, lists)) > 50
+    assert lists == naive(texts, entries)
 
 
 def test_texts_of_a_few_and_of_many_matches_are_sorted_alike() -> None:
     entries = [f"w{i}" for i in range(3_000)]
     counts = [0, 1, 62, 63, 64, 65, 66, 0, 3_000, 1, 200, 64]
     chosen = [Random(n).sample(range(3_000), n) for n in counts]
-    texts = [" ".join(f"w{i}" for i in own + own[::2]) for own in chosen]
-    assert search(texts * 20, entries) == [sorted(own) for own in chosen] * 20
+    texts = [" ".join(f"w{i}" for i in ids + ids[::2]) for ids in chosen]
+    assert search(texts * 20, entries) == [sorted(ids) for ids in chosen] * 20
 
 
 def test_an_entry_of_ten_thousand_tokens_is_found() -> None:
@@ -341,9 +341,9 @@ def test_an_index_that_went_through_a_file_gives_the_same(tmp_path: Path) -> Non
     def identify(texts: list[str]) -> tuple[list[str], list[float]]:
         return [{"a": "en", "b": "de", "c": "ja"}[text[0]] for text in texts], [0.5] * len(texts)
 
-    found, dropped = match([batch], open_matcher(opened), identify)
-    assert (found, dropped) == match([batch], open_matcher(index), identify)
-    assert found["entry_ids"].to_pylist() == [[0], [1], [2], [3]]
+    matches, dropped = match([batch], open_matcher(opened), identify)
+    assert (matches, dropped) == match([batch], open_matcher(index), identify)
+    assert matches["entry_ids"].to_pylist() == [[0], [1], [2], [3]]
 
 
 PEAK = """
@@ -365,9 +365,9 @@ print(round(peak_mb() - before), found.tolist())
 
 def test_a_text_of_fifty_megabytes_takes_no_memory_of_its_own() -> None:
     run = subprocess.run([sys.executable, "-c", PEAK], capture_output=True, text=True, check=True, cwd=ROOT)
-    megabytes, found = run.stdout.split(" ", 1)
+    megabytes, printed = run.stdout.split(" ", 1)
     assert int(megabytes) < 8
-    assert found == "[0, 1, 2]\n"
+    assert printed == "[0, 1, 2]\n"
 
 
 def test_whoever_does_not_match_does_not_import_the_compiler() -> None:
@@ -403,8 +403,8 @@ def test_matches_are_the_rows_that_the_rule_gives() -> None:
     seen: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
     matcher = build_matcher(table_of(["York", "dog", "New York", "A", "U.S."]))
-    [found] = match_entries([pairs_of(texts)], matcher=matcher, identify=english, dropped=dropped, seen=seen)
-    assert found.to_pylist() == [
+    [matches] = match_entries([pairs_of(texts)], matcher=matcher, identify=english, dropped=dropped, seen=seen)
+    assert matches.to_pylist() == [
         {
             "pair_id": pair_id,
             "image_id": (pair_id // 10).to_bytes(12),
@@ -441,10 +441,10 @@ def test_a_text_is_searched_for_the_entries_of_its_own_language_only() -> None:
     texts = ["b hand Hand", "also hand", "c hand", "b also", "a hand", "also Hand"]
     seen: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
-    found = pa.Table.from_batches(
+    matches = pa.Table.from_batches(
         match_entries([pairs_of(texts)], matcher=matcher, identify=first_letter, dropped=dropped, seen=seen)
     )
-    assert [*zip(*(found[name].to_pylist() for name in ("pair_id", "language", "entry_ids")), strict=True)] == [
+    assert [*zip(*(matches[name].to_pylist() for name in ("pair_id", "language", "entry_ids")), strict=True)] == [
         (0, "de", [1, 2]),
         (10, "en", [0, 3]),
         (40, "en", [0]),

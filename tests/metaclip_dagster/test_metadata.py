@@ -71,29 +71,29 @@ class TestNGrams:
 
         runs = list(split_runs(TEXT))
         finder = BigramCollocationFinder.from_documents(runs)
-        theirs = {" ".join(pair): score for pair, score in finder.score_ngrams(BigramAssocMeasures.pmi)}
-        ours = bigrams([("t", TEXT)], min_pmi=-99.0, min_count=1)
-        assert scores(ours) == pytest.approx(theirs, abs=1e-12)
-        counted = dict(zip(ours["entry"].to_pylist(), ours["num_occurrences"].to_pylist(), strict=True))
+        of_nltk = {" ".join(pair): score for pair, score in finder.score_ngrams(BigramAssocMeasures.pmi)}
+        of_bigrams = bigrams([("t", TEXT)], min_pmi=-99.0, min_count=1)
+        assert scores(of_bigrams) == pytest.approx(of_nltk, abs=1e-12)
+        counted = dict(zip(of_bigrams["entry"].to_pylist(), of_bigrams["num_occurrences"].to_pylist(), strict=True))
         assert counted == {" ".join(pair): n for pair, n in finder.ngram_fd.items()}
         assert scores(unigrams([("t", TEXT)], min_count=1)) == dict(finder.word_fd)
 
     @settings(max_examples=15)
     @given(st.lists(st.lists(words, max_size=12), max_size=6), st.integers(1, 6), st.integers(1, 4), st.integers(1, 9))
     def test_parts_buckets_and_memory_change_nothing(
-        self, pages: list[list[str]], num_parts: int, num_buckets: int, held: int
+        self, pages: list[list[str]], num_parts: int, num_buckets: int, max_counted: int
     ) -> None:
         texts = [("t", " ".join(page)) for page in [*pages, ["dog"]]]
         options: dict[str, Any] = {"num_buckets": num_buckets, "dropped": Counter(), "seen": Counter()}
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("metaclip_dagster.metadata.ngrams._MAX_COUNTED", held)
+            patch.setattr("metaclip_dagster.metadata.ngrams._MAX_COUNTED", max_counted)
             parts = [batch for at in range(num_parts) for batch in count_ngrams(texts[at::num_parts], **options)]
-        found = []
+        rows = []
         for bucket in range(num_buckets):
-            mine = [batch.filter(pc.equal(batch["bucket"], bucket)) for batch in parts]
-            found += pa.Table.from_batches(sum_counts(mine), NAME_COUNTS).to_pylist()
+            of_bucket = [batch.filter(pc.equal(batch["bucket"], bucket)) for batch in parts]
+            rows += pa.Table.from_batches(sum_counts(of_bucket), NAME_COUNTS).to_pylist()
         whole = pa.Table.from_batches(ngrams(texts), NAME_COUNTS).to_pylist()
-        assert sorted(found, key=lambda row: row["name"]) == sorted(whole, key=lambda row: row["name"])
+        assert sorted(rows, key=lambda row: row["name"]) == sorted(whole, key=lambda row: row["name"])
         assert options["seen"]["words"] == sum(row["num_occurrences"] for row in whole if " " not in row["name"])
 
     def test_rows_of_a_bucket_lie_side_by_side(self) -> None:
@@ -142,9 +142,9 @@ class TestNGrams:
 
     def test_a_bigram_is_written_as_its_language_writes_neighbours(self) -> None:
         parts = count_ngrams([("t", "แมวกินปลา")], language="th", dropped=Counter(), seen=Counter())
-        made = collect(rank_bigrams, sum_counts(parts), language="th", min_pmi=-99.0, min_count=1)
-        assert made["entry"].to_pylist() == ["กินปลา", "แมวกิน"]
-        assert made["language"].to_pylist() == ["th", "th"]
+        ranked = collect(rank_bigrams, sum_counts(parts), language="th", min_pmi=-99.0, min_count=1)
+        assert ranked["entry"].to_pylist() == ["กินปลา", "แมวกิน"]
+        assert ranked["language"].to_pylist() == ["th", "th"]
 
     def test_a_pmi_out_of_reach_is_an_error_not_an_empty_list(self) -> None:
         with pytest.raises(ValueError, match=r"min_pmi=30: of 4 words in 'en', a pair seen min_count=3 times"):

@@ -130,8 +130,8 @@ def images_of(url: str, body: str) -> list[tuple[str, str]]:
 
 @settings(max_examples=120)
 @given(archives(is_odd=True))
-def test_every_image_of_an_odd_archive_is_a_pair_of_its_own_page_or_counted(made: tuple[list[Page], bytes]) -> None:
-    drawn, archive = made
+def test_every_image_of_an_odd_archive_is_a_pair_of_its_own_page_or_counted(odd: tuple[list[Page], bytes]) -> None:
+    drawn, archive = odd
     dropped, seen = Counter[str](), Counter[str]()
     rows = warc_rows(archive, dropped, seen=seen)
     whole = [page for page in drawn if not page.is_broken]
@@ -146,8 +146,8 @@ def test_every_image_of_an_odd_archive_is_a_pair_of_its_own_page_or_counted(made
 
 @settings(max_examples=50)
 @given(archives(is_odd=False))
-def test_an_archive_gives_what_warcio_and_html5lib_find(made: tuple[list[Page], bytes]) -> None:
-    drawn, archive = made
+def test_an_archive_gives_what_warcio_and_html5lib_find(odd: tuple[list[Page], bytes]) -> None:
+    drawn, archive = odd
     expected = set()
     for each in ArchiveIterator(BytesIO(archive)):
         body = each.content_stream().read().decode()

@@ -284,15 +284,15 @@ def test_a_mutated_archive_gives_no_pair_that_the_clean_one_does_not(
     touched |= {k for k in range(10) if starts[k + 1] > cut}
     rows_of = wat_rows if kind == "wat" else warc_rows
     try:
-        found = url_texts(rows_of(garbage + mutated[:cut]))
+        pairs = url_texts(rows_of(garbage + mutated[:cut]))
     except ValueError as error:
         if not str(error).startswith("file.gz: "):
             raise
-        found = set()
+        pairs = set()
     untouched = {
         (f"http://h.example/{i}/i{i}.png", f"alt {i}") for place, i in enumerate(order) if place not in touched
     }
-    assert untouched <= found <= TEN_PAIRS
+    assert untouched <= pairs <= TEN_PAIRS
 
 
 @pytest.mark.parametrize(
@@ -464,16 +464,16 @@ class Images(HTMLParser):
         self.images: list[dict[str, str | None]] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(reversed(attrs))
+        attributes = dict(reversed(attrs))
         if tag == "base" and not self.base:
-            self.base = found.get("href") or ""
+            self.base = attributes.get("href") or ""
         if tag == "img":
-            self.images.append(found)
+            self.images.append(attributes)
 
 
 def read_warc_plainly(path: Path) -> set[tuple[str, str, str]]:
     """Pairs by warcio and html.parser."""
-    found = set()
+    pairs = set()
     with path.open("rb") as archive:
         for each in ArchiveIterator(archive):
             kind = each.http_headers.get_header("content-type", "") if each.http_headers else ""
@@ -491,13 +491,13 @@ def read_warc_plainly(path: Path) -> set[tuple[str, str, str]]:
                     text = re.sub(r"\s+", " ", image.get(source) or "").strip()
                     url = urldefrag(urljoin(urljoin(page, parser.base), (image.get("src") or "").strip())).url
                     if text and image.get("src") and url.startswith("http"):
-                        found.add((url, text, source))
-    return found
+                        pairs.add((url, text, source))
+    return pairs
 
 
 def read_wat_plainly(path: Path) -> set[tuple[str, str, str]]:
     """Pairs by gzip lines and json."""
-    found = set()
+    pairs = set()
     with gzip.open(path) as lines:
         for line in lines:
             if not line.startswith(b"{"):
@@ -509,8 +509,8 @@ def read_wat_plainly(path: Path) -> set[tuple[str, str, str]]:
                     text = re.sub(r"\s+", " ", link.get(source) or "").strip()
                     if link["path"] == "IMG@/src" and text:
                         page = envelope["WARC-Header-Metadata"]["WARC-Target-URI"].strip("<>")
-                        found.add((urldefrag(urljoin(page, link["url"])).url, text, source))
-    return found
+                        pairs.add((urldefrag(urljoin(page, link["url"])).url, text, source))
+    return pairs
 
 
 @needs_real

@@ -40,19 +40,19 @@ def read_or_none(archive: bytes, dropped: Counter[str]) -> list[Record]:
         return []
 
 
-def as_written(found: Record) -> bytes:
-    return found.head + found.block + b"\r\n\r\n"
+def as_written(record: Record) -> bytes:
+    return record.head + record.block + b"\r\n\r\n"
 
 
 @pytest.mark.parametrize("archive", [b"".join(TEN_MEMBERS), b"".join(TEN)], ids=["gzip", "plain"])
 @pytest.mark.parametrize("num_bytes", [1, 1000, 1 << 30])
 def test_every_record_comes_back_as_it_was_written(archive: bytes, num_bytes: int) -> None:
     dropped: Counter[str] = Counter()
-    found = read(cast("BinaryIO", Trickle(archive, num_bytes)), dropped)
-    assert [as_written(record) for record in found] == TEN
+    records = read(cast("BinaryIO", Trickle(archive, num_bytes)), dropped)
+    assert [as_written(record) for record in records] == TEN
     assert not dropped
-    assert [record.headers["warc-target-uri"] for record in found] == [f"http://h/{i}" for i in range(10)]
-    assert [read(archive[record.offset :])[0].block for record in found] == [record.block for record in found]
+    assert [record.headers["warc-target-uri"] for record in records] == [f"http://h/{i}" for i in range(10)]
+    assert [read(archive[record.offset :])[0].block for record in records] == [record.block for record in records]
 
 
 damages = st.one_of(
@@ -80,10 +80,10 @@ def test_members_that_are_whole_survive_damage_to_the_others(order: list[int], h
             whole = whole[: cast("int", how[0]) % len(whole)]
         archive += (cast("bytes", how[0]) if harm == "garbage" else b"") + whole * (2 if harm == "twice" else 1)
     dropped: Counter[str] = Counter()
-    found = Counter(as_written(record) for record in read_or_none(archive, dropped))
-    assert expected <= found
-    assert set(found) <= set(TEN)
-    assert found.total() + dropped.total() >= expected.total()
+    records = Counter(as_written(record) for record in read_or_none(archive, dropped))
+    assert expected <= records
+    assert set(records) <= set(TEN)
+    assert records.total() + dropped.total() >= expected.total()
 
 
 @settings(max_examples=150)
@@ -117,9 +117,9 @@ def test_a_wrong_content_length_is_overruled_by_the_next_record_or_the_end(
     block = b"all of this"
     wrong = record("response", block, length=length)
     dropped: Counter[str] = Counter()
-    found = read(pack(TEN[0], wrong, TEN[1], wrong, *TEN[2:]), dropped)
-    assert [each.block.strip() for each in found[1:4:2]] == [block] * 2
-    assert [as_written(each) for each in [found[0], found[2], *found[4:]]] == TEN
+    records = read(pack(TEN[0], wrong, TEN[1], wrong, *TEN[2:]), dropped)
+    assert [each.block.strip() for each in records[1:4:2]] == [block] * 2
+    assert [as_written(each) for each in [records[0], records[2], *records[4:]]] == TEN
     assert not dropped
 
 
@@ -128,8 +128,8 @@ def test_a_right_length_is_believed_whatever_record_the_block_quotes(pack: Calla
     forged = record("response", b"HTTP/1.1 200 OK\r\n\r\n<img src=x>").rstrip()
     quoting = record("response", b"a page that quotes\r\n" + forged)
     dropped: Counter[str] = Counter()
-    found = read(pack(TEN[0], quoting, *TEN[1:]), dropped)
-    assert [as_written(each) for each in found] == [TEN[0], quoting, *TEN[1:]]
+    records = read(pack(TEN[0], quoting, *TEN[1:]), dropped)
+    assert [as_written(each) for each in records] == [TEN[0], quoting, *TEN[1:]]
     assert not dropped
 
 
@@ -158,17 +158,17 @@ def test_heads_without_an_end_cost_their_length(beginning: bytes) -> None:
 )
 def test_every_version_newline_folding_and_padding_is_read(old: bytes, new: bytes, pack: Callable[..., bytes]) -> None:
     dropped: Counter[str] = Counter()
-    found = read(pack(*(plain.replace(old, new) for plain in TEN)), dropped, cap=64 << 20)
-    assert [each.block for each in found] == [each.block for each in read(b"".join(TEN))]
-    assert [each.headers["warc-target-uri"] for each in found] == [f"http://h/{i}" for i in range(10)]
+    records = read(pack(*(plain.replace(old, new) for plain in TEN)), dropped, cap=64 << 20)
+    assert [each.block for each in records] == [each.block for each in read(b"".join(TEN))]
+    assert [each.headers["warc-target-uri"] for each in records] == [f"http://h/{i}" for i in range(10)]
     assert not dropped
 
 
 def test_an_archive_is_truncated_only_where_it_ends_inside_a_record() -> None:
     def counts(archive: bytes) -> dict[str, int]:
         dropped: Counter[str] = Counter()
-        found = read(archive, dropped)
-        assert [as_written(each) for each in found] == TEN
+        records = read(archive, dropped)
+        assert [as_written(each) for each in records] == TEN
         return dict(dropped)
 
     for whole, one in [(b"".join(TEN_MEMBERS), TEN_MEMBERS[3]), (b"".join(TEN), TEN[3])]:
@@ -184,7 +184,7 @@ def test_an_archive_is_truncated_only_where_it_ends_inside_a_record() -> None:
 def test_a_block_that_quotes_a_record_is_one_block() -> None:
     quoting = record("response", b"see:\r\n\r\n" + TEN[3] + b"that was it")
     for archive in (members(quoting, TEN[1]), quoting + TEN[1]):
-        assert [as_written(found) for found in read(archive)] == [quoting, TEN[1]]
+        assert [as_written(each) for each in read(archive)] == [quoting, TEN[1]]
 
 
 def test_a_record_over_the_cap_costs_one_record_at_any_size() -> None:
@@ -193,8 +193,8 @@ def test_a_record_over_the_cap_costs_one_record_at_any_size() -> None:
     empty_blocks = large[:10] + b"\x00\x00\x00\xff\xff" * 500_000
     for fault in (large, bomb, empty_blocks):
         dropped: Counter[str] = Counter()
-        found = read(b"".join([*TEN_MEMBERS[:5], fault, *TEN_MEMBERS[5:]]), dropped)
-        assert [as_written(record) for record in found] == TEN
+        records = read(b"".join([*TEN_MEMBERS[:5], fault, *TEN_MEMBERS[5:]]), dropped)
+        assert [as_written(record) for record in records] == TEN
         assert dropped == {"too_large": 1}
     assert len(read(members(record("response", b"x" * 5000)), cap=6000)) == 1
 
@@ -229,8 +229,8 @@ found += len(warc_rows(members(warc, gzipped_body, warc), dropped, max_record_by
 print(found, dropped["too_large"], peak() - before)
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    found, too_large, grown_mb = map(int, done.stdout.split())
-    assert (found, too_large) == (2, 2)
+    num_records, too_large, grown_mb = map(int, done.stdout.split())
+    assert (num_records, too_large) == (2, 2)
     assert grown_mb < 80
 
 

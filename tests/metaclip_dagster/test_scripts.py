@@ -109,8 +109,8 @@ def contains(text: str, entry: str, language: str) -> bool:
     if why_unmatchable(entry, language) is not None:
         return False
     ends = set(find_particles(searched, language))
-    for found in re.finditer(f"(?={re.escape(entry)})", searched):
-        start, end = found.start(), found.start() + len(entry)
+    for place in re.finditer(f"(?={re.escape(entry)})", searched):
+        start, end = place.start(), place.start() + len(entry)
         starts_well = start and (searched[start - 1] == " " or is_border(searched, start))
         ends_well = end < len(searched) and (searched[end] == " " or is_border(searched, end) or end in ends)
         if starts_well and ends_well:
@@ -118,13 +118,13 @@ def contains(text: str, entry: str, language: str) -> bool:
     return False
 
 
-@pytest.mark.parametrize(("language", "text", "held", "not_held"), SENTENCES)
+@pytest.mark.parametrize(("language", "text", "in_text", "not_in_text"), SENTENCES)
 def test_sentences_hold_what_their_readers_see_in_them(
-    language: str, text: str, held: list[str], not_held: list[str]
+    language: str, text: str, in_text: list[str], not_in_text: list[str]
 ) -> None:
-    entries = [*held, *not_held]
-    assert [[entries[i] for i in found] for found in search([text], entries, language)] == [held]
-    assert [*filter(build_finder(text, language), entries)] == held
+    entries = [*in_text, *not_in_text]
+    assert [[entries[i] for i in entry_ids] for entry_ids in search([text], entries, language)] == [in_text]
+    assert [*filter(build_finder(text, language), entries)] == in_text
 
 
 @pytest.mark.parametrize(("language", "text"), [(language, text) for language, text, *_ in SENTENCES])
@@ -160,10 +160,10 @@ def test_portions_and_windows_change_no_match_of_any_script(
 def test_what_is_found_between_spaces_is_found_in_every_language(
     texts: list[str], entries: list[str], language: str
 ) -> None:
-    for text, found in zip(texts, search(texts, entries, language), strict=True):
+    for text, entry_ids in zip(texts, search(texts, entries, language), strict=True):
         for i, entry in enumerate(fold_text(entry, language) for entry in entries):
             if f" {entry} " in space_marks(fold_text(text, language)) and why_unmatchable(entry) is None:
-                assert i in found
+                assert i in entry_ids
 
 
 @thorough
@@ -196,20 +196,22 @@ def batch_of(texts: Sequence[str]) -> pa.RecordBatch:
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 def test_composed_and_decomposed_texts_match_alike(form: Literal["NFC", "NFD"]) -> None:
-    for language, text, held, not_held in SENTENCES:
+    for language, text, in_text, not_in_text in SENTENCES:
         if language in PARTING:
-            entries = [unicodedata.normalize(form, entry) for entry in [*held, *not_held]]
+            entries = [unicodedata.normalize(form, entry) for entry in [*in_text, *not_in_text]]
             texts = [unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text)]
-            assert search(texts, entries, language) == [[*range(len(held))]] * 2
+            assert search(texts, entries, language) == [[*range(len(in_text))]] * 2
 
 
 def test_what_is_told_of_one_text_is_what_matching_finds_in_every_language() -> None:
-    for language, text, held, not_held in SENTENCES:
-        entries = entries_of([*not_held, *held, *held], [language] * len(not_held + held) + ["de"] * len(held))
-        found = [entry for of, entry in find_entries(text, entries.to_batches()) if of == language]
-        assert found == held
-        assert holds_all(text, held, language)
-        assert not holds_all(text, [*held, not_held[0]], language)
+    for language, text, in_text, not_in_text in SENTENCES:
+        entries = entries_of(
+            [*not_in_text, *in_text, *in_text], [language] * len(not_in_text + in_text) + ["de"] * len(in_text)
+        )
+        in_entries = [entry for of, entry in find_entries(text, entries.to_batches()) if of == language]
+        assert in_entries == in_text
+        assert holds_all(text, in_text, language)
+        assert not holds_all(text, [*in_text, not_in_text[0]], language)
 
 
 def test_entries_that_are_one_when_folded_are_all_found() -> None:
@@ -266,18 +268,24 @@ def test_every_language_of_a_pool_is_held_to_a_t_of_its_own_and_none_is_lost() -
     texts = ["A black cat on a red sofa number", "東京タワーの前で猫がコーヒーを飲んでいる", "แมวสีดำกำลังนอนอยู่บนโซฟา"]
     rare = [" and a violin", "とバイオリン", "และไวโอลิน"]
     ends = zip(texts, rare, strict=True)
-    held = [f"{text} {n}" + end * (n % 40 == 0) for text, end in ends for n in range(200)]
+    repeated = [f"{text} {n}" + end * (n % 40 == 0) for text, end in ends for n in range(200)]
     words = {
         "en": ["cat", "sofa", "violin", "dog"],
         "ja": ["猫", "コーヒー", "バイオリン", "犬"],
         "th": ["แมว", "โซฟา", "ไวโอลิน", "หมา"],
         "ko": ["고양이"],  # of which the pool has no text
     }
-    entries = entries_of([e for own in words.values() for e in own], [name for name, own in words.items() for _ in own])
+    entries = entries_of(
+        [e for thresholds in words.values() for e in thresholds],
+        [name for name, thresholds in words.items() for _ in thresholds],
+    )
     dropped: Counter[str] = Counter()
     matches = [
         *match_entries(
-            [batch_of(held)], matcher=build_matcher(entries), identify=language_id.load_identifier(), dropped=dropped
+            [batch_of(repeated)],
+            matcher=build_matcher(entries),
+            identify=language_id.load_identifier(),
+            dropped=dropped,
         )
     ]
     pool = pa.Table.from_batches(matches, MATCHES)
@@ -286,15 +294,15 @@ def test_every_language_of_a_pool_is_held_to_a_t_of_its_own_and_none_is_lost() -
     counted = count_entries(matches, snapshot="S", seen=Counter())
     counts = merge_counts(counted.to_batches(), entries=entries)
     assert counts["entry_count"].to_pylist() == [200, 200, 5, 0] * 3 + [0]
-    own = language_thresholds(counts, 20.0)
-    assert own == {"en": 20.0, "ja": 5.0, "th": 5.0, "ko": 1.0}
+    thresholds = language_thresholds(counts, 20.0)
+    assert thresholds == {"en": 20.0, "ja": 5.0, "th": 5.0, "ko": 1.0}
     admissions = [*admit(matches, draw=build_draw(counts), seed=0)]
-    [size] = count_sizes(admissions, [own])
-    for language, t in own.items():
-        mine = [batch.filter(pa.compute.equal(batch["language"], language)) for batch in admissions]
-        kept = int(sum(np.sum(batch["admitted_at"].to_numpy() < t) for batch in mine))
-        assert kept >= 5 * (language != "ko")
-        size -= kept
+    [size] = count_sizes(admissions, [thresholds])
+    for language, t in thresholds.items():
+        of_language = [batch.filter(pa.compute.equal(batch["language"], language)) for batch in admissions]
+        num_admitted = int(sum(np.sum(batch["admitted_at"].to_numpy() < t) for batch in of_language))
+        assert num_admitted >= 5 * (language != "ko")
+        size -= num_admitted
     assert size == 0
     assert count_sizes(admissions, [language_thresholds(counts, np.inf)]) == [600]
 

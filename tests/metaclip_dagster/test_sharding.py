@@ -78,9 +78,9 @@ def build(pairs: Subset, num_buckets: int = 3) -> tuple[list[dict[str, Any]], Co
 @given(subsets)
 def test_a_training_set_is_its_subset_minus_the_failed_images_and_both_are_counted(pairs: Subset) -> None:
     rows, dropped, seen = build(pairs)
-    kept = {(row["image_id"], text["pair_id"]) for row in rows for text in row["texts"]}
-    assert kept == {(image_id(image), pair) for pair, image in pairs.items() if image < 100}
-    assert (seen["pairs"], dropped["not_found"]) == (len(kept), len(pairs) - len(kept))
+    in_set = {(row["image_id"], text["pair_id"]) for row in rows for text in row["texts"]}
+    assert in_set == {(image_id(image), pair) for pair, image in pairs.items() if image < 100}
+    assert (seen["pairs"], dropped["not_found"]) == (len(in_set), len(pairs) - len(in_set))
     assert seen["images"] == len(rows) == len({row["image_id"] for row in rows})
     assert seen["failed_images"] == len({image for image in pairs.values() if image >= 100})
 
@@ -102,10 +102,10 @@ def test_rows_of_one_tar_stand_together_in_the_order_of_the_tar() -> None:
 def test_of_two_tars_that_rings_name_the_later_one_is_read() -> None:
     """Numbers ascend for ever: the later tar took the place of one that was lost."""
     texts = pa.Table.from_batches(scatter_texts({"00000": subset_of({1: 90})}, num_buckets=1)).to_batches()
-    lost, found = ({**images_of({90})[0].to_pylist()[0], "tar": f"00000/{n:05d}.tar"} for n in (9, 10))
-    for rows in ([lost, found], [found, lost]):
+    lost, later = ({**images_of({90})[0].to_pylist()[0], "tar": f"00000/{n:05d}.tar"} for n in (9, 10))
+    for rows in ([lost, later], [later, lost]):
         images = pa.Table.from_pylist(rows, IMAGES).to_batches()
-        assert build_training_set(texts, images, dropped=Counter(), seen=Counter())["tar"].to_pylist() == [found["tar"]]
+        assert build_training_set(texts, images, dropped=Counter(), seen=Counter())["tar"].to_pylist() == [later["tar"]]
 
 
 def test_an_image_that_no_ring_asked_for_is_an_error_that_names_the_way_out() -> None:

@@ -19,16 +19,16 @@ def listed(*lines: tuple[str, str], image_ids: tuple[str, ...] = ()) -> Takedown
 
 def pairs(*rows: tuple[str, str, str]) -> pa.RecordBatch:
     """PAIRS of some URLs, texts and pages."""
-    told = [
+    dicts = [
         {"pair_id": pair_id_of(url, text), "image_id": image_id_of(url), "url": url, "text": text, "page_url": page}
         for url, text, page in rows
     ]
-    return pa.RecordBatch.from_pylist(told, PAIRS)
+    return pa.RecordBatch.from_pylist(dicts, PAIRS)
 
 
 def judged(batch: pa.RecordBatch, *lines: tuple[str, str]) -> list[bool]:
-    found: list[bool] = flag_taken_down(batch, listed(*lines)).to_pylist()
-    return found
+    flags: list[bool] = flag_taken_down(batch, listed(*lines)).to_pylist()
+    return flags
 
 
 URL = "http://h.example/a%20b.png"
@@ -127,8 +127,10 @@ def test_a_domain_takes_what_ends_in_it_at_a_dot(hosts: list[str], domain: str) 
 def test_exclusions_are_of_matches_alone_each_once_in_its_place() -> None:
     matches = pa.RecordBatch.from_pylist([{"pair_id": pair_id_of(URL, "a cat")}], MATCHES)
     takedowns = listed(("domain", "h.example"))
-    found = list(find_takedowns([THREE, THREE.slice(3)], [matches], takedowns=takedowns, snapshot="S", shard="00007"))
-    rows = pa.Table.from_batches(found, find_takedowns.writes).to_pylist()  # type: ignore[attr-defined]
+    exclusions = list(
+        find_takedowns([THREE, THREE.slice(3)], [matches], takedowns=takedowns, snapshot="S", shard="00007")
+    )
+    rows = pa.Table.from_batches(exclusions, find_takedowns.writes).to_pylist()  # type: ignore[attr-defined]
     assert rows == [
         {"snapshot": "S", "shard": "00007", "pair_id": pair_id_of(URL, "a cat"), "reason": "taken_down"},
     ]

@@ -34,13 +34,13 @@ def compact(described: object) -> bytes:
 
 def described() -> dict[str, Any]:
     images = [{"url": "a.png", "alt": "a dog"}, {"url": "b.png", "title": "a\tcat"}]
-    made = content("http://h.example/p", [*OTHERS[:20], images[0], *OTHERS[20:30], images[1], *OTHERS[30:]])
-    made["Envelope"]["Payload-Metadata"]["HTTP-Response-Metadata"]["HTML-Metadata"]["Head"] |= {
+    built = content("http://h.example/p", [*OTHERS[:20], images[0], *OTHERS[20:30], images[1], *OTHERS[30:]])
+    built["Envelope"]["Payload-Metadata"]["HTTP-Response-Metadata"]["HTML-Metadata"]["Head"] |= {
         "Base": "http://base.example/",
         "Metas": [{"name": "author", "content": "x"}, {"property": "og:image", "content": "y"}],
     }
-    made["Envelope"]["WARC-Header-Metadata"]["WARC-Target-URI"] = [{"a": "b"}, {"c": "d"}, "http://h.example/p"]
-    return made
+    built["Envelope"]["WARC-Header-Metadata"]["WARC-Target-URI"] = [{"a": "b"}, {"c": "d"}, "http://h.example/p"]
+    return built
 
 
 WHOLE = compact(described())
@@ -109,7 +109,7 @@ def test_what_is_left_is_the_images_and_little_else() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kept", "why"),
+    ("whole", "why"),
     [
         (b'["x,{",":",","}"]', "a string ends in what begins an object"),
         (b'["x,{"a":"b"}"]', "a string ends early"),
@@ -143,8 +143,8 @@ def test_what_is_left_is_the_images_and_little_else() -> None:
         (b'[{"a":1}]', "not of strings"),
     ],
 )
-def test_what_may_be_an_image_or_no_json_stays_as_it_is(kept: bytes, why: str) -> None:
-    assert bytes(cut_other_links(kept)) == kept, why
+def test_what_may_be_an_image_or_no_json_stays_as_it_is(whole: bytes, why: str) -> None:
+    assert bytes(cut_other_links(whole)) == whole, why
 
 
 @pytest.mark.parametrize(

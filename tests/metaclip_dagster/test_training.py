@@ -102,8 +102,8 @@ def test_open_clip_knows_every_recipes_architecture_with_quick_gelu() -> None:
 
 def test_a_job_is_the_same_after_json(folder: Path) -> None:
     for job in (job_of(folder), job_of(folder, online=online(folder))):
-        told = json.loads(json.dumps({**job.to_json(), "train": "somebody else's"}, allow_nan=False))
-        assert TrainingPlan.from_json(told) == job
+        read_back = json.loads(json.dumps({**job.to_json(), "train": "somebody else's"}, allow_nan=False))
+        assert TrainingPlan.from_json(read_back) == job
 
 
 @settings(max_examples=50)
@@ -267,8 +267,8 @@ def test_an_exported_model_loads_where_nothing_of_ours_is_known(tmp_path: Path) 
     ]
     assert (tmp_path / "model" / "open_clip_model.safetensors").stat().st_mode & 0o444 == 0o444
     command = [sys.executable, "-W", "error", "-c", LOAD, str(tmp_path / "model"), str(tmp_path / "epoch_latest.pt")]
-    told = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
-    assert told.split() == ["1", "16", "0.48145466", "0.4578275", "0.40821073"]
+    printed = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert printed.split() == ["1", "16", "0.48145466", "0.4578275", "0.40821073"]
 
 
 @pytest.mark.slow
@@ -288,18 +288,18 @@ def test_transformers_gives_the_logits_that_open_clip_gives(tmp_path: Path) -> N
     export_checkpoint({"state_dict": state}, "small-vit", tmp_path / "model")
     write_for_transformers(tmp_path / "model", tmp_path / "model")
 
-    theirs = CLIPModel.from_pretrained(tmp_path / "model").eval()
+    of_transformers = CLIPModel.from_pretrained(tmp_path / "model").eval()
     processor = CLIPProcessor.from_pretrained(tmp_path / "model")
-    ours, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{tmp_path / 'model'}")
+    of_open_clip, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{tmp_path / 'model'}")
     tokenizer = open_clip.get_tokenizer(f"local-dir:{tmp_path / 'model'}")
     texts = ["a photo of a dog", "Two CATS' toys, 3.5 m", "né"]
     image = Image.effect_mandelbrot((48, 40), (-2, -1, 1, 1), 50).convert("RGB")
-    given = processor(text=texts, images=image, return_tensors="pt", padding=True)
+    inputs = processor(text=texts, images=image, return_tensors="pt", padding=True)
     pixels = preprocess(image)[None]
-    assert torch.allclose(given["pixel_values"], pixels, atol=0.03)  # it resizes 8-bit numbers in another order
+    assert torch.allclose(inputs["pixel_values"], pixels, atol=0.03)  # it resizes 8-bit numbers in another order
     with torch.inference_mode():
-        expected = ours.eval()(pixels, tokenizer(texts))
-        logits = theirs(**given | {"pixel_values": pixels}).logits_per_image
+        expected = of_open_clip.eval()(pixels, tokenizer(texts))
+        logits = of_transformers(**inputs | {"pixel_values": pixels}).logits_per_image
     assert torch.allclose(logits, expected[2] * expected[0] @ expected[1].T, atol=1e-5)
 
 
