@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaclip_dagster.schemas import IMAGE_TEXTS, IMAGE_VERDICTS, IMAGES, TRAINING_SETS, writes
 from metaclip_dagster.spilling import ROWS, insert, spilling
+from metaclip_dagster.urls import bucket_images
 
 
 @writes(IMAGE_TEXTS, name="sharding:scatter_texts", rows_together=4096)
@@ -19,8 +19,8 @@ def scatter_texts(subset: Mapping[str, Iterable[pa.RecordBatch]], *, num_buckets
     """The pairs of a group of SUBSETS shards by the bucket of their image, bucket by bucket. Holds the group's rows."""
     batches = [batch.select(IMAGE_TEXTS.names[1:]) for shard in subset.values() for batch in shard]
     rows = pa.Table.from_batches(batches, pa.schema(list(IMAGE_TEXTS)[1:]))
-    leading = np.array([int(image[:8], 16) for image in rows["image_id"].to_pylist()], np.uint32)
-    bucketed = rows.add_column(0, IMAGE_TEXTS.field("bucket"), pa.array(leading % np.uint32(num_buckets)))
+    buckets = pa.array(bucket_images(rows["image_id"].to_pylist(), num_buckets))
+    bucketed = rows.add_column(0, IMAGE_TEXTS.field("bucket"), buckets)
     yield from bucketed.sort_by([("bucket", "ascending"), ("image_id", "ascending")]).cast(IMAGE_TEXTS).to_batches()
 
 

@@ -2,9 +2,12 @@
 
 import hashlib
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 import ada_url
+import numpy as np
+import numpy.typing as npt
 import xxhash
 
 # Image ids hang on what `normalise_url` does: a change to it is a new number, with which all pairs are made anew.
@@ -61,6 +64,15 @@ def normalise_host(host: str) -> str:
 def image_id_of(url: str) -> bytes:
     """The 12 bytes that stand for the image of a normal URL."""
     return hashlib.sha224(url.encode()).digest()[:12]
+
+
+def bucket_images(image_ids: Iterable[str], num_buckets: int) -> npt.NDArray[np.uint32]:
+    """The image store's bucket of each image, by the first 8 of the hexadecimal digits of its id.
+
+    >>> bucket_images(["0000000a" + "0" * 16, "ffffffff" + "0" * 16], 8).tolist()
+    [2, 7]
+    """
+    return np.array([int(image_id[:8], 16) for image_id in image_ids], np.uint32) % np.uint32(num_buckets)
 
 
 def pair_id_of(url: str, text: str) -> int:

@@ -27,7 +27,8 @@ def select_pairs(
         ValueError: the tables are of different shards, or out of order.
 
     """
-    admitted = _concatenate([batch.filter(_is_below(batch, thresholds)) for batch in admissions], ADMISSIONS)
+    below = (batch.filter(_is_below(batch, thresholds)).cast(ADMISSIONS) for batch in admissions)
+    admitted = pa.Table.from_batches(below, ADMISSIONS)
     ids = admitted["pair_id"].combine_chunks()
     matched = [batch.select(["pair_id", "entry_ids"]).filter(pc.is_in(batch["pair_id"], ids)) for batch in matches]
     entry_ids = pa.chunked_array([batch["entry_ids"] for batch in matched], SUBSETS.field("entry_ids").type)
@@ -57,7 +58,3 @@ def _is_below(admissions: pa.RecordBatch, thresholds: Mapping[str, float]) -> pa
     of_language = [thresholds[language] for language in languages.dictionary.to_pylist()]
     t = np.array(of_language, np.float64)[languages.indices.to_numpy()]
     return pa.array(admissions["admitted_at"].to_numpy() < t)
-
-
-def _concatenate(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
-    return pa.Table.from_batches([batch.cast(schema) for batch in batches], schema)

@@ -59,7 +59,7 @@ def find_nearest_earlier(looks: Looks, distance: int) -> Rows:
 
 
 def find_nearest(looks: Looks, others: Looks, distance: int) -> Rows:
-    """For each image the first of `others` that is near, as in `find_nearest_earlier`; -1 where there is none."""
+    """For each image the row of the first of `others` that is near (see `find_nearest_earlier`); -1 where none is."""
     none = len(others)
     look_rows, look_of_row = _find_distinct(looks)
     other_rows, _ = _find_distinct(others)

@@ -21,6 +21,7 @@ from metaclip_dagster.filtering.hashes import (
 from metaclip_dagster.filters import Scorer
 from metaclip_dagster.pictures import to_rgb
 from metaclip_dagster.schemas import IMAGE_SCORES, IMAGE_VERDICTS, SAMPLE_HASHES, writes
+from metaclip_dagster.urls import bucket_images
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -89,7 +90,7 @@ def judge_images(
     verdicts = _VerdictList(ids, num_buckets, seen)
     for name, limits in filters.items():
         values, (low, high) = _read_scores(scored["scores"].combine_chunks(), name), _read_limits(name, limits)
-        verdicts.add(f"filtered_{_shorten_name(name)}", ~((values >= low) & (values <= high)), values)
+        verdicts.add(f"filtered_{name.rpartition(':')[2].lower()}", ~((values >= low) & (values <= high)), values)
     if leakage_distance is not None:
         tests = pa.Table.from_batches(samples, SAMPLE_HASHES)
         names = pc.binary_join_element_wise(tests["task"], tests["sample"].cast(pa.string()), "/").combine_chunks()
@@ -175,9 +176,8 @@ class _VerdictList:
         """Note the images of which the reason holds, and that were not left out before."""
         [rows] = np.nonzero(holds & ~self.is_out)
         ids = self._ids.take(pa.array(rows))
-        leading = np.array([int(image[:8], 16) for image in ids.to_pylist()], np.uint32)
         columns = {
-            "bucket": leading % np.uint32(self._num_buckets),
+            "bucket": bucket_images(ids.to_pylist(), self._num_buckets),
             "image_id": ids,
             "reason": pa.repeat(reason, len(ids)),
             "measured": measured[rows],
@@ -209,10 +209,6 @@ def _read_limits(name: str, limits: Mapping[str, float]) -> tuple[float, float]:
     if not limits or limits.keys() - {"at_least", "at_most"}:
         raise ValueError(f"filter {name}: give at_least, at_most or both as numbers, not {dict(limits)}")
     return limits.get("at_least", -np.inf), limits.get("at_most", np.inf)
-
-
-def _shorten_name(name: str) -> str:
-    return name.rpartition(":")[2].lower()
 
 
 def _name_nearest(names: pa.Array, nearest: npt.NDArray[np.int64]) -> pa.Array:

@@ -16,6 +16,7 @@ from metaclip_dagster.parsing.pages import (
     read_wat_page,
 )
 from metaclip_dagster.parsing.records import BrokenRecordError, Record, read_records
+from metaclip_dagster.parsing.responses import drop_nul
 from metaclip_dagster.schemas import PAIRS, writes
 from metaclip_dagster.urls import URL_NORMALISATION, image_id_of, normalise_url, pair_id_of
 
@@ -70,14 +71,15 @@ def parse_warc(
     seen: Counter[str] | None = None,
     max_record_bytes: int = 64 << 20,
 ) -> Iterator[pa.RecordBatch]:
-    """Every distinct pair in a WARC's HTML pages, as `parse_wat` gives them, and data-image-title besides.
+    """Every distinct pair in a WARC's HTML pages, from any readable stream: gzip members or plain records.
 
-    `warc` is `name`, `offset` counts from the first byte of the stream. A page gives the same pairs here and in its
-    WAT, but for what a WAT does not carry.
+    `warc` is `name`, `offset` counts from the first byte of the stream. A page gives the pairs that `parse_wat` makes
+    of its WAT, and those of data-image-title, which no WAT carries. `dropped` and `seen` count, and memory holds, what
+    they do in `parse_wat`.
 
     Raises:
         ValueError: no record of a WARC can be read; the message names the file, the likely cause and the way out.
-        EOFError: as `parse_wat`.
+        EOFError: the archive ends inside a record, after all that can be read was given: it is not whole.
 
     """
 
@@ -204,7 +206,7 @@ def _pair_texts(pages: Iterable[Page], *, dropped: Counter[str], seen: Counter[s
             if not sources:
                 dropped["no_text"] += 1
                 continue
-            url, reason = normalise_url(_drop_nul(src), base) if isinstance(src, str) else (None, "no_url")
+            url, reason = normalise_url(drop_nul(src), base) if isinstance(src, str) else (None, "no_url")
             if url is None:
                 dropped[str(reason)] += 1
                 continue
@@ -223,16 +225,11 @@ def _pair_texts(pages: Iterable[Page], *, dropped: Counter[str], seen: Counter[s
         yield _batch_rows(rows)
 
 
-def _drop_nul(address: str) -> str:
-    """An address as a page gives it; NUL goes from pages as they are read, so it goes from a WAT's addresses too."""
-    return address.replace("\0", "") if "\0" in address else address  # looking for one is faster than replacing none
-
-
 def _resolve_base(page: Page) -> str:
     """The page's base where it can be resolved, else the page itself, as HTML says."""
     if not isinstance(page.base, str):
         return page.url
-    href = _drop_nul(page.base)
+    href = drop_nul(page.base)
     base, reason = normalise_url(href, page.url)
     if reason == "other_scheme" and not href.strip().lower().startswith("javascript:"):
         return href  # as of a page saved from a disk: what is relative to it has no address on the web

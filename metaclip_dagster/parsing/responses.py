@@ -50,6 +50,11 @@ def is_too_complex(data: bytes, opening: bytes, begin: int = 0, end: int | None 
     return end - begin > 4 << 20 and data.count(opening, begin, end) > 1_000_000
 
 
+def drop_nul(text: str) -> str:
+    """The text without NUL, which a WAT's texts and addresses never hold."""
+    return text.replace("\0", "") if "\0" in text else text  # looking for one is faster than replacing none
+
+
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")  # some servers end their lines without a carriage return
 _HTML = re.compile(r"\b(text/html|application/xhtml\+xml)\b", re.IGNORECASE)
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([^\s;\"',]+)", re.IGNORECASE)
@@ -180,7 +185,7 @@ def _unchunk(body: bytes) -> bytes:
 def _decode_text(body: bytes, content_type: str, *, is_xml: bool) -> str:
     for mark, name in _BYTE_ORDER_MARKS.items():
         if body.startswith(mark):
-            return _drop_nul(body[len(mark) :].decode(name, "replace"))
+            return drop_nul(body[len(mark) :].decode(name, "replace"))
     charset = _CHARSET.search(content_type)
     encoding = map_encoding_to_html5(charset[1], fallback_utf8=False) if charset else None
     if encoding is None and is_xml and (named := _XML_ENCODING.match(body)):
@@ -188,11 +193,7 @@ def _decode_text(body: bytes, content_type: str, *, is_xml: bool) -> str:
     encoding = encoding or detect_encoding(body, from_html_meta=True) or "utf-8"
     if encoding.startswith("utf-16") and b"\0" not in body[:1024]:
         encoding = "utf-8"  # a <meta> that can be read byte by byte is not in UTF-16, whatever it says
-    return _drop_nul(body.decode(_WIDER.get(encoding, encoding), "replace"))
-
-
-def _drop_nul(text: str) -> str:
-    return text.replace("\0", "") if "\0" in text else text  # looking for one is faster than replacing none
+    return drop_nul(body.decode(_WIDER.get(encoding, encoding), "replace"))
 
 
 def _is_too_deep(html: str) -> bool:
