@@ -13,7 +13,7 @@ from assets.automation import when_changed
 from assets.partitions import THRESHOLDS, thresholds
 from assets.pool import thresholds_of
 from assets.shown import plots as inline
-from metaclip_dagster.balancing import count_sizes, prepare_thresholds, parse_threshold
+from metaclip_dagster.balancing import count_sizes, parse_threshold, prepare_thresholds
 from metaclip_dagster.reporting.cards.card import describe_subset
 from metaclip_dagster.reporting.cards.counts import PairCounts, count_pairs, count_scores, count_subset
 from metaclip_dagster.reporting.cards.page import render_card
