@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from resources import local_engine
+from resources.engines import local_engine
 
 PRELOAD = Path("/usr/lib/fiu/fiu_posix_preload.so")
 # jemalloc's thread, within Arrow, would look up what libfiu calls while an import waits for it: neither would go on.
