@@ -1,4 +1,4 @@
-"""Read a MediaWiki XML export in pieces: the pages, whole, that begin in each. Imports no Dagster: workers do this."""
+"""Read a MediaWiki XML export, a Wikipedia's dump, in pieces: the pages, whole, that begin in each."""
 
 import gzip
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import BinaryIO
 from urllib.parse import unquote
 from xml.parsers import expat
 
-from resources.sources.bzip2 import read_blocks
+from resources.sources.bzip2 import read_streams
 from resources.sources.packing import GZIP, errors_of, name_of
 
 MAX_PAGE = 8_000_000  # characters; MediaWiki itself lets a page have 2,097,152 bytes
@@ -45,9 +45,9 @@ def read_site(export: BinaryIO) -> Site:
 def read_pages(export: BinaryIO, start: int = 0, end: int | None = None) -> Iterator[Page]:
     """The fields (title, text and, where it is one, redirect) of every page of namespace 0 that begins in a piece.
 
-    The piece is the bytes from `start` to `end` of the file: plain XML, bz2 of one stream or many, where a page belongs
-    to the byte at which the bzip2 block of its own first byte begins, or gz, which the first piece reads whole. Pieces
-    that cover a file give every page once. A text of more than MAX_PAGE characters is None.
+    The piece is the bytes from `start` to `end` of the file: plain XML, bz2, where a page belongs to the byte at which
+    the stream of its own first byte begins, or gz, which the first piece reads whole, as it reads bz2 of one stream.
+    Pieces that cover a file give every page once. A text of more than MAX_PAGE characters is None.
     Raises EOFError for a compressed file that ends early, ValueError for one that is damaged, for broken or foreign
     XML, and for any that declares a document type: exports do not, and entities declared there expand without bound.
     """
@@ -67,7 +67,7 @@ def _texts(export: BinaryIO, start: int, end: int | None) -> Iterator[tuple[byte
     export.seek(0)
     magic = export.read(3)
     if magic == b"BZh":
-        yield from ((block, end is None or at < end) for at, block in read_blocks(export, start))
+        yield from ((text, end is None or at < end) for at, text in read_streams(export, start, end))
     elif magic.startswith(GZIP):
         export.seek(0)
         with gzip.GzipFile(fileobj=export) as unzipped:

@@ -47,11 +47,11 @@ class Sources(dg.ConfigurableResource, use_attribute_docstrings=True):
 
     def pages(self, language: str) -> dict[str, Deferred]:
         """Titles and wikitexts of the articles of each piece of the language's dump."""
-        return self._pieces(open_pages, language)
+        return self._defer_pieces(open_pages, "open_pages", language)
 
     def titles(self, language: str) -> dict[str, Deferred]:
         """Titles of each piece's articles, and of redirects to them."""
-        return self._pieces(open_titles, language)
+        return self._defer_pieces(open_titles, "open_titles", language)
 
     def views(self) -> dict[str, Deferred]:
         """Languages, titles and views of each pageview file."""
@@ -71,14 +71,17 @@ class Sources(dg.ConfigurableResource, use_attribute_docstrings=True):
             raise FileNotFoundError(f"{url}: no such list of entries; name a path or URL that can be read here")
         return Deferred(open_archive, (url,), declared=f"own {_version(url)}")
 
-    def _pieces(self, read: Callable[..., Iterator[Any]], language: str) -> dict[str, Deferred]:
-        return {
-            f"{language}/{number:03d}-{piece:05d}": Deferred(
-                read, (url, start, end), declared=f"{read.__name__} {_version(url)} {start} {end}"
-            )
-            for number, url in enumerate(find_dump(self.wikipedia, language))
-            for piece, (start, end) in enumerate(pieces(url, self.piece_bytes))
-        }
+    def _defer_pieces(self, read: Callable[..., Iterator[Any]], what: str, language: str) -> dict[str, Deferred]:
+        """The reading of each piece of the language's dump; `what` stands in fingerprints, and never changes."""
+        deferred = {}
+        for number, url in enumerate(find_dump(self.wikipedia, language)):
+            borders = pieces(url, self.piece_bytes)
+            # A piece of bz2 used to be the blocks that begin in it; all of them, where there is one piece.
+            of = "streams " if url.endswith(".bz2") and len(borders) > 1 else ""
+            for piece, (start, end) in enumerate(borders):
+                declared = f"{what} {_version(url)} {of}{start} {end}"
+                deferred[f"{language}/{number:03d}-{piece:05d}"] = Deferred(read, (url, start, end), declared=declared)
+        return deferred
 
 
 def _version(url: str) -> str:

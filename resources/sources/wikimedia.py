@@ -1,4 +1,4 @@
-"""Which files of Wikimedia's downloads make a Wikipedia's dump and its pageviews, and where they are. No Dagster."""
+"""Which files of Wikimedia's downloads make a Wikipedia's dump and its pageviews, and where they are."""
 
 import json
 import re
@@ -11,6 +11,7 @@ from resources.sources.wikipedia import wiki_of
 from resources.web.client import Web
 
 DUMPS = "https://dumps.wikimedia.org"
+_JOB = "articlesmultistreamdump"
 
 
 @dataclass(frozen=True)
@@ -29,20 +30,22 @@ class Download:
 def list_dump(web: Web, language: str, day: str, *, root: str = DUMPS) -> list[Download]:
     """The files of a Wikipedia's articles in the dump of a day, `20261101`: one, or the parts of a large one.
 
+    They are multistream: many bzip2 streams in a row, which many workers read at a time, where the ordinary file of the
+    same articles is one stream for one worker.
     Raises FileNotFoundError where there is no dump of that day, ValueError while it is being written.
     """
     wiki = wiki_of(language)
     try:
         jobs = json.loads(web.read(f"{root}/{wiki}/{day}/dumpstatus.json"))["jobs"]
-        articles = jobs["articlesdump"]
-        files = articles.get("files", {})
+        job = jobs[_JOB]
+        files = {name: file for name, file in job.get("files", {}).items() if "-multistream-index" not in name}
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise ValueError(f"{root}/{wiki}/{day}/dumpstatus.json tells of no articlesdump; try another day") from None
-    if articles.get("status") != "done" or not files:
-        raise ValueError(f"{wiki}: the dump of {day} is {articles.get('status')}; take an earlier one")
-    if strange := [name for name in files if not re.fullmatch(rf"{wiki}-{day}-pages-articles[\w.-]*\.bz2", name)]:
+        raise ValueError(f"{root}/{wiki}/{day}/dumpstatus.json lists no {_JOB}; try another day") from None
+    if job.get("status") != "done" or not files:
+        raise ValueError(f"{wiki}: the dump of {day} is {job.get('status')}; take an earlier one")
+    if strange := [name for name in files if not re.fullmatch(rf"{wiki}-{day}-pages-articles-[\w.-]*\.bz2", name)]:
         raise ValueError(f"{wiki}: the dump of {day} lists {strange[0]!r}, which is none of its articles' files")
-    return [Download(f"{root}/{wiki}/{day}/{name}", told.get("size"), told.get("sha1")) for name, told in files.items()]
+    return [Download(f"{root}/{wiki}/{day}/{name}", file.get("size"), file.get("sha1")) for name, file in files.items()]
 
 
 def list_pageviews(days: Iterable[date], *, root: str = DUMPS) -> Iterator[Download]:

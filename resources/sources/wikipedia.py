@@ -43,7 +43,9 @@ def find_dump(folder: str, language: str) -> list[str]:
         if match := re.fullmatch(wiki + _DUMP, url.rsplit("/", 1)[-1]):
             found[match["date"], match["kind"], bool(match["part"])].append(url)
     if not found:
-        raise FileNotFoundError(f"{folder}: no {wiki}-*-pages-articles*.xml.bz2; put the dump for {language!r} there")
+        raise FileNotFoundError(
+            f"{folder}: no {wiki}-*-pages-articles-multistream*.xml.bz2; put the dump for {language!r} there"
+        )
     if len(found) > 1:
         names = ", ".join(urls[0].rsplit("/", 1)[-1] for urls in found.values())
         raise ValueError(f"{folder}: several dumps of {wiki} ({names}); keep one, whole or in parts")
@@ -71,7 +73,10 @@ def pageview_days(num_days: int = 25, *, first: date, last: date, seed: int = 0)
 
 
 def pieces(url: str, size: int) -> list[tuple[int, int | None]]:
-    """First byte and the one after the last of pieces of `size` bytes; a gz file is one, whole."""
+    """First byte and the one after the last of pieces of `size` bytes; a gz file is one, whole.
+
+    Of a bz2 file a piece holds the streams that begin in it: if there is one stream, the first piece holds all of it.
+    """
     filesystem, path = fsspec.core.url_to_fs(url)
     if path.endswith(".gz"):
         return [(0, None)]

@@ -18,7 +18,9 @@ from tests.hosts import Host, cut_after, refusing, serving
 
 DAY = "20261101"
 PARTS = {
-    f"dewiki-{DAY}-pages-articles{number}.xml-p{number}p{number + 9}.bz2": random.Random(number).randbytes(300_000)
+    f"dewiki-{DAY}-pages-articles-multistream{number}.xml-p{number}p{number + 9}.bz2": random.Random(number).randbytes(
+        300_000
+    )
     for number in (1, 2)
 }
 
@@ -28,7 +30,10 @@ def status(state: str = "done", changed: dict[str, bytes] | None = None) -> byte
         name: {"size": len(data), "sha1": hashlib.sha1(data, usedforsecurity=False).hexdigest(), "url": f"/x/{name}"}
         for name, data in (PARTS | (changed or {})).items()
     }
-    return json.dumps({"jobs": {"articlesdump": {"status": state, "files": files}}}).encode()
+    index = {f"dewiki-{DAY}-pages-articles-multistream-index1.txt-p1p10.bz2": {"size": 9}}
+    ordinary = {"status": "done", "files": {f"dewiki-{DAY}-pages-articles.xml.bz2": {"size": 9}}}
+    multistream = {"status": state, "files": files | index}
+    return json.dumps({"jobs": {"articlesdump": ordinary, "articlesmultistreamdump": multistream}}).encode()
 
 
 class Wikimedia:
@@ -67,7 +72,7 @@ def download(host: Host, home: Path, *arguments: str) -> subprocess.CompletedPro
     )
 
 
-def test_a_dump_in_parts_arrives_whole_whatever_breaks_in_between(host: Host, tmp_path: Path) -> None:
+def test_a_multistream_dump_in_parts_arrives_whole_whatever_breaks_in_between(host: Host, tmp_path: Path) -> None:
     host.plan = [refusing(503), *[cut_after(200_000)] * 3]
     run = download(host, tmp_path, "dump", DAY)
     assert run.returncode == 0, run.stderr
@@ -91,7 +96,7 @@ def test_pageviews_of_drawn_days_are_brought_hour_by_hour(host: Host, tmp_path: 
     ("dump_status", "message"),
     [
         (status("in-progress"), "is in-progress; take an earlier one"),
-        (b"{}", "tells of no articlesdump"),
+        (b"{}", "lists no articlesmultistreamdump"),
         (status(changed={"../../etc/passwd": b"x"}), "is none of its articles' files"),
     ],
 )

@@ -121,7 +121,7 @@ def test_memory_holds_a_page_not_the_dump() -> None:
 
 def test_a_truncated_bz2_says_after_which_page() -> None:
     packed = bz2.compress(export(*(page(f"Page {number}", str(number) * 3_000) for number in range(100))), 1)
-    early = r"the file: the compressed file ends early, after the start of page 'Page \d+' \(in the block at byte "
+    early = r"the file: the compressed file ends early, after the start of page 'Page \d+' \(in the stream at byte "
     with pytest.raises(EOFError, match=early):
         pages_of(packed[:-20])
     with pytest.raises(EOFError, match="ends early"):

@@ -77,7 +77,7 @@ def test_several_dumps_of_one_wiki_are_refused_by_name(tmp_path: Path, second: s
 
 def test_a_folder_without_a_dump_or_pageviews_says_what_to_put_there(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(FileNotFoundError, match=r"no dewiki-\*-pages-articles\*\.xml\.bz2; put"):
+        with pytest.raises(FileNotFoundError, match=r"no dewiki-\*-pages-articles-multistream\*\.xml\.bz2; put"):
             find_dump(str(folder), "de")
         with pytest.raises(FileNotFoundError, match=r"no pageviews-YYYYMMDD-HHMMSS\.gz"):
             find_pageviews(str(folder))
