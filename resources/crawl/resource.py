@@ -46,7 +46,7 @@ class CommonCrawl(dg.ConfigurableResource, use_attribute_docstrings=True):
     connections: int = Field(default=4, ge=1)
     """Connections to the host, over all processes of this machine."""
     cache_gb: float = Field(default=0.0, ge=0)
-    """How much of what came from the web is kept; 0 streams every archive and keeps none."""
+    """How much of what came from the web is kept; 0 keeps an archive as long as it is being read."""
     pools_file: str = ""
     """A JSON file that names other pools, whose partitions stand beside the snapshots."""
 

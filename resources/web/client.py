@@ -1,7 +1,4 @@
-"""Fetch from the web as a guest: few connections, resume where a transfer was cut, back off, stop when told to.
-
-Imports no Dagster: workers do this.
-"""
+"""Fetch files from the web as a guest: few connections, resume what was cut, back off, stop when told to."""
 
 import email.utils
 import fcntl
@@ -10,19 +7,20 @@ import io
 import math
 import os
 import random
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
-from itertools import count
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import urllib3
 
 from resources.files.local import sync_folder
+from resources.web.hosts import block_host, hold_connection, refuse_blocked
 
 PROJECT = "metaclip_dagster/0.1"
 NO_CONTACT = (
@@ -30,8 +28,10 @@ NO_CONTACT = (
     "set it to an address of yours"
 )
 _PIECE = 1 << 20
-_BLOCKED_SECONDS = 3600.0
-_AGAIN = {408, 425, 429, 500, 502, 503, 504}
+_BUSY = {408, 425, 429, 500, 502, 503, 504}
+_REFUSED = {401, 403, 451}
+
+Answer = TypeVar("Answer")
 
 
 class Announced(NamedTuple):
@@ -67,38 +67,45 @@ class Web:
     """From the connection to the end of a body."""
 
     def open(self, url: str, *, num_bytes: int | None = None) -> BinaryIO:
-        """The body at an http(s) URL as a stream that resumes by itself; close it to give its connection back.
+        """The body at an http(s) URL, brought whole before it is opened; the disk is free again once it is closed.
 
-        `num_bytes` is what `describe` announced: a body of another length is refused with an OSError. `tell` counts the
-        bytes that were read.
+        `num_bytes` is what `describe` announced: a body of another length is refused with an OSError.
 
         Raises FileNotFoundError for 404 and 410, PermissionError for 401, 403 and 451, after which this machine asks
         the host for nothing for an hour, TimeoutError where `slot_seconds` or `total_seconds` are over, and OSError for
-        what stays broken or changes midway.
+        what stays broken.
         """
-        return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, _Body(self, url, num_bytes=num_bytes)), _PIECE))
+        Path(self.folder).mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            with tempfile.TemporaryDirectory(dir=self.folder) as nameless:  # a killed process leaves nothing
+                file = stack.enter_context(Path(nameless, _without_secrets(url).rpartition("/")[2]).open("w+b"))
+            _Transfer(self, url, file, num_bytes=num_bytes).finish()
+            file.seek(0)
+            stack.pop_all()
+        return file
 
     def describe(self, url: str) -> Announced:
         """What the host announces for the URL, without the body: nothing where it answers no HEAD requests.
 
         Raises as `open` does.
         """
-        with _Body(self, url, method="HEAD") as head:
-            return head.announced
+
+        def read_headers(_: float) -> Announced:
+            with _ask(self, url, "HEAD") as response:
+                return _read_announced(response.headers) if response.status == 200 else Announced(None, None)
+
+        return _persist(self, url, read_headers)
 
     def read(self, url: str, *, at_most: int = 64 << 20) -> bytes:
         """The whole body; raises ValueError where it is larger than `at_most` bytes."""
-        with self.open(url) as body:
-            found = body.read(at_most + 1)
-        if len(found) > at_most:
-            raise ValueError(f"{_without_secrets(url)}: more than {at_most:,} bytes; is this the right file?")
-        return found
+        body = io.BytesIO()
+        _Transfer(self, url, body, at_most=at_most).finish()
+        return body.getvalue()
 
     def exists(self, url: str) -> bool:
-        """Whether there is something at the URL."""
+        """Whether there is something at the URL, which is read to find out; raises as `read` does."""
         try:
-            with self.open(url) as body:
-                body.read(1)
+            self.read(url)
         except FileNotFoundError:
             return False
         return True
@@ -111,188 +118,19 @@ class Web:
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
+        tag = part.with_suffix(".tag")
         while not path.exists():
             with part.open("a+b") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 if _is_at(file, part):  # else another process, which was waited for here, has brought it
-                    self._fill(url, file, part.with_suffix(".tag"), sha1, num_bytes)
+                    _Transfer(self, url, file, tag_file=tag, num_bytes=num_bytes).finish()
+                    file.flush()
+                    os.fsync(file.fileno())
+                    _check_digest(file, url, sha1)
                     part.rename(path)
-                    part.with_suffix(".tag").unlink()
+                    tag.unlink()
         sync_folder(path.parent)
         return path
-
-    def _fill(self, url: str, file: io.BufferedRandom, tag: Path, sha1: str | None, num_bytes: int | None) -> None:
-        start = file.seek(0, os.SEEK_END)  # now: whoever had the lock before may have written and died
-        known_tag = tag.read_text("utf-8") if tag.exists() else None
-        body = _Body(self, url, start=start, tag=known_tag, num_bytes=num_bytes)
-        with body:
-            if body.start != start:
-                file.truncate(body.start)
-            tag.write_text(body.tag or "", encoding="utf-8")
-            while piece := body.read(_PIECE):
-                file.write(piece)
-        file.flush()
-        os.fsync(file.fileno())
-        file.seek(0)
-        if sha1 and (found := hashlib.file_digest(file, "sha1").hexdigest()) != sha1:
-            file.truncate(0)
-            raise ValueError(
-                f"{_without_secrets(url)}: SHA-1 is {found}, not {sha1} as announced; thrown away, try again"
-            )
-
-
-class _Body(io.RawIOBase):
-    """A body that is asked for again from where it broke off, as long as it is the same body."""
-
-    def __init__(
-        self,
-        web: Web,
-        url: str,
-        *,
-        start: int = 0,
-        tag: str | None = None,
-        num_bytes: int | None = None,
-        method: Literal["GET", "HEAD"] = "GET",
-    ) -> None:
-        self.tag = tag
-        self._expected_bytes, self._method = num_bytes, method
-        self._web, self._url, self._host = web, url, _host(url)
-        self._name = _without_secrets(url)
-        self._at, self._size = start if tag else 0, -1
-        self._response: Any = None
-        self._is_read = False
-        self._held = ExitStack()
-        _refuse_blocked(web, self._host)
-        self._held.enter_context(_connection(web, self._host, self._name))
-        self._until = time.monotonic() + web.total_seconds
-        try:
-            self._try(lambda: None)
-        except BaseException:
-            self._held.close()
-            raise
-        self.start = self._at
-        self._is_read = self._at > 0  # what is resumed was read before: no other body may follow it
-
-    @property
-    def announced(self) -> Announced:
-        """What the host says of the body."""
-        return Announced(None if self._size < 0 else self._size, self.tag)
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def tell(self) -> int:
-        """How many bytes were read, those that were there before a resumed transfer among them."""
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        """The next bytes; 0 at the end."""
-        if self._at == self._size:
-            return 0
-        piece = self._try(lambda: self._read(len(buffer)))
-        buffer[: len(piece)] = piece
-        self._at += len(piece)
-        self._is_read = True
-        return len(piece)
-
-    def close(self) -> None:
-        """Give the connection back."""
-        self._drop()
-        self._held.close()
-        super().close()
-
-    def _try(self, action: Callable[[], Any]) -> Any:
-        """Act on a response, and on another one as long as that brings nothing."""
-        for failed in count(1):
-            if time.monotonic() > self._until:
-                raise TimeoutError(f"{self._name}: at byte {self._at:,} after {self._web.total_seconds:g} s; too slow")
-            try:
-                if self._response is None:
-                    self._ask()
-                return action()
-            except (urllib3.exceptions.HTTPError, _LaterError) as error:
-                self._drop()
-                if failed == self._web.attempts:
-                    raise OSError(
-                        f"{self._name}: {failed} tries in a row brought nothing at byte {self._at:,} "
-                        f"({type(error).__name__}: {error}); try again later"
-                    ) from error
-                self._pause(failed, error.seconds if isinstance(error, _LaterError) else 0.0)
-        raise AssertionError
-
-    def _ask(self) -> None:
-        headers = {"User-Agent": f"{PROJECT} ({self._web.contact})" if self._web.contact else PROJECT}
-        headers["Accept-Encoding"] = "identity"
-        if self._at and self.tag:
-            headers |= {"Range": f"bytes={self._at}-", "If-Range": self.tag}
-        self._response = _pool().request(
-            self._method,
-            self._url,
-            headers=headers,
-            preload_content=False,
-            retries=False,
-            redirect=False,
-            timeout=self._web.timeout_seconds,
-        )
-        told, status = self._response.headers, self._response.status
-        tag, length = told.get("ETag") or told.get("Last-Modified"), told.get("Content-Length", "")
-        num_bytes = int(length) if length.isdecimal() else None
-        if status in _AGAIN:
-            raise _LaterError(f"status {status}", retry_after_seconds(told.get("Retry-After")))
-        if status == 206 and tag == self.tag and _first_byte(told.get("Content-Range", "")) == self._at:
-            self._size = -1 if num_bytes is None else self._at + num_bytes
-        elif status == 200 and not self._is_read:
-            self._at, self._size, self.tag = 0, -1 if num_bytes is None else num_bytes, tag
-        elif status == 416 and not self._is_read and tag == self.tag and _all_bytes(told) == self._at:
-            self._size = self._at  # whoever was killed had all of it
-        elif status == 416 and not self._is_read:
-            self._at = 0
-            raise _LaterError("nothing left to resume")
-        elif not (self._method == "HEAD" and status in {405, 501}):
-            self._drop()
-            raise self._failure(status)
-        if self._method == "HEAD":
-            self._response.release_conn()  # without a body, the next request may go over the same connection
-            self._response = None
-        self._refuse_other_length()
-
-    def _refuse_other_length(self) -> None:
-        """Refuse a body that is shorter or longer than announced; where its own headers do not say, count its bytes."""
-        if self._expected_bytes is None or self._size == self._expected_bytes:
-            return
-        if self._size >= 0:
-            self._drop()
-            raise OSError(
-                f"{self._name}: {self._size:,} bytes are served, and {self._expected_bytes:,} were announced: it was "
-                "cut, or changed meanwhile; run it again"
-            )
-        self._size = self._expected_bytes
-
-    def _read(self, at_most: int) -> bytes:
-        piece = bytes(self._response.read1(at_most, decode_content=False))
-        if not piece and self._size >= 0:
-            raise _LaterError(f"cut at {self._at:,} of {self._size:,} bytes")
-        return piece
-
-    def _failure(self, status: int) -> OSError:
-        if status in {404, 410}:
-            return FileNotFoundError(f"{self._name}: status {status}; it is not there")
-        if status in {401, 403, 451}:
-            _block(self._web, self._host, f"status {status} for {self._name}")
-            return _refused(self._host, f"status {status} for {self._name}")
-        if status in {200, 206, 416}:
-            return OSError(f"{self._name}: changed, or cannot be resumed, after {self._at:,} bytes; fetch it again")
-        return OSError(f"{self._name}: status {status}; is this the address of a file?")
-
-    def _pause(self, failed: int, asked_for: float) -> None:
-        own = min(self._web.wait_seconds * 2 ** (failed - 1), self._web.max_wait_seconds)
-        time.sleep(max(own * random.uniform(0.5, 1.0), min(asked_for, self._web.max_wait_seconds)))  # noqa: S311
-
-    def _drop(self) -> None:
-        if self._response is not None:
-            self._response.close()
-            self._response = None
 
 
 class _LaterError(Exception):
@@ -303,55 +141,144 @@ class _LaterError(Exception):
         self.seconds = seconds
 
 
+class _Transfer:
+    """A body on its way into a file: what is missing is asked for and appended, as long as it is the same body."""
+
+    def __init__(
+        self,
+        web: Web,
+        url: str,
+        file: BinaryIO | io.BufferedRandom,
+        *,
+        tag_file: Path | None = None,
+        num_bytes: int | None = None,
+        at_most: float = math.inf,
+    ) -> None:
+        self._web, self._url, self._name = web, url, _without_secrets(url)
+        self._file, self._tag_file = file, tag_file
+        self._expected_bytes, self._at_most = num_bytes, at_most
+        self._tag = tag_file.read_text("utf-8") if tag_file and tag_file.exists() else ""
+
+    def finish(self) -> None:
+        """Bring what is missing, or raise as `Web.open` does."""
+        _persist(self._web, self._url, self._append, self._size)
+
+    def _size(self) -> int:
+        return self._file.seek(0, os.SEEK_END)
+
+    def _append(self, until: float) -> None:
+        at = self._size()  # now: whoever wrote to the file before may have died since it was opened
+        resume = {"Range": f"bytes={at}-", "If-Range": self._tag} if at and self._tag else {}
+        with _ask(self._web, self._url, "GET", resume) as response:
+            size = self._check_length(self._begin(response, at, bool(resume)))
+            while size is None or self._file.tell() < size:
+                if not (piece := response.read1(_PIECE, decode_content=False)):
+                    break
+                self._file.write(piece)
+                if self._file.tell() > self._at_most:
+                    raise ValueError(f"{self._name}: more than {self._at_most:,} bytes; is this the right file?")
+                if time.monotonic() > until:
+                    raise _LaterError("slow")
+        if size is not None and self._file.tell() < size:
+            raise _LaterError(f"cut at {self._file.tell():,} of {size:,} bytes")
+
+    def _begin(self, response: Any, at: int, is_resumed: bool) -> int | None:
+        """How long the body is, if the response says so, with the file ready to be appended to."""
+        length, tag = _read_announced(response.headers)
+        if response.status == 200:
+            self._file.truncate(0)
+            self._file.seek(0)
+            self._tag = tag or ""
+            if self._tag_file:
+                self._tag_file.write_text(self._tag, encoding="utf-8")
+            return length
+        if is_resumed and tag == self._tag:
+            content_range = response.headers.get("Content-Range", "")
+            if response.status == 206 and content_range.startswith(f"bytes {at}-"):
+                return None if length is None else at + length
+            if response.status == 416 and content_range == f"bytes */{at}":
+                return at  # whoever was killed had all of it
+        self._file.truncate(0)
+        raise _LaterError(f"status {response.status} cannot be joined at byte {at:,}")
+
+    def _check_length(self, size: int | None) -> int | None:
+        """Refuse a body of another length than announced; where its own headers do not say, count its bytes."""
+        if self._expected_bytes is None or size is None or size == self._expected_bytes:
+            return self._expected_bytes if size is None else size
+        raise OSError(
+            f"{self._name}: {size:,} bytes are served, and {self._expected_bytes:,} were announced: it was "
+            "cut, or changed meanwhile; run it again"
+        )
+
+
+def _persist(web: Web, url: str, act: Callable[[float], Answer], measure: Callable[[], int] = lambda: 0) -> Answer:
+    """Act over one of the host's connections, and try again as long as that brings more bytes than ever before.
+
+    `act` takes the time at which it is to give up, by the monotonic clock; `measure` tells how many bytes are there.
+    """
+    host, name = _host(url), _without_secrets(url)
+    refuse_blocked(web.folder, host)
+    with hold_connection(Path(web.folder, web.lane, host), name, num_slots=web.connections, seconds=web.slot_seconds):
+        until, most, failed = time.monotonic() + web.total_seconds, measure(), 0
+        while True:
+            try:
+                return act(until)
+            except (urllib3.exceptions.HTTPError, _LaterError) as error:
+                size = measure()
+                failed, most = (1, size) if size > most else (failed + 1, most)
+                if time.monotonic() > until:
+                    raise TimeoutError(f"{name}: at byte {size:,} after {web.total_seconds:g} s; too slow") from error
+                if failed == web.attempts:
+                    raise OSError(
+                        f"{name}: {failed} tries in a row brought nothing at byte {size:,} "
+                        f"({type(error).__name__}: {error}); try again later"
+                    ) from error
+                seconds = min(getattr(error, "seconds", 0.0), web.max_wait_seconds)
+            ours = min(web.wait_seconds * 2 ** (failed - 1), web.max_wait_seconds)
+            time.sleep(max(ours * random.uniform(0.5, 1.0), seconds))  # noqa: S311
+
+
+@contextmanager
+def _ask(web: Web, url: str, method: str, headers: Mapping[str, str] | None = None) -> Iterator[Any]:
+    """The response to one request; raises _LaterError for a busy host, OSError for one that answers otherwise."""
+    response: Any = _pool().request(
+        method,
+        url,
+        headers={
+            "User-Agent": f"{PROJECT} ({web.contact})" if web.contact else PROJECT,
+            "Accept-Encoding": "identity",
+            **(headers or {}),
+        },
+        preload_content=False,
+        retries=False,
+        redirect=False,
+        timeout=web.timeout_seconds,
+    )
+    try:
+        status, name = response.status, _without_secrets(url)
+        if status in _BUSY:
+            raise _LaterError(f"status {status}", retry_after_seconds(response.headers.get("Retry-After")))
+        if status in {404, 410}:
+            raise FileNotFoundError(f"{name}: status {status}; it is not there")
+        if status in _REFUSED:
+            raise block_host(web.folder, _host(url), f"status {status} for {name}")
+        if status not in ({200, 206, 416} if headers else {200}) and not (method == "HEAD" and status in {405, 501}):
+            raise OSError(f"{name}: status {status}; is this the address of a file?")
+        yield response
+        if method == "HEAD":
+            response.release_conn()  # without a body, the next request may go over the same connection
+    finally:
+        response.close()
+
+
 @cache
 def _pool() -> urllib3.PoolManager:
     return urllib3.PoolManager(maxsize=8)  # knows no proxy and follows nothing by itself
 
 
-@contextmanager
-def _connection(web: Web, host: str, name: str) -> Iterator[None]:
-    """Hold one of the host's connections; the system gives back those of a process that died."""
-    folder = Path(web.folder, web.lane, host)
-    folder.mkdir(parents=True, exist_ok=True)
-    slots = [folder / str(number) for number in range(web.connections)]
-    until = time.monotonic() + web.slot_seconds
-    while True:
-        for path in slots:
-            with path.open("a", encoding="utf-8") as slot:
-                try:
-                    fcntl.flock(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    continue
-                slot.truncate(0)
-                slot.write(f"process {os.getpid()}: {name}")
-                slot.flush()
-                yield
-                return
-        if time.monotonic() > until:
-            held = "; ".join(path.read_text("utf-8", "replace") for path in slots)
-            raise TimeoutError(
-                f"{name}: no connection to {host} was free for {web.slot_seconds:g} s ({held}); try again later"
-            )
-        time.sleep(random.uniform(0.05, 0.2))  # noqa: S311
-
-
-def _block(web: Web, host: str, why: str) -> None:
-    path = Path(web.folder, "blocked", host)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(why, encoding="utf-8")
-
-
-def _refuse_blocked(web: Web, host: str) -> None:
-    path = Path(web.folder, "blocked", host)
-    if path.exists() and time.time() - path.stat().st_mtime < _BLOCKED_SECONDS:
-        raise _refused(host, path.read_text("utf-8"))
-
-
-def _refused(host: str, why: str) -> PermissionError:
-    return PermissionError(
-        f"{host} refuses us ({why}). Asking on makes that worse, so nothing is asked of it for an hour. Give fewer "
-        "connections, name a contact, or read from S3; what was read so far is kept"
-    )
+def _read_announced(headers: Mapping[str, str]) -> Announced:
+    length = headers.get("Content-Length", "")
+    return Announced(int(length) if length.isdecimal() else None, headers.get("ETag") or headers.get("Last-Modified"))
 
 
 def _without_secrets(url: str) -> str:
@@ -372,16 +299,6 @@ def _host(url: str) -> str:
     return f"{parts.hostname}_{parts.port}" if parts.port else parts.hostname
 
 
-def _first_byte(content_range: str) -> int | None:
-    first = content_range.removeprefix("bytes ").partition("-")[0]
-    return int(first) if first.isdecimal() else None
-
-
-def _all_bytes(headers: Mapping[str, str]) -> int | None:
-    total = headers.get("Content-Range", "").removeprefix("bytes */")
-    return int(total) if total.isdecimal() else None
-
-
 def retry_after_seconds(retry_after: str | None) -> float:
     """Seconds that a Retry-After asks for, which may be a number or a date.
 
@@ -396,6 +313,14 @@ def retry_after_seconds(retry_after: str | None) -> float:
         return max(0.0, email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time())
     except (ValueError, OverflowError):  # whatever a host may write
         return 0.0
+
+
+def _check_digest(file: io.BufferedRandom, url: str, sha1: str | None) -> None:
+    """Empty the file and raise ValueError if its SHA-1 is another."""
+    file.seek(0)
+    if sha1 and (digest := hashlib.file_digest(file, "sha1").hexdigest()) != sha1:
+        file.truncate(0)
+        raise ValueError(f"{_without_secrets(url)}: SHA-1 is {digest}, not {sha1} as announced; thrown away, try again")
 
 
 def _is_at(file: io.BufferedRandom, path: Path) -> bool:

@@ -5,7 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from assets.partitions import register_snapshots
 from resources.crawl.resource import CommonCrawl, draw_archives, find_archives
 from resources.engines.resource import Compute
 from resources.lake.resource import Lake
-from resources.web.client import Web
+from resources.web.hosts import hold_connection
 from tests.hosts import Act, Host, announcing, cut_after, refusing, serving, stalling, whole
 from tests.lakes import digests
 from tests.mini import CRAWL, split_members
@@ -132,29 +132,31 @@ def test_a_refusal_ends_the_snapshot_and_what_was_read_is_kept(host: Host, crawl
     assert len(host.asked) - asked < NUM_FILES, "archives that were read before the refusal are not read again"
 
 
+def hold(host: Host, common_crawl: CommonCrawl, lane: str, num_slots: int) -> AbstractContextManager[None]:
+    """One of the connections of that lane."""
+    folder = Path(common_crawl.folder, lane, host.url.removeprefix("http://").replace(":", "_"))
+    return hold_connection(folder, "a test", num_slots=num_slots, seconds=1.0)
+
+
 def test_a_sensor_is_answered_while_runs_have_all_connections(host: Host, tmp_path: Path) -> None:
     common_crawl = client(host, tmp_path / "web")
-    web = Web(common_crawl.folder)
-    with ExitStack() as held:
+    with ExitStack() as connections:
         for _ in range(common_crawl.connections):
-            held.enter_context(web.open(f"{host.url}/collinfo.json"))
-        run = threading.Thread(target=lambda: found.append(common_crawl.check(SNAPSHOT)))
-        found: list[str] = []
+            connections.enter_context(hold(host, common_crawl, "connections", common_crawl.connections))
+        run = threading.Thread(target=lambda: checked.append(common_crawl.check(SNAPSHOT)))
+        checked: list[str] = []
         run.start()
         assert common_crawl.snapshots() == [SNAPSHOT]
         assert common_crawl.has_paths(SNAPSHOT, "wat")
-        assert found == []
+        assert checked == []
     run.join()
-    assert found == [SNAPSHOT]
+    assert checked == [SNAPSHOT]
 
 
 def test_a_sensor_does_not_wait_for_another(host: Host, tmp_path: Path) -> None:
     common_crawl = client(host, tmp_path / "web")
     begun = time.monotonic()
-    with (
-        Web(common_crawl.folder, lane="hasty").open(f"{host.url}/collinfo.json"),
-        pytest.raises(TimeoutError, match="no connection to"),
-    ):
+    with hold(host, common_crawl, "hasty", 1), pytest.raises(TimeoutError, match="no connection to"):
         common_crawl.snapshots()
     assert time.monotonic() - begun < 30
 
