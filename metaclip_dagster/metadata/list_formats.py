@@ -1,22 +1,20 @@
-"""Lists and tables of entries, plain text, CSV, TSV, JSON or Parquet, as a stream of labels."""
+"""Read a user's list or table of entries (plain text, CSV, TSV, JSON, Parquet) as a stream of labels."""
 
 import codecs
 import csv
-import json
 import re
 from collections.abc import Iterator
-from itertools import chain
 from typing import Any, BinaryIO, NamedTuple
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip_dagster.words.languages import identification_code
 
-_MOST = 1 << 24  # bytes of one line, characters of one JSON value: no list has such an entry
-_CHUNK = 1 << 20
+_MOST = 1 << 24  # bytes of one line: no list has such an entry
+_MOST_OF_ARRAY = 1 << 30  # bytes of a JSON array, which is held whole
 _BREAK = re.compile(r"(?<![ \t])[ \t]*[\t\r\n][ \t\r\n]*")
-_BETWEEN = re.compile(r"[\s,]*")
 
 
 class Label(NamedTuple):
@@ -40,10 +38,10 @@ def language_of(tag: str | None) -> str | None:
     return (identification_code(tag.strip()) or tag) if tag else None
 
 
-def unwrapped(text: str) -> str:
+def unwrap(text: str) -> str:
     r"""The name of a term in one line: a line end or tab is one blank, with the blanks around it.
 
-    >>> unwrapped("guide\n      dog")
+    >>> unwrap("guide\n      dog")
     'guide dog'
     """
     return _BREAK.sub(" ", text)
@@ -64,12 +62,15 @@ def read_csv(file: BinaryIO) -> Iterator[Label]:
 
 
 def read_tsv(file: BinaryIO) -> Iterator[Label]:
-    """The same with tabs between the columns, where a quote is a character as any other."""
+    """The column `entry`, and `language` where there is one, of a table with tabs between columns; quotes are text."""
     yield from _read_columns(line.rstrip("\r\n").split("\t") for line in decode_lines(file))
 
 
 def read_json(file: BinaryIO) -> Iterator[Label]:
-    """A list of strings or of objects with an `entry` and maybe a `language`, as one JSON array or as JSON lines."""
+    """Strings or objects with an `entry` and maybe a `language`, as one JSON array of at most 1 GiB or as JSON lines.
+
+    Raises ValueError naming line and column of what is no JSON.
+    """
     for value in _json_values(file):
         if isinstance(value, str):
             yield Label(value)
@@ -80,16 +81,17 @@ def read_json(file: BinaryIO) -> Iterator[Label]:
         ):
             yield Label(value["entry"], language_of(value.get("language")))
         else:
-            raise ValueError(f"{json.dumps(value)[:60]} is neither a string nor an object with an 'entry'")
+            text = orjson.dumps(value)[:60].decode("utf-8", "replace")
+            raise ValueError(f"{text} is neither a string nor an object with an 'entry'")
 
 
 def read_parquet(file: BinaryIO) -> Iterator[Label]:
-    """The column `entry`, and `language` where there is one."""
+    """The column `entry`, and `language` where there is one, of a Parquet file."""
     try:
         with pq.ParquetFile(file, pre_buffer=False) as parquet:
-            wanted = _wanted(parquet.schema_arrow.names)
-            for batch in parquet.iter_batches(columns=wanted, use_threads=False):
-                columns = [batch[name].cast(pa.string()).to_pylist() for name in wanted]
+            names = _choose_columns(parquet.schema_arrow.names)
+            for batch in parquet.iter_batches(columns=names, use_threads=False):
+                columns = [batch[name].cast(pa.string()).to_pylist() for name in names]
                 for text, *tags in zip(*columns, strict=True):
                     yield Label(text or "", language_of(tags[0]) if tags else None)
     except OSError as error:
@@ -99,7 +101,7 @@ def read_parquet(file: BinaryIO) -> Iterator[Label]:
 
 
 def decode_lines(file: BinaryIO) -> Iterator[str]:
-    """A file's lines with their ends, each a line feed, a return or both.
+    """A file's lines with their ends, each a line feed, a return or both; a mark of byte order is left out.
 
     Bytes that are no UTF-8 become lone surrogates, so that they cost their own line alone. Raises ValueError for a line
     of more than 16 MiB.
@@ -117,13 +119,13 @@ def decode_lines(file: BinaryIO) -> Iterator[str]:
 
 def _read_columns(rows: Iterator[list[str]]) -> Iterator[Label]:
     columns = next(rows, [])
-    indices = [columns.index(name) for name in _wanted(columns)]
+    indices = [columns.index(name) for name in _choose_columns(columns)]
     for row in rows:
         text, *tags = [row[i] if i < len(row) else "" for i in indices]
         yield Label(text, language_of(tags[0]) if tags else None)
 
 
-def _wanted(columns: list[str]) -> list[str]:
+def _choose_columns(columns: list[str]) -> list[str]:
     if "entry" not in columns:
         raise ValueError(
             f"no column is named 'entry', only {', '.join(columns)[:200] or 'none'}; rename the one with the entries"
@@ -132,26 +134,20 @@ def _wanted(columns: list[str]) -> list[str]:
 
 
 def _json_values(file: BinaryIO) -> Iterator[Any]:
-    """The values of an array or of lines, one at a time: the file may be larger than memory."""
-    decode, held, num, in_array, closed = json.JSONDecoder().raw_decode, "", 0, False, False
-    for more in chain(codecs.iterdecode(iter(lambda: file.read(_CHUNK), b""), "utf-8-sig"), [""]):
-        held, position = held + more, 0
-        while (position := _BETWEEN.match(held, position).end()) < len(held):  # type: ignore[union-attr]  # matches nothing too
-            if held[position] == "[" and not in_array and not num:
-                in_array, position = True, position + 1
-            elif held[position] == "]" and in_array and not closed:
-                closed, position = True, position + 1
-            elif closed:
-                raise ValueError(f"the list ends after {num:,} values, and more follows")
-            else:
-                try:
-                    value, position = decode(held, position)
-                except json.JSONDecodeError as error:
-                    if more and len(held) < _MOST:
-                        break  # its end may be still to come
-                    raise ValueError(f"no JSON after {num:,} values ({error.msg})") from error
-                num += 1
-                yield value
-        held = held[position:]
-    if in_array and not closed:
-        raise ValueError(f"the list of {num:,} values has no ] at its end; was the file cut?")
+    """The values of an array, which is held whole, or of lines, one at a time."""
+    is_array = file.read(1024).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
+    file.seek(0)
+    if not is_array:
+        yield from (_load_json(line, f", line {at}") for at, line in enumerate(decode_lines(file), 1) if line.strip())
+        return
+    array = file.read(_MOST_OF_ARRAY + 1).removeprefix(codecs.BOM_UTF8)
+    if len(array) > _MOST_OF_ARRAY:
+        raise ValueError(f"an array of more than {_MOST_OF_ARRAY:,} bytes; save it as JSON lines, a value a line")
+    yield from _load_json(array, "; was the file cut?")
+
+
+def _load_json(text: str | bytes, hint: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"no JSON, {error}{hint}") from None

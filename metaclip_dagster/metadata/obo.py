@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from metaclip_dagster.metadata.list_formats import NO_TERM, OBSOLETE, Label, decode_lines, unwrapped
+from metaclip_dagster.metadata.list_formats import NO_TERM, OBSOLETE, Label, decode_lines, unwrap
 
 _BLANKS = " \t\r\n"
 _STANZA = re.compile(r"\[\s*(\w+)\s*\]")
@@ -65,4 +65,4 @@ def _unquoted(value: str) -> str:
 
 
 def _unescape(value: str) -> str:
-    return unwrapped(_ESCAPE.sub(lambda escape: _ESCAPED.get(escape[1], escape[1]), value))
+    return unwrap(_ESCAPE.sub(lambda escape: _ESCAPED.get(escape[1], escape[1]), value))

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 import pyoxigraph
 
-from metaclip_dagster.metadata.list_formats import NO_TERM, OBSOLETE, Label, language_of, unwrapped
+from metaclip_dagster.metadata.list_formats import NO_TERM, OBSOLETE, Label, language_of, unwrap
 from metaclip_dagster.metadata.rdf_xml import XmlSource
 
 _OWL = "http://www.w3.org/2002/07/owl#"
@@ -74,7 +74,7 @@ def _read_rdf(file: BinaryIO, syntax: pyoxigraph.RdfFormat) -> Iterator[Label]:
         is_synonym = _NAMES.get(triple.predicate.value)
         uses = declared.uses.get(number, [] if is_synonym is None else [(triple.subject, is_synonym)])
         if uses and isinstance(triple.object, pyoxigraph.Literal):
-            text, language = unwrapped(triple.object.value), language_of(triple.object.language)
+            text, language = unwrap(triple.object.value), language_of(triple.object.language)
             yield from (Label(text, language, is_synonym, declared.why_not(owner)) for owner, is_synonym in uses)
 
 

@@ -131,10 +131,11 @@ def test_a_list_comes_back_whole(entries: Sequence[str]) -> None:
     assert own(parquet(entry=entries), "a.parquet") == list(entries)
 
 
-@pytest.mark.parametrize("piece", [1, 2, 3, 7])
-def test_json_cut_anywhere_into_pieces_is_the_same_list(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("metaclip_dagster.metadata.list_formats._CHUNK", piece)
-    assert own('["dö\\u00e4g", {"entry": "New, [York]"}, "x"]', "a.json") == ["döäg", "New, [York]", "x"]
+def test_an_array_larger_than_what_is_held_is_to_be_saved_as_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metaclip_dagster.metadata.list_formats._MOST_OF_ARRAY", 9)
+    with pytest.raises(ValueError, match="an array of more than 9 bytes; save it as JSON lines"):
+        own('["dog", "cat"]', "a.json")
+    assert own('"dog"\n"cat"\n', "a.json") == ["dog", "cat"]
 
 
 @pytest.mark.parametrize(
@@ -147,13 +148,17 @@ def test_json_cut_anywhere_into_pieces_is_the_same_list(piece: int, monkeypatch:
         ("a.csv", b"entry\n", "holds no entry"),
         ("a.csv", b'entry\ndog\n"cat"s\n', "after 1 entries: .*line 3; quote fields that hold ','"),
         ("a.csv", b"name,id\ndog,1\n", "no column is named 'entry', only name, id; rename"),
-        ("a.json", b'["dog", "cat"', r"the list of 2 values has no \] at its end; was the file cut"),
-        ("a.json", b'["dog", "cat', r"no JSON after 1 values \(Unterminated string"),
-        ("a.json", b'["dog"] "cat"', "the list ends after 1 values, and more follows"),
-        ("a.json", b'{"dog": 1}', "{\"dog\": 1} is neither a string nor an object with an 'entry'"),
-        ("a.json", b"[" * 100_000, "not readable after 0 entries: maximum recursion depth"),
+        ("a.json", b'["dog",\n "cat"', r"no JSON, unexpected end of data: line 2 column 7 .*; was the file cut"),
+        ("a.json", b'["dog"] "cat"', r"no JSON, unexpected content after document: line 1 column 9"),
+        ("a.json", b'{"dog": 1}', "{\"dog\":1} is neither a string nor an object with an 'entry'"),
+        ("a.json", b"[" * 100_000, "not readable after 0 entries: no JSON, depth limit exceeded"),
         ("a.json", b'[{"entry": "dog", "language": 1}]', "is neither a string nor an object with an 'entry'"),
-        ("a.jsonl", b'"dog"\n"c\xff"', "can't decode byte 0xff"),
+        ("a.jsonl", b'"dog"\n"c\xff"', r"after 1 entries: no JSON, .*UTF-8.*, line 2"),
+        (
+            "a.jsonl",
+            b'"dog"\ncat\n',
+            r"after 1 entries: no JSON, unexpected .*, line 2",
+        ),
         ("a.parquet", b"PAR1", "not readable after 0 entries: Parquet file size is 4 bytes"),
         ("a.parquet", parquet(name=["dog"]), "no column is named 'entry', only name"),
         (
