@@ -14,7 +14,8 @@ from assets.partitions import snapshots
 from assets.shown import kept_and_dropped, sample_pairs, table
 from assets.waiting import waited_for
 from metaclip_dagster.parsing import BROKEN_RECORDS, parse_wat
-from resources.crawl.resource import CommonCrawl, draw_archives, find_archives
+from resources.crawl.listing import draw_archives, find_archives
+from resources.crawl.resource import CommonCrawl
 from resources.engines.resource import Compute
 from resources.lake.resource import Lake
 from resources.lake.tables import PartitionManifest

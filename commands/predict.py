@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from assets.costs import Prediction, predict_snapshot, predict_t
 from commands.tables import render_table
-from resources.crawl.resource import draw_archives, open_crawl
+from resources.crawl.listing import draw_archives
+from resources.crawl.resource import open_crawl
 from resources.deployments import Deployment, deployment
 from resources.lake.costs import Cost
 from resources.lake.resource import open_lake

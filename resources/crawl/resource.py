@@ -1,31 +1,25 @@
-"""Common Crawl, or a folder laid out like it: which snapshots there are, and the archives of one."""
+"""Common Crawl, or a folder laid out like it, as a resource of the graph."""
 
-import gzip
-import io
-import json
 import re
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from hashlib import sha256
 from typing import Any, Literal
 
 import dagster as dg
 import fsspec
 from pydantic import Field
 
+from resources.crawl.listing import read_paths, read_snapshots
 from resources.deferred import Deferred
 from resources.deployments import Deployment
-from resources.pools.reading import Pool, read_pools
+from resources.pools.reading import PairSet, read_pools
 from resources.web.archives import Access, archive_version, is_web, open_archive
 from resources.web.client import Web
 
 Kind = Literal["wat", "warc", "images"]
 
 _ASKED_AT_ONCE = 16  # a snapshot has 90,000 archives, and an object store takes its time for each
-_MAX_LIST = 64 << 20  # bytes; 90,000 paths take 12 MB
-_PATH = re.compile(r"(?!/)(?!.*(?:^|/)\.\.?(?:/|$))[\w./+=-]+", re.ASCII)
 
 
 class CommonCrawl(dg.ConfigurableResource, use_attribute_docstrings=True):
@@ -63,19 +57,19 @@ class CommonCrawl(dg.ConfigurableResource, use_attribute_docstrings=True):
             return f"pool-{self.pool(snapshot).name}"
         if not re.fullmatch(self.snapshot_pattern, snapshot):
             raise ValueError(f"{snapshot!r} is no snapshot id of this deployment (expected {self.snapshot_pattern})")
-        known = self._snapshots(hasty=False)
-        if snapshot not in known:
-            newest = ", ".join(known[:5])
+        snapshots = self._snapshots(hasty=False)
+        if snapshot not in snapshots:
+            newest = ", ".join(snapshots[:5])
             raise ValueError(f"{snapshot}: {self._collinfo} does not list it; the newest are {newest}")
         return snapshot
 
-    def pool(self, key: str) -> Pool:
-        """The pool of that partition."""
-        known = read_pools(self.pools_file)
-        if key not in known:
-            there = ", ".join(known) or "none"
+    def pool(self, key: str) -> PairSet:
+        """The set that others made, of that partition; raises ValueError if pools.json names none of that key."""
+        pools = read_pools(self.pools_file)
+        if key not in pools:
+            there = ", ".join(pools) or "none"
             raise ValueError(f"{key}: {self.pools_file or 'no file'} does not name it; there are: {there}")
-        return known[key]
+        return pools[key]
 
     def has_paths(self, snapshot: str, kind: Kind) -> bool:
         """Whether the snapshot's path list is there: it may be listed earlier, and not all have every kind."""
@@ -103,15 +97,7 @@ class CommonCrawl(dg.ConfigurableResource, use_attribute_docstrings=True):
         """The path below `root` of each archive of the snapshot, by its number in the list, the shard's key."""
         self.check(snapshot)
         url = f"{self.root}/crawl-data/{snapshot}/{kind}.paths.gz"
-        try:
-            with gzip.GzipFile(fileobj=io.BytesIO(self._read(url))) as unpacked:
-                listed = unpacked.read(_MAX_LIST + 1)
-            paths = listed.decode("utf-8").split()
-        except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError) as error:
-            raise ValueError(f"{url}: not a gzipped list of paths ({error}); fetch it again") from None
-        if not paths or len(listed) > _MAX_LIST or any(not _PATH.fullmatch(path) for path in paths):
-            raise ValueError(f"{url}: not a list of paths below {self.root}, or an empty one; fetch it again")
-        return {f"{index:05d}": path for index, path in enumerate(paths)}
+        return read_paths(self._read(url), url)
 
     @property
     def _collinfo(self) -> str:
@@ -142,11 +128,7 @@ class CommonCrawl(dg.ConfigurableResource, use_attribute_docstrings=True):
         return Access(web=self._web, cache=f"{self.folder}/cache", cache_bytes=int(self.cache_gb * 1e9))
 
     def _snapshots(self, *, hasty: bool) -> list[str]:
-        listed = json.loads(self._read(self._collinfo, hasty=hasty))
-        if not isinstance(listed, list):
-            raise ValueError(f"{self._collinfo}: expected a list of snapshots, found {type(listed).__name__}")
-        ids = [item.get("id") for item in listed if isinstance(item, dict)]
-        return [key for key in ids if isinstance(key, str) and re.fullmatch(self.snapshot_pattern, key)]
+        return read_snapshots(self._read(self._collinfo, hasty=hasty), self._collinfo, self.snapshot_pattern)
 
     def _shard(self, path: str) -> dict[str, Any]:
         url, access = f"{self.root}/{path}", self._access
@@ -176,38 +158,3 @@ def open_crawl(where: Deployment) -> CommonCrawl:
         contact=where.contact,
         pools_file=where.pools,
     )
-
-
-def find_archives(archives: Mapping[str, str], asked: Sequence[str]) -> set[str]:
-    """The numbers of the archives that are asked for by number or by the end of their path.
-
-    Raises ValueError for one that is not among them, or for an end that several have.
-
-    >>> find_archives({"00000": "x/a.wat.gz", "00001": "x/b.wat.gz"}, ["1", "a.wat.gz"]) == {"00000", "00001"}
-    True
-    """
-    numbers = set()
-    for name in asked:
-        ends = [number for number, path in archives.items() if f"/{path}".endswith(f"/{name}")]
-        matching = [name.zfill(5)] if name.zfill(5) in archives else ends
-        if len(matching) != 1:
-            raise ValueError(
-                f"again: {name!r} names {len(matching)} of the {len(archives):,} archives that are read; "
-                "give a number, as in '00007', or the end of one path"
-            )
-        numbers.update(matching)
-    return numbers
-
-
-def draw_archives(archives: Mapping[str, Any], *, first: int = 0, share: float = 1.0, seed: int = 0) -> dict[str, Any]:
-    """The archives that are read: of the `first` in the list (0: of all) a `share`, drawn by number and seed.
-
-    A larger share holds a smaller one, so that a look at a snapshot is grown without reading anything twice; at least
-    one is drawn. Raises ValueError for a share outside (0, 1] and a negative `first`.
-    """
-    if not 0 < share <= 1 or first < 0:
-        raise ValueError(f"share={share}, first={first}: a share lies above 0 and is at most 1; first is 0 or more")
-    listed = list(archives)[: first or None]
-    ranked = sorted(listed, key=lambda key: sha256(f"{seed} {key}".encode()).digest())
-    drawn = set(ranked[: max(1, round(share * len(ranked)))])
-    return {key: archives[key] for key in listed if key in drawn}

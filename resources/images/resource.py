@@ -1,17 +1,14 @@
-"""The deployment's images: the store that keeps them, and the source they come from."""
+"""The store of images and the source that they come from, as a resource of the graph."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
 
 from resources.crawl.resource import CommonCrawl
 from resources.deferred import Deferred
-from resources.files.local import create
 from resources.images.host import open_warc_images
-from resources.images.store import open_image_store
+from resources.images.store import fix_num_buckets, open_image_store
 from resources.images.web import OPT_OUTS, ImageWeb, open_image_web, read_allowed
 from resources.pools.images import open_pool_images
 
@@ -42,21 +39,19 @@ class Images(dg.ConfigurableResource, use_attribute_docstrings=True):
 
         Raises dg.Failure for a store that was begun with another number of them.
         """
-        told = Path(self.root, "buckets.txt")
-        if not told.exists():
-            with suppress(FileExistsError), create(told, once=True) as file:
-                file.write(str(self.num_buckets).encode())
-        if (begun := told.read_text(encoding="utf-8")) != str(self.num_buckets):
-            raise dg.Failure(f"{self.root} has {begun} buckets, not {self.num_buckets}: nothing would be found in it")
+        try:
+            fix_num_buckets(self.root, self.num_buckets)
+        except ValueError as error:
+            raise dg.Failure(str(error)) from None
         return {f"{bucket:05d}": bucket for bucket in range(self.num_buckets)}
 
     def store(self, *, retry_failed: bool = False, refused: Mapping[str, str] | None = None) -> Deferred:
         """The store, for a worker. It stands outside fingerprints: what it holds changes no row."""
-        told = {"retry_failed": retry_failed, "refused": refused}
-        return Deferred(open_image_store, (self.root,), told, declared="image store")
+        options = {"retry_failed": retry_failed, "refused": refused}
+        return Deferred(open_image_store, (self.root,), options, declared="image store")
 
     def source(self, snapshots: Sequence[str]) -> Deferred:
-        """Where images of these snapshots and pools are got. Outside fingerprints, as the store."""
+        """Where images of these snapshots and pools come from. It stands outside fingerprints: it changes no row."""
         pools = [self.common_crawl.pool(key) for key in snapshots if key.startswith("pool-")]
         crawled = [key for key in snapshots if not key.startswith("pool-")]
         if self.from_web:
@@ -81,4 +76,4 @@ class Images(dg.ConfigurableResource, use_attribute_docstrings=True):
                 f"{error} Images come from WARC files that images.paths.gz lists, or `from_web: true`",
                 allow_retries=False,
             ) from None
-        return [self.common_crawl.opening(path) for found in paths for path in found.values()]
+        return [self.common_crawl.opening(path) for of_snapshot in paths for path in of_snapshot.values()]

@@ -1,4 +1,4 @@
-"""Images by id in append-only tars, an index beside each. Imports no Dagster: workers do this.
+"""Keep images by id in append-only tars, an index beside each.
 
 <root>/<bucket>/<number>.tar        members <image_id>.<format>, in the order of their ids
 <root>/<bucket>/<number>.parquet    the segment's index: a row for each of those, and for each failure
@@ -72,12 +72,12 @@ class ImageStore:
 
     def find(self, sha256: Collection[str]) -> set[str]:
         """The ids of the images whose bytes, as they came or as they are or were stored, have one of these digests."""
-        chosen, found = pa.array(sorted(sha256), pa.string()), set[str]()
+        chosen, image_ids = pa.array(sorted(sha256), pa.string()), set[str]()
         for index in self.root.glob("*/*.parquet"):
             rows = pq.read_table(index, schema=pa.schema([(name, pa.string()) for name in _REMEMBERED]))
             for name in _DIGESTS:
-                found.update(rows.filter(pc.is_in(rows[name], chosen))["image_id"].to_pylist())
-        return found
+                image_ids.update(rows.filter(pc.is_in(rows[name], chosen))["image_id"].to_pylist())
+        return image_ids
 
     def forget(
         self, judge: Callable[[pa.RecordBatch], pa.Array], reason: str, *, dry_run: bool = False
@@ -100,8 +100,8 @@ class ImageStore:
 
     def tars(self) -> list[str]:
         """The tars that indices name, relative to the store, in order."""
-        found = (pq.read_table(index, columns=["tar"])["tar"] for index in sorted(self.root.glob("*/*.parquet")))
-        return [tar for column in found for tar in pc.unique(column.drop_null()).to_pylist()]
+        columns = (pq.read_table(index, columns=["tar"])["tar"] for index in sorted(self.root.glob("*/*.parquet")))
+        return [tar for column in columns for tar in pc.unique(column.drop_null()).to_pylist()]
 
     def check(self, tar: str) -> None:
         """Compare every member's name and bytes with the tar's index. Raises ValueError naming the first that differs.
@@ -158,8 +158,8 @@ class Bucket:
         tar = self._folder / f"{number:05d}.tar"
         rows: list[dict[str, Any]] = []
         with tempfile.TemporaryFile(dir=self._folder) as spool:
-            for told, data in images:
-                row = dict.fromkeys(self._schema.names) | dict(told)
+            for columns, data in images:
+                row = dict.fromkeys(self._schema.names) | dict(columns)
                 if data is not None:
                     row["sha256"] = hashlib.sha256(data).hexdigest()
                 if reason := next((self._refused[row[of]] for of in _DIGESTS if row.get(of) in self._refused), None):
@@ -180,7 +180,7 @@ class Bucket:
         self._lock.flush()
 
     def forget(self, judge: Callable[[pa.RecordBatch], pa.Array], reason: str) -> Counter[str]:
-        """One bucket's share of `ImageStore.forget`."""
+        """Blank the bucket's images that `judge` picks; counts their `images` and `bytes`. See `ImageStore.forget`."""
         gone = Counter[str]()
         for path in _indices(self._folder):
             rows = pq.read_table(path)
@@ -221,6 +221,16 @@ def open_image_store(
         )
     Path(root).mkdir(parents=True, exist_ok=True)
     return ImageStore(Path(root), retry_failed, segment_images, refused or {})
+
+
+def fix_num_buckets(root: str, num_buckets: int) -> None:
+    """Note at the first call how many buckets the store has; raises ValueError where it was begun with others."""
+    note = Path(root, "buckets.txt")
+    if not note.exists():
+        with contextlib.suppress(FileExistsError), create(note, once=True) as file:
+            file.write(str(num_buckets).encode())
+    if (begun := note.read_text(encoding="utf-8")) != str(num_buckets):
+        raise ValueError(f"{root} has {begun} buckets, not {num_buckets}: nothing would be found in it")
 
 
 _WAY_OUT = (

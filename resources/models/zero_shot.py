@@ -1,15 +1,12 @@
-"""Zero-shot tasks and the models to score on them, as calls that whoever scores makes."""
+"""Zero-shot tasks and the models to score on them, as a resource of the graph."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from resources.deferred import Deferred
-
-MAX_NOTE_BYTES = 64 << 10
+from resources.models.zero_shot_tasks import name_tasks, read_notes
 
 
 class ZeroShot(dg.ConfigurableResource, use_attribute_docstrings=True):
@@ -30,28 +27,16 @@ class ZeroShot(dg.ConfigurableResource, use_attribute_docstrings=True):
 
     def tasks(self, read: Callable[[str], Any], version: Callable[[str], str]) -> Mapping[str, Deferred]:
         """Each task by its folder's name, read by `read`. Raises dg.Failure for no task, and for two of one name."""
-        if not self._folders:
-            raise dg.Failure(
-                "there is no zero-shot task: put folders into tasks/ at home, or name them in the resource zero_shot"
-            )
-        names = Counter(Path(folder).name for folder in self._folders)
-        if alike := [folder for folder in self._folders if names[Path(folder).name] > 1]:
-            raise dg.Failure(
-                f"tasks go by their folders' names, and these are named alike: {', '.join(alike)}; rename one"
-            )
-        return {Path(f).name: Deferred(read, (f,), declared=version(f)) for f in self._folders}
+        try:
+            folders = name_tasks(self._folders)
+        except ValueError as error:
+            raise dg.Failure(str(error)) from None
+        return {name: Deferred(read, (folder,), declared=version(folder)) for name, folder in folders.items()}
 
     def model(self, load: Callable[..., Any], *name: str, version: str) -> Deferred:
         """A model, loaded by `load` on the device; `version` changes with its weights."""
         return Deferred(load, name, {"device": self.device}, declared=f"{' '.join(name)} {version}")
 
     def notes(self) -> dict[str, str]:
-        """What each task says of itself in its README.md below the heading, by name; of a long one, its start."""
-        pages = {Path(folder).name: Path(folder, "README.md") for folder in self._folders}
-        texts = {name: _read_start(page) for name, page in pages.items() if page.is_file()}
-        return {name: " ".join(text.partition("\n")[2].split()) for name, text in texts.items()}
-
-
-def _read_start(page: Path) -> str:
-    with page.open("rb") as file:
-        return file.read(MAX_NOTE_BYTES).decode("utf-8", errors="replace")
+        """What each task says of itself in its README.md, by name."""
+        return read_notes(self._folders)

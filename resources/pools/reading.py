@@ -1,8 +1,4 @@
-"""Sets of images and texts that others made, as pools beside the crawl's snapshots. Imports no Dagster.
-
-A pool is a name and files: tables of URL and text (Parquet, TSV, CSV), or samples that bring their images along
-(WebDataset tars, folders of files, Parquet with a column of images).
-"""
+"""Sets of images and texts that others made: which files pools.json names, and the rows in each of them."""
 
 import json
 import re
@@ -26,8 +22,12 @@ from resources.web.archives import archive_version
 
 
 @dataclass(frozen=True)
-class Pool:
-    """Where a pool's rows are."""
+class PairSet:
+    """A set that others made, a partition `pool-<name>` beside the crawl's snapshots.
+
+    Its files are tables of URL and text (Parquet, TSV, CSV), or samples that bring their images along (WebDataset tars,
+    folders of files, Parquet with a column of images).
+    """
 
     name: str
     files: tuple[str, ...]
@@ -35,6 +35,11 @@ class Pool:
     """Of TSV and CSV files without a header."""
     names: Names = field(default_factory=Names)
     """Columns; of samples, keys of `json`, for the text also a kind of member such as `caption.txt`."""
+
+    def __str__(self) -> str:
+        """As fingerprints have it: no word of it may change."""
+        names = f"Names(url={self.names.url!r}, text={self.names.text!r}, page={self.names.page!r})"
+        return f"Pool(name={self.name!r}, files={self.files!r}, columns={self.columns!r}, names={names})"
 
     def paths(self) -> dict[str, str]:
         """The pool's files by number."""
@@ -54,56 +59,56 @@ class Pool:
         for pattern in self.files:
             filesystem, path = fsspec.core.url_to_fs(pattern)
             path = path.rstrip("/")
-            listed = sorted(filesystem.glob(path)) if "*" in path else [path] * filesystem.exists(path)
+            matches = sorted(filesystem.glob(path)) if "*" in path else [path] * filesystem.exists(path)
             slash = "/" if pattern.endswith("/") else ""
-            listed = [one for one in listed if not slash or filesystem.isdir(one)]
-            if not listed:
+            matches = [one for one in matches if not slash or filesystem.isdir(one)]
+            if not matches:
                 raise FileNotFoundError(f"pool {self.name}: no file is {pattern}; mend its line in pools.json")
-            paths += [filesystem.unstrip_protocol(one).rstrip("/") + slash for one in listed]
+            paths += [filesystem.unstrip_protocol(one).rstrip("/") + slash for one in matches]
         names = Counter(quoted_name(path) for path in paths)
-        if twice := [name for name, times in names.items() if times > 1]:
+        if repeated := [name for name, times in names.items() if times > 1]:
             raise ValueError(
-                f"pool {self.name}: two files are named {min(twice)}; a file's name tells its images apart"
+                f"pool {self.name}: two files are named {min(repeated)}; a file's name tells its images apart"
             )
         return paths
 
 
-def read_pools(path: str) -> dict[str, Pool]:
+def read_pools(path: str) -> dict[str, PairSet]:
     """The pools that a JSON file names, by partition key: `{"cc12m": {"files": "cc12m.tsv", "columns": [...]}}`.
 
     Relative paths are relative to the file. No file, no pools. Raises ValueError naming what is wrong with it.
     """
-    filesystem, place = fsspec.core.url_to_fs(path)
-    if not path or not filesystem.exists(place):
+    filesystem, inside = fsspec.core.url_to_fs(path)
+    if not path or not filesystem.exists(inside):
         return {}
     try:
-        told = json.loads(filesystem.cat_file(place))
-        return {f"pool-{name}": _pool(name, settings, path) for name, settings in told.items()}
+        pools = json.loads(filesystem.cat_file(inside))
+        return {f"pool-{name}": _check_settings(name, settings, path) for name, settings in pools.items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: {error}; see docs/operations.md, Other pools") from None
 
 
-def read_rows(pool: Pool, path: str) -> Iterator[Row | str]:
-    """Every row of one of the pool's files, or why it is none, as its reader tells.
+def read_rows(pair_set: PairSet, path: str) -> Iterator[Row | str]:
+    """Every row of one of the set's files, or the reason why it is none: see the readers of each kind.
 
     Raises ValueError naming the file where it cannot be read.
     """
     try:
         if path.endswith("/"):
             filesystem, inside = fsspec.core.url_to_fs(path)
-            yield from read_folder(filesystem, inside, pool.names, pool.name)
+            yield from read_folder(filesystem, inside, pair_set.names, pair_set.name)
             return
-        with fsspec.open(path, "rb", compression="gzip" if path.endswith(".gz") else None).open() as opened:
-            file = cast(BinaryIO, opened)
+        with fsspec.open(path, "rb", compression="gzip" if path.endswith(".gz") else None).open() as unpacked:
+            file = cast(BinaryIO, unpacked)
             match _kind(path):
                 case "parquet":
-                    yield from read_parquet(file, path, pool.names, pool.name)
+                    yield from read_parquet(file, path, pair_set.names, pair_set.name)
                 case "tar":
-                    yield from read_tar(file, path, pool.names, pool.name)
+                    yield from read_tar(file, path, pair_set.names, pair_set.name)
                 case "tsv":
-                    yield from read_tsv(file, path, pool.names, pool.columns)
+                    yield from read_tsv(file, path, pair_set.names, pair_set.columns)
                 case _:
-                    yield from read_csv(file, path, pool.names, pool.columns)
+                    yield from read_csv(file, path, pair_set.names, pair_set.columns)
     except (OSError, EOFError, zlib.error, tarfile.TarError, pa.ArrowException) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
@@ -128,7 +133,7 @@ def _version(path: str) -> str:
     return combine(sorted(f"{f['name']} {f['size']} {f.get('ETag') or f.get('mtime') or ''}" for f in files))
 
 
-def _pool(name: str, settings: Any, path: str) -> Pool:
+def _check_settings(name: str, settings: Any, path: str) -> PairSet:
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no pool's name: lower-case letters, digits and hyphens")
     if not isinstance(settings, dict) or settings.keys() - {"files", "columns", "url", "text", "page"}:
@@ -150,5 +155,5 @@ def _pool(name: str, settings: Any, path: str) -> Pool:
         if not isinstance(value, str):
             raise ValueError(f"pool {name}: {key} is one name, not {value!r:.100}")
     folder = path.rsplit("/", 1)[0]
-    placed = [file if "://" in file or file.startswith("/") else f"{folder}/{file}" for file in files]
-    return Pool(name, tuple(placed), tuple(columns), Names(**names))
+    urls = [file if "://" in file or file.startswith("/") else f"{folder}/{file}" for file in files]
+    return PairSet(name, tuple(urls), tuple(columns), Names(**names))

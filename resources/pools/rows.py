@@ -1,4 +1,4 @@
-"""What readers of other pools' files give, and by which names they find it. Imports no Dagster."""
+"""What one row of another's set is, by which names its columns are found, and the address of its image."""
 
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
@@ -29,9 +29,9 @@ class Names(NamedTuple):
     page: str = ""
 
     def find(self, what: str, available: Collection[str]) -> str | None:
-        """By which name to read `what` (url, text, page): as told, or the first usual one in any case, if any."""
-        if told := str(getattr(self, what)):
-            return told if told in available else None
+        """The name that `what` (url, text, page) is read by: the set's own, or the first usual one in any case."""
+        if name := str(getattr(self, what)):
+            return name if name in available else None
         return next((name for usual in _USUAL[what] for name in available if name.lower() == usual), None)
 
     def find_columns(

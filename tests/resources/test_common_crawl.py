@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from assets.crawl import pairs
 from assets.partitions import register_snapshots
-from resources.crawl.resource import CommonCrawl, draw_archives, find_archives
+from resources.crawl.listing import draw_archives, find_archives
+from resources.crawl.resource import CommonCrawl
 from resources.engines.resource import Compute
 from resources.lake.resource import Lake
 from resources.web.hosts import hold_connection

@@ -10,7 +10,8 @@ import fsspec
 import pytest
 from moto.server import ThreadedMotoServer
 
-from resources.crawl.resource import draw_archives, open_crawl
+from resources.crawl.listing import draw_archives
+from resources.crawl.resource import open_crawl
 from resources.deployments import Deployment, read_deployment
 from resources.pools.images import open_pool_images
 from tests.image_hosts import picture

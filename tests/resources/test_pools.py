@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from metaclip_dagster.parsing import parse_rows
 from resources.crawl.resource import CommonCrawl
 from resources.pools.images import open_pool_images
-from resources.pools.reading import read_pools
+from resources.pools.reading import PairSet, read_pools
+from resources.pools.rows import Names
 from tests.image_hosts import picture
 
 ROWS = [
@@ -282,6 +283,15 @@ def test_settings_that_mean_nothing_are_refused_by_name(told: Any, message: str,
     (tmp_path / "pools.json").write_text(json.dumps(told), encoding="utf-8")
     with pytest.raises(ValueError, match=message):
         read_pools(str(tmp_path / "pools.json"))
+
+
+def test_a_set_stands_in_fingerprints_as_it_always_did() -> None:
+    """These words are in lakes: another name of the class, or another field, changes none of them."""
+    there = PairSet("cc12m", ("file:///a.tsv",), ("url", "text"), Names(text="caption"))
+    assert str(there) == (
+        "Pool(name='cc12m', files=('file:///a.tsv',), columns=('url', 'text'), "
+        "names=Names(url='', text='caption', page=''))"
+    )
 
 
 def test_a_text_of_parquet_that_is_no_utf8_costs_no_other(tmp_path: Path) -> None:

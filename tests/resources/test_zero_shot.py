@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 from resources.models.zero_shot import ZeroShot
+from resources.models.zero_shot_tasks import read_notes
 
 
 def test_two_tasks_of_one_name_are_refused_by_both_their_folders() -> None:
@@ -17,7 +18,7 @@ def test_a_readme_that_is_long_or_no_text_is_told_as_far_as_it_goes(tmp_path: Pa
     for name, content in (("odd", b"# odd\n\xff\xfe birds\n"), ("long", b"# long\n" + b"word " * 1_000_000)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "README.md").write_bytes(content)
-    notes = ZeroShot(folders=[str(tmp_path / name) for name in ("odd", "long")], checkpoints="").notes()
+    notes = read_notes([str(tmp_path / name) for name in ("odd", "long")])
     assert notes["odd"] == "\ufffd\ufffd birds"
     assert notes["long"].startswith("word word")
     assert len(notes["long"]) < 100_000
