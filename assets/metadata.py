@@ -24,7 +24,7 @@ from resources.engines.resource import Compute
 from resources.lake.resource import Lake
 from resources.lake.tables import PartitionManifest
 from resources.sources.resource import Sources
-from resources.sources.wikipedia import not_shown
+from resources.sources.wikipedia import list_unshown
 
 Result = dg.MaterializeResult
 
@@ -105,7 +105,7 @@ def wikipedia_ngrams(
 ) -> Result:
     """How often each word and each pair of neighbours stands in Wikipedia's running text: no threshold recounts."""
     counted = {
-        piece: {"pages": pages, "language": language, "not_shown": not_shown(site)}
+        piece: {"pages": pages, "language": language, "not_shown": list_unshown(site)}
         for language, site in sources.sites().items()
         for piece, pages in sources.pages(language).items()
     }

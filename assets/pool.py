@@ -16,7 +16,7 @@ from metaclip_dagster.spilling import spilling
 from resources.deferred import Deferred, defer, version_of
 from resources.deployments import deployment
 from resources.files.digests import combine
-from resources.files.mapped import mapped
+from resources.files.mapped import map_table
 from resources.lake.resource import Lake
 from resources.models.language_id import MODEL, load_identifier
 
@@ -41,7 +41,7 @@ def matching_setup(lake: Lake) -> dict[str, Deferred]:
     entries = lake.table("entries")
     home = deployment().home if "://" in lake.root else Path(lake.root).parent
     path = home / "matchers" / f"{combine([entries.version, str(INDEX)])}.arrow"
-    index = defer(mapped, path, defer(index_entries, entries).__call__)  # called where there is no such file
+    index = defer(map_table, path, defer(index_entries, entries).__call__)  # called where there is no such file
     return {
         # What it gives follows from the entries alone.
         "matcher": Deferred(open_matcher, (index,), declared=defer(build_matcher, entries).version),

@@ -31,7 +31,7 @@ from metaclip_dagster.matching import build_matcher, index_entries, match_entrie
 from metaclip_dagster.matching.automaton import Automaton
 from metaclip_dagster.schemas import ENTRIES
 from metaclip_dagster.words.spacing import space_marks
-from resources.files.mapped import mapped
+from resources.files.mapped import map_table
 from resources.models.language_id import load_identifier
 
 LARGE = SHARED / "bench" / "entries_500k.txt.gz", SHARED / "bench" / "texts_300k.parquet"
@@ -145,13 +145,13 @@ def _warm_up() -> None:
 
 
 def _write_index(entries: Path, path: Path) -> None:
-    mapped(path, partial(index_entries, _table_of(read_lines(entries))))
+    map_table(path, partial(index_entries, _table_of(read_lines(entries))))
 
 
 def _cost_of_opening(index: Path) -> float:
     _warm_up()
     start = time.process_time()
-    open_matcher(mapped(index, _unbuilt))
+    open_matcher(map_table(index, _unbuilt))
     return time.process_time() - start
 
 
@@ -178,7 +178,7 @@ def _memory_of_workers(num_workers: int, index: Path, texts: Path) -> tuple[floa
 def _grow(pipe: Connection, index: Path, texts: Path) -> None:
     _warm_up()
     before = psutil.Process().memory_full_info()
-    [engine] = open_matcher(mapped(index, _unbuilt)).engines.values()
+    [engine] = open_matcher(map_table(index, _unbuilt)).engines.values()
     for batch in _stream(texts, 10 * NUM_TEXTS_A_CHUNK, 1):
         engine.match(batch["text"])
     pipe.send("searched")

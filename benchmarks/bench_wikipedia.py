@@ -34,7 +34,7 @@ from resources.deferred import Deferred, defer
 from resources.deployments import SAMPLE
 from resources.lake.shard_files import read_where
 from resources.lake.tables import TableStore
-from resources.sources.wikipedia import open_pages, pieces
+from resources.sources.wikipedia import cut_pieces, open_pages
 
 SECTIONS, PAGES_A_STREAM, COPIES, NUM_BUCKETS = 12, 100, 4, 4
 LEFT = re.compile(r"\[\[|\{\{|\{\||\|-|''|<ref|thumb\|")
@@ -205,7 +205,8 @@ def _count(path: str, workers: int, piece_bytes: int) -> tuple[str, dict[str, fl
     with TemporaryDirectory() as folder:
         run = Run(folder, workers)
         shards = {
-            f"{i:05d}": {"pages": defer(open_pages, path, *piece)} for i, piece in enumerate(pieces(path, piece_bytes))
+            f"{i:05d}": {"pages": defer(open_pages, path, *piece)}
+            for i, piece in enumerate(cut_pieces(path, piece_bytes))
         }
         parts = [*run.map(count_ngrams, "ngram_parts", shards, num_buckets=NUM_BUCKETS).values()]
         run.map(sum_counts, "wikipedia_ngrams", {f"{b}": {"parts": _bucket(parts, b)} for b in range(NUM_BUCKETS)})

@@ -1,4 +1,4 @@
-"""Names and synonyms of an OBO file's terms as a stream of labels, line by line, whatever its other lines say."""
+"""Read the names and synonyms of an OBO file's terms as a stream of labels, whatever its other lines say."""
 
 import re
 from collections.abc import Iterator

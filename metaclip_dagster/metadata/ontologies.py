@@ -1,4 +1,4 @@
-"""Names of an ontology's terms, SKOS or OWL as RDF, as a stream of labels; hierarchies are never walked."""
+"""Read the names of an ontology's terms (SKOS or OWL, as RDF) as a stream of labels; hierarchies are never walked."""
 
 import codecs
 import re
@@ -59,12 +59,15 @@ def read_turtle(file: BinaryIO) -> Iterator[Label]:
 
 
 def read_ntriples(file: BinaryIO) -> Iterator[Label]:
-    """The same in N-Triples."""
+    """Labels and synonyms of classes, individuals and concepts in N-Triples; see `read_turtle`."""
     return _read_rdf(file, pyoxigraph.RdfFormat.N_TRIPLES)
 
 
 def read_rdf_xml(file: BinaryIO) -> Iterator[Label]:
-    """The same in RDF/XML, in any encoding; entities are refused other than short plain texts, as namespaces are."""
+    """Labels and synonyms of classes, individuals and concepts in RDF/XML, in any encoding; see `read_turtle`.
+
+    Entities are refused other than short plain texts, as namespaces are.
+    """
     return _read_rdf(file, pyoxigraph.RdfFormat.RDF_XML)
 
 

@@ -62,7 +62,7 @@ def read_own_entries(
                 kind[language, entry] = kind.get((language, entry), 0) + 1
     except _BROKEN as error:
         so_far = sum(map(len, kinds))
-        raise ValueError(f"{name}: not readable after {so_far:,} entries: {_told(error)}") from error
+        raise ValueError(f"{name}: not readable after {so_far:,} entries: {_explain(error)}") from error
     labels, synonyms = kinds
     for key in synonyms.keys() & labels.keys():
         labels[key] += synonyms.pop(key)
@@ -103,7 +103,7 @@ def _why_not(entry: str, language: str, languages: Sequence[str]) -> str | None:
     return None if language in languages else "other_language"
 
 
-def _told(error: BaseException) -> str:
+def _explain(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.lineno is not None:
         return f"{error.msg}, line {error.lineno}"
     if isinstance(error, (EOFError, zlib.error, gzip.BadGzipFile)):

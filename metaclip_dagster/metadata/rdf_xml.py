@@ -1,4 +1,4 @@
-"""RDF/XML in any encoding -> UTF-8 in which no entity grows or leads elsewhere, as pyoxigraph takes it."""
+"""Turn RDF/XML of any encoding into UTF-8 in which no entity grows or leads elsewhere, as pyoxigraph takes it."""
 
 import codecs
 import re
@@ -28,8 +28,8 @@ class XmlSource:
         """At most `size` bytes of those at hand; none at the end alone."""
         self._block = self._block or next(self._blocks, b"")
         size = len(self._block) if size < 0 else size
-        given, self._block = self._block[:size], self._block[size:]
-        return given
+        part, self._block = self._block[:size], self._block[size:]
+        return part
 
 
 def _encode(file: BinaryIO) -> Iterator[bytes]:
@@ -59,10 +59,10 @@ def _encoding(head: bytes) -> str:
 def _check_entities(blocks: Iterable[bytes]) -> Iterator[bytes]:
     unready = b""
     for block in blocks:
-        seen = unready + block
-        start = seen.rfind(b"<")
-        is_cut = start >= 0 and b">" not in seen[start:] and len(seen) - start <= _LONGEST
-        unready, ready = (seen[start:], seen[:start]) if is_cut else (b"", seen)
+        text = unready + block
+        start = text.rfind(b"<")
+        is_cut = start >= 0 and b">" not in text[start:] and len(text) - start <= _LONGEST
+        unready, ready = (text[start:], text[:start]) if is_cut else (b"", text)
         if ready:
             yield _ENTITY.sub(_check_entity, ready)
     yield _ENTITY.sub(_check_entity, unready)

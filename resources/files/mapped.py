@@ -1,4 +1,4 @@
-"""A table that is built once and read in place by every process of a machine. Imports no Dagster: workers do this."""
+"""Build a table once, in a file that every process of a machine reads in place."""
 
 import fcntl
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import pyarrow as pa
 from resources.files.local import create
 
 
-def mapped(path: Path, build: Callable[[], pa.Table]) -> pa.Table:
+def map_table(path: Path, build: Callable[[], pa.Table]) -> pa.Table:
     """The table in this file, mapped into memory, so that processes share its pages; built first where it is not there.
 
     One process builds it and the others wait. The name must say what is in it: a file that is there is not made anew.

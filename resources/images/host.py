@@ -1,4 +1,4 @@
-"""Where images come from: WARC archives of images that a crawl brought along. Imports no Dagster: workers do this."""
+"""Read images by URL out of WARC archives that a crawl brought along."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -6,13 +6,11 @@ from functools import partial
 from itertools import groupby
 from typing import Any, BinaryIO
 
+from resources.pools.images import Fetch
 from resources.web.urls import resolve_url
 
-Place = tuple[int, int]
+RecordStart = tuple[int, int]
 """Which archive, and the byte where the record begins."""
-
-Fetch = Callable[[Sequence[str]], Iterator[tuple[str, bytes | str]]]
-"""Answers each of the URLs once, in any order: its bytes, or in a word why there are none."""
 
 
 def open_warc_images(archives: Sequence[Callable[[], BinaryIO]], *, max_bytes: int = 20 << 20) -> Fetch:
@@ -25,7 +23,7 @@ def open_warc_images(archives: Sequence[Callable[[], BinaryIO]], *, max_bytes: i
     Where this call is deferred its version must be declared: an opening has none that outlives a process.
     Raises ValueError for an archive whose records cannot be told apart.
     """
-    responses: dict[str, Place] = {}
+    responses: dict[str, RecordStart] = {}
     revisits: dict[str, str] = {}
     for number, open_archive in enumerate(archives):
         for offset, url, refers_to in _list_records(open_archive):
@@ -59,24 +57,24 @@ def _list_records(open_archive: Callable[[], BinaryIO]) -> Iterator[tuple[int, s
 
 def _fetch(
     archives: Sequence[Callable[[], BinaryIO]],
-    responses: Mapping[str, Place],
+    responses: Mapping[str, RecordStart],
     revisits: Mapping[str, str],
     max_bytes: int,
     urls: Iterable[str],
 ) -> Iterator[tuple[str, bytes | str]]:
     """Each URL's answer, in the order of the archives: a record that several URLs share is read once."""
-    wanted: defaultdict[tuple[int, int, str], list[str]] = defaultdict(list)
+    urls_of_records: defaultdict[tuple[int, int, str], list[str]] = defaultdict(list)
     for url in urls:
         target = url if url in responses else revisits.get(url, "")
         if target in responses:
-            wanted[*responses[target], target].append(url)
+            urls_of_records[*responses[target], target].append(url)
         else:
             yield url, "not_found"
-    for number, places in groupby(sorted(wanted), key=lambda place: place[0]):
+    for number, records in groupby(sorted(urls_of_records), key=lambda record: record[0]):
         with archives[number]() as archive:
-            for place in places:
-                answer = _read_response(archive, *place[1:], max_bytes)
-                yield from ((url, answer) for url in wanted[place])
+            for record in records:
+                answer = _read_response(archive, *record[1:], max_bytes)
+                yield from ((url, answer) for url in urls_of_records[record])
 
 
 def _read_response(archive: BinaryIO, offset: int, url: str, max_bytes: int) -> bytes | str:

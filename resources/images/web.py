@@ -1,4 +1,4 @@
-"""Images from the web, every URL and every byte of which is untrusted. Imports no Dagster: workers do this."""
+"""Fetch images from the web, where no URL and no byte is trusted."""
 
 import asyncio
 import ipaddress
@@ -6,7 +6,7 @@ import random
 import socket
 import ssl
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
@@ -16,12 +16,10 @@ import ada_url
 import aiohttp
 from yarl import URL
 
+from resources.pools.images import Fetch
 from resources.web.client import PROJECT, retry_after_seconds
 from resources.web.tolerant_http import MAX_HEAD, MAX_HEADERS, TolerantHandler
 from resources.web.urls import resolve_url
-
-Fetch = Callable[[Sequence[str]], Iterator[tuple[str, bytes | str]]]
-"""Answers each of the URLs once, in any order: its bytes, or in a word why there are none."""
 
 OPT_OUTS = ("noai", "noimageai", "noindex", "noimageindex")
 
@@ -63,17 +61,17 @@ def open_image_web(web: ImageWeb) -> Fetch:
     return partial(_fetch, web)
 
 
-def read_allowed(told: str) -> tuple[str, int]:
+def read_allowed(text: str) -> tuple[str, int]:
     """An address and a port out of `address:port`; raises ValueError for anything else, names of hosts too.
 
     >>> read_allowed("10.0.0.7:8080")
     ('10.0.0.7', 8080)
     """
-    address, _, port = told.rpartition(":")
+    address, _, port = text.rpartition(":")
     try:
         return str(ipaddress.ip_address(address.strip("[]"))), int(port)
     except ValueError:
-        raise ValueError(f"{told!r} is no address:port, as in 10.0.0.7:8080") from None
+        raise ValueError(f"{text!r} is no address:port, as in 10.0.0.7:8080") from None
 
 
 def why_not_dialled(address: str, port: int, allowed: frozenset[tuple[str, int]] = frozenset()) -> str | None:
@@ -121,7 +119,7 @@ def _fetch(web: ImageWeb, urls: Sequence[str]) -> Iterator[tuple[str, bytes | st
 
 
 async def _answers(web: ImageWeb, urls: Iterable[str]) -> AsyncGenerator[tuple[str, bytes | str]]:
-    found: asyncio.Queue[tuple[str, bytes | str] | None] = asyncio.Queue(_WAITING)
+    answers: asyncio.Queue[tuple[str, bytes | str] | None] = asyncio.Queue(_WAITING)
     connector = aiohttp.TCPConnector(
         limit=web.connections,
         limit_per_host=web.connections_per_host,
@@ -153,14 +151,14 @@ async def _answers(web: ImageWeb, urls: Iterable[str]) -> AsyncGenerator[tuple[s
         async def ask() -> None:
             try:
                 for url in todo:
-                    await found.put((url, await asker.answer(url)))
+                    await answers.put((url, await asker.answer(url)))
             finally:
-                await found.put(None)
+                await answers.put(None)
 
         tasks = [asyncio.create_task(ask()) for _ in range(web.connections)]
         try:
             for _ in tasks:
-                while (answer := await found.get()) is not None:
+                while (answer := await answers.get()) is not None:
                     yield answer
             await asyncio.gather(*tasks)  # raises what one of them raised
         finally:
@@ -194,8 +192,8 @@ class _Asker:
                 self._failed[host] = self._failed[host] + 1 if reason in _OF_HOST else 0
             if reason not in _AGAIN or tried == self._web.attempts:
                 break
-            own = 0.5 * 2**tried * random.uniform(0.5, 1.0)  # noqa: S311
-            await asyncio.sleep(min(max(own, seconds), self._web.max_wait_seconds))
+            ours = 0.5 * 2**tried * random.uniform(0.5, 1.0)  # noqa: S311
+            await asyncio.sleep(min(max(ours, seconds), self._web.max_wait_seconds))
         return reason
 
     async def _try(self, url: str) -> bytes:
@@ -292,13 +290,13 @@ def _opted_out(headers: Any, words: Iterable[str]) -> bool:
     """Whether a header asks that the image be left alone; `otherbot: noai` asks somebody else.
 
     >>> from multidict import CIMultiDict
-    >>> [_opted_out(CIMultiDict({"X-Robots-Tag": told}), ["noai"]) for told in ("all, NoAI", "otherbot: noai", "all")]
+    >>> [_opted_out(CIMultiDict({"X-Robots-Tag": tag}), ["noai"]) for tag in ("all, NoAI", "otherbot: noai", "all")]
     [True, False, False]
     """
     if headers.get("TDM-Reservation", "").strip() == "1":
         return True
-    for told in headers.getall("X-Robots-Tag", []):
-        agent, colon, directives = told.rpartition(":")
+    for tag in headers.getall("X-Robots-Tag", []):
+        agent, colon, directives = tag.rpartition(":")
         if colon and agent.strip().lower() not in {"", "*", PROJECT.partition("/")[0]}:
             continue
         if {word.strip().lower() for word in directives.split(",")} & set(words):

@@ -18,7 +18,7 @@ def load_identifier() -> Callable[[list[str]], tuple[list[str], list[float]]]:
     is `no`), else ISO 639-3 (`ceb`). Labels are short, so it errs: one in five or six German, French or Chinese labels
     passes for English (benchmarks/bench_language_id.py), and so does, at 0.1245, a text of which the model knows
     nothing ("", "1", "dog"). A bound of 0.5 on the score would stop nine in ten of these and half of the English labels
-    with them, so the score is told and nothing is cut.
+    with them, so the score stands beside the language and nothing is cut.
 
     Raises ModuleNotFoundError or FileNotFoundError if the model is not installed: it is never downloaded.
     """
@@ -30,8 +30,8 @@ def load_identifier() -> Callable[[list[str]], tuple[list[str], list[float]]]:
 
     def identify(texts: list[str]) -> tuple[list[str], list[float]]:
         # Of the texts of a real WAT three in ten stand in it before.
-        told = {text: predict(_legible(text), 1, 0.0, "strict")[0] for text in set(texts)}
-        best = [told[text] for text in texts]
+        labels = {text: predict(_legible(text), 1, 0.0, "strict")[0] for text in set(texts)}
+        best = [labels[text] for text in texts]
         return [label.removeprefix("__label__") for _, label in best], [min(max(score, 0.0), 1.0) for score, _ in best]
 
     return identify

@@ -1,4 +1,4 @@
-"""Images of other pools, read from the pools' own files by address. Imports no Dagster: workers do this."""
+"""Read images of sets that others made out of the sets' own files, by address."""
 
 import errno
 import re
@@ -15,6 +15,7 @@ import pyarrow as pa
 from resources.pools.parquet import read_images
 
 Fetch = Callable[[Sequence[str]], Iterator[tuple[str, bytes | str]]]
+"""Answers each of the URLs once, in any order: its bytes, or in a word why there are none."""
 
 
 def open_pool_images(
@@ -27,7 +28,7 @@ def open_pool_images(
     return partial(_fetch, files, elsewhere, max_bytes)
 
 
-Wanted = tuple[str, int, str]
+Asked = tuple[str, int, str]
 """Where in the file, which size, and the address."""
 
 _ROW = re.compile(r"0|[1-9][0-9]{0,14}")
@@ -37,7 +38,7 @@ _ADDRESS = re.compile(r"https://([a-z0-9-]+)\.invalid/([^/]+)/([^/]+)-(\d{1,15})
 def _fetch(
     files: Mapping[str, Mapping[str, str]], elsewhere: Fetch | None, max_bytes: int, urls: Sequence[str]
 ) -> Iterator[tuple[str, bytes | str]]:
-    here: defaultdict[str, list[Wanted]] = defaultdict(list)
+    here: defaultdict[str, list[Asked]] = defaultdict(list)
     others = []
     for url in urls:
         parts = _ADDRESS.fullmatch(url)
@@ -47,13 +48,13 @@ def _fetch(
             here[path].append((parts[3], int(parts[4]), url))
         else:
             yield url, "not_found"
-    for path, wanted in here.items():
+    for path, asked in here.items():
         filesystem, inside = fsspec.core.url_to_fs(path)
         if path.endswith(".parquet"):
-            yield from _read_table(filesystem, inside, path, wanted, max_bytes)
+            yield from _read_table(filesystem, inside, path, asked, max_bytes)
             continue
         read = _read_file if path.endswith("/") else _read_member
-        for where, size, url in sorted(wanted, key=lambda one: (len(one[0]), one[0])):  # numbers in their order
+        for where, size, url in sorted(asked, key=lambda one: (len(one[0]), one[0])):  # numbers in their order
             yield url, "too_large" if size > max_bytes else read(filesystem, inside, where, size, url)
     if elsewhere is None:
         yield from ((url, "not_found") for url in others)
@@ -94,17 +95,17 @@ def _read_file(filesystem: Any, folder: str, where: str, size: int, url: str) ->
 
 
 def _read_table(
-    filesystem: Any, inside: str, path: str, wanted: Sequence[Wanted], max_bytes: int
+    filesystem: Any, inside: str, path: str, asked: Sequence[Asked], max_bytes: int
 ) -> Iterator[tuple[str, bytes | str]]:
-    """The images of the rows that are wanted, if the file has the size that it had when they were listed."""
+    """The images of the rows that are asked for, if the file has the size that it had when they were listed."""
     actual = filesystem.size(inside) if filesystem.exists(inside) else None
-    # Pages may name such addresses, too: a row has one spelling, or two would be one place.
+    # Pages may name such addresses, too: a row has one spelling, or two would be one image.
     rows = {
         url: int(where)
-        for where, size, url in wanted
+        for where, size, url in asked
         if size == actual and _ROW.fullmatch(where) and url.endswith(".image")
     }
-    yield from ((url, "not_found") for _, _, url in wanted if url not in rows)
+    yield from ((url, "not_found") for _, _, url in asked if url not in rows)
     if not rows:
         return
     try:

@@ -1,4 +1,4 @@
-"""Other pools' tables in lines: TSV and CSV. Imports no Dagster."""
+"""Read TSV and CSV of sets that others made, so that a broken line costs itself alone."""
 
 import codecs
 import csv

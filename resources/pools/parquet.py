@@ -1,4 +1,4 @@
-"""Other pools' tables in Parquet, with their images or without. Imports no Dagster."""
+"""Read Parquet of sets that others made, with a column of images or without."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -41,16 +41,16 @@ def read_parquet(file: BinaryIO, path: str, names: Names, pool: str) -> Iterator
 
 
 def read_images(
-    file: BinaryIO, path: str, wanted: Sequence[tuple[int, str]], max_bytes: int
+    file: BinaryIO, path: str, asked: Sequence[tuple[int, str]], max_bytes: int
 ) -> Iterator[tuple[str, bytes | str]]:
-    """The image of each row that is wanted, by row and address, or `not_found`, `too_large`.
+    """The image of each row that is asked for, by row and address, or `not_found`, `too_large`.
 
     Reads every row group that holds one of them, and of it the images' column alone.
     """
     parquet = pq.ParquetFile(file, buffer_size=1 << 20)
     ends = list(accumulate(parquet.metadata.row_group(at).num_rows for at in range(parquet.num_row_groups)))
     images = _find_images(parquet.schema_arrow)
-    for group, rows in groupby(sorted(wanted), key=lambda one: bisect_right(ends, one[0])):
+    for group, rows in groupby(sorted(asked), key=lambda one: bisect_right(ends, one[0])):
         addresses = dict(rows)
         if group < len(ends) and images:
             _check_sizes(parquet, path, [images], [group])

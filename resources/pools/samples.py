@@ -1,4 +1,4 @@
-"""Samples as WebDataset has them, in a tar or as files of a folder: what their members say. Imports no Dagster."""
+"""Read samples as WebDataset has them, the members of a tar or the files of a folder, into rows."""
 
 import json
 import tarfile
@@ -52,8 +52,8 @@ def _members_of_tar(tar: tarfile.TarFile) -> Iterator[_Member]:
 
 
 def _read_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
-    opened = tar.extractfile(info)
-    return opened.read() if opened else b""
+    member = tar.extractfile(info)
+    return member.read() if member else b""
 
 
 def _members_of_folder(filesystem: Any, path: str) -> Iterator[_Member]:
@@ -122,11 +122,11 @@ def _lines(part: _Member) -> list[str]:
     return [line for line in part.read().decode("utf-8-sig", "replace").splitlines() if line.strip()]
 
 
-def _strings(told: Any) -> dict[str, list[str]]:
+def _strings(content: Any) -> dict[str, list[str]]:
     """The texts of a JSON object by key, those of a list too; keys that hold none are left out."""
     lists = (
-        {key: value if isinstance(value, list) else [value] for key, value in told.items()}
-        if isinstance(told, dict)
+        {key: value if isinstance(value, list) else [value] for key, value in content.items()}
+        if isinstance(content, dict)
         else {}
     )
     strings = {key: [item for item in value if isinstance(item, str) and item.strip()] for key, value in lists.items()}

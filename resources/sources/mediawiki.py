@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from xml.parsers import expat
 
 from resources.sources.bzip2 import read_streams
-from resources.sources.packing import GZIP, errors_of, name_of
+from resources.sources.packing import GZIP, explain_errors, name_file
 
 MAX_PAGE = 8_000_000  # characters; MediaWiki itself lets a page have 2,097,152 bytes
 _STEP = 1 << 18  # bytes of XML at a time
@@ -31,13 +31,13 @@ class Site:
 
 def read_site(export: BinaryIO) -> Site:
     """What the head tells; raises ValueError for an export without it, and as `read_pages` does."""
-    parsed = _Export(name_of(export))
-    with errors_of(export, parsed.position):
+    parsed = _Export(name_file(export))
+    with explain_errors(export, parsed.position):
         for text, _ in _texts(export, 0, None):
             if parsed.feed(text) or "siteinfo" in parsed.site:
                 break
     if not {"dbname", "base"} <= parsed.site.keys():
-        raise ValueError(f"{name_of(export)}: no <siteinfo> before its first page; name a pages-articles XML dump")
+        raise ValueError(f"{name_file(export)}: no <siteinfo> before its first page; name a pages-articles XML dump")
     main_page = unquote(parsed.site["base"].rsplit("/", 1)[-1]).replace("_", " ")
     return Site(parsed.site["dbname"], main_page, tuple(parsed.namespaces))
 
@@ -51,8 +51,8 @@ def read_pages(export: BinaryIO, start: int = 0, end: int | None = None) -> Iter
     Raises EOFError for a compressed file that ends early, ValueError for one that is damaged, for broken or foreign
     XML, and for any that declares a document type: exports do not, and entities declared there expand without bound.
     """
-    parsed = _Export(name_of(export))
-    with errors_of(export, parsed.position):
+    parsed = _Export(name_file(export))
+    with explain_errors(export, parsed.position):
         texts = _texts(export, start, end)
         for text, is_ours in _from_first_page(texts) if start else texts:
             yield from parsed.feed(text, is_ours)
@@ -70,8 +70,8 @@ def _texts(export: BinaryIO, start: int, end: int | None) -> Iterator[tuple[byte
         yield from ((text, end is None or at < end) for at, text in read_streams(export, start, end))
     elif magic.startswith(GZIP):
         export.seek(0)
-        with gzip.GzipFile(fileobj=export) as unzipped:
-            while not start and (text := unzipped.read(_STEP)):
+        with gzip.GzipFile(fileobj=export) as unpacked:
+            while not start and (text := unpacked.read(_STEP)):
                 yield text, True
     else:
         at = export.seek(start)
@@ -84,19 +84,19 @@ def _texts(export: BinaryIO, start: int, end: int | None) -> Iterator[tuple[byte
 
 def _from_first_page(texts: Iterator[tuple[bytes, bool]]) -> Iterator[tuple[bytes, bool]]:
     """The XML from the first page on that begins in the piece, as an export of its own; nothing if none does."""
-    held, num_ours = b"", 0
+    xml, num_ours = b"", 0
     for text, is_ours in texts:
-        held += text
-        num_ours = len(held) if is_ours else num_ours
-        at = held.find(_PAGE)
+        xml += text
+        num_ours = len(xml) if is_ours else num_ours
+        at = xml.find(_PAGE)
         if 0 <= at < num_ours:
-            yield _ROOT + held[at:num_ours], True
-            yield held[num_ours:], False
+            yield _ROOT + xml[at:num_ours], True
+            yield xml[num_ours:], False
             yield from texts
-        if at >= 0 or len(held) - num_ours >= len(_PAGE) - 1:
+        if at >= 0 or len(xml) - num_ours >= len(_PAGE) - 1:
             return
-        held = held[1 - len(_PAGE) :] if is_ours else held  # the tag may go on in the next text
-        num_ours = len(held) if is_ours else num_ours
+        xml = xml[1 - len(_PAGE) :] if is_ours else xml  # the tag may go on in the next text
+        num_ours = len(xml) if is_ours else num_ours
 
 
 class _BeyondError(Exception):

@@ -1,4 +1,4 @@
-"""Open files wherever they lie, plain or gz, and say of broken ones which and where. Imports no Dagster."""
+"""Open files wherever they lie, plain or gz, and say of broken ones which and where."""
 
 import gzip
 import io
@@ -13,7 +13,7 @@ GZIP = b"\x1f\x8b"
 
 
 @contextmanager
-def opened(url: str) -> Iterator[BinaryIO]:
+def open_file(url: str) -> Iterator[BinaryIO]:
     """The bytes of the file at a path or fsspec URL, as they lie there; raises FileNotFoundError naming it."""
     try:
         file = fsspec.open(url, "rb").open()
@@ -24,33 +24,33 @@ def opened(url: str) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def unzipped(file: BinaryIO, position: Callable[[], str]) -> Iterator[BinaryIO]:
-    """The file's own bytes, plain or gz; broken ones raise as under `errors_of`."""
+def unzip(file: BinaryIO, position: Callable[[], str]) -> Iterator[BinaryIO]:
+    """The file's own bytes, plain or gz; broken ones raise as under `explain_errors`."""
     packed = io.BufferedReader(cast(io.RawIOBase, file))
     try:
-        with errors_of(file, position):
+        with explain_errors(file, position):
             yield cast(BinaryIO, gzip.GzipFile(fileobj=packed) if packed.peek(2)[:2] == GZIP else packed)
     finally:
         packed.detach()  # the file stays its opener's to close
 
 
 @contextmanager
-def errors_of(file: BinaryIO, position: Callable[[], str]) -> Iterator[None]:
+def explain_errors(file: BinaryIO, position: Callable[[], str]) -> Iterator[None]:
     """Raise what bz2 and gzip say of a file, an EOFError or a ValueError, with its name and where it was being read."""
     try:
         yield
     except EOFError as error:
         raise EOFError(
-            f"{name_of(file)}: the compressed file ends early, {position()} ({error}); download it again"
+            f"{name_file(file)}: the compressed file ends early, {position()} ({error}); download it again"
         ) from error
     except (OSError, zlib.error) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk's or the network's own
         raise ValueError(
-            f"{name_of(file)}: the compressed file is damaged, {position()} ({error}); download it again"
+            f"{name_file(file)}: the compressed file is damaged, {position()} ({error}); download it again"
         ) from error
 
 
-def name_of(file: BinaryIO) -> str:
+def name_file(file: BinaryIO) -> str:
     """The file's name, for people."""
     return str(getattr(file, "name", None) or getattr(file, "path", "the file"))  # path: fsspec's remote files

@@ -10,13 +10,13 @@ from pydantic import Field
 from resources.deferred import Deferred
 from resources.sources.mediawiki import Site
 from resources.sources.wikipedia import (
+    cut_pieces,
     find_dump,
     find_pageviews,
     open_pages,
     open_pageviews,
     open_site,
     open_titles,
-    pieces,
 )
 from resources.sources.wordnet import PACKAGE, PARTS_OF_SPEECH, synset_names
 from resources.web.archives import ABSENT, archive_version, is_web, open_archive
@@ -75,7 +75,7 @@ class Sources(dg.ConfigurableResource, use_attribute_docstrings=True):
         """The reading of each piece of the language's dump; `what` stands in fingerprints, and never changes."""
         deferred = {}
         for number, url in enumerate(find_dump(self.wikipedia, language)):
-            borders = pieces(url, self.piece_bytes)
+            borders = cut_pieces(url, self.piece_bytes)
             # A piece of bz2 used to be the blocks that begin in it; all of them, where there is one piece.
             of = "streams " if url.endswith(".bz2") and len(borders) > 1 else ""
             for piece, (start, end) in enumerate(borders):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from resources.sources.wikipedia import wiki_of
+from resources.sources.wikipedia import name_wiki
 from resources.web.client import Web
 
 DUMPS = "https://dumps.wikimedia.org"
@@ -34,7 +34,7 @@ def list_dump(web: Web, language: str, day: str, *, root: str = DUMPS) -> list[D
     same articles is one stream for one worker.
     Raises FileNotFoundError where there is no dump of that day, ValueError while it is being written.
     """
-    wiki = wiki_of(language)
+    wiki = name_wiki(language)
     try:
         jobs = json.loads(web.read(f"{root}/{wiki}/{day}/dumpstatus.json"))["jobs"]
         job = jobs[_JOB]

@@ -1,4 +1,4 @@
-"""Where Wikipedia's dumps and pageview files lie, and their readers. Imports no Dagster: workers do this."""
+"""Find a Wikipedia's dump and pageview files, and read titles, texts and views out of them."""
 
 import hashlib
 import re
@@ -12,7 +12,7 @@ import fsspec
 
 from resources.deferred import named
 from resources.sources.mediawiki import Site, read_pages, read_site
-from resources.sources.packing import opened, unzipped
+from resources.sources.packing import open_file, unzip
 
 _DUMP = r"-(?P<date>[^-]+)-pages-articles(?P<kind>-multistream)?(?P<part>\d*)\.xml(-p\d+p\d+)?[-\w]*(\.bz2|\.gz)?"
 _WIKIS = {"cbk": "cbk_zam", "yue": "zh_yue"}  # where it is not the language's code
@@ -28,7 +28,7 @@ _FILE, _CATEGORY = 6, 14
 Views = tuple[str, str, int]  # language, title, how often it was viewed
 
 
-def wiki_of(language: str) -> str:
+def name_wiki(language: str) -> str:
     """What Wikimedia calls the Wikipedia of a language, as language identification names it: `enwiki`."""
     return f"{_WIKIS.get(language, language.replace('-', '_'))}wiki"
 
@@ -38,26 +38,28 @@ def find_dump(folder: str, language: str) -> list[str]:
 
     Raises FileNotFoundError where there is none, ValueError where there are several: words would count twice.
     """
-    wiki, found = wiki_of(language), defaultdict(list)
-    for url in _ls(folder):
+    wiki, dumps = name_wiki(language), defaultdict(list)
+    for url in _list_files(folder):
         if match := re.fullmatch(wiki + _DUMP, url.rsplit("/", 1)[-1]):
-            found[match["date"], match["kind"], bool(match["part"])].append(url)
-    if not found:
+            dumps[match["date"], match["kind"], bool(match["part"])].append(url)
+    if not dumps:
         raise FileNotFoundError(
             f"{folder}: no {wiki}-*-pages-articles-multistream*.xml.bz2; put the dump for {language!r} there"
         )
-    if len(found) > 1:
-        names = ", ".join(urls[0].rsplit("/", 1)[-1] for urls in found.values())
+    if len(dumps) > 1:
+        names = ", ".join(urls[0].rsplit("/", 1)[-1] for urls in dumps.values())
         raise ValueError(f"{folder}: several dumps of {wiki} ({names}); keep one, whole or in parts")
-    return found.popitem()[1]
+    return dumps.popitem()[1]
 
 
 def find_pageviews(folder: str) -> list[str]:
     """The hourly pageview files in a folder or under an fsspec URL; raises FileNotFoundError where there is none."""
-    found = [url for url in _ls(folder) if re.fullmatch(r"pageviews-\d{8}-\d{6}(\.gz)?", url.rsplit("/", 1)[-1])]
-    if not found:
+    files = [
+        url for url in _list_files(folder) if re.fullmatch(r"pageviews-\d{8}-\d{6}(\.gz)?", url.rsplit("/", 1)[-1])
+    ]
+    if not files:
         raise FileNotFoundError(f"{folder}: no pageviews-YYYYMMDD-HHMMSS.gz; put hourly pageview files there")
-    return found
+    return files
 
 
 def pageview_days(num_days: int = 25, *, first: date, last: date, seed: int = 0) -> list[date]:
@@ -68,11 +70,11 @@ def pageview_days(num_days: int = 25, *, first: date, last: date, seed: int = 0)
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     if not 0 < num_days <= len(days):
         raise ValueError(f"num_days={num_days}: there are {len(days)} days from {first} to {last}")
-    drawn = sorted(days, key=lambda day: hashlib.sha256(f"{seed} {day}".encode()).digest())
-    return sorted(drawn[:num_days])
+    shuffled = sorted(days, key=lambda day: hashlib.sha256(f"{seed} {day}".encode()).digest())
+    return sorted(shuffled[:num_days])
 
 
-def pieces(url: str, size: int) -> list[tuple[int, int | None]]:
+def cut_pieces(url: str, size: int) -> list[tuple[int, int | None]]:
     """First byte and the one after the last of pieces of `size` bytes; a gz file is one, whole.
 
     Of a bz2 file a piece holds the streams that begin in it: if there is one stream, the first piece holds all of it.
@@ -86,14 +88,14 @@ def pieces(url: str, size: int) -> list[tuple[int, int | None]]:
 def open_site(urls: Sequence[str], language: str) -> Site:
     """What the heads of a dump's files tell; raises ValueError if one is of another wiki than the language's."""
     for url in urls:
-        with opened(url) as dump:
+        with open_file(url) as dump:
             site = read_site(dump)
-        if site.wiki != wiki_of(language):
-            raise ValueError(f"{url}: a dump of {site.wiki}, not of {wiki_of(language)}; give the file its own name")
+        if site.wiki != name_wiki(language):
+            raise ValueError(f"{url}: a dump of {site.wiki}, not of {name_wiki(language)}; give the file its own name")
     return site
 
 
-def not_shown(site: Site) -> tuple[str, ...]:
+def list_unshown(site: Site) -> tuple[str, ...]:
     """The site's own names, in lower case, for files and categories: a link to them shows nothing in its place."""
     return tuple(sorted(name.casefold() for number, name in site.namespaces if number in {_FILE, _CATEGORY}))
 
@@ -101,7 +103,7 @@ def not_shown(site: Site) -> tuple[str, ...]:
 @named("resources.wikipedia:open_pages")
 def open_pages(url: str, start: int, end: int | None) -> Iterator[tuple[str, str | None]]:
     """Title and wikitext of the articles that begin in a piece of a dump and redirect nowhere; see `read_pages`."""
-    with opened(url) as dump:
+    with open_file(url) as dump:
         for page in read_pages(dump, start, end):
             if "redirect" not in page:
                 yield str(page["title"]), page.get("text", "")
@@ -109,15 +111,15 @@ def open_pages(url: str, start: int, end: int | None) -> Iterator[tuple[str, str
 
 @named("resources.wikipedia:open_titles")
 def open_titles(url: str, start: int, end: int | None) -> Iterator[tuple[str, str | None]]:
-    """Title of the same pages and of those that redirect, with their target; see `read_pages`."""
-    with opened(url) as dump:
+    """Title of the articles that begin in a piece, and of redirects, with their target; see `read_pages`."""
+    with open_file(url) as dump:
         for page in read_pages(dump, start, end):
             yield str(page["title"]), page.get("redirect")
 
 
 def open_pageviews(url: str, sites: Mapping[str, Site]) -> Iterator[Views | None]:
     """Language, title and views of the lines of an hourly file; see `read_pageviews`."""
-    with opened(url) as file:
+    with open_file(url) as file:
         yield from read_pageviews(file, sites)
 
 
@@ -129,12 +131,12 @@ def read_pageviews(file: BinaryIO, sites: Mapping[str, Site]) -> Iterator[Views 
     Raises EOFError for a compressed file that ends early, ValueError for one that is damaged.
     """
     articles = {
-        f"{wiki_of(language).removesuffix('wiki')}{mobile}".replace("_", "-").encode(): _Articles(language, site)
+        f"{name_wiki(language).removesuffix('wiki')}{mobile}".replace("_", "-").encode(): _Articles(language, site)
         for language, site in sites.items()
         for mobile in ("", ".m")
     }
     num_lines = 0
-    with unzipped(file, lambda: f"line {num_lines}") as lines:
+    with unzip(file, lambda: f"line {num_lines}") as lines:
         for line in lines:
             num_lines += 1
             match line.rstrip(b"\r\n").split(b" "):
@@ -167,7 +169,7 @@ class _Articles:
             yield self._language, title, views
 
 
-def _ls(folder: str) -> list[str]:
+def _list_files(folder: str) -> list[str]:
     filesystem, root = fsspec.core.url_to_fs(folder)
     paths = filesystem.ls(root, detail=False) if filesystem.isdir(root) else []
     is_local = "file" in filesystem.protocol

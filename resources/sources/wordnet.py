@@ -1,4 +1,4 @@
-"""Read the names of WordNet's synsets through nltk. Imports no Dagster: workers do this."""
+"""Read the names of WordNet's synsets through nltk, from a private copy of its data."""
 
 import shutil
 import tempfile

@@ -1,4 +1,4 @@
-"""Open an archive of a crawl in a folder, an object store or the web. Imports no Dagster: workers do this."""
+"""Open an archive of a crawl in a folder, an object store or the web, and tell its version."""
 
 import fcntl
 import os
@@ -102,22 +102,22 @@ def _open_kept(url: str, web: Web, version: ArchiveVersion, cache: Path, cache_b
     while True:
         path = web.download(url, cache / name, num_bytes=version.num_bytes)
         with suppress(FileNotFoundError):  # another process has trimmed it already
-            opened = path.open("rb")  # from here on it may be deleted: an open file stays readable
+            archive = path.open("rb")  # from here on it may be deleted: an open file stays readable
             break
     with suppress(FileNotFoundError):
         os.utime(path)
     _trim(cache, cache_bytes)
-    return opened
+    return archive
 
 
 def _trim(cache: Path, cache_bytes: int) -> None:
     with (cache / ".trim").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        kept = [(entry.stat(), entry.path) for entry in os.scandir(cache) if not entry.name.startswith(".")]
-        excess = sum(told.st_size for told, _ in kept) - cache_bytes
-        for told, path in sorted(kept, key=lambda one: one[0].st_mtime):
+        files = [(entry.stat(), entry.path) for entry in os.scandir(cache) if not entry.name.startswith(".")]
+        excess = sum(status.st_size for status, _ in files) - cache_bytes
+        for status, path in sorted(files, key=lambda one: one[0].st_mtime):
             if excess <= 0:
                 break
             with suppress(FileNotFoundError):
                 Path(path).unlink()
-            excess -= told.st_size
+            excess -= status.st_size

@@ -1,4 +1,4 @@
-"""URLs as browsers read them (the WHATWG URL standard), for what is asked for. Imports no Dagster: workers do this."""
+"""Resolve a URL as browsers do (the WHATWG URL standard), before it is asked for."""
 
 import re
 
@@ -14,6 +14,6 @@ def resolve_url(url: str, base: str = _NO_BASE) -> str:
     >>> resolve_url("//CDN.example/a b//c?#top", "http://h.example/")
     'http://cdn.example/a%20b//c?'
     """
-    escaped = _RAW_BYTES.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", url)
+    escaped = _RAW_BYTES.sub(lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", url)
     href: str = ada_url.join_url(base, escaped)
     return href.partition("#")[0]

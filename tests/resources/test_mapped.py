@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from resources.files.mapped import mapped
+from resources.files.mapped import map_table
 
 
 def build(log: Path, size: int) -> pa.Table:
@@ -21,7 +21,7 @@ def build(log: Path, size: int) -> pa.Table:
 
 def total(path: Path, make: Callable[[], pa.Table]) -> int:
     """The sum of a mapped table."""
-    return sum(mapped(path, make)["number"].to_pylist())
+    return sum(map_table(path, make)["number"].to_pylist())
 
 
 @pytest.mark.slow
@@ -35,9 +35,9 @@ def test_of_many_processes_one_builds(tmp_path: Path) -> None:
 
 def test_a_table_is_mapped_not_copied(tmp_path: Path) -> None:
     make = partial(build, tmp_path / "log", 1_000_000)
-    mapped(tmp_path / "table.arrow", make)
+    map_table(tmp_path / "table.arrow", make)
     before = pa.total_allocated_bytes()
-    table = mapped(tmp_path / "table.arrow", make)
+    table = map_table(tmp_path / "table.arrow", make)
     assert pa.total_allocated_bytes() - before < 100_000
     assert table.equals(make())
 
@@ -47,5 +47,5 @@ def test_a_build_that_fails_leaves_no_table(tmp_path: Path) -> None:
         raise ValueError("no entries")
 
     with pytest.raises(ValueError, match="no entries"):
-        mapped(tmp_path / "table.arrow", fail)
-    assert mapped(tmp_path / "table.arrow", partial(build, tmp_path / "log", 3)).num_rows == 3
+        map_table(tmp_path / "table.arrow", fail)
+    assert map_table(tmp_path / "table.arrow", partial(build, tmp_path / "log", 3)).num_rows == 3

@@ -11,15 +11,15 @@ import pytest
 
 from resources.sources.mediawiki import Site
 from resources.sources.wikipedia import (
+    cut_pieces,
     find_dump,
     find_pageviews,
-    not_shown,
+    list_unshown,
     open_pages,
     open_pageviews,
     open_site,
     open_titles,
     pageview_days,
-    pieces,
     read_pageviews,
 )
 from tests.resources.exports import export, page
@@ -93,8 +93,8 @@ def test_a_dump_of_another_wiki_is_refused_by_both_names(tmp_path: Path) -> None
 def test_pieces_cover_a_file_and_a_gz_file_is_one(tmp_path: Path) -> None:
     (tmp_path / "a.xml").write_bytes(b"x" * 25)
     (tmp_path / "a.xml.gz").write_bytes(b"x" * 25)
-    assert pieces(str(tmp_path / "a.xml"), 10) == [(0, 10), (10, 20), (20, 30)]
-    assert pieces(str(tmp_path / "a.xml.gz"), 10) == [(0, None)]
+    assert cut_pieces(str(tmp_path / "a.xml"), 10) == [(0, 10), (10, 20), (20, 30)]
+    assert cut_pieces(str(tmp_path / "a.xml.gz"), 10) == [(0, None)]
 
 
 def test_articles_are_read_without_redirects_and_titles_with_them(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_articles_are_read_without_redirects_and_titles_with_them(tmp_path: Path
 
 
 def test_links_to_files_and_categories_have_the_sites_own_names_and_english_ones() -> None:
-    assert not_shown(GERMAN) == ("datei", "kategorie")
+    assert list_unshown(GERMAN) == ("datei", "kategorie")
 
 
 def test_a_missing_dump_is_named() -> None:
@@ -209,7 +209,7 @@ def test_real_dumps_are_read(tmp_path: Path) -> None:
     assert (len(whole), whole[0][0]) == (106, "Anarchism")
     # 100 of its 206 pages redirect, one of them outside the articles
     assert dict(open_titles(url, 0, None))["AccessibleComputing"] == "Computer accessibility"
-    assert [page for start, end in pieces(url, 400_000) for page in open_pages(url, start, end)] == whole
+    assert [page for start, end in cut_pieces(url, 400_000) for page in open_pages(url, start, end)] == whole
     site = open_site([url], "en")
     assert (site.main_page, dict(site.namespaces)[447]) == ("Main Page", "Education Program talk")
     assert len(list(open_pages(str(REAL / "enwiki-table-markup.xml.bz2"), 0, None))) == 5
