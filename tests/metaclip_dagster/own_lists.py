@@ -54,5 +54,5 @@ def read(
     return pa.Table.from_batches(read_own_entries(file, name=name, languages=languages, dropped=dropped), CANDIDATES)
 
 
-def own(content: bytes | str, name: str = "list.txt", dropped: Counter[str] | None = None) -> list[str]:
+def entries_of(content: bytes | str, name: str = "list.txt", dropped: Counter[str] | None = None) -> list[str]:
     return list(read(content, name, dropped=dropped)["entry"].to_pylist())

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rdflib import OWL, RDF, RDFS, BNode, Graph, Literal, Namespace, URIRef
 
 from metaclip_dagster.metadata.rdf_xml import XmlSource
-from tests.metaclip_dagster.own_lists import OBO, RDF_XML, SKOS_TTL, own
+from tests.metaclip_dagster.own_lists import OBO, RDF_XML, SKOS_TTL, entries_of
 
 OIO = Namespace("http://www.geneontology.org/formats/oboInOwl#")
 SKOS_XL = Namespace("http://www.w3.org/2008/05/skos-xl#")
@@ -94,10 +94,12 @@ def graph_of(terms: Sequence[Term]) -> Graph:
 @given(st.lists(TERMS, min_size=1, max_size=5), st.data())
 def test_an_ontology_gives_one_list_in_obo_and_in_every_syntax_of_rdf(terms: list[Term], data: st.DataObject) -> None:
     terms = [*terms, Term("dog", [], False, "Term")]  # no list is empty
-    assert own(written_in_obo(terms, data.draw), "a.obo") == expected(terms)
+    assert entries_of(written_in_obo(terms, data.draw), "a.obo") == expected(terms)
     graph = graph_of(terms)
     for name, syntax in (("a.ttl", "turtle"), ("a.nt", "nt"), ("a.owl", "xml")):
-        assert sorted(own(graph.serialize(format=syntax), name)) == sorted(expected(terms))  # rdflib sorts as it likes
+        assert sorted(entries_of(graph.serialize(format=syntax), name)) == sorted(
+            expected(terms)
+        )  # rdflib sorts as it likes
 
 
 @pytest.mark.parametrize(
@@ -122,16 +124,16 @@ def test_an_ontology_gives_one_list_in_obo_and_in_every_syntax_of_rdf(terms: lis
     ],
 )
 def test_obo_is_read_by_its_rules_for_comments_escapes_modifiers_and_scopes(clauses: str, entries: list[str]) -> None:
-    assert own(f"{HEAD}{clauses}\n", "a.obo") == entries
+    assert entries_of(f"{HEAD}{clauses}\n", "a.obo") == entries
 
 
 def test_what_is_obsolete_or_no_term_is_counted() -> None:
     for content, name, num_obsolete in ((OBO, "a.obo", 1), (SKOS_TTL, "a.ttl", 2)):
         dropped = Counter[str]()
-        own(f"{content}\n", name, dropped)
+        entries_of(f"{content}\n", name, dropped)
         assert dropped["obsolete"] == num_obsolete
     dropped = Counter()
-    assert own(OBO, "a.obo", dropped) == ["cat", "feline", "kitty"]
+    assert entries_of(OBO, "a.obo", dropped) == ["cat", "feline", "kitty"]
     assert dropped == {"obsolete": 1, "no_term": 1, "repeated": 1}
 
 
@@ -159,13 +161,13 @@ def test_only_what_is_not_declared_to_be_something_else_gives_entries(
 ) -> None:
     label = '<a> rdfs:label "dog" .'
     content = PREFIXES + '<z> rdfs:label "cat" .' + (label + declared if after else declared + label)
-    assert own(content, "a.ttl") == (["cat", "dog"] if is_entry else ["cat"])
+    assert entries_of(content, "a.ttl") == (["cat", "dog"] if is_entry else ["cat"])
 
 
 def test_a_thing_without_an_address_is_judged_as_one_with_it() -> None:
     things = """[] rdfs:label "dog" . [] a owl:Axiom ; rdfs:label "no" . [] rdfs:label "not" ; a swrl:Imp .
         [] a skos:Concept ; skos:altLabel "hound" ."""
-    assert own(PREFIXES + things, "a.ttl") == ["dog", "hound"]
+    assert entries_of(PREFIXES + things, "a.ttl") == ["dog", "hound"]
 
 
 @pytest.mark.parametrize(
@@ -180,7 +182,7 @@ def test_a_thing_without_an_address_is_judged_as_one_with_it() -> None:
 )
 def test_labels_that_are_resources_of_their_own_are_read(content: str) -> None:
     gone = '<b> owl:deprecated true ; xl:prefLabel [ xl:literalForm "gone"@en ] .'
-    assert own(PREFIXES + content + gone, "a.ttl") == ["dog", "hound"]
+    assert entries_of(PREFIXES + content + gone, "a.ttl") == ["dog", "hound"]
 
 
 def xml(label: str = "dog", head: str = '<?xml version="1.0"?>', attributes: str = "") -> str:
@@ -206,12 +208,12 @@ def xml(label: str = "dog", head: str = '<?xml version="1.0"?>', attributes: str
     ],
 )
 def test_xml_is_read_as_others_write_it(content: str | bytes, entry: str) -> None:
-    assert own(content, "a.owl") == [entry]
+    assert entries_of(content, "a.owl") == [entry]
 
 
 def test_labels_come_before_synonyms_whatever_their_order_and_cycles_and_repeats_are_harmless() -> None:
     dropped = Counter[str]()
-    assert own(SKOS_TTL, "a.ttl", dropped) == ["cat", "feline", "kitty", "felid", "puss"]
+    assert entries_of(SKOS_TTL, "a.ttl", dropped) == ["cat", "feline", "kitty", "felid", "puss"]
     assert dropped == {"other_language": 2, "repeated": 2, "obsolete": 2}
 
 
@@ -222,11 +224,11 @@ def test_triples_one_a_line_and_xml_say_the_same_as_turtle() -> None:
     )
     xml = RDF_XML.format(dtd="", label="cat")
     for name, content in (("a.nt", triples), ("a.rdf", xml), ("a.owl", xml), ("a.xml", xml)):
-        assert own(content, name) == ["cat", "kitty"]
+        assert entries_of(content, name) == ["cat", "kitty"]
 
 
 def test_names_of_obo_come_before_synonyms_and_obsolete_terms_are_left_out() -> None:
-    assert own(OBO, "a.obo") == ["cat", "feline", "kitty"]
+    assert entries_of(OBO, "a.obo") == ["cat", "feline", "kitty"]
 
 
 @pytest.mark.parametrize(
@@ -242,12 +244,12 @@ def test_names_of_obo_come_before_synonyms_and_obsolete_terms_are_left_out() -> 
 )
 def test_entities_that_could_grow_or_lead_elsewhere_are_refused(dtd: str) -> None:
     with pytest.raises(ValueError, match=r"a\.owl: .*is not a short plain text; write it out, or save as Turtle"):
-        own(RDF_XML.format(dtd=dtd, label="&b;"), "a.owl")
+        entries_of(RDF_XML.format(dtd=dtd, label="&b;"), "a.owl")
 
 
 def test_a_namespace_as_an_entity_is_read() -> None:
     dtd = '<!DOCTYPE r [<!ENTITY owl "http://www.w3.org/2002/07/owl#" >\n<!ENTITY b "cat">]>'
-    assert own(RDF_XML.format(dtd=dtd, label="&b;"), "a.owl") == ["cat", "kitty"]
+    assert entries_of(RDF_XML.format(dtd=dtd, label="&b;"), "a.owl") == ["cat", "kitty"]
 
 
 def test_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,9 +259,9 @@ def test_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "socket", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     dtd = '<!DOCTYPE r SYSTEM "http://a.example/x.dtd">'
-    assert own(RDF_XML.format(dtd=dtd, label="cat"), "a.rdf") == ["cat", "kitty"]
-    assert own(SKOS_TTL.replace("<a> ", "<http://a.example/a> "), "a.ttl")
-    assert own(OBO.replace("ontology: x", "import: http://a.example/b.obo"), "a.obo")
+    assert entries_of(RDF_XML.format(dtd=dtd, label="cat"), "a.rdf") == ["cat", "kitty"]
+    assert entries_of(SKOS_TTL.replace("<a> ", "<http://a.example/a> "), "a.ttl")
+    assert entries_of(OBO.replace("ontology: x", "import: http://a.example/b.obo"), "a.obo")
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 20, 39])
@@ -268,6 +270,6 @@ def test_an_entity_cut_by_the_reader_is_seen_whole(size: int, monkeypatch: pytes
     bomb = RDF_XML.format(dtd='<!DOCTYPE r [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>', label="&b;")
     plain = RDF_XML.format(dtd="<!DOCTYPE r [<!ENTITY a \"aaaa\"><!ENTITY b 'x'>]>", label="&b;").encode()
     with pytest.raises(ValueError, match="not a short plain text"):
-        own(bomb, "a.owl")
+        entries_of(bomb, "a.owl")
     source = XmlSource(io.BytesIO(plain))
     assert b"".join(iter(lambda: source.read(5), b"")) == plain.replace(b"'x'", b'"x"')

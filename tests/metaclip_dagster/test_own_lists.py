@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaclip_dagster.metadata.own_lists import MOST_CHARACTERS
-from tests.metaclip_dagster.own_lists import OBO, RDF_XML, SKOS_TTL, own, read
+from tests.metaclip_dagster.own_lists import OBO, RDF_XML, SKOS_TTL, entries_of, read
 
 
 def parquet(**columns: object) -> bytes:
@@ -29,13 +29,13 @@ DAMAGED_PARQUET[20:60] = bytes(40)
 
 
 def test_a_text_file_ranks_as_it_stands() -> None:
-    assert own(b"zebra\nNew York\r\n  ant  \n") == ["zebra", "New York", "ant"]
+    assert entries_of(b"zebra\nNew York\r\n  ant  \n") == ["zebra", "New York", "ant"]
     table = read("b\na\nc", "list.txt")
     assert table.sort_by([("score", "descending")])["entry"].to_pylist() == ["b", "a", "c"]
 
 
 def test_commas_are_text_in_a_text_file() -> None:
-    assert own(b"Austin, Texas\nentry\n") == ["Austin, Texas", "entry"]
+    assert entries_of(b"Austin, Texas\nentry\n") == ["Austin, Texas", "entry"]
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,8 @@ def test_commas_are_text_in_a_text_file() -> None:
 @pytest.mark.parametrize("compressed", [False, True])
 def test_one_list_in_every_format_is_the_same_list(name: str, content: str | bytes, compressed: bool) -> None:
     content = content.encode() if isinstance(content, str) else content
-    told = own(gzip.compress(content), f"{name}.gz") if compressed else own(content, name)
-    assert told == ["dog", "New York"]
+    read_back = entries_of(gzip.compress(content), f"{name}.gz") if compressed else entries_of(content, name)
+    assert read_back == ["dog", "New York"]
 
 
 @pytest.mark.parametrize(
@@ -76,8 +76,8 @@ def test_one_list_in_every_format_is_the_same_list(name: str, content: str | byt
 def test_a_language_is_the_entrys_own_or_else_the_first_and_others_are_left_out(name: str, content: bytes) -> None:
     dropped = Counter[str]()
     table = read(content, name, ["en", "de"], dropped)
-    told = set(zip(table["entry"].to_pylist(), table["language"].to_pylist(), strict=True))
-    assert {("cat", "en"), ("Katze", "de"), ("feline", "en")} <= told
+    read_back = set(zip(table["entry"].to_pylist(), table["language"].to_pylist(), strict=True))
+    assert {("cat", "en"), ("Katze", "de"), ("feline", "en")} <= read_back
     assert set(table["language"].to_pylist()) == {"en", "de"}
     assert dropped["other_language"] == (0 if name == "a.jsonl" else 1)
     assert ("feline", "de") in zip(
@@ -95,7 +95,7 @@ def test_a_language_is_the_entrys_own_or_else_the_first_and_others_are_left_out(
 )
 def test_a_quote_is_a_character_where_tabs_part_the_columns(rows: list[str], entries: list[str]) -> None:
     content = "\n".join(["entry\tid", *(f"{row}\t{i}" for i, row in enumerate(rows))])
-    assert own(content, "a.tsv") == entries
+    assert entries_of(content, "a.tsv") == entries
 
 
 def test_a_panic_of_the_parser_is_told_as_any_fault_and_names_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,16 +108,16 @@ def test_a_panic_of_the_parser_is_told_as_any_fault_and_names_the_file(monkeypat
     PanicException.__module__ = "pyo3_runtime"
     monkeypatch.setattr("pyoxigraph.parse", panic)
     with pytest.raises(ValueError, match=r"^a\.ttl: not readable after 0 entries: pyoxigraph panicked \(index out of"):
-        own(SKOS_TTL, "a.ttl")
+        entries_of(SKOS_TTL, "a.ttl")
     monkeypatch.setattr(PanicException, "__module__", "elsewhere")
     with pytest.raises(PanicException):
-        own(SKOS_TTL, "a.ttl")
+        entries_of(SKOS_TTL, "a.ttl")
 
 
 def test_what_cannot_be_an_entry_is_counted_by_reason() -> None:
     dropped = Counter[str]()
     content = b"dog\n\ndog\nca\tt\nb\x07\n\xff\xfe\n\xed\xa0\x80\n   \n" + f"a\u2028b\n{'x' * 1001}\n".encode()
-    assert own(content, dropped=dropped) == ["dog", "a\u2028b"]
+    assert entries_of(content, dropped=dropped) == ["dog", "a\u2028b"]
     assert dropped == {"empty": 2, "repeated": 1, "control_character": 2, "not_unicode": 2, "too_long": 1}
 
 
@@ -125,17 +125,17 @@ def test_what_cannot_be_an_entry_is_counted_by_reason() -> None:
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs"]), min_size=1), min_size=1, unique=True))
 def test_a_list_comes_back_whole(entries: Sequence[str]) -> None:
     if not entries[0].startswith("\ufeff"):
-        assert own("\n".join(entries)) == list(entries)
-    assert own(json.dumps(entries), "a.json") == list(entries)
-    assert own("\n".join(map(json.dumps, entries)), "a.jsonl") == list(entries)
-    assert own(parquet(entry=entries), "a.parquet") == list(entries)
+        assert entries_of("\n".join(entries)) == list(entries)
+    assert entries_of(json.dumps(entries), "a.json") == list(entries)
+    assert entries_of("\n".join(map(json.dumps, entries)), "a.jsonl") == list(entries)
+    assert entries_of(parquet(entry=entries), "a.parquet") == list(entries)
 
 
 def test_an_array_larger_than_what_is_held_is_to_be_saved_as_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("metaclip_dagster.metadata.list_formats._MOST_OF_ARRAY", 9)
     with pytest.raises(ValueError, match="an array of more than 9 bytes; save it as JSON lines"):
-        own('["dog", "cat"]', "a.json")
-    assert own('"dog"\n"cat"\n', "a.json") == ["dog", "cat"]
+        entries_of('["dog", "cat"]', "a.json")
+    assert entries_of('"dog"\n"cat"\n', "a.json") == ["dog", "cat"]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_an_array_larger_than_what_is_held_is_to_be_saved_as_lines(monkeypatch: 
 )
 def test_a_broken_file_names_itself_the_place_and_the_way_out(name: str, content: bytes, says: str) -> None:
     with pytest.raises(ValueError, match=says) as raised:
-        own(content, name)
+        entries_of(content, name)
     assert str(raised.value).startswith(f"{name}: ")
 
 
@@ -220,4 +220,4 @@ def test_a_quoted_line_end_is_part_of_its_entry() -> None:
 
 
 def test_the_longest_entry_is_as_told() -> None:
-    assert own("x" * MOST_CHARACTERS) == ["x" * MOST_CHARACTERS]
+    assert entries_of("x" * MOST_CHARACTERS) == ["x" * MOST_CHARACTERS]

@@ -79,7 +79,7 @@ def parse_here(
     lake = Lake(root=str(home / "lake"))
     with dg.DagsterInstance.ephemeral() as instance:
         register_snapshots(instance, common_crawl, [SNAPSHOT])
-        made = dg.materialize(
+        run = dg.materialize(
             [pairs],
             instance=instance,
             partition_key=SNAPSHOT,
@@ -90,8 +90,8 @@ def parse_here(
             },
             run_config={"ops": {"pairs": {"config": config or {}}}},
         )
-    assert made.success
-    [event] = made.asset_materializations_for_node("pairs")
+    assert run.success
+    [event] = run.asset_materializations_for_node("pairs")
     return lake, event.metadata
 
 
@@ -112,9 +112,9 @@ def test_a_snapshot_from_a_faulty_host_equals_the_one_on_disk(
     assert digests(web, [SNAPSHOT], "pairs") == digests(from_disk(crawl, tmp_path / "from_disk"), [SNAPSHOT], "pairs")
     assert web.manifest("pairs", SNAPSHOT).failed == {}
     assert host.most_open <= common_crawl.connections
-    kept = [file.stat().st_size for file in (tmp_path / "web" / "cache").glob("[!.]*")] if cache_gb else []
-    assert sum(kept) <= cache_gb * 1e9
-    assert bool(kept) == bool(cache_gb)
+    sizes = [file.stat().st_size for file in (tmp_path / "web" / "cache").glob("[!.]*")] if cache_gb else []
+    assert sum(sizes) <= cache_gb * 1e9
+    assert bool(sizes) == bool(cache_gb)
 
 
 def test_a_refusal_ends_the_snapshot_and_what_was_read_is_kept(host: Host, crawl: Path, tmp_path: Path) -> None:
@@ -184,16 +184,16 @@ def test_an_archive_that_is_served_cut_fails_and_is_read_once_it_is_whole(
     common_crawl, served = client(host, tmp_path / "web"), host.read
     path = common_crawl.archives(SNAPSHOT, "wat")["00007"]
     host.read = lambda asked: cut_body(crawl / path) if asked == f"/{path}" else served(asked)
-    lake, told = parse_here(common_crawl, tmp_path, FEW, failing=0.2)
+    lake, metadata = parse_here(common_crawl, tmp_path, FEW, failing=0.2)
     assert list(lake.manifest("pairs", SNAPSHOT).failed) == ["00007"]
-    [failed] = told["failed"].records
+    [failed] = metadata["failed"].records
     assert (failed.data["number"], failed.data["archive"]) == ("00007", path)
     assert "ends inside a record" in str(failed.data["why"])
-    assert "materialize this partition again" in told["to_read_failed_again"].value
+    assert "materialize this partition again" in metadata["to_read_failed_again"].value
     host.read = served
-    lake, told = parse_here(common_crawl, tmp_path)
-    assert told["reused_shards"].value == 7
-    assert not {"failed", "to_read_failed_again"} & set(told)
+    lake, metadata = parse_here(common_crawl, tmp_path)
+    assert metadata["reused_shards"].value == 7
+    assert not {"failed", "to_read_failed_again"} & set(metadata)
     sizes = [(crawl / path).stat().st_size for path in list(common_crawl.archives(SNAPSHOT, "wat").values())[:8]]
     assert [shard.seen["bytes_read"] for shard in lake.manifest("pairs", SNAPSHOT).shards] == sizes
 
@@ -206,8 +206,8 @@ def test_an_archive_that_changed_on_its_host_is_read_again(host: Host, crawl: Pa
     host.read = lambda asked: fewer if asked == f"/{path}" else served(asked)
     before = parse_here(common_crawl, tmp_path, FEW)[0].manifest("pairs", SNAPSHOT)
     host.read = served
-    lake, told = parse_here(common_crawl, tmp_path)
-    assert told["reused_shards"].value == 7
+    lake, metadata = parse_here(common_crawl, tmp_path)
+    assert metadata["reused_shards"].value == 7
     assert lake.manifest("pairs", SNAPSHOT).rows > before.rows
     assert parse_here(common_crawl, tmp_path)[1]["reused_shards"].value == 8
 
@@ -217,8 +217,8 @@ def test_one_archive_is_read_again_where_nothing_shows_that_it_changed(host: Hos
     paths = common_crawl.archives(SNAPSHOT, "wat")
     before = parse_here(common_crawl, tmp_path, FEW)[0].manifest("pairs", SNAPSHOT)
     asked = len(host.asked)
-    lake, told = parse_here(common_crawl, tmp_path, {"again": ["7", paths["00003"].rsplit("/", 1)[1]]})
-    assert told["reused_shards"].value == 6
+    lake, metadata = parse_here(common_crawl, tmp_path, {"again": ["7", paths["00003"].rsplit("/", 1)[1]]})
+    assert metadata["reused_shards"].value == 6
     read = [path for path, _, _ in host.asked[asked:] if path.endswith(".wat.gz")]
     assert read == [f"/{paths['00003']}", f"/{paths['00007']}"]
     assert lake.manifest("pairs", SNAPSHOT).version == before.version

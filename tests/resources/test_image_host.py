@@ -35,9 +35,9 @@ def revisit(url: str, target: str) -> bytes:
 
 
 def answers(archives: list[bytes], *urls: str, max_bytes: int = 20 << 20) -> dict[str, bytes | str]:
-    found = list(open_warc_images([partial(BytesIO, data) for data in archives], max_bytes=max_bytes)(urls))
-    assert sorted(url for url, _ in found) == sorted(urls)
-    return dict(found)
+    answered = list(open_warc_images([partial(BytesIO, data) for data in archives], max_bytes=max_bytes)(urls))
+    assert sorted(url for url, _ in answered) == sorted(urls)
+    return dict(answered)
 
 
 @pytest.mark.parametrize("pack", PACKS)
@@ -66,10 +66,10 @@ def test_every_url_is_answered_with_its_own_response_or_that_which_it_refers_to(
                 bodies.setdefault(number, what)
             else:
                 targets.setdefault(number, what)
-    found = answers(files, *(f"http://i.example/{number}" for number in range(31)))
+    answered = answers(files, *(f"http://i.example/{number}" for number in range(31)))
     for number in range(31):
         body = bodies.get(number, bodies.get(targets.get(number, -1)))
-        assert found[f"http://i.example/{number}"] == ("not_found" if body is None else body)
+        assert answered[f"http://i.example/{number}"] == ("not_found" if body is None else body)
 
 
 @pytest.mark.parametrize("pack", PACKS)
@@ -102,17 +102,19 @@ def test_what_has_no_image_is_told_by_its_reason(pack: Pack) -> None:
         "chunks": "too_large", "few": 3, "bad": "corrupt", "binary": "not_ok", "wget": 8, "a": "not_found",
         "b": "not_found", "self": "not_found", "chain": "not_found", "step": 1000, "absent": "not_found",
     }  # fmt: skip
-    found = answers([archive], *(f"http://i.example/{name}" for name in expected), max_bytes=1000)
-    told = {url.rsplit("/", 1)[1]: answer if isinstance(answer, str) else len(answer) for url, answer in found.items()}
-    assert told == expected
+    answered = answers([archive], *(f"http://i.example/{name}" for name in expected), max_bytes=1000)
+    summary = {
+        url.rsplit("/", 1)[1]: answer if isinstance(answer, str) else len(answer) for url, answer in answered.items()
+    }
+    assert summary == expected
 
 
 @pytest.mark.parametrize("pack", PACKS)
 def test_the_record_at_the_end_of_an_archive_cut_short_is_corrupt(pack: Pack) -> None:
     noise = b"".join(i.to_bytes(3, "big") for i in range(40_000))
     archive = b"".join(map(pack, [response("http://i.example/1", noise), response("http://i.example/2", noise)]))
-    found = answers([archive[:-20_000]], "http://i.example/1", "http://i.example/2")
-    assert found == {"http://i.example/1": noise, "http://i.example/2": "corrupt"}
+    answered = answers([archive[:-20_000]], "http://i.example/1", "http://i.example/2")
+    assert answered == {"http://i.example/1": noise, "http://i.example/2": "corrupt"}
 
 
 def test_a_gzip_bomb_is_too_large() -> None:
@@ -121,7 +123,7 @@ def test_a_gzip_bomb_is_too_large() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "message"),
     [
         (b"", "no WARC record in it; fetch it again"),
         (b"<html>503 Slow Down</html>" * 40, "unreadable beyond byte 0.*fetch it again"),
@@ -130,9 +132,9 @@ def test_a_gzip_bomb_is_too_large() -> None:
         (gzip.compress(response("http://i.example/1", bytes(1000)) * 2000), "compress it record by record"),
     ],
 )
-def test_an_archive_whose_records_cannot_be_told_apart_is_refused(tmp_path: Path, data: bytes, told: str) -> None:
+def test_an_archive_whose_records_cannot_be_told_apart_is_refused(tmp_path: Path, data: bytes, message: str) -> None:
     (tmp_path / "images.warc").write_bytes(data)
-    with pytest.raises(ValueError, match=rf"images\.warc: .*{told}"):
+    with pytest.raises(ValueError, match=rf"images\.warc: .*{message}"):
         open_warc_images([Deferred(open_archive, (str(tmp_path / "images.warc"),))])
 
 
@@ -144,12 +146,12 @@ def test_a_damaged_archive_is_refused_or_answers_every_url(pack: Pack, flips: li
     for at, value in flips:
         archive[at % len(archive)] = value
     try:
-        found = answers([bytes(archive)], *bodies)
+        answered = answers([bytes(archive)], *bodies)
     except ValueError:
         return
-    assert set(found) == set(bodies)
+    assert set(answered) == set(bodies)
     if pack is not bytes:  # plain archives carry no checksum: a byte of a header may change what is read
-        assert all(isinstance(answer, str) or answer == bodies[url] for url, answer in found.items())
+        assert all(isinstance(answer, str) or answer == bodies[url] for url, answer in answered.items())
 
 
 def test_a_revisit_gives_the_response_in_another_archive() -> None:
@@ -163,7 +165,7 @@ def test_the_samples_images_are_all_there_and_a_shared_record_is_read_once() -> 
     fetch = open_warc_images(pickle.loads(pickle.dumps(archives)))
     responses, revisits = fetch.args[1:3]  # type: ignore[attr-defined]  # a partial
     assert (len(responses), len(revisits)) == (892, 595)
-    found = dict(fetch([*responses, *revisits]))
-    assert all(isinstance(body, bytes) and body[8:12] == b"WEBP" for body in found.values())
-    assert len(found) == 892 + 595
-    assert len({id(body) for body in found.values()}) == 892
+    answered = dict(fetch([*responses, *revisits]))
+    assert all(isinstance(body, bytes) and body[8:12] == b"WEBP" for body in answered.values())
+    assert len(answered) == 892 + 595
+    assert len({id(body) for body in answered.values()}) == 892

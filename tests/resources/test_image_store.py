@@ -34,18 +34,18 @@ PNG = png()
 
 
 def row(image_id: str, data: bytes | None = None, reason: str = "gone") -> tuple[dict[str, Any], bytes | None]:
-    told: dict[str, Any] = {"image_id": image_id, "url": f"http://i.example/{image_id}"}
-    return told | ({"reason": reason} if data is None else {"format": "png", "width": 8, "height": 8}), data
+    columns: dict[str, Any] = {"image_id": image_id, "url": f"http://i.example/{image_id}"}
+    return columns | ({"reason": reason} if data is None else {"format": "png", "width": 8, "height": 8}), data
 
 
 def append(store: ImageStore, *images: tuple[dict[str, Any], bytes | None], bucket: int = 0) -> None:
-    with store.bucket(bucket, IMAGES) as held:
-        held.append(images)
+    with store.bucket(bucket, IMAGES) as locked:
+        locked.append(images)
 
 
 def index(store: ImageStore, bucket: int = 0) -> pa.Table:
-    with store.bucket(bucket, IMAGES) as held:
-        return held.index()
+    with store.bucket(bucket, IMAGES) as locked:
+        return locked.index()
 
 
 CONTENTS = st.dictionaries(st.integers(0, 9).map("{:024x}".format), st.none() | st.binary(max_size=2000))
@@ -64,12 +64,12 @@ def test_the_index_finds_every_image_and_an_image_supersedes_its_failures_only(
     rows = index(store)
     assert rows.schema == IMAGES
     assert rows["image_id"].to_pylist() == sorted(expected)
-    for found in rows.to_pylist():
-        data = expected[found["image_id"]]
-        assert (found["tar"] is None) == (data is None) == (found["reason"] is not None)
+    for indexed in rows.to_pylist():
+        data = expected[indexed["image_id"]]
+        assert (indexed["tar"] is None) == (data is None) == (indexed["reason"] is not None)
         if data is not None:
-            assert store.read(found["tar"], found["offset"], found["size"]) == data
-            assert found["sha256"] == hashlib.sha256(data).hexdigest()
+            assert store.read(indexed["tar"], indexed["offset"], indexed["size"]) == data
+            assert indexed["sha256"] == hashlib.sha256(data).hexdigest()
     last = [number for number, segment in enumerate(segments) for data in segment.values() if data is None]
     assert set(rows["reason"].drop_null().to_pylist()) <= {f"reason {number}" for number in last}
     for tar in store.tars():
@@ -103,14 +103,17 @@ def test_a_segment_of_failures_has_no_tar(tmp_path: Path) -> None:
     assert index(store, 3)["reason"].to_pylist() == ["gone"]
 
 
-@pytest.mark.parametrize("kept", [0, 1])
-def test_the_number_of_a_segment_that_was_deleted_never_comes_again(tmp_path: Path, kept: int) -> None:
+@pytest.mark.parametrize("num_left", [0, 1])
+def test_the_number_of_a_segment_that_was_deleted_never_comes_again(tmp_path: Path, num_left: int) -> None:
     for number in range(3):
         append(ImageStore(tmp_path), row(f"{number:024x}", b"x"))
-    for path in sorted((tmp_path / "00000").iterdir())[2 * kept :]:
+    for path in sorted((tmp_path / "00000").iterdir())[2 * num_left :]:
         path.unlink()
     append(ImageStore(tmp_path), row("a" * 24, b"y"))
-    assert ImageStore(tmp_path).tars() == [*(f"00000/{number:05d}.tar" for number in range(kept)), "00000/00003.tar"]
+    assert ImageStore(tmp_path).tars() == [
+        *(f"00000/{number:05d}.tar" for number in range(num_left)),
+        "00000/00003.tar",
+    ]
 
 
 @pytest.mark.parametrize("length", [0, 511, 2000, 10_240, 10_752])
@@ -158,15 +161,15 @@ def test_a_writer_whose_images_fail_leaves_nothing(tmp_path: Path) -> None:
 
 def test_an_image_that_was_written_again_is_known_by_the_digest_of_what_came(tmp_path: Path) -> None:
     came, stored = hashlib.sha256(b"on its side").hexdigest(), hashlib.sha256(PNG).hexdigest()
-    told, _ = row("a" * 24, PNG)
-    append(ImageStore(tmp_path), (told | {"fetched_sha256": came}, PNG))
+    columns, _ = row("a" * 24, PNG)
+    append(ImageStore(tmp_path), (columns | {"fetched_sha256": came}, PNG))
     for digest in (came, stored):
         assert ImageStore(tmp_path).find([digest]) == {"a" * 24}
         store = ImageStore(tmp_path.with_name(digest), refused={digest: "taken_down"})
-        append(store, (told | {"fetched_sha256": came}, PNG))
-        [kept] = index(store).to_pylist()
-        assert (kept["reason"], kept["tar"], kept["url"]) == ("taken_down", None, None)
-        assert (kept["fetched_sha256"], kept["sha256"]) == (came, stored)
+        append(store, (columns | {"fetched_sha256": came}, PNG))
+        [rest] = index(store).to_pylist()
+        assert (rest["reason"], rest["tar"], rest["url"]) == ("taken_down", None, None)
+        assert (rest["fetched_sha256"], rest["sha256"]) == (came, stored)
     ImageStore(tmp_path).forget(lambda rows: pa.array([True] * rows.num_rows), "taken_down")
     assert ImageStore(tmp_path).find([came]) == ImageStore(tmp_path).find([stored]) == {"a" * 24}
 
@@ -263,8 +266,8 @@ def expected(numbers: Iterable[int]) -> dict[str, bytes | None]:
 
 
 def test_two_processes_that_want_one_image_fetch_it_once(tmp_path: Path) -> None:
-    log, wanted = tmp_path / "log", (range(120), range(60, 200))
-    racers = [start(partial(gather, tmp_path / "store", log, mine)) for mine in wanted]
+    log, shares = tmp_path / "log", (range(120), range(60, 200))
+    racers = [start(partial(gather, tmp_path / "store", log, mine)) for mine in shares]
     for racer in racers:
         racer.join()
     assert [racer.exitcode for racer in racers] == [0, 0]

@@ -35,9 +35,9 @@ def asking(hosts: ImageHosts) -> ImageWeb:
 
 
 def answers(asking: ImageWeb, *urls: str) -> dict[str, bytes | str]:
-    found = list(open_image_web(asking)(urls))
-    assert sorted(url for url, _ in found) == sorted(urls), "each URL is answered once"
-    return dict(found)
+    answered = list(open_image_web(asking)(urls))
+    assert sorted(url for url, _ in answered) == sorted(urls), "each URL is answered once"
+    return dict(answered)
 
 
 @pytest.mark.parametrize(
@@ -115,8 +115,8 @@ def test_no_url_is_left_unanswered(url: str, reason: str, asking: ImageWeb) -> N
 @given(st.lists(st.text(max_size=30).map(lambda text: f"http://{text}"), max_size=5, unique=True))
 def test_any_text_is_answered(urls: list[str]) -> None:
     quick = ImageWeb(total_seconds=0.5, connect_seconds=0.2, attempts=1, connections=8)
-    found = dict(open_image_web(quick)([url for url in urls if "." not in url]))
-    assert all(isinstance(answer, str) for answer in found.values())
+    answered = dict(open_image_web(quick)([url for url in urls if "." not in url]))
+    assert all(isinstance(answer, str) for answer in answered.values())
 
 
 def test_a_redirect_that_may_be_followed_is(hosts: ImageHosts, asking: ImageWeb) -> None:
@@ -181,8 +181,8 @@ def test_a_host_gets_few_connections(hosts: ImageHosts, asking: ImageWeb) -> Non
 
 def test_a_host_that_keeps_refusing_is_left_alone(hosts: ImageHosts, asking: ImageWeb) -> None:
     urls = [f"{hosts.root}/status/403/{number}" for number in range(200)]
-    found = Counter(answers(replace(asking, failures_of_host=10), *urls).values())
-    assert set(found) == {"http_403", "host_given_up"}
+    answered = Counter(answers(replace(asking, failures_of_host=10), *urls).values())
+    assert set(answered) == {"http_403", "host_given_up"}
     assert sum(hosts.asked[url.removeprefix(hosts.root)] for url in urls) < 10 + 16 + 1
 
 
@@ -211,12 +211,12 @@ def test_three_thousand_urls_of_a_hostile_web_are_all_answered(hosts: ImageHosts
     urls = [f"{hosts.root}/{kind}/{number}" for kind, times in kinds.items() for number in range(times)]
     urls = [url.rsplit("/", 1)[0] + f"?{url.rsplit('/', 1)[1]}" if "/to/" in url else url for url in urls]
     random.Random(3).shuffle(urls)
-    found = answers(asking, *urls)
-    counts = Counter(answer if isinstance(answer, str) else "bytes" for answer in found.values())
+    answered = answers(asking, *urls)
+    counts = Counter(answer if isinstance(answer, str) else "bytes" for answer in answered.values())
     assert counts == {
         "bytes": kinds["ok"] + kinds["html"] + kinds["bomb"] + kinds["gzip"],
         "http_404": 200, "http_403": 50, "timeout": 20, "too_large": 40, "incomplete": 20, "too_many_redirects": 20,
         "opted_out": 50, "blocked_address": 80, "blocked_scheme": 20,
     }  # fmt: skip
-    assert all(found[f"{hosts.root}/ok/{number}"] == picture(number) for number in range(2400))
+    assert all(answered[f"{hosts.root}/ok/{number}"] == picture(number) for number in range(2400))
     assert hosts.forbidden == []

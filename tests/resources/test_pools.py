@@ -214,8 +214,8 @@ def test_a_webdataset_brings_its_images_along(tmp_path: Path) -> None:
     assert dropped == {"no_url": 2}
     fetch = open_pool_images({"theirs": crawl.pool("pool-theirs").image_files()}, None)
     addresses = pairs["pool_address"].to_pylist()
-    found = dict(fetch(addresses))
-    assert [found[address] for address in addresses] == [picture(0), picture(1, kind="PNG"), picture(3)] * 2
+    answers = dict(fetch(addresses))
+    assert [answers[address] for address in addresses] == [picture(0), picture(1, kind="PNG"), picture(3)] * 2
 
 
 def test_a_tar_that_breaks_off_or_is_broken_inside_is_refused_wherever_that_is(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_a_tar_that_breaks_off_or_is_broken_inside_is_refused_wherever_that_is(t
     whole = (tmp_path / "a.tar").read_bytes()
     for begin in range(0, 6144, 1024):
         broken = whole[:begin] + b"\x99" * 512 + whole[begin + 512 :]
-        for left in (broken, *(whole[: begin + kept] for kept in (0, 300, 512))):
+        for left in (broken, *(whole[: begin + size] for size in (0, 300, 512))):
             (tmp_path / "a.tar").write_bytes(left)
             with pytest.raises(ValueError, match=r"a\.tar: unreadable"):
                 pairs_of(pool_of(tmp_path, files="a.tar"))
@@ -250,9 +250,9 @@ def test_only_members_of_the_pool_are_read(tmp_path: Path) -> None:
         good.replace("0.tar", "secret"),
         good.replace("theirs", "ours"), "https://example.org/x.jpg",
     ]  # fmt: skip
-    found = dict(open_pool_images({"theirs": crawl.pool("pool-theirs").image_files()}, None)([good, *bad]))
-    assert found.pop(good) == picture(0)
-    assert set(found.values()) == {"not_found", "too_large"}
+    answers = dict(open_pool_images({"theirs": crawl.pool("pool-theirs").image_files()}, None)([good, *bad]))
+    assert answers.pop(good) == picture(0)
+    assert set(answers.values()) == {"not_found", "too_large"}
 
 
 def test_what_is_in_no_pool_is_asked_elsewhere() -> None:
@@ -264,7 +264,7 @@ def test_what_is_in_no_pool_is_asked_elsewhere() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "message"),
+    ("settings", "message"),
     [
         ({"A b": {"files": "x.parquet"}}, "no pool's name"),
         ({"xn--a": {"files": "x.parquet"}}, "no pool's name"),
@@ -279,8 +279,8 @@ def test_what_is_in_no_pool_is_asked_elsewhere() -> None:
         ([], "pools.json"),
     ],
 )
-def test_settings_that_mean_nothing_are_refused_by_name(told: Any, message: str, tmp_path: Path) -> None:
-    (tmp_path / "pools.json").write_text(json.dumps(told), encoding="utf-8")
+def test_settings_that_mean_nothing_are_refused_by_name(settings: Any, message: str, tmp_path: Path) -> None:
+    (tmp_path / "pools.json").write_text(json.dumps(settings), encoding="utf-8")
     with pytest.raises(ValueError, match=message):
         read_pools(str(tmp_path / "pools.json"))
 

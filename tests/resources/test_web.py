@@ -246,7 +246,7 @@ def test_a_whole_part_that_was_never_renamed_is_no_obstacle(server: Host, web: W
 
 
 @pytest.mark.parametrize(
-    "told",
+    "retry_after",
     [
         "Mon, 01 Jan 2024 00:00:00 +99999999999999999999",
         "Mon, 01 Jan 99999999999 00:00:00 GMT",
@@ -255,28 +255,28 @@ def test_a_whole_part_that_was_never_renamed_is_no_obstacle(server: Host, web: W
         "9" * 400,
     ],
 )
-def test_no_retry_after_is_more_than_a_wait(told: str) -> None:
-    assert retry_after_seconds(told) >= 0
+def test_no_retry_after_is_more_than_a_wait(retry_after: str) -> None:
+    assert retry_after_seconds(retry_after) >= 0
 
 
 @pytest.mark.parametrize("status", [403, 404, 500, 302])
 def test_no_error_tells_a_token(server: Host, web: Web, status: int) -> None:
     server.plan = [refusing(status)] * 9
-    with pytest.raises(OSError, match=str(status)) as told:
+    with pytest.raises(OSError, match=str(status)) as raised:
         web.read(f"{server.url}/file.gz?token=secret")
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(raised.value)
     assert "secret" not in "".join(path.read_text() for path in Path(web.folder).rglob("*") if path.is_file())
 
 
 def test_whoever_waits_for_a_file_never_publishes_half_of_it(server: Host, web: Web, tmp_path: Path) -> None:
     """Of three that fetch the same, the first is given another checksum: the others' files are whole all the same."""
-    path, found = tmp_path / "file.gz", []
+    path, bodies = tmp_path / "file.gz", []
 
     def fetch(sha1: str | None) -> None:
         try:
-            found.append(web.download(f"{server.url}/file.gz", path, sha1=sha1).read_bytes())
+            bodies.append(web.download(f"{server.url}/file.gz", path, sha1=sha1).read_bytes())
         except ValueError as refused:
-            found.append(str(refused).encode())
+            bodies.append(str(refused).encode())
 
     for _ in range(5):
         threads = [threading.Thread(target=fetch, args=(sha1,)) for sha1 in ("0" * 40, None, None)]
@@ -285,8 +285,8 @@ def test_whoever_waits_for_a_file_never_publishes_half_of_it(server: Host, web: 
         for thread in threads:
             thread.join()
         path.unlink()
-    assert all(body == BODY or b"thrown away" in body for body in found)
-    assert found.count(BODY) >= 10
+    assert all(body == BODY or b"thrown away" in body for body in bodies)
+    assert bodies.count(BODY) >= 10
 
 
 def test_a_cached_file_that_goes_while_others_wait_is_fetched_again(server: Host, web: Web, tmp_path: Path) -> None:
