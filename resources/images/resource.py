@@ -7,9 +7,10 @@ from pydantic import Field
 
 from resources.crawl.resource import CommonCrawl
 from resources.deferred import Deferred
+from resources.images.addresses import read_allowed
 from resources.images.host import open_warc_images
 from resources.images.store import fix_num_buckets, open_image_store
-from resources.images.web import OPT_OUTS, ImageWeb, open_image_web, read_allowed
+from resources.images.web import OPT_OUTS, ImageWeb, open_image_web
 from resources.pools.images import open_pool_images
 
 

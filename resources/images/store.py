@@ -8,8 +8,6 @@
 import contextlib
 import fcntl
 import hashlib
-import os
-import tarfile
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -22,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from resources.files.local import create
+from resources.images.tars import blank_members, check_length, check_members, read_member, write_tar
 
 
 @dataclass(frozen=True)
@@ -56,17 +55,12 @@ class ImageStore:
 
     def read(self, tar: str, offset: int, size: int) -> bytes:
         """One image's bytes. Raises ValueError where the tar ends before it."""
-        with (self.root / tar).open("rb") as file:
-            file.seek(offset)
-            data = file.read(size)
-        if len(data) != size:
-            raise ValueError(_cut_short(self.root / tar))
-        return data
+        return read_member(self.root / tar, offset, size)
 
     def members(self, tar: str) -> Iterator[tuple[str, bytes]]:
         """Name and bytes of every image of a tar, in its order. Raises ValueError where it ends early."""
         rows = pq.read_table((self.root / tar).with_suffix(".parquet"))
-        _check_length(self.root / tar, rows)
+        check_length(self.root / tar, rows)
         for row in rows.filter(pc.is_valid(rows["tar"])).sort_by("offset").to_pylist():
             yield f"{row['image_id']}.{row['format']}", self.read(tar, row["offset"], row["size"])
 
@@ -108,16 +102,7 @@ class ImageStore:
 
         Reads the tar whole, an image at a time.
         """
-        path = self.root / tar
-        rows = pq.read_table(path.with_suffix(".parquet"))
-        _check_length(path, rows)
-        with path.open("rb") as file:
-            for row in rows.filter(pc.is_valid(rows["tar"])).to_pylist():
-                file.seek(row["offset"] - tarfile.BLOCKSIZE)
-                header, data = file.read(tarfile.BLOCKSIZE), file.read(row["size"])
-                member = f"{row['image_id']}.{row['format']}"
-                if header.partition(b"\0")[0] != member.encode() or hashlib.sha256(data).hexdigest() != row["sha256"]:
-                    raise ValueError(f"{path}: {member} is not what its index says; {_WAY_OUT}")
+        check_members(self.root / tar, pq.read_table((self.root / tar).with_suffix(".parquet")))
 
 
 class Bucket:
@@ -137,7 +122,7 @@ class Bucket:
         segments = []
         for path in _indices(self._folder):
             rows = pq.read_table(path, schema=self._schema)  # a column that came later than the file is null
-            _check_length(path.with_suffix(".tar"), rows)
+            check_length(path.with_suffix(".tar"), rows)
             segments.append(rows)
         rows = pa.concat_tables([self._schema.empty_table(), *segments])
         tars = rows["tar"].to_pylist()
@@ -172,7 +157,7 @@ class Bucket:
             tar.unlink(missing_ok=True)  # of a writer that was killed before it wrote the index
             if any(row["tar"] for row in rows):
                 with _create(tar) as file:
-                    _write_tar(file, [row for row in rows if row["tar"]], spool)
+                    write_tar(file, [row for row in rows if row["tar"]], spool)
         with _create(tar.with_suffix(".parquet")) as file:
             pq.write_table(pa.Table.from_pylist(rows, self._schema), file, compression="zstd")
         self._lock.truncate(0)
@@ -194,7 +179,9 @@ class Bucket:
                     rows = rows.set_column(at, rows.schema.field(name), pc.if_else(picked, instead, rows[name]))
                 with _create(path) as file:
                     pq.write_table(rows, file, compression="zstd")
-            _blank(path.with_suffix(".tar"), rows.filter(pc.and_(pc.is_null(rows["tar"]), pc.is_valid(rows["offset"]))))
+            blank_members(
+                path.with_suffix(".tar"), rows.filter(pc.and_(pc.is_null(rows["tar"]), pc.is_valid(rows["offset"])))
+            )
         self._delete_unread()
         return gone
 
@@ -233,12 +220,6 @@ def fix_num_buckets(root: str, num_buckets: int) -> None:
         raise ValueError(f"{root} has {begun} buckets, not {num_buckets}: nothing would be found in it")
 
 
-_WAY_OUT = (
-    "restore it, or delete it and its .parquet, materialize images of every t with force and then the training sets: "
-    "what it held is fetched again"
-)
-
-
 _DIGESTS = ("sha256", "fetched_sha256")
 _REMEMBERED = ("image_id", *_DIGESTS)
 """What stays of an image that is forgotten, so that nobody keeps it again."""
@@ -256,46 +237,6 @@ def _pick(
     picked = pc.and_not(judge(batch), pc.equal(pc.fill_null(batch["reason"], ""), reason))
     num_images = pc.sum(pc.and_(picked, pc.is_valid(batch["tar"]))).as_py() or 0
     return picked, {"images": num_images, "bytes": pc.sum(batch["size"].filter(picked)).as_py() or 0}
-
-
-def _cut_short(tar: Path) -> str:
-    return f"{tar}: not as long as its index says; was it cut short by a full disk or a copy? {_WAY_OUT}"
-
-
-def _check_length(tar: Path, rows: pa.Table) -> None:
-    ends = pc.add(rows["offset"], rows["size"])
-    if not (end := pc.max(ends).as_py()):
-        return
-    if not tar.exists():
-        raise ValueError(f"{tar}: missing, and its index names it; {_WAY_OUT}")
-    blocks = -(-end // tarfile.BLOCKSIZE) + 2  # a tar ends with two blocks of zeros, and is filled up to a record
-    if tar.stat().st_size != -(-blocks * tarfile.BLOCKSIZE // tarfile.RECORDSIZE) * tarfile.RECORDSIZE:
-        raise ValueError(_cut_short(tar))
-
-
-def _write_tar(file: BinaryIO, rows: list[dict[str, Any]], spool: BinaryIO) -> None:
-    """A tar of the rows' bytes, the same for the same images; each row's `offset` in the spool becomes that in it."""
-    with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for row in rows:
-            member = tarfile.TarInfo(f"{row['image_id']}.{row['format']}")
-            member.size = row["size"]
-            spool.seek(row["offset"])
-            row["offset"] = file.tell() + tarfile.BLOCKSIZE
-            tar.addfile(member, spool)
-
-
-def _blank(tar: Path, rows: pa.Table) -> None:
-    """Write zeros over the rows' bytes, where they are not zeros yet; the tar keeps its length and its headers."""
-    if not rows.num_rows:
-        return
-    with tar.open("r+b") as file:
-        for row in rows.to_pylist():
-            file.seek(row["offset"])
-            if file.read(row["size"]).strip(b"\0"):
-                file.seek(row["offset"])
-                file.write(bytes(row["size"]))
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _create(path: Path) -> contextlib.AbstractContextManager[BinaryIO]:

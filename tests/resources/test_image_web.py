@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.images.web import ImageWeb, open_image_web, why_not_dialled
+from resources.images.addresses import why_not_dialled
+from resources.images.web import ImageWeb, open_image_web
 from tests.image_hosts import ImageHosts, image_hosts, picture
 
 
