@@ -78,7 +78,8 @@ class Web:
         Path(self.folder).mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             with tempfile.TemporaryDirectory(dir=self.folder) as nameless:  # a killed process leaves nothing
-                file = stack.enter_context(Path(nameless, _without_secrets(url).rpartition("/")[2]).open("w+b"))
+                name = _without_secrets(url).rpartition("/")[2] or "body"
+                file = stack.enter_context(Path(nameless, name).open("w+b"))
             _Transfer(self, url, file, num_bytes=num_bytes).finish()
             file.seek(0)
             stack.pop_all()
