@@ -1,4 +1,4 @@
-"""What a run can be told: every field described and typed, and nothing that only the deployment decides."""
+"""What Dagster is told: the graph as committed, every field of a run described, nothing that the deployment decides."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +11,12 @@ from assets.jobs import RecipeChanges
 from definitions import bind
 from metaclip_dagster.training.recipes import Recipe
 from resources.deployments import REPOSITORY, read_deployment
+from tests.graph import SNAPSHOT, describe_graph
+
+
+def test_the_graph_is_as_committed() -> None:
+    graph = describe_graph(bind(read_deployment({})))
+    assert graph == SNAPSHOT.read_text(encoding="utf-8"), "if that is meant: .venv/bin/python -m tests.graph"
 
 
 @pytest.mark.parametrize(
