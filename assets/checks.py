@@ -109,6 +109,13 @@ def subsets_nested(strays: Mapping[str, int]) -> dg.AssetCheckResult:
     return _verdict("subsets_nested", not any(strays.values()), strays=sum(strays.values()), **told)
 
 
+def every_pair_scattered(made: PartitionManifest, pairs_of_subset: int) -> dg.AssetCheckResult:
+    """Every pair of the subset is among the texts of its image."""
+    return _verdict(
+        "every_pair_scattered", made.rows == pairs_of_subset, pairs=made.rows, pairs_of_subset=pairs_of_subset
+    )
+
+
 def some_images(made: PartitionManifest) -> dg.AssetCheckResult:
     """At least half of the ring's images are there: fewer, and the source is down rather than the images gone."""
     seen, failed = made.total("seen")["images"], sum(made.total("dropped").values())

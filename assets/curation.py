@@ -262,7 +262,7 @@ def admissions(context: dg.AssetExecutionContext, config: AsBefore[Balancing], l
         t="entry_counts.entry_count",
     ),
     check_specs=check_specs("subsets", subsets_nested, partitions=thresholds),
-    automation_condition=when_changed("data_cards", "images", "training_sets"),
+    automation_condition=when_changed("data_cards", "image_texts", "images", "training_sets"),
     freshness_policy=RELEASES,
 )
 def subsets(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> Result:

@@ -8,7 +8,6 @@ import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from assets.choices import Sparse
-from assets.curation import Grouping
 from assets.shown import table
 from metaclip_dagster.evaluation import read_task, task_version
 from metaclip_dagster.evaluation.images import decode_image, read_samples
@@ -51,7 +50,7 @@ class Limits(Sparse, use_attribute_docstrings=True):
         return self
 
 
-class Filtering(Grouping):
+class Filtering(dg.Config, use_attribute_docstrings=True):
     """What a training set leaves out. Distances are bits of 64 in which perceptual hashes may differ."""
 
     filters: dict[str, Limits] = Field(

@@ -16,7 +16,7 @@ from metaclip_dagster.reporting.sweeps.pools import PoolVersion
 from resources.lake.resource import Lake
 from resources.lake.tables import PartitionManifest
 
-BELOW_SUBSETS = ("images", "training_sets", "checkpoints", "scores")
+BELOW_SUBSETS = ("image_texts", "images", "training_sets", "checkpoints", "scores")
 
 _POOL, _READ, _BELOW = "pool version", "read ", "rung below"
 
@@ -56,7 +56,7 @@ def tell_ring(t: str) -> dict[str, str]:
 
 def parents_of(table: str, key: str) -> list[tuple[str, str]]:
     """What a partition below the subsets is made of, as table and partition."""
-    if table == "images":
+    if table in ("image_texts", "images"):
         return [("subsets", key)]
     if table == "training_sets":
         t = "inf" if key.startswith("online-") else key
@@ -72,7 +72,8 @@ def find_outdated(lake: Lake) -> Outdated:
     What was made before versions were kept counts as up to date, unless what it reads does not.
     """
     pool, keys = current_pool(lake), [str(key) for key in cells.get_partition_keys()]
-    partitions = {"images": THRESHOLDS, "training_sets": TRAINING_SETS, "checkpoints": keys, "scores": keys}
+    partitions = dict.fromkeys(("image_texts", "images"), THRESHOLDS)
+    partitions |= {"training_sets": TRAINING_SETS, "checkpoints": keys, "scores": keys}
     manifests = {("subsets", t): manifest for t in THRESHOLDS if (manifest := lake.store("subsets", t).manifest())}
     outdated: Outdated = {"subsets": {}}
     for (_, t), manifest in manifests.items():

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import dagster as dg
 
@@ -10,6 +10,7 @@ from assets.checks import (
     budget_spent,
     check_specs,
     every_pair_accounted_for,
+    every_pair_scattered,
     few_failed_images,
     loss_below_chance,
     some_images,
@@ -39,12 +40,11 @@ from metaclip_dagster.imaging import gather_images
 from metaclip_dagster.reporting.sweeps.plots import plot_losses
 from metaclip_dagster.sharding import build_training_set, scatter_texts
 from metaclip_dagster.training import describe_checkpoint, train
-from resources.deferred import Deferred, defer
+from resources.deferred import Deferred, defer, version_of
 from resources.engines.resource import Compute
 from resources.images.resource import Images
 from resources.lake.resource import Lake
 from resources.lake.shard_files import chain_batches
-from resources.lake.tables import PartitionManifest
 from resources.models.resource import Trainer
 from resources.models.zero_shot import ZeroShot
 from resources.takedowns.resource import TakedownList
@@ -53,7 +53,7 @@ from resources.web.client import NO_CONTACT
 Result = dg.MaterializeResult
 
 
-class Fetching(Grouping):
+class Fetching(dg.Config, use_attribute_docstrings=True):
     """How images are asked for."""
 
     retry_failed: bool = False
@@ -62,7 +62,37 @@ class Fetching(Grouping):
 
 @dg.asset(
     partitions_def=thresholds,
-    deps=["subsets", "entry_counts"],
+    deps=["subsets"],
+    group_name="training",
+    kinds={"python", "parquet"},
+    owners=["team:models"],
+    metadata=lineage(
+        image_id="subsets.image_id",
+        url="subsets.url",
+        texts="subsets.pair_id subsets.text subsets.language subsets.entry_ids subsets.admitted_at",
+    ),
+    check_specs=[
+        *check_specs("image_texts", every_pair_scattered, partitions=thresholds),
+        *check_specs("image_texts", up_to_date, blocking=False),
+    ],
+)
+def image_texts(
+    context: dg.AssetExecutionContext, config: Grouping, lake: Lake, compute: Compute, image_store: Images
+) -> Result:
+    """D(t) by the image store's buckets: the pairs of an image together, for whoever fetches it or trains on it."""
+    t = context.partition_key
+    refuse_outdated(lake, "subsets", [t])
+    made_of = tell_read(lake, *parents_of("image_texts", t))
+    shards = {key: {"subset": group} for key, group in grouped(lake.shards("subsets", t), config.group_size).items()}
+    options = {"num_buckets": len(image_store.buckets())}
+    made = compute.map_shards(context, scatter_texts, shards, options=options, told=made_of)
+    checks = [every_pair_scattered(made, lake.manifest("subsets", t).rows), report_outdated(context, lake)]
+    return compute.result(made, metadata=config.model_dump(), checks=checks)
+
+
+@dg.asset(
+    partitions_def=thresholds,
+    deps=["image_texts", "subsets", "entry_counts"],
     group_name="training",
     kinds={"python", "webdataset"},
     owners=["team:models"],
@@ -88,9 +118,8 @@ def images(
         context.log.warning(NO_CONTACT)
     t, buckets = context.partition_key, image_store.buckets()
     told = tell_read(lake, *parents_of("images", t)) | tell_ring(t) | _pool_of_subset(lake, t)
-    scattered = scatter(context, config, lake, compute, t=t, num_buckets=len(buckets))
-    texts = lake.where_each("image_texts", "bucket", buckets.values(), partitions=[t])
-    shards = {key: {"texts": texts[bucket], "bucket": bucket} for key, bucket in buckets.items()}
+    texts = read_texts(lake, t, buckets)
+    shards = {key: {"texts": texts[key], "bucket": bucket} for key, bucket in buckets.items()}
     snapshots = sorted({shard.key.rsplit("/", 1)[0] for shard in lake.manifest("subsets", t).shards})
     setup = {
         "store": image_store.store(
@@ -112,12 +141,13 @@ def images(
     failed = made.total("dropped")
     metadata = {**config.model_dump(), "kept_and_dropped": kept_and_dropped(made.rows - failed.total(), failed)}
     checks = [some_images(made), few_failed_images(made), report_outdated(context, lake)]
-    return compute.result(made, beside=[scattered], metadata=metadata, checks=checks)
+    return compute.result(made, metadata=metadata, checks=checks)
 
 
 @dg.asset(
     partitions_def=training_set_keys,
     deps=[
+        dg.AssetDep("image_texts", partition_mapping=subset_of_set),
         dg.AssetDep("images", partition_mapping=rings_of_set),
         dg.AssetDep("subsets", partition_mapping=subset_of_set),
     ],
@@ -154,17 +184,16 @@ def training_sets(
     failed = sum((lake.manifest("images", ring).total("dropped") for ring in rings), Counter[str]())
     made_of = tell_read(lake, *parents_of("training_sets", context.partition_key)) | _pool_of_subset(lake, t)
     made_of |= {FAILED_IMAGES: json.dumps(failed, sort_keys=True)}
-    scattered = scatter(context, choice.config, lake, compute, t=t, num_buckets=len(buckets))
-    texts = lake.where_each("image_texts", "bucket", buckets.values(), partitions=[t])
+    texts = read_texts(lake, t, buckets)
     filtering = choice.config
     judged, found = verdicts(context, filtering, lake, compute, image_store, zero_shot, rings=rings, buckets=buckets)
-    shards = {k: {"texts": texts[b], "images": held[k], **judged.get(k, {})} for k, b in buckets.items()}
+    shards = {k: {"texts": texts[k], "images": held[k], **judged.get(k, {})} for k in buckets}
     made = compute.map_shards(context, build_training_set, shards, facts=made_of | choice.told)
     pairs, pairs_of_subset = made.total("seen")["pairs"], lake.manifest("subsets", t).rows
     told = {"pairs": pairs, "pairs_of_subset": pairs_of_subset, "rings": list(rings), **choice.metadata, **found}
     told["pairs_kept_and_dropped"] = kept_and_dropped(pairs, made.total("dropped"))
     checks = [every_pair_accounted_for(made, pairs_of_subset), report_outdated(context, lake)]
-    return compute.result(made, beside=[scattered], metadata=told, checks=checks)
+    return compute.result(made, metadata=told, checks=checks)
 
 
 @dg.asset(
@@ -208,20 +237,15 @@ def checkpoints(
     return compute.result(made, metadata=told, checks=checks)
 
 
-def scatter(
-    context: dg.AssetExecutionContext, config: Grouping, lake: Lake, compute: Compute, *, t: str, num_buckets: int
-) -> PartitionManifest:
-    """D(t) by the image store's buckets, made by whichever asset needs it first."""
+def read_texts(lake: Lake, t: str, buckets: Mapping[str, int]) -> dict[str, Deferred]:
+    """The texts of D(t), bucket by bucket. Raises dg.Failure where image_texts are of another subset or store."""
     refuse_outdated(lake, "subsets", [t])
-    groups = grouped(lake.shards("subsets", t), config.group_size)
-    return compute.map_shards(
-        context,
-        scatter_texts,
-        {key: {"subset": group} for key, group in groups.items()},
-        table="image_texts",
-        partition=t,
-        options={"num_buckets": num_buckets},
-    )
+    made = lake.store("image_texts", t).manifest()
+    expected = tell_read(lake, *parents_of("image_texts", t)) | {"num_buckets": version_of(len(buckets))}
+    if made is None or not expected.items() <= made.inputs.items():
+        raise dg.Failure(f"image_texts of t = {t} are not made of its subset: materialize image_texts of {t} first")
+    texts = lake.where_each("image_texts", "bucket", buckets.values(), partitions=[t])
+    return {key: texts[bucket] for key, bucket in buckets.items()}
 
 
 def _pool_of_subset(lake: Lake, t: str) -> dict[str, str]:

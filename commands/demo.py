@@ -112,7 +112,7 @@ def training_steps(model: str) -> list[Step]:
     """From images to the sweep, in order, for one model."""
     training_sets = TRAINING_SETS[: len(THRESHOLDS) + 1]
     return [
-        (["images"], THRESHOLDS),
+        (["image_texts", "images"], THRESHOLDS),
         (["training_sets"], training_sets),
         (["checkpoints", "scores"], [Cell(training_set, model).key for training_set in training_sets]),
         (["sweep"], [None]),

@@ -39,8 +39,8 @@ def rung_targets(web: WebServer, t: str) -> Targets:
     above = THRESHOLDS[THRESHOLDS.index(t) + 1 :]
     # The next one up may be a new rung too, whose own command comes later.
     is_fetched = any(ring in with_images for ring in above)
-    images = [t, *(ring for ring in above[:1] if ring in with_subset)] if is_fetched else []
-    return {"subsets": [t], "data_cards": [t], **({"images": images} if images else {})}
+    rings = [t, *(ring for ring in above[:1] if ring in with_subset)] if is_fetched else []
+    return {"subsets": [t], "data_cards": [t], **({"image_texts": rings, "images": rings} if rings else {})}
 
 
 def print_outdated(lake: Lake) -> None:

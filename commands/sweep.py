@@ -33,6 +33,7 @@ def sweep_targets(training_sets: Sequence[str], models: Sequence[str]) -> Target
     highest = max(THRESHOLDS.index("inf" if name.startswith("online-") else name) for name in training_sets)
     cells = [Cell(name, model).key for name in training_sets for model in models]
     return {
+        "image_texts": rings_up_to(THRESHOLDS[highest]),
         "images": rings_up_to(THRESHOLDS[highest]),
         "training_sets": training_sets,
         "checkpoints": cells,

@@ -247,7 +247,7 @@ def test_images_and_training_sets_are_told_as_their_tables_have_them(
     shutil.copytree(made.lake, tmp_path / "lake")
     where = mini_deployment(mini, tmp_path)
     with dg.DagsterInstance.ephemeral() as instance:
-        for names in (["images"], ["training_sets"]):
+        for names in (["image_texts", "images"], ["training_sets"]):
             demo.materialize(bind(where), instance, names, "20")
     lake = Lake(root=where.lake)
     images = {row["image_id"]: row for row in lake.read("images", ["20"]).to_pylist()}

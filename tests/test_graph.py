@@ -214,7 +214,7 @@ def test_what_an_older_parser_read_is_refused_with_the_way_out(mini: Path, made:
         readers: list[tuple[str, str | None, str]] = [
             ("coverage", None, "pairs"), ("matches", first, "pairs"), ("exclusions", None, "matches"),
             ("entry_counts", None, "matches"), ("admissions", first, "matches"), ("subsets", "20", "admissions"),
-            ("images", "20", "subsets"),
+            ("image_texts", "20", "subsets"), ("images", "20", "subsets"),
         ]  # fmt: skip
         for name, key, table in readers:
             of = key if first == key or table == "subsets" else f"{first}, {second}"

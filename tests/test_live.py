@@ -191,7 +191,8 @@ def test_a_failed_rung_loses_no_other_and_is_rerun_alone(live: Live, log: EventL
     assert broken.returncode == 1, broken.stdout + broken.stderr + live.tail()
     assert "failed: checkpoints of tiny|20" in broken.stderr
     wanted: list[Partition] = [("checkpoints", "tiny|inf"), ("scores", "tiny|inf"), ("sweep", None)]
-    wanted += [("images", t) for t in THRESHOLDS] + [("training_sets", t) for t in ("20", "inf")]
+    wanted += [(name, t) for name in ("image_texts", "images") for t in THRESHOLDS]
+    wanted += [("training_sets", t) for t in ("20", "inf")]
     assert log.news() == dict.fromkeys(wanted, 1)
     assert [cell["training_set"] for cell in report(live)["cells"]] == ["inf"]
     runs = [(r.start_time or 0.0, r.end_time or 0.0) for r in log.runs_of("checkpoints")]
@@ -201,7 +202,8 @@ def test_a_failed_rung_loses_no_other_and_is_rerun_alone(live: Live, log: EventL
     obstacle.unlink()
     mended = live.run("sweep", "--t", "20", "--model", "tiny")
     assert mended.returncode == 0, mended.stdout + mended.stderr + live.tail()
-    alone: list[Partition] = [("images", "20"), ("training_sets", "20"), ("checkpoints", "tiny|20")]
+    alone: list[Partition] = [("image_texts", "20"), ("images", "20"), ("training_sets", "20")]
+    alone += [("checkpoints", "tiny|20")]
     assert log.news() == dict.fromkeys([*alone, ("scores", "tiny|20"), ("sweep", None)], 1)
     assert {cell["training_set"] for cell in report(live)["cells"]} == {"20", "inf"}
 

@@ -63,7 +63,9 @@ def lake(mini: Path, made: Deployment, hosts: ImageHosts, tmp_path_factory: pyte
             for partition in partitions:
                 demo.materialize(bind(where), instance, names, partition)
         for t in THRESHOLDS:
-            demo.materialize(bind(where), instance, ["images"], t, {"resources": {"image_store": {"config": asked}}})
+            demo.materialize(
+                bind(where), instance, ["image_texts", "images"], t, {"resources": {"image_store": {"config": asked}}}
+            )
         demo.materialize(bind(where), instance, ["training_sets"], "inf")
     return Lake(root=where.lake)
 

@@ -79,7 +79,7 @@ class Graph:
 
     def make_sets(self) -> None:
         for t in THRESHOLDS:
-            self.make(["images"], t)
+            self.make(["image_texts", "images"], t)
         for key in SETS:
             self.make(["training_sets"], key)
 
@@ -353,7 +353,7 @@ def test_a_digest_that_is_listed_before_any_image_is_asked_for_keeps_the_picture
     digest, copies = Counter(row["sha256"] for row in ring).most_common(1)[0]
     with graph(mini, tmp_path, Path(made.lake)) as taken:
         taken.write_list(f"image_sha256,{digest},")
-        taken.make(["images"], "20")
+        taken.make(["image_texts", "images"], "20")
         before = Lake(root=full.lake).manifest("images", "20").total("dropped")
         assert taken.lake.manifest("images", "20").total("dropped") == before + Counter(taken_down=copies)
         left = {row["image_id"] for row in taken.lake.read("images", ["20"]).to_pylist() if row["tar"]}

@@ -61,7 +61,7 @@ def trained(mini: Path, made: Deployment, tmp_path_factory: pytest.TempPathFacto
     with dg.DagsterInstance.ephemeral() as instance:
         graph = Graph(mini_deployment(mini, home), instance)
         for t in reversed(THRESHOLDS):  # in whatever order rings are asked for
-            graph.make(["images"], t)
+            graph.make(["image_texts", "images"], t)
         for key in TRAINING_SETS:
             graph.make(["training_sets"], key)
         for cell in CELLS:
@@ -106,7 +106,7 @@ def test_training_sets_are_nested_and_online_ones_hold_the_pool(trained: Graph) 
 def test_a_second_run_fetches_and_trains_nothing(trained: Graph) -> None:
     before = {path: path.stat().st_mtime_ns for path in trained.where.home.rglob("*") if path.is_file()}
     cell = CELLS[0].key
-    for names, key in ((["images"], "20"), (["training_sets"], "20"), (["checkpoints", "scores"], cell)):
+    for names, key in ((["image_texts", "images"], "20"), (["training_sets"], "20"), (["checkpoints", "scores"], cell)):
         trained.make(names, key, **(TRAINING if key == cell else {}))
     grown = {path for path in trained.where.home.rglob("*") if path.is_file()} - set(before)
     assert not {path.name for path in grown if path.suffix in (".tar", ".parquet", ".safetensors", ".pt")}
@@ -180,7 +180,7 @@ def test_a_ring_that_was_not_fetched_is_named(trained: Graph, tmp_path: Path) ->
 
 def test_a_store_is_not_read_with_another_number_of_buckets(trained: Graph) -> None:
     again = Graph(replace(trained.where, image_buckets=5), trained.instance)
-    for name in ("images", "training_sets"):
+    for name in ("image_texts", "images", "training_sets"):
         with pytest.raises(dg.Failure, match="has 4 buckets, not 5"):
             again.make([name], "20")
 
@@ -215,11 +215,39 @@ def test_pairs_that_are_lost_on_the_way_from_the_subset_are_missed(trained: Grap
     (tmp_path / "images").symlink_to(trained.where.images)
     damaged = max((tmp_path / "lake" / "subsets" / "20" / "data").iterdir(), key=lambda path: path.stat().st_size)
     damaged.write_bytes(b"no Parquet")
-    by_one = {"ops": {"training_sets": {"config": {"group_size": 1}}}}
+    by_one = {"ops": {"image_texts": {"config": {"group_size": 1}}}}
     with dg.DagsterInstance.ephemeral() as instance:
         again = Graph(replace(trained.where, home=tmp_path, max_failed_fraction=0.5), instance)
+        with pytest.raises(dg.DagsterError, match="every_pair_scattered"):
+            again.make(["image_texts"], "20", **by_one)
         with pytest.raises(dg.DagsterError, match="every_pair_accounted_for"):
-            again.make(["training_sets"], "20", **by_one)
+            again.make(["training_sets"], "20")
+
+
+def test_texts_of_another_subset_are_refused_with_the_way_out(trained: Graph, tmp_path: Path) -> None:
+    lake = copied(trained, tmp_path)
+    rewrite(lake, "subsets", "20", version="another")
+    with dg.DagsterInstance.ephemeral() as instance:
+        again = Graph(replace(trained.where, home=tmp_path), instance)
+        for name in ("images", "training_sets"):
+            with pytest.raises(dg.Failure, match=r"image_texts of t = 20 .* materialize image_texts of 20 first"):
+                again.make([name], "20")
+        again.make(["image_texts", "images"], "20")
+
+
+def test_a_lake_whose_texts_were_made_on_the_way_is_reused_whole(trained: Graph, tmp_path: Path) -> None:
+    lake = copied(trained, tmp_path)
+    inputs = dict(lake.manifest("image_texts", "20").inputs)
+    del inputs["read subsets/20"]  # as images and training_sets made it before it was an asset
+    rewrite(lake, "image_texts", "20", inputs=inputs)
+    before = set(Path(lake.root).rglob("*.parquet"))
+    with dg.DagsterInstance.ephemeral() as instance:
+        again = Graph(replace(trained.where, home=tmp_path), instance)
+        for name in ("image_texts", "images", "training_sets"):
+            again.make([name], "20")
+            made = lake.manifest(name, "20")
+            assert made.reused == len(made.shards)
+    assert set(Path(lake.root).rglob("*.parquet")) == before
 
 
 def test_online_balancing_is_refused_once_the_counts_are_not_those_of_the_set(trained: Graph, tmp_path: Path) -> None:

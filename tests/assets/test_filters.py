@@ -50,7 +50,7 @@ def graph(mini: Path, made: Deployment, tmp_path_factory: pytest.TempPathFactory
     with dg.DagsterInstance.ephemeral() as instance:
         where = mini_deployment(mini, home)
         for t in ("20", "100"):
-            demo.materialize(bind(where), instance, ["images"], t)
+            demo.materialize(bind(where), instance, ["image_texts", "images"], t)
         yield Graph(where, instance)
 
 

@@ -88,7 +88,8 @@ RUNGS = list(THRESHOLDS)
 def test_a_rung_makes_its_subset_and_card_and_the_rings_that_begin_or_end_at_it() -> None:
     t, above = RUNGS[0], RUNGS[1]
     without_lowest = Partitions(RUNGS, subsets=RUNGS[1:], images=RUNGS[1:])
-    assert rung_targets(without_lowest, t) == {"subsets": [t], "data_cards": [t], "images": [t, above]}
+    rings = {"image_texts": [t, above], "images": [t, above]}
+    assert rung_targets(without_lowest, t) == {"subsets": [t], "data_cards": [t], **rings}
     both_new = Partitions(RUNGS, subsets=RUNGS[2:], images=RUNGS[2:])
     assert rung_targets(both_new, t)["images"] == [t], "the next has a command of its own"
     without_images = Partitions(RUNGS, subsets=RUNGS[1:], images=[])
