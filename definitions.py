@@ -15,12 +15,16 @@ from assets import (
     crawl,
     curation,
     entries,
+    entry_counts,
     evaluation,
+    exclusions,
     explain,
     failures,
+    images,
     metadata,
     training,
 )
+from assets.defaults import check_deployment
 from resources.crawl.resource import CommonCrawl, open_crawl
 from resources.deployments import Deployment, deployment, warn_without_home
 from resources.engines.resource import Compute, Local, RayCluster
@@ -34,11 +38,15 @@ from resources.takedowns.resource import TakedownList
 
 Resource = TypeVar("Resource", bound=dg.ConfigurableResource)
 
-MODULES = [metadata, entries, crawl, coverage, curation, cards, training, evaluation]
+MODULES = [metadata, entries, crawl, coverage, curation, exclusions, entry_counts, cards, images, training, evaluation]
 
 
 def bind(where: Deployment) -> dg.Definitions:
-    """The graph and the resources that the deployment gives it."""
+    """The graph, and the resources that the deployment gives it.
+
+    Raises ValueError, naming the fields, for a deployment whose partitions or defaults are not those of this process.
+    """
+    check_deployment(where)
     lake = open_lake(where)
     connections = {"connections", "cache_gb"}
     common_crawl = _fixed(CommonCrawl, **open_crawl(where).model_dump(exclude=connections))()
@@ -71,7 +79,7 @@ def bind(where: Deployment) -> dg.Definitions:
                 _fixed(ZeroShot, deployed=list(where.tasks), checkpoints=str(where.checkpoints)), device=where.device
             )(),
         },
-        sensors=[*automation.sensors(where), failures.sensor(where)],
+        sensors=[*automation.sensors(where), failures.build_sensor(where)],
         schedules=automation.schedules(),
         jobs=[explain.explain],
         executor=dg.in_process_executor,

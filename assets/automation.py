@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import dagster as dg
+from dagster import AutomationCondition
 
 from assets.partitions import snapshots
 from resources.crawl.resource import CommonCrawl
@@ -18,35 +19,41 @@ RELEASES = dg.FreshnessPolicy.time_window(warn_window=timedelta(days=45), fail_w
 MOST_AT_ONCE = 3
 """More new snapshots than this are a long pause or a changed list, and days of work: somebody is to choose."""
 
-When = dg.AutomationCondition
 
-
-def when_registered() -> dg.AutomationCondition:
+def when_registered() -> AutomationCondition:
     """Make what is missing of a snapshot that is registered after this was switched on."""
-    return (When.on_missing() & ~When.in_progress()).with_label("a snapshot was registered")
+    return (AutomationCondition.on_missing() & ~AutomationCondition.in_progress()).with_label(
+        "a snapshot was registered"
+    )
 
 
-def when_changed(*readers: str) -> dg.AutomationCondition:
+def when_changed(*readers: str) -> AutomationCondition:
     """Make a partition again when the content of something that it reads changed, once the whole of that is settled.
 
     Everything it reads must be there, up to date with what that reads in turn, passed by its checks and not being made;
     nor may one of `readers` be at work, which would then read two versions. So the stages of a change follow one
     another, each partition is made once, and what a stage leaves as it was moves nothing below it.
     """
-    changed = When.any_deps_match(When.data_version_changed())
+    changed = AutomationCondition.any_deps_match(AutomationCondition.data_version_changed())
     # `entries` is made by hand: that one of its sources changed holds nothing up.
-    outdated = When.any_deps_match(changed.since(When.newly_updated())).ignore(dg.AssetSelection.assets("entries"))
-    refused = When.any_deps_match(When.any_checks_match(When.check_failed(), blocking_only=True))
+    outdated = AutomationCondition.any_deps_match(changed.since(AutomationCondition.newly_updated())).ignore(
+        dg.AssetSelection.assets("entries")
+    )
+    refused = AutomationCondition.any_deps_match(
+        AutomationCondition.any_checks_match(AutomationCondition.check_failed(), blocking_only=True)
+    )
     condition = (
         changed.since_last_handled().with_label("what it reads changed")
-        & ~When.any_deps_match(When.missing()).with_label("something it reads is missing")
+        & ~AutomationCondition.any_deps_match(AutomationCondition.missing()).with_label("something it reads is missing")
         & ~outdated.with_label("something it reads is out of date")
         & ~refused.with_label("a check of what it reads failed")
-        & ~When.any_deps_in_progress()
-        & ~When.in_progress()
+        & ~AutomationCondition.any_deps_in_progress()
+        & ~AutomationCondition.in_progress()
     )
     for reader in readers:
-        condition &= ~When.asset_matches(reader, When.in_progress()).with_label(f"{reader} is at work")
+        condition &= ~AutomationCondition.asset_matches(reader, AutomationCondition.in_progress()).with_label(
+            f"{reader} is at work"
+        )
     return condition.with_label("what it reads changed and is settled")
 
 
@@ -78,16 +85,16 @@ def register_newer(context: dg.SensorEvaluationContext, common_crawl: CommonCraw
     try:
         listed = common_crawl.snapshots()
         if not context.cursor:
-            return _take_baseline(listed, context.instance.get_dynamic_partitions("snapshot"))
+            return _set_baseline(listed, context.instance.get_dynamic_partitions("snapshot"))
         baseline, seen = (cursor := json.loads(context.cursor))["baseline"], set(cursor["seen"])
         if baseline not in listed:
             return dg.SkipReason(f"the crawl no longer lists {baseline}; reset the cursor to take a new baseline")
-        known = set(context.instance.get_dynamic_partitions("snapshot"))
-        newer = [key for key in reversed(listed[: listed.index(baseline)]) if key not in seen | known]
+        registered = set(context.instance.get_dynamic_partitions("snapshot"))
+        newer = [key for key in reversed(listed[: listed.index(baseline)]) if key not in seen | registered]
         ready = [key for key in newer if common_crawl.has_paths(key, "wat")]
-    except Exception as error:  # whatever a file system or web client raises: a crawl out of reach is to be told
+    except Exception as error:  # whatever a file system or web client raises: a crawl out of reach is worth a line
         return dg.SkipReason(f"the crawl's list cannot be read, the next tick tries again: {error!r}")
-    kept = json.dumps({"baseline": baseline, "seen": sorted(seen | known | set(ready))})
+    cursor_next = json.dumps({"baseline": baseline, "seen": sorted(seen | registered | set(ready))})
     if len(ready) > MOST_AT_ONCE:
         return dg.SkipReason(
             f"{len(ready)} snapshots are new, more than {MOST_AT_ONCE}: {', '.join(ready)}. Register those that you "
@@ -95,12 +102,12 @@ def register_newer(context: dg.SensorEvaluationContext, common_crawl: CommonCraw
             "the newest"
         )
     if ready:
-        return dg.SensorResult(dynamic_partitions_requests=[snapshots.build_add_request(ready)], cursor=kept)
+        return dg.SensorResult(dynamic_partitions_requests=[snapshots.build_add_request(ready)], cursor=cursor_next)
     waiting = f"listed without a list of WAT files yet: {', '.join(newer)}" if newer else "nothing new"
-    return dg.SensorResult(skip_reason=f"{waiting}; the newest is {listed[0]}", cursor=kept)
+    return dg.SensorResult(skip_reason=f"{waiting}; the newest is {listed[0]}", cursor=cursor_next)
 
 
-def _take_baseline(listed: Sequence[str], registered: Sequence[str]) -> dg.SensorResult | dg.SkipReason:
+def _set_baseline(listed: Sequence[str], registered: Sequence[str]) -> dg.SensorResult | dg.SkipReason:
     if not listed:
         return dg.SkipReason("the crawl lists no snapshot of this deployment yet")
     newest = listed[0]

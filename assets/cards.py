@@ -1,4 +1,4 @@
-"""What balancing did, for people."""
+"""From a balanced subset to a page for people: what balancing at t did to the distribution."""
 
 import time
 from collections import Counter
@@ -10,15 +10,18 @@ import numpy as np
 import pyarrow as pa
 
 from assets.automation import when_changed
-from assets.partitions import THRESHOLDS, thresholds
-from assets.pool import thresholds_of
-from assets.shown import plots as inline
+from assets.defaults import DEFAULTS
+from assets.keys import THRESHOLDS
+from assets.partitions import thresholds
+from assets.pool import snapshots_of
+from assets.queries.rungs import thresholds_of
+from assets.shown import plots as show_plots
 from metaclip_dagster.balancing import count_sizes, parse_threshold, prepare_thresholds
 from metaclip_dagster.reporting.cards.card import describe_subset
 from metaclip_dagster.reporting.cards.counts import PairCounts, count_pairs, count_scores, count_subset
 from metaclip_dagster.reporting.cards.page import render_card
 from metaclip_dagster.reporting.cards.plots import plot_counts, plot_shares, plot_sizes
-from resources.deployments import command_line, deployment
+from resources.deployments import command_line
 from resources.engines.resource import round_floats
 from resources.files.digests import combine
 from resources.lake.costs import Cost, Observation, write_costs
@@ -46,29 +49,31 @@ def data_cards(context: dg.AssetExecutionContext, lake: Lake, reports: Reports) 
     Entries before and after, how many pairs each t keeps, what every stage dropped, and from which versions.
     """
     t, started = context.partition_key, time.process_time()
-    version = _version_of(lake, t)
-    if AUTOMATION in context.run.tags and (made := _made_of(context, version)):
-        context.log.info(f"the data card of t = {t} is made of these versions already")
-        return made
+    version = _combine_versions(lake, t)
+    return _find_card(context, version) or _make_card(lake, reports, t, version, started)
+
+
+def _make_card(lake: Lake, reports: Reports, t: str, version: str, started: float) -> dg.MaterializeResult:
+    """Write the card of D(t) and what it cost since `started`, in CPU seconds of this process."""
     card, plots = make_card(lake, t)
     links = reports.write(f"data_card_t_{t}", render_card(card, plots), card)
     cost = Cost(cpu_seconds=time.process_time() - started)
     write_costs(Path(reports.root), f"data_card_t_{t}", Observation(1, card["pairs"]["pool"], cost))
-    told = {
+    numbers = {
         "cpu_seconds": cost.cpu_seconds,
         "pairs_of_pool": card["pairs"]["pool"],
         "pairs": card["pairs"]["subset"],
-        **_numbers(card),
+        **_list_shares(card),
     }
     return dg.MaterializeResult(
-        metadata={**round_floats(told), **links, "plots": inline(plots)}, data_version=dg.DataVersion(version)
+        metadata={**round_floats(numbers), **links, "plots": show_plots(plots)}, data_version=dg.DataVersion(version)
     )
 
 
 def make_card(lake: Lake, t: str) -> tuple[dict[str, Any], dict[str, bytes]]:
     """The data card of D(t) and its plots, from what the lake holds."""
     subset = lake.manifest("subsets", t)
-    snapshots = sorted({shard.key.rsplit("/", 1)[0] for shard in subset.shards})
+    snapshots = snapshots_of(subset)
     counts, entries = lake.read("entry_counts"), lake.read("entries")
     before = counts["entry_count"].to_numpy()
     after = count_subset(lake.stream("subsets", [t])(), len(entries))
@@ -83,9 +88,9 @@ def make_card(lake: Lake, t: str) -> tuple[dict[str, Any], dict[str, bytes]]:
             {key: lake.manifest("admissions", key).rows for key in snapshots},
         ),
         subset=PairCounts(*(count_pairs(lake.stream("subsets", [t])(), column) for column in ("language", "snapshot"))),
-        stages=_stages(lake, snapshots, subset),
+        stages=_count_stages(lake, snapshots, subset),
         language_scores=count_scores(lake.stream("matches", snapshots)()),
-        provenance={"snapshots": ", ".join(snapshots), **_versions(lake, snapshots[0], subset)},
+        provenance={"snapshots": ", ".join(snapshots), **_list_versions(lake, snapshots[0], subset)},
         command=command_line(
             *("dagster", "asset", "materialize", "-f", "definitions.py"),
             *("--select", "subsets,data_cards", "--partition", t),
@@ -95,46 +100,52 @@ def make_card(lake: Lake, t: str) -> tuple[dict[str, Any], dict[str, bytes]]:
     return card, drawn | {"sizes": _plot_sizes(lake, counts, snapshots)}
 
 
-def _version_of(lake: Lake, t: str) -> str:
+def _combine_versions(lake: Lake, t: str) -> str:
     """A digest of the versions that a card is made of."""
     subset = lake.manifest("subsets", t)
-    snapshots = sorted({shard.key.rsplit("/", 1)[0] for shard in subset.shards})
+    snapshots = snapshots_of(subset)
     whole = [lake.manifest(name).version for name in ("entries", "exclusions", "entry_counts")]
     drawn = [lake.manifest(name, key).version for name in ("pairs", "matches", "admissions") for key in snapshots]
     return combine([subset.version, *whole, *drawn])
 
 
-def _made_of(context: dg.AssetExecutionContext, version: str) -> dg.MaterializeResult | None:
-    """The last card, where it is of this version: a person may make one between automation's look and its run."""
-    made = dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=[context.partition_key])
-    for record in context.instance.fetch_materializations(made, limit=1).records:
+def _find_card(context: dg.AssetExecutionContext, version: str) -> dg.MaterializeResult | None:
+    """The last card, if it is of this version and nobody asked for another.
+
+    A person may make one between automation's look and its run.
+    """
+    if AUTOMATION not in context.run.tags:
+        return None
+    of_partition = dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=[context.partition_key])
+    for record in context.instance.fetch_materializations(of_partition, limit=1).records:
         last = record.asset_materialization
         if last and (last.tags or {}).get("dagster/data_version") == version:
+            context.log.info(f"the data card of t = {context.partition_key} is made of these versions already")
             return dg.MaterializeResult(metadata=last.metadata, data_version=dg.DataVersion(version))
     return None
 
 
-def _numbers(card: dict[str, Any]) -> dict[str, float]:
+def _list_shares(card: dict[str, Any]) -> dict[str, float]:
     """What moves from refresh to refresh, for the UI to draw over time."""
-    told = {"kept_share": card["pairs"]["kept"]}
-    told |= {f"head_share_of_matches/{when}": card["entries"][f"head_{when}"] for when in ("before", "after")}
-    return {name: share for name, share in told.items() if share is not None}
+    shares = {"kept_share": card["pairs"]["kept"]}
+    shares |= {f"head_share_of_matches/{when}": card["entries"][f"head_{when}"] for when in ("before", "after")}
+    return {name: share for name, share in shares.items() if share is not None}
 
 
-def _stages(lake: Lake, snapshots: list[str], subset: PartitionManifest) -> list[dict[str, Any]]:
+def _count_stages(lake: Lake, snapshots: list[str], subset: PartitionManifest) -> list[dict[str, Any]]:
     """Rows that each stage gave and what it dropped, over the snapshots of the pool."""
-    told: list[dict[str, Any]] = []
+    stages: list[dict[str, Any]] = []
     for table in ("pairs", "matches", "admissions"):
-        made = [lake.manifest(table, key) for key in snapshots]
-        told.append({"stage": table, "rows": sum(manifest.rows for manifest in made)})
+        manifests = [lake.manifest(table, key) for key in snapshots]
+        stages.append({"stage": table, "rows": sum(manifest.rows for manifest in manifests)})
         for tally in ("dropped", "seen"):
-            told[-1][tally] = sum((manifest.total(tally) for manifest in made), Counter[str]())
-    pool = told[-1]["rows"]
-    told[-1]["dropped"] = Counter(count_pairs(lake.stream("exclusions")(), "reason"))
-    return [*told, {"stage": "subset", "rows": subset.rows, "dropped": {"balanced_away": pool - subset.rows}}]
+            stages[-1][tally] = sum((manifest.total(tally) for manifest in manifests), Counter[str]())
+    pool = stages[-1]["rows"]
+    stages[-1]["dropped"] = Counter(count_pairs(lake.stream("exclusions")(), "reason"))
+    return [*stages, {"stage": "subset", "rows": subset.rows, "dropped": {"balanced_away": pool - subset.rows}}]
 
 
-def _versions(lake: Lake, snapshot: str, subset: PartitionManifest) -> dict[str, str]:
+def _list_versions(lake: Lake, snapshot: str, subset: PartitionManifest) -> dict[str, str]:
     versions = {name: lake.manifest(name).version for name in ("entries", "exclusions", "entry_counts")}
     return {**versions, "subset": subset.version, "seed": lake.manifest("admissions", snapshot).inputs["seed"]}
 
@@ -143,6 +154,6 @@ def _plot_sizes(lake: Lake, counts: pa.Table, snapshots: list[str]) -> bytes:
     largest = max(2, int(counts["entry_count"].to_numpy().max()))
     curve = [float(t) for t in np.geomspace(1, largest, CURVE_POINTS)]
     rungs = [parse_threshold(t) for t in THRESHOLDS]
-    held_to = map(prepare_thresholds(counts, reference=deployment().reference_language), [*curve, *rungs])
+    held_to = map(prepare_thresholds(counts, reference=DEFAULTS.reference_language), [*curve, *rungs])
     sizes = count_sizes(lake.stream("admissions", snapshots)(), [*held_to])
     return plot_sizes(curve, sizes[:CURVE_POINTS], dict(zip(THRESHOLDS, sizes[CURVE_POINTS:], strict=True)))

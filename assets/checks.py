@@ -1,4 +1,4 @@
-"""The laws that are checked whenever a partition is made; those that block keep wrong data from flowing on."""
+"""The laws that are checked whenever a partition is made; one that blocks keeps wrong data from flowing on."""
 
 import math
 import shlex
@@ -41,30 +41,30 @@ def check_specs(
         ]
 
 
-def no_empty_snapshot(made: PartitionManifest) -> dg.AssetCheckResult:
+def no_empty_snapshot(manifest: PartitionManifest) -> dg.AssetCheckResult:
     """The snapshot gave at least one row, and no shard of it failed unnoticed."""
-    dropped = dict((+made.total("dropped")).most_common())
+    dropped = dict((+manifest.total("dropped")).most_common())
     reasons = ", ".join(f"{reason} {times:,}" for reason, times in dropped.items()) or "nothing"
     return dg.AssetCheckResult(
         check_name="no_empty_snapshot",
-        passed=made.rows > 0,
-        description=f"{made.rows:,} rows; dropped: {reasons}",
-        metadata={"rows": made.rows, "failed_shards": len(made.failed), "dropped": dropped},
+        passed=manifest.rows > 0,
+        description=f"{manifest.rows:,} rows; dropped: {reasons}",
+        metadata={"rows": manifest.rows, "failed_shards": len(manifest.failed), "dropped": dropped},
     )
 
 
-def no_empty_list(made: PartitionManifest) -> dg.AssetCheckResult:
+def no_empty_list(manifest: PartitionManifest) -> dg.AssetCheckResult:
     """The list has at least one entry."""
-    return _verdict("no_empty_list", made.rows > 0, rows=made.rows)
+    return _check("no_empty_list", manifest.rows > 0, rows=manifest.rows)
 
 
-def few_broken_records(made: PartitionManifest, broken: Collection[str], bound: float) -> dg.AssetCheckResult:
+def few_broken_records(manifest: PartitionManifest, broken: Collection[str], bound: float) -> dg.AssetCheckResult:
     """The share of the archives' records that could not be read is under the bound."""
-    dropped = made.total("dropped")
+    dropped = manifest.total("dropped")
     lost = sum(dropped[reason] for reason in broken)
-    records = lost + made.total("seen")["records"]
+    records = lost + manifest.total("seen")["records"]
     share = lost / records if records else 1.0
-    return _verdict("few_broken_records", share <= bound, broken=lost, records=records, share=share, bound=bound)
+    return _check("few_broken_records", share <= bound, broken=lost, records=records, share=share, bound=bound)
 
 
 def every_snapshot_there(missing: Mapping[str, str]) -> dg.AssetCheckResult:
@@ -80,11 +80,11 @@ def every_snapshot_there(missing: Mapping[str, str]) -> dg.AssetCheckResult:
     )
 
 
-def no_pair_twice(judged: PartitionManifest, duplicates: int) -> dg.AssetCheckResult:
+def no_pair_twice(manifest: PartitionManifest, duplicates: int) -> dg.AssetCheckResult:
     """Without the excluded ones, the pool holds each pair once."""
-    seen = judged.total("seen")
+    seen = manifest.total("seen")
     passed = seen["places"] - duplicates == seen["distinct_pairs"]
-    return _verdict("no_pair_twice", passed, duplicates=duplicates, **seen)
+    return _check("no_pair_twice", passed, duplicates=duplicates, **seen)
 
 
 def counts_add_up(lake: Lake, snapshots: Sequence[str]) -> dg.AssetCheckResult:
@@ -93,65 +93,64 @@ def counts_add_up(lake: Lake, snapshots: Sequence[str]) -> dg.AssetCheckResult:
     pairs = sum(lake.manifest("matches", key).rows for key in snapshots) - lake.manifest("exclusions").rows
     counted = pc.sum(lake.read("entry_counts")["entry_count"]).as_py() or 0
     passed = counted == seen["matches"] and seen["pairs"] == pairs
-    return _verdict("counts_add_up", passed, sum_of_counts=counted, pairs_of_pool=pairs, **seen)
+    return _check("counts_add_up", passed, sum_of_counts=counted, pairs_of_pool=pairs, **seen)
 
 
-def every_pair_admitted(lake: Lake, snapshot: str, made: PartitionManifest) -> dg.AssetCheckResult:
+def every_pair_admitted(lake: Lake, snapshot: str, manifest: PartitionManifest) -> dg.AssetCheckResult:
     """Every pair of the snapshot's share of the pool has its admitted_at."""
     excluded = next((s.rows for s in lake.manifest("exclusions").shards if s.key == snapshot), 0)
     pool = lake.manifest("matches", snapshot).rows - excluded
-    return _verdict("every_pair_admitted", made.rows == pool, admitted=made.rows, pairs_of_pool=pool)
+    return _check("every_pair_admitted", manifest.rows == pool, admitted=manifest.rows, pairs_of_pool=pool)
 
 
 def subsets_nested(strays: Mapping[str, int]) -> dg.AssetCheckResult:
     """D of a smaller t lies inside D of a larger one, for the neighbours of this one that are made."""
-    told = {name.replace(" ", "_"): pairs for name, pairs in strays.items()}
-    return _verdict("subsets_nested", not any(strays.values()), strays=sum(strays.values()), **told)
+    by_rungs = {name.replace(" ", "_"): pairs for name, pairs in strays.items()}
+    return _check("subsets_nested", not any(strays.values()), strays=sum(strays.values()), **by_rungs)
 
 
-def every_pair_scattered(made: PartitionManifest, pairs_of_subset: int) -> dg.AssetCheckResult:
+def every_pair_scattered(manifest: PartitionManifest, pairs_of_subset: int) -> dg.AssetCheckResult:
     """Every pair of the subset is among the texts of its image."""
-    return _verdict(
-        "every_pair_scattered", made.rows == pairs_of_subset, pairs=made.rows, pairs_of_subset=pairs_of_subset
+    return _check(
+        "every_pair_scattered", manifest.rows == pairs_of_subset, pairs=manifest.rows, pairs_of_subset=pairs_of_subset
     )
 
 
-def some_images(made: PartitionManifest) -> dg.AssetCheckResult:
+def some_images(manifest: PartitionManifest) -> dg.AssetCheckResult:
     """At least half of the ring's images are there: fewer, and the source is down rather than the images gone."""
-    seen, failed = made.total("seen")["images"], sum(made.total("dropped").values())
-    return _verdict("some_images", 2 * failed <= seen, images=seen, failed=failed)
+    seen, failed = manifest.total("seen")["images"], sum(manifest.total("dropped").values())
+    return _check("some_images", 2 * failed <= seen, images=seen, failed=failed)
 
 
-def few_failed_images(made: PartitionManifest, bound: float = 0.3) -> dg.AssetCheckResult:
+def few_failed_images(manifest: PartitionManifest, bound: float = 0.3) -> dg.AssetCheckResult:
     """The share of the ring's images that could not be had is what a web that forgets explains."""
-    seen, failed = made.total("seen")["images"], sum(made.total("dropped").values())
+    seen, failed = manifest.total("seen")["images"], sum(manifest.total("dropped").values())
     share = failed / seen if seen else 0.0
-    told = {"images": seen, "failed": failed, "share": share, "bound": bound}
-    severity = dg.AssetCheckSeverity.WARN
     return dg.AssetCheckResult(
-        check_name="few_failed_images", passed=share <= bound, severity=severity, metadata=round_floats(told)
+        check_name="few_failed_images",
+        passed=share <= bound,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata=round_floats({"images": seen, "failed": failed, "share": share, "bound": bound}),
     )
 
 
-def every_pair_accounted_for(made: PartitionManifest, pairs_of_subset: int) -> dg.AssetCheckResult:
+def every_pair_accounted_for(manifest: PartitionManifest, pairs_of_subset: int) -> dg.AssetCheckResult:
     """The set's pairs are the subset's but for those whose image failed."""
-    pairs, failed = made.total("seen")["pairs"], sum(made.total("dropped").values())
+    pairs, failed = manifest.total("seen")["pairs"], sum(manifest.total("dropped").values())
     passed = pairs + failed == pairs_of_subset
-    return _verdict(
-        "every_pair_accounted_for", passed, pairs=pairs, failed_pairs=failed, pairs_of_subset=pairs_of_subset
-    )
+    return _check("every_pair_accounted_for", passed, pairs=pairs, failed_pairs=failed, pairs_of_subset=pairs_of_subset)
 
 
 def budget_spent(result: Mapping[str, Any], budget: int) -> dg.AssetCheckResult:
     """The weights saw exactly the pairs of the budget, by their own optimizer's count."""
     passed = result["pairs_seen"] == budget
-    return _verdict("budget_spent", passed, pairs_seen=result["pairs_seen"], budget=budget)
+    return _check("budget_spent", passed, pairs_seen=result["pairs_seen"], budget=budget)
 
 
 def loss_below_chance(result: Mapping[str, Any], batch_size: int) -> dg.AssetCheckResult:
     """The last loss is below that of guessing within a batch, ln(batch size)."""
     chance = math.log(batch_size)
-    return _verdict("loss_below_chance", result["loss"] < chance, loss=result["loss"], chance=chance)
+    return _check("loss_below_chance", result["loss"] < chance, loss=result["loss"], chance=chance)
 
 
 def above_chance(scores: pa.Table) -> dg.AssetCheckResult:
@@ -196,5 +195,5 @@ def of_one_pool(sweep: Mapping[str, Any]) -> dg.AssetCheckResult:
     )
 
 
-def _verdict(name: str, passed: bool, **told: Any) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(check_name=name, passed=bool(passed), metadata=round_floats(told))
+def _check(name: str, passed: bool, **numbers: Any) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(check_name=name, passed=bool(passed), metadata=round_floats(numbers))

@@ -1,4 +1,4 @@
-"""What a run's config leaves out is as when the partition was last made: no click without config drops a choice."""
+"""What a run's config leaves out stays as it was when the partition was last made: a click drops no choice."""
 
 import json
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ class Choice(Generic[Config]):
     """In words, each field that was chosen before and is another now."""
 
     @property
-    def told(self) -> dict[str, str]:
+    def facts(self) -> dict[str, str]:
         """For the partition's manifest, from which the next run takes what it is not given."""
         return {_CHOSEN: json.dumps(self.chosen, sort_keys=True)} if self.chosen else {}
 
@@ -78,12 +78,12 @@ class AsBefore(dg.Config, Generic[Config]):
         """
         table = table or context.asset_key.to_python_identifier()
         partition = context.partition_key if context.has_partition_key else WHOLE
-        before, whose = _chosen_of(lake, table, partition), "as before"
+        before, source = _read_chosen(lake, table, partition), "as before"
         if before is None:
-            agreed, whose = _agreed(context, lake, table), "never made; as all other partitions are"
+            agreed, source = _find_agreed(context, lake, table), "never made; as all other partitions are"
             before = {name: value for name, value in agreed.items() if name not in self.given}
-        known = {name: value for name, value in before.items() if name in self.complete.model_fields}
-        chosen = {**known, **self.given}
+        chosen_before = {name: value for name, value in before.items() if name in self.complete.model_fields}
+        chosen = {**chosen_before, **self.given}
         try:
             config = self.complete(**chosen)
         except ValidationError as error:
@@ -91,27 +91,27 @@ class AsBefore(dg.Config, Generic[Config]):
             raise dg.Failure(message, allow_retries=False) from None
         changed = tuple(
             f"{name} was {json.dumps(value)} and is {json.dumps(chosen[name])}"
-            for name, value in known.items()
+            for name, value in chosen_before.items()
             if chosen[name] != value
         )
         for change in changed:
             context.log.warning(f"{table}/{partition}: {change}")
-        if unchanged := {name: value for name, value in known.items() if name not in self.given}:
-            context.log.info(f"{table}/{partition}: {whose}: {json.dumps(unchanged, sort_keys=True)}")
+        if unchanged := {name: value for name, value in chosen_before.items() if name not in self.given}:
+            context.log.info(f"{table}/{partition}: {source}: {json.dumps(unchanged, sort_keys=True)}")
         return Choice(config, chosen, changed)  # type: ignore[arg-type]  # `complete` is what Config stands for
 
 
-def _chosen_of(lake: Lake, table: str, partition: str) -> dict[str, Any] | None:
+def _read_chosen(lake: Lake, table: str, partition: str) -> dict[str, Any] | None:
     """What was chosen when a partition was last made; None where it never was."""
     manifest = lake.store(table, partition).manifest()
     return json.loads(manifest.inputs.get(_CHOSEN, "{}")) if manifest else None
 
 
-def _agreed(context: dg.AssetExecutionContext, lake: Lake, table: str) -> dict[str, Any]:
+def _find_agreed(context: dg.AssetExecutionContext, lake: Lake, table: str) -> dict[str, Any]:
     """What was chosen alike for every partition that is made; one that was taken out has no say."""
     definition = context.assets_def.partitions_def if context.has_partition_key else None
     keys = definition.get_partition_keys(dynamic_partitions_store=context.instance) if definition else []
-    first, *others = [it for key in keys if (it := _chosen_of(lake, table, str(key))) is not None] or [{}]
+    first, *others = [it for key in keys if (it := _read_chosen(lake, table, str(key))) is not None] or [{}]
     return {name: value for name, value in first.items() if all(name in it and it[name] == value for it in others)}
 
 

@@ -1,6 +1,7 @@
-"""What a pool holds of the entries, before anything is matched, counted or fetched."""
+"""Which entries a pool's texts hold, before anything is matched, counted or fetched."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -10,13 +11,7 @@ from pydantic import Field
 from assets.partitions import all_snapshots
 from assets.pool import matching_setup, pool_of
 from assets.shown import table
-from metaclip_dagster.covering import (
-    REASONS,
-    cover_pairs,
-    describe_coverage,
-    merge_coverage,
-    rank_words,
-)
+from metaclip_dagster.covering import REASONS, cover_pairs, describe_coverage, merge_coverage, rank_words
 from metaclip_dagster.covering.folding import build_searches
 from metaclip_dagster.matching import build_matcher
 from metaclip_dagster.reporting.html.numbers import percent
@@ -24,6 +19,7 @@ from metaclip_dagster.reporting.lists.pages import render_coverage
 from resources.deferred import Deferred, defer
 from resources.engines.resource import Compute
 from resources.lake.resource import Lake
+from resources.lake.tables import PartitionManifest
 from resources.reports.resource import Reports
 
 NUM_SHOWN = 20
@@ -59,56 +55,69 @@ def coverage(
         "searches": defer(build_searches, lake.table("entries"), build_matcher),
         "identify": matching_setup(lake)["identify"],
     }
-    seen, num_shards, beside = Counter[str](), {}, []
-    for snapshot in pool.snapshots:
-        shards = lake.shards("pairs", snapshot)
-        chosen = {key: {"pairs": shards[key]} for key in _choose(list(shards), snapshot, config)}
-        made = compute.map_shards(context, cover_pairs, chosen, table="coverage_parts", partition=snapshot, setup=setup)
-        beside.append(made)
-        seen += made.total("seen")
-        num_shards[snapshot] = [len(chosen), len(shards)]
-    parts: dict[str, Deferred] = {"parts": lake.stream("coverage_parts", pool.snapshots)}
+    parts = [_cover_snapshot(context, config, lake, compute, key, setup) for key in pool.snapshots]
+    read: dict[str, Deferred] = {"parts": lake.stream("coverage_parts", pool.snapshots)}
     words = compute.map_shards(
-        context, rank_words, {"00000": parts}, table="uncovered_words", options={"top": config.top}, inline=True
+        context, rank_words, {"00000": read}, table="uncovered_words", options={"top": config.top}, inline=True
     )
-    with_entries = {"00000": {**parts, "entries": lake.table("entries")}}
-    made = compute.map_shards(context, merge_coverage, with_entries, inline=True)
-    told = describe_coverage(lake.read("coverage"), lake.read("uncovered_words"), seen)
-    report = {**told, "shards": num_shards, **config.model_dump()}
+    with_entries = {"00000": {**read, "entries": lake.table("entries")}}
+    manifest = compute.map_shards(context, merge_coverage, with_entries, inline=True)
+    seen = sum((part.total("seen") for part in parts), Counter[str]())
+    described = describe_coverage(lake.read("coverage"), lake.read("uncovered_words"), seen)
+    shards = {it.partition: [len(it.shards) + len(it.failed), _count_shards(lake, it.partition)] for it in parts}
+    report = {**described, "shards": shards, **config.model_dump()}
     links = reports.write("coverage", render_coverage(report), report)
-    shown = {**config.model_dump(), **pool.metadata, **_shown(told), **links}
-    return compute.result(made, beside=[*beside, words], metadata=shown)
+    shown = {**config.model_dump(), **pool.metadata, **_show_coverage(described), **links}
+    return compute.result(manifest, beside=[*parts, words], metadata=shown)
 
 
-def _choose(keys: list[str], snapshot: str, config: Sampling) -> list[str]:
+def _cover_snapshot(
+    context: dg.AssetExecutionContext,
+    config: Sampling,
+    lake: Lake,
+    compute: Compute,
+    snapshot: str,
+    setup: Mapping[str, Deferred],
+) -> PartitionManifest:
+    """COVERAGE_PARTS of the shards of a snapshot that the config draws."""
+    shards = lake.shards("pairs", snapshot)
+    drawn = {key: {"pairs": shards[key]} for key in _draw_shards(list(shards), snapshot, config)}
+    return compute.map_shards(context, cover_pairs, drawn, table="coverage_parts", partition=snapshot, setup=setup)
+
+
+def _count_shards(lake: Lake, snapshot: str) -> int:
+    return len(lake.manifest("pairs", snapshot).shards)
+
+
+def _draw_shards(keys: list[str], snapshot: str, config: Sampling) -> list[str]:
     drawn = sorted(keys, key=lambda key: xxhash.xxh3_64_intdigest(f"{config.seed} {snapshot} {key}".encode()))
     return sorted(drawn[: max(1, round(config.share * len(keys)))])
 
 
-def _shown(told: dict[str, Any]) -> dict[str, Any]:
-    """The same for the UI."""
+def _show_coverage(described: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables of the report, for the UI."""
     columns = ["language", "pairs", "match", "entries", "found", *REASONS]
     rows = [
         [
             its["language"], its["pairs"], percent(its["matched"] / its["pairs"] if its["pairs"] else None),
             its["entries"], its["found"], *(its["why"][why] for why in REASONS),
         ]
-        for its in told["languages"]
+        for its in described["languages"]
     ]  # fmt: skip
     near = [
         [its["language"], why, example["entry"], example["source"], example["num_near"]]
-        for its in told["languages"]
+        for its in described["languages"]
         for why, examples in its["examples"].items()
         for example in examples[:NUM_SHOWN]
     ]
     words = [
-        [its["language"], found["word"], found["num_pairs"]]
-        for its in told["languages"]
-        for found in its["words"][:NUM_SHOWN]
+        [its["language"], word["word"], word["num_pairs"]]
+        for its in described["languages"]
+        for word in its["words"][:NUM_SHOWN]
     ]
     return {
-        "pairs": told["pairs"],
-        "pairs_matched": told["matched"],
+        "pairs": described["pairs"],
+        "pairs_matched": described["matched"],
         "by_language": table(columns, rows),
         "entries_without_match": table(["language", "why", "entry", "source", "pairs that are near"], near),
         "words_in_no_entry": table(["language", "word", "pairs"], words),

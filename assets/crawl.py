@@ -1,4 +1,4 @@
-"""From the crawl to pairs."""
+"""From the crawl's archives to pairs: every image whose page says something of it."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -8,11 +8,11 @@ from pydantic import Field
 
 from assets.automation import when_registered
 from assets.checks import check_specs, few_broken_records, no_empty_snapshot
-from assets.costs import expected_cost
-from assets.parsers import PARSERS
 from assets.partitions import snapshots
+from assets.queries.costs import expected_cost
+from assets.queries.parsers import PARSERS
 from assets.shown import kept_and_dropped, sample_pairs, table
-from assets.waiting import waited_for
+from assets.waiting import report_waits
 from metaclip_dagster.parsing import BROKEN_RECORDS, parse_wat
 from resources.crawl.listing import draw_archives, find_archives
 from resources.crawl.resource import CommonCrawl
@@ -58,7 +58,7 @@ class Crawl(dg.Config, use_attribute_docstrings=True):
     check_specs=check_specs("pairs", no_empty_snapshot, few_broken_records, partitions=snapshots),
     automation_condition=when_registered(),
 )
-@waited_for
+@report_waits
 def pairs(
     context: dg.AssetExecutionContext, config: Crawl, lake: Lake, compute: Compute, common_crawl: CommonCrawl
 ) -> dg.MaterializeResult:
@@ -67,46 +67,52 @@ def pairs(
     A snapshot is one release of Common Crawl, or a pool that others made (`pool-<name>`). Its archives are read file by
     file; no image is fetched here.
     """
-    if not common_crawl.contact and is_web(common_crawl.root):
-        context.log.warning(NO_CONTACT)
+    _warn_without_contact(context, common_crawl)
     key = context.partition_key
     before = lake.store("pairs", key).manifest()
-    inputs = before.inputs if before else {}
-    archive, draw = _asked(config, inputs)
-    bound = float(inputs.get("max_broken_share", 0.01)) if config.max_broken_share is None else config.max_broken_share
+    archive, draw, bound = _choose_archives(config, before.inputs if before else {})
     kind, listed = common_crawl.files(key, archive)
     drawn = draw_archives(listed, **draw)
     read = {"archive": archive, **draw, "archives_read": len(drawn), "archives_listed": len(listed)}
-    told = {name: str(value) for name, value in {**read, "max_broken_share": bound}.items()}
+    facts = {name: str(value) for name, value in {**read, "max_broken_share": bound}.items()}
     again = find_archives(drawn, config.again)
-    made = compute.map_shards(context, PARSERS[kind], common_crawl.shards(key, drawn), facts=told, again=again)
-    checks = [no_empty_snapshot(made), few_broken_records(made, BROKEN_RECORDS, bound)]
+    manifest = compute.map_shards(context, PARSERS[kind], common_crawl.shards(key, drawn), facts=facts, again=again)
+    checks = [no_empty_snapshot(manifest), few_broken_records(manifest, BROKEN_RECORDS, bound)]
     shown = {
-        "kept_and_dropped": kept_and_dropped(made.rows, made.total("dropped")),
+        "kept_and_dropped": kept_and_dropped(manifest.rows, manifest.total("dropped")),
         **sample_pairs(lake, key),
-        **expected_cost(lake, made),
-        **_describe_failures(made, drawn),
+        **expected_cost(lake, manifest),
+        **_describe_failures(manifest, drawn),
     }
-    return compute.result(made, metadata={**read, "max_broken_share": bound, **shown}, checks=checks)
+    return compute.result(manifest, metadata={**read, "max_broken_share": bound, **shown}, checks=checks)
 
 
-def _describe_failures(made: PartitionManifest, archives: Mapping[str, str]) -> dict[str, Any]:
+def _warn_without_contact(context: dg.AssetExecutionContext, common_crawl: CommonCrawl) -> None:
+    if not common_crawl.contact and is_web(common_crawl.root):
+        context.log.warning(NO_CONTACT)
+
+
+def _describe_failures(manifest: PartitionManifest, archives: Mapping[str, str]) -> dict[str, Any]:
     """Which archives are missing, why, and how they are read again."""
-    if not made.failed:
+    if not manifest.failed:
         return {}
-    rows = [(number, archives[number], why) for number, why in made.failed.items()]
+    rows = [(number, archives[number], why) for number, why in manifest.failed.items()]
     return {"failed": table(["number", "archive", "why"], rows), "to_read_failed_again": READ_AGAIN}
 
 
-def _asked(config: Crawl, told: Mapping[str, str]) -> tuple[Literal["wat", "warc"], dict[str, Any]]:
-    """Which archives are read, and how they are drawn: as the config says, else as the partition's manifest does."""
-    asked = told.get("archive") if config.archive == "as_before" else config.archive
-    archive: Literal["wat", "warc"] = "warc" if asked == "warc" else "wat"
+def _choose_archives(config: Crawl, before: Mapping[str, str]) -> tuple[Literal["wat", "warc"], dict[str, Any], float]:
+    """Which archives are read, how they are drawn, and the share of broken records that passes.
+
+    All as the config says, and what it leaves out as the inputs of the manifest `before` say.
+    """
+    name = before.get("archive") if config.archive == "as_before" else config.archive
+    archive: Literal["wat", "warc"] = "warc" if name == "warc" else "wat"
     given = config.model_dump(include={"first", "share", "seed"}, exclude_none=True)
-    draw = {} if {"first", "share"} & given.keys() else told
-    before = {
-        "first": int(draw.get("first", 0)),
-        "share": float(draw.get("share", 1)),
-        "seed": int(told.get("seed", 0)),
+    drawn = {} if {"first", "share"} & given.keys() else before
+    defaults = {
+        "first": int(drawn.get("first", 0)),
+        "share": float(drawn.get("share", 1)),
+        "seed": int(before.get("seed", 0)),
     }
-    return archive, before | given
+    bound = config.max_broken_share
+    return archive, defaults | given, float(before.get("max_broken_share", 0.01)) if bound is None else bound

@@ -6,15 +6,15 @@ from typing import Any
 import dagster as dg
 from pydantic import Field, field_validator
 
-from assets.changes import build_before, changed_entries, show_changed_entries
 from assets.checks import check_specs, no_empty_list
 from assets.choices import AsBefore
-from assets.shown import table
+from assets.defaults import DEFAULTS
+from assets.queries.changes import build_before, compare_entries_to
+from assets.shown import show_changed_entries, table
 from metaclip_dagster.matching import why_unmatchable
 from metaclip_dagster.metadata import build_entries, describe_entries, read_own_entries
 from metaclip_dagster.reporting.lists.pages import render_entries
 from resources.deferred import Deferred
-from resources.deployments import deployment
 from resources.engines.resource import Compute
 from resources.lake.resource import Lake
 from resources.lake.tables import PartitionManifest
@@ -30,9 +30,9 @@ Candidates = dict[str, dict[str, Deferred]]
 class Budget(dg.Config, use_attribute_docstrings=True):
     """How many entries, in which languages, and whose come first."""
 
-    budget: int = Field(default=deployment().budget, ge=1)
+    budget: int = Field(default=DEFAULTS.budget, ge=1)
     """Entries of each language."""
-    languages: list[str] = Field(default=[*deployment().languages], min_length=1)
+    languages: list[str] = Field(default=[*DEFAULTS.languages], min_length=1)
     """Languages that have entries, as language identification names them, in the order of their entries."""
     caps: dict[str, int] = {}
     """The most entries that a source adds to a language; 0 adds none. Your own list is `own:` and its file's name."""
@@ -68,55 +68,66 @@ def entries(
     """
     before, choice = build_before(lake, "entries"), config.choose(context, lake)
     budget = choice.config
-    own = _read_own(context, budget, compute, sources)
-    candidates = _candidates(lake, [*own], budget.languages)
+    own_lists = _read_own_lists(context, budget, compute, sources)
+    candidates = _list_candidates(lake, [*own_lists], budget.languages)
     options = {"budget": budget.budget, "caps": budget.caps, "why_unmatchable": why_unmatchable}
     inputs = {"00000": {"languages": candidates}}
-    made = compute.map_shards(context, build_entries, inputs, options=options, facts=choice.told)
-    called = {language: {name: call() for name, call in named.items()} for language, named in candidates.items()}
-    told = describe_entries(called, lake.read("entries"), budget=budget.budget, caps=budget.caps)
-    changes = changed_entries(lake, before)
-    left_out = [[name, *why] for name, read in own.items() for why in read.total("dropped").most_common()]
-    columns = ["list", "why", "rows"]
-    lists = {"dropped_of_own_lists": [dict(zip(columns, row, strict=True)) for row in left_out]}
-    report = {**budget.model_dump(), "languages": told, "changes": changes, **lists}
+    manifest = compute.map_shards(context, build_entries, inputs, options=options, facts=choice.facts)
+    called = {language: {name: call() for name, call in of.items()} for language, of in candidates.items()}
+    languages = describe_entries(called, lake.read("entries"), budget=budget.budget, caps=budget.caps)
+    changes, dropped = compare_entries_to(before, lake), _list_dropped(own_lists)
+    report = {**budget.model_dump(), "languages": languages, "changes": changes, "dropped_of_own_lists": dropped}
     links = reports.write("entries", render_entries(report), report)
-    dropped = {"dropped_of_own_lists": table(columns, left_out)} if left_out else {}
-    metadata = {**choice.metadata, **_shown(told), **dropped, **show_changed_entries(changes), **links}
-    return compute.result(made, metadata=metadata, checks=[no_empty_list(made)])
+    shown = {**_show_sources(languages), **_show_dropped(dropped), **show_changed_entries(changes)}
+    metadata = {**choice.metadata, **shown, **links}
+    return compute.result(manifest, metadata=metadata, checks=[no_empty_list(manifest)])
 
 
-def _read_own(
+def _list_dropped(own_lists: Mapping[str, PartitionManifest]) -> list[dict[str, Any]]:
+    """How many rows of each list were dropped, and why."""
+    return [
+        {"list": name, "why": why, "rows": rows}
+        for name, manifest in own_lists.items()
+        for why, rows in manifest.total("dropped").most_common()
+    ]
+
+
+def _show_dropped(dropped: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    rows = [[*row.values()] for row in dropped]
+    return {"dropped_of_own_lists": table(["list", "why", "rows"], rows)} if rows else {}
+
+
+def _read_own_lists(
     context: dg.AssetExecutionContext, config: Budget, compute: Compute, sources: Sources
 ) -> dict[str, PartitionManifest]:
     """Make a partition of `own_entries` of each of one's own lists; gives them by name, in order."""
-    named = {f"own:{url.rsplit('/', 1)[-1]}": url for url in config.own_lists}
-    if len(named) < len(config.own_lists):
+    urls = {f"own:{url.rsplit('/', 1)[-1]}": url for url in config.own_lists}
+    if len(urls) < len(config.own_lists):
         raise ValueError(f"own_lists {', '.join(config.own_lists)}: two files have one name; rename one of them")
-    made = {}
-    for name, url in named.items():
+    manifests = {}
+    for name, url in urls.items():
         shard = {"00000": {"file": sources.own_list(url), "name": url}}
         options = {"languages": config.languages}
-        made[name] = compute.map_shards(
+        manifests[name] = compute.map_shards(
             context, read_own_entries, shard, table="own_entries", partition=name, options=options
         )
-    return made
+    return manifests
 
 
-def _candidates(lake: Lake, own: Sequence[str], languages: Sequence[str]) -> Candidates:
+def _list_candidates(lake: Lake, own_lists: Sequence[str], languages: Sequence[str]) -> Candidates:
     """By language, then by source, the rows that only a worker reads, one language after the other."""
     return {
         language: {
-            **{name: lake.where("own_entries", "language", language, partitions=[name]) for name in own},
+            **{name: lake.where("own_entries", "language", language, partitions=[name]) for name in own_lists},
             **{name: lake.where(name, "language", language) for name in SOURCES},
         }
         for language in languages
     }
 
 
-def _shown(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _show_sources(languages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What became of each source, for the UI."""
-    rows = [(language["language"], source) for language in told for source in language["sources"]]
+    rows = [(language["language"], source) for language in languages for source in language["sources"]]
     fates = ["candidates", "taken", "already_there", "beyond_cap", "beyond_budget"]
     by_source = [
         [name, source["source"], *(source[fate] for fate in fates), sum(source["unmatchable"].values())]
@@ -126,8 +137,8 @@ def _shown(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         [
             name,
             source["source"],
-            *(map(_ranked, (source["first"], source["last"]))),
-            ", ".join(map(_ranked, source["next"])),
+            *(map(_describe_candidate, (source["first"], source["last"]))),
+            ", ".join(map(_describe_candidate, source["next"])),
         ]
         for name, source in rows
     ]
@@ -135,9 +146,9 @@ def _shown(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "by_source": table(["language", "source", *fates, "unmatchable"], by_source),
         "cut": table(["language", "source", "first taken", "last taken", "next"], cut),
         "unmatchable": sum(row[-1] for row in by_source),
-        "missing": sum(language["missing"] for language in told),
+        "missing": sum(language["missing"] for language in languages),
     }
 
 
-def _ranked(candidate: Mapping[str, Any] | None) -> str:
+def _describe_candidate(candidate: Mapping[str, Any] | None) -> str:
     return f"{candidate['entry']} ({candidate['score']:,.6g})" if candidate else "–"

@@ -1,9 +1,9 @@
-"""The job that is asked why a pair is kept and who matches an entry: the answer goes to the log and to the metadata."""
+"""The job `explain`: why is a pair kept, who matches an entry? The answer goes to the log and the run's metadata."""
 
 import dagster as dg
 from pydantic import Field
 
-from assets.answers import explain_entry, explain_pair
+from assets.queries.answers import explain_entry, explain_pair
 from assets.shown import table
 from metaclip_dagster.explaining import QuestionError, render_text
 from resources.lake.resource import Lake
@@ -19,7 +19,7 @@ class Question(dg.Config, use_attribute_docstrings=True):
     entry: str = ""
     """The entry, as it stands in the metadata: matching minds case."""
     limit: int = Field(default=20, ge=1)
-    """Pairs told of, and places of each."""
+    """How many pairs are shown, and how many places of each."""
 
 
 @dg.op
@@ -36,8 +36,8 @@ def ask(context: dg.OpExecutionContext, config: Question, lake: Lake) -> None:
     except QuestionError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     context.log.info(f"the answer:\n{render_text(answer)}")
-    told = {part.title: table(part.headings, part.rows) for part in answer if part.rows}
-    context.add_output_metadata({"answer": dg.MetadataValue.text(render_text(answer)), **told})
+    tables = {part.title: table(part.headings, part.rows) for part in answer if part.rows}
+    context.add_output_metadata({"answer": dg.MetadataValue.text(render_text(answer)), **tables})
 
 
 @dg.job(description="Why is this pair kept, and at which t? Who matches this entry? Set `pair` or `entry` of the op.")

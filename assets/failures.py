@@ -1,4 +1,4 @@
-"""Who is told of a failed run, where the deployment names somebody."""
+"""The sensor that sends a notice of every failed run to the deployment's webhook or command."""
 
 import dagster as dg
 
@@ -6,7 +6,7 @@ from resources.deployments import Deployment
 from resources.instance.notices import notify
 
 
-def sensor(where: Deployment) -> dg.SensorDefinition:
+def build_sensor(where: Deployment) -> dg.SensorDefinition:
     """Tell the deployment's webhook and command of every failed run; off where there is neither."""
     is_asked = bool(where.failure_webhook or where.failure_command)
 

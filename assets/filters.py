@@ -1,4 +1,4 @@
-"""What is left out of training sets by its looks, where the deployment or a run says so; nothing by default."""
+"""Which images a training set leaves out by their looks, where the deployment or a run says so; by default none."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from assets.choices import Sparse
+from assets.defaults import DEFAULTS
 from assets.shown import table
 from metaclip_dagster.evaluation import read_task, task_version
 from metaclip_dagster.evaluation.images import decode_image, read_samples
@@ -15,7 +16,6 @@ from metaclip_dagster.filtering import hash_samples, judge_images, score_images
 from metaclip_dagster.filtering.hashes import MAX_DISTANCE
 from metaclip_dagster.filters import load_scorers
 from resources.deferred import Deferred, defer, stage_version
-from resources.deployments import deployment
 from resources.engines.resource import Compute
 from resources.images.resource import Images
 from resources.lake.resource import WHOLE, Lake
@@ -54,12 +54,12 @@ class Filtering(dg.Config, use_attribute_docstrings=True):
     """What a training set leaves out. Distances are bits of 64 in which perceptual hashes may differ."""
 
     filters: dict[str, Limits] = Field(
-        {name: dict(limits) for name, limits in deployment().filters.items()}, validate_default=True
+        {name: dict(limits) for name, limits in DEFAULTS.filters.items()}, validate_default=True
     )
     """Scorers by name, as in `metaclip_dagster.filters:Nsfw`, and their limits, at_least, at_most or both."""
-    near_duplicate_distance: int = _distance(deployment().near_duplicate_distance)
+    near_duplicate_distance: int = _distance(DEFAULTS.near_duplicate_distance)
     """Of images as near as this to each other only the first stays; -1 looks for none."""
-    leakage_distance: int = _distance(deployment().leakage_distance)
+    leakage_distance: int = _distance(DEFAULTS.leakage_distance)
     """Images as near as this to a zero-shot task's are counted and named; -1 looks for none."""
     remove_leakage: bool = False
     """Leave those images out."""
@@ -80,7 +80,7 @@ class Filtering(dg.Config, use_attribute_docstrings=True):
         return bool(self.filters) or max(self.near_duplicate_distance, self.leakage_distance) > OFF
 
 
-def verdicts(
+def apply_filters(
     context: dg.AssetExecutionContext,
     config: Filtering,
     lake: Lake,
@@ -91,25 +91,26 @@ def verdicts(
     rings: Sequence[str],
     buckets: Mapping[str, int],
 ) -> tuple[dict[str, dict[str, Deferred]], dict[str, Any]]:
-    """For each bucket the input that the set is built with, and what is told of it; neither where nothing is asked."""
+    """For each bucket the verdicts that the set is built with, and what they count; neither where nothing is asked."""
     if not config.is_on:
         return {}, {}
     for ring in rings:
-        _score(context, config, lake, compute, image_store, ring=ring, rings=rings)
+        _score_ring(context, config, lake, compute, image_store, ring=ring, rings=rings)
     samples = [] if config.leakage_distance == OFF else [_hash_tasks(context, lake, compute, zero_shot)]
     options = config.options | {"num_buckets": len(buckets)}
     inputs = {
         "rings": {ring: defer(chain_batches, *lake.shards("image_scores", ring).values()) for ring in rings},
         "samples": defer(chain_batches, *samples),
     }
-    made = compute.map_shards(
+    manifest = compute.map_shards(
         context, judge_images, {"00000": inputs}, table="image_verdicts", partition=rings[-1], options=options
     )
-    of = lake.where_each("image_verdicts", "bucket", buckets.values(), partitions=[rings[-1]])
-    return {key: {"verdicts": of[bucket]} for key, bucket in buckets.items()}, _told(lake, config, made)
+    verdicts = lake.where_each("image_verdicts", "bucket", buckets.values(), partitions=[rings[-1]])
+    inputs_of = {key: {"verdicts": verdicts[bucket]} for key, bucket in buckets.items()}
+    return inputs_of, _count_verdicts(lake, config, manifest)
 
 
-def _score(
+def _score_ring(
     context: dg.AssetExecutionContext,
     config: Filtering,
     lake: Lake,
@@ -119,12 +120,12 @@ def _score(
     ring: str,
     rings: Sequence[str],
 ) -> None:
-    """Scores of one ring, taken over from earlier runs where the bytes are the same."""
+    """IMAGE_SCORES of one ring; scores of earlier runs are taken over where the bytes are the same."""
     # They stand outside fingerprints, as the store does: a score is what its function gives, whenever it was asked.
     finished = [] if compute.force else lake.finished("image_scores", rings)
     stage = stage_version(score_images)
-    like = [made for made in finished if lake.manifest("image_scores", made).inputs.get("stage") == stage]
-    earlier = [lake.shards("image_scores", made) for made in like]
+    alike = [it for it in finished if lake.manifest("image_scores", it).inputs.get("stage") == stage]
+    earlier = [lake.shards("image_scores", it) for it in alike]
     shards = {
         key: {
             "images": images,
@@ -146,15 +147,13 @@ def _hash_tasks(context: dg.AssetExecutionContext, lake: Lake, compute: Compute,
     return lake.stream("sample_hashes")
 
 
-def _told(lake: Lake, config: Filtering, made: PartitionManifest) -> dict[str, Any]:
+def _count_verdicts(lake: Lake, config: Filtering, manifest: PartitionManifest) -> dict[str, Any]:
     """How many images each filter found, and the first that are a task's own."""
-    told: dict[str, Any] = {f"images/{what}": num for what, num in sorted(made.total("seen").items())}
-    if config.leakage_distance != OFF:
-        rows = lake.dataset(made.table, [made.partition]).to_table(filter=pc.field("reason") == "benchmark")
-        shown = rows.slice(0, NUM_LEAKED_SHOWN).to_pylist()
-        leaked = [(row["image_id"], row["near"], int(row["measured"])) for row in shown]
-        told |= {
-            "images/benchmark": rows.num_rows,
-            "leaked": table(["image", "task/sample", "bits that differ"], leaked),
-        }
-    return told
+    counts: dict[str, Any] = {f"images/{what}": num for what, num in sorted(manifest.total("seen").items())}
+    if config.leakage_distance == OFF:
+        return counts
+    rows = lake.dataset(manifest.table, [manifest.partition]).to_table(filter=pc.field("reason") == "benchmark")
+    shown = rows.slice(0, NUM_LEAKED_SHOWN).to_pylist()
+    leaked = [(row["image_id"], row["near"], int(row["measured"])) for row in shown]
+    columns = ["image", "task/sample", "bits that differ"]
+    return {**counts, "images/benchmark": rows.num_rows, "leaked": table(columns, leaked)}

@@ -1,4 +1,4 @@
-"""What a training is told: the job of a cell, and the folder that is this training's alone."""
+"""From a cell and a config to a training's job file and folder: another set, recipe or budget gets another folder."""
 
 import dataclasses
 import json
@@ -11,12 +11,12 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.choices import Sparse
-from assets.partitions import Cell
-from assets.pool import thresholds_of
+from assets.defaults import DEFAULTS
+from assets.keys import Cell
+from assets.queries.rungs import thresholds_of
 from metaclip_dagster.balancing import Draw, build_draw, draw_pairs, uniform
 from metaclip_dagster.training import change_recipe, recipe_of
 from resources.deferred import address_of
-from resources.deployments import deployment
 from resources.files.digests import combine
 from resources.files.local import create
 from resources.images.resource import Images
@@ -58,7 +58,7 @@ class RecipeChanges(Sparse, use_attribute_docstrings=True):
 class Training(dg.Config, use_attribute_docstrings=True):
     """The budget, and what of the model's recipe is changed."""
 
-    pairs_to_see: int = Field(default=deployment().pairs_to_see, ge=1)
+    pairs_to_see: int = Field(default=DEFAULTS.pairs_to_see, ge=1)
     """Seen pairs, the same for every t: whole steps of every virtual epoch."""
     recipe: RecipeChanges = RecipeChanges()
     """What of the model's recipe is changed."""
@@ -67,13 +67,13 @@ class Training(dg.Config, use_attribute_docstrings=True):
 def prepare_job(
     lake: Lake, trainer: Trainer, image_store: Images, cell: Cell, config: Training
 ) -> tuple[Path, dict[str, Any]]:
-    """What the trainer is told, and the folder that is this training's alone: another set or recipe gets another.
+    """The trainer's job, and the folder that is this training's alone: another set or recipe gets another.
 
     Raises ValueError for a change that no recipe takes, dg.Failure if online balancing would draw with other counts
     than the set was made with.
     """
     recipe, seed = recipe_of(cell.model)
-    told = {
+    settings = {
         "training_set": cell.training_set,
         "model": cell.model,
         "recipe": dataclasses.asdict(change_recipe(recipe, config.recipe.model_dump())),
@@ -81,7 +81,7 @@ def prepare_job(
         "budget": config.pairs_to_see,
         "precision": trainer.precision_used,
     }
-    versions = [json.dumps(told, sort_keys=True), lake.manifest("training_sets", cell.training_set).version]
+    versions = [json.dumps(settings, sort_keys=True), lake.manifest("training_sets", cell.training_set).version]
     held_to = {}
     if cell.training_set.startswith("online-"):
         held_to = thresholds_of(lake, cell.training_set.removeprefix("online-"))
@@ -89,7 +89,7 @@ def prepare_job(
     folder = Path(trainer.root, cell.training_set, cell.model, combine(versions)[:16])
     shards = lake.files("training_sets", cell.training_set, "tar")
     job = {
-        **told,
+        **settings,
         "images": image_store.root,
         "shards": [{"path": path, "tars": tars} for path, tars in shards.items() if tars],
         "storage_options": lake.connection,
@@ -117,8 +117,8 @@ def _check_draw(lake: Lake, cell: Cell, draw: Draw) -> None:
     texts = pa.RecordBatch.from_struct_array(rows["texts"].flatten())
     snapshot = lake.manifest("subsets", "inf").shards[0].key.rsplit("/", 1)[0]
     seed = int(lake.manifest("admissions", snapshot).inputs["seed"])
-    known = len(draw.entry_key) > np.max(texts["entry_ids"].flatten().to_numpy())
-    if not known or (draw_pairs(texts, draw, seed) != texts["admitted_at"].to_numpy()).any():
+    has_all = len(draw.entry_key) > np.max(texts["entry_ids"].flatten().to_numpy())
+    if not has_all or (draw_pairs(texts, draw, seed) != texts["admitted_at"].to_numpy()).any():
         raise dg.Failure(
             f"the training set {cell.training_set} was made with other entries or entry_counts than there are now; "
             "materialize admissions of every snapshot, subsets and images of every t, then this training set",

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from assets.checks import check_specs, no_empty_list
 from assets.choices import AsBefore
+from assets.defaults import DEFAULTS
 from assets.shown import top_candidates
 from metaclip_dagster.metadata import (
     count_ngrams,
@@ -19,14 +20,11 @@ from metaclip_dagster.metadata import (
     sum_counts,
 )
 from resources.deferred import Deferred
-from resources.deployments import deployment
 from resources.engines.resource import Compute
 from resources.lake.resource import Lake
 from resources.lake.tables import PartitionManifest
 from resources.sources.resource import Sources
 from resources.sources.wikipedia import list_unshown
-
-Result = dg.MaterializeResult
 
 
 class WordNet(dg.Config, use_attribute_docstrings=True):
@@ -39,14 +37,14 @@ class WordNet(dg.Config, use_attribute_docstrings=True):
 class NGrams(dg.Config, use_attribute_docstrings=True):
     """How the counting is parted."""
 
-    num_buckets: int = Field(default=deployment().num_buckets, ge=1)
+    num_buckets: int = Field(default=DEFAULTS.num_buckets, ge=1)
     """Parts of the sums, by the n-gram's checksum; more of them need less memory and disk at a time."""
 
 
 class Unigrams(dg.Config, use_attribute_docstrings=True):
     """Which words; the paper's threshold is 100 on the whole English Wikipedia."""
 
-    min_count: int = Field(default=deployment().min_count, ge=1)
+    min_count: int = Field(default=DEFAULTS.min_count, ge=1)
     """How often a word must stand in the running text of its language's Wikipedia."""
     top: int = Field(default=0, ge=0)
     """The most of each language; 0 takes all that reach the threshold."""
@@ -55,7 +53,7 @@ class Unigrams(dg.Config, use_attribute_docstrings=True):
 class Bigrams(dg.Config, use_attribute_docstrings=True):
     """Which pairs of words; the paper's threshold is a PMI of 30."""
 
-    min_pmi: float = Field(default=deployment().min_pmi, allow_inf_nan=False)
+    min_pmi: float = Field(default=DEFAULTS.min_pmi, allow_inf_nan=False)
     """Pointwise mutual information, in bits, that two neighbouring words must reach."""
     min_pmi_of: dict[str, float] = {}
     """Thresholds of single languages, as in {de: 26}: of a smaller Wikipedia's pairs none reaches a PMI of 30."""
@@ -68,13 +66,13 @@ class Bigrams(dg.Config, use_attribute_docstrings=True):
 class Titles(dg.Config, use_attribute_docstrings=True):
     """Which titles; the paper's threshold is 70 views."""
 
-    min_views: int = Field(default=deployment().min_views, ge=0)
+    min_views: int = Field(default=DEFAULTS.min_views, ge=0)
     """Views that a title must have over all pageview files."""
     top: int = Field(default=0, ge=0)
     """The most of each language; 0 takes all that reach the threshold."""
-    in_dump_only: bool = deployment().titles_in_dump_only
+    in_dump_only: bool = DEFAULTS.titles_in_dump_only
     """Whether a title must be an article of the dump."""
-    num_buckets: int = Field(default=deployment().num_buckets, ge=1)
+    num_buckets: int = Field(default=DEFAULTS.num_buckets, ge=1)
     """Parts of the sums, by the title's checksum; more of them need less memory at a time."""
 
 
@@ -86,12 +84,12 @@ class Titles(dg.Config, use_attribute_docstrings=True):
 )
 def wordnet_synsets(
     context: dg.AssetExecutionContext, config: AsBefore[WordNet], lake: Lake, compute: Compute, sources: Sources
-) -> Result:
+) -> dg.MaterializeResult:
     """Every name of a WordNet synset: the things that a dictionary of English groups by meaning."""
     names, choice = {"00000": {"names": sources.synsets()}}, config.choose(context, lake)
-    made = compute.map_shards(context, rank_synsets, names, options=choice.config.model_dump(), facts=choice.told)
-    told = {**choice.metadata, **top_candidates(lake, "wordnet_synsets")}
-    return compute.result(made, metadata=told, checks=[no_empty_list(made)])
+    manifest = compute.map_shards(context, rank_synsets, names, options=choice.config.model_dump(), facts=choice.facts)
+    metadata = {**choice.metadata, **top_candidates(lake, "wordnet_synsets")}
+    return compute.result(manifest, metadata=metadata, checks=[no_empty_list(manifest)])
 
 
 @dg.asset(
@@ -102,7 +100,7 @@ def wordnet_synsets(
 )
 def wikipedia_ngrams(
     context: dg.AssetExecutionContext, config: NGrams, lake: Lake, compute: Compute, sources: Sources
-) -> Result:
+) -> dg.MaterializeResult:
     """How often each word and each pair of neighbours stands in Wikipedia's running text: no threshold recounts."""
     counted = {
         piece: {"pages": pages, "language": language, "not_shown": list_unshown(site)}
@@ -112,9 +110,9 @@ def wikipedia_ngrams(
     options = config.model_dump()
     # Of a crawl's files a share may fail, for there are others like them; of a dump, and of sums, none may.
     parts = compute.map_shards(context, count_ngrams, counted, table="ngram_parts", options=options, whole=True)
-    made = compute.map_shards(context, sum_counts, _buckets(lake, parts, config.num_buckets), whole=True)
-    told = {**config.model_dump(), **parts.total("seen"), **parts.total("dropped")}
-    return compute.result(made, beside=[parts], metadata=told, checks=[no_empty_list(made)])
+    manifest = compute.map_shards(context, sum_counts, _buckets(lake, parts, config.num_buckets), whole=True)
+    metadata = {**config.model_dump(), **parts.total("seen"), **parts.total("dropped")}
+    return compute.result(manifest, beside=[parts], metadata=metadata, checks=[no_empty_list(manifest)])
 
 
 @dg.asset(
@@ -126,13 +124,13 @@ def wikipedia_ngrams(
 )
 def wikipedia_unigrams(
     context: dg.AssetExecutionContext, config: AsBefore[Unigrams], lake: Lake, compute: Compute, sources: Sources
-) -> Result:
+) -> dg.MaterializeResult:
     """Words of Wikipedia's running text that stand there often enough, by count."""
     choice, ngrams = config.choose(context, lake), _ngrams(lake, sources)
     options = choice.config.model_dump()
-    made = compute.map_shards(context, rank_unigrams, ngrams, options=options, whole=True, facts=choice.told)
-    told = {**choice.metadata, **_by_language(made), **top_candidates(lake, "wikipedia_unigrams")}
-    return compute.result(made, metadata=told, checks=[no_empty_list(made)])
+    manifest = compute.map_shards(context, rank_unigrams, ngrams, options=options, whole=True, facts=choice.facts)
+    metadata = {**choice.metadata, **_count_candidates(manifest), **top_candidates(lake, "wikipedia_unigrams")}
+    return compute.result(manifest, metadata=metadata, checks=[no_empty_list(manifest)])
 
 
 @dg.asset(
@@ -144,7 +142,7 @@ def wikipedia_unigrams(
 )
 def wikipedia_bigrams(
     context: dg.AssetExecutionContext, config: AsBefore[Bigrams], lake: Lake, compute: Compute, sources: Sources
-) -> Result:
+) -> dg.MaterializeResult:
     """Neighbouring words of Wikipedia's running text that stand together more than chance has it, by that (PMI)."""
     choice = config.choose(context, lake)
     bigrams = choice.config
@@ -153,9 +151,9 @@ def wikipedia_bigrams(
         for language, inputs in _ngrams(lake, sources).items()
     }
     options = bigrams.model_dump(include={"min_count", "top"})
-    made = compute.map_shards(context, rank_bigrams, ngrams, options=options, whole=True, facts=choice.told)
-    told = {**choice.metadata, **_by_language(made), **top_candidates(lake, "wikipedia_bigrams")}
-    return compute.result(made, metadata=told, checks=[no_empty_list(made)])
+    manifest = compute.map_shards(context, rank_bigrams, ngrams, options=options, whole=True, facts=choice.facts)
+    metadata = {**choice.metadata, **_count_candidates(manifest), **top_candidates(lake, "wikipedia_bigrams")}
+    return compute.result(manifest, metadata=metadata, checks=[no_empty_list(manifest)])
 
 
 @dg.asset(
@@ -166,7 +164,7 @@ def wikipedia_bigrams(
 )
 def wikipedia_titles(
     context: dg.AssetExecutionContext, config: AsBefore[Titles], lake: Lake, compute: Compute, sources: Sources
-) -> Result:
+) -> dg.MaterializeResult:
     """Titles of Wikipedia's articles that are read often enough, by views."""
     choice = config.choose(context, lake)
     titles = choice.config
@@ -190,15 +188,15 @@ def wikipedia_titles(
         for language in sources.languages
     }
     options = titles.model_dump(exclude={"num_buckets"})
-    made = compute.map_shards(context, rank_titles, ranked, options=options, whole=True, facts=choice.told)
-    counted = {**parts.total("seen"), **parts.total("dropped"), **_by_language(made)}
-    told = {**choice.metadata, **counted, **top_candidates(lake, "wikipedia_titles")}
-    return compute.result(made, beside=[parts, summed, pages], metadata=told, checks=[no_empty_list(made)])
+    manifest = compute.map_shards(context, rank_titles, ranked, options=options, whole=True, facts=choice.facts)
+    counted = {**parts.total("seen"), **parts.total("dropped"), **_count_candidates(manifest)}
+    metadata = {**choice.metadata, **counted, **top_candidates(lake, "wikipedia_titles")}
+    return compute.result(manifest, beside=[parts, summed, pages], metadata=metadata, checks=[no_empty_list(manifest)])
 
 
 def _buckets(lake: Lake, parts: PartitionManifest, num_buckets: int) -> dict[str, dict[str, Deferred]]:
-    found = lake.where_each(parts.table, "bucket", range(num_buckets))
-    return {f"{bucket:05d}": {"parts": deferred} for bucket, deferred in found.items()}
+    rows = lake.where_each(parts.table, "bucket", range(num_buckets))
+    return {f"{bucket:05d}": {"parts": deferred} for bucket, deferred in rows.items()}
 
 
 def _ngrams(lake: Lake, sources: Sources) -> dict[str, dict[str, Any]]:
@@ -208,5 +206,5 @@ def _ngrams(lake: Lake, sources: Sources) -> dict[str, dict[str, Any]]:
     }
 
 
-def _by_language(made: PartitionManifest) -> dict[str, int]:
-    return {f"candidates/{shard.key}": shard.rows for shard in made.shards}
+def _count_candidates(manifest: PartitionManifest) -> dict[str, int]:
+    return {f"candidates/{shard.key}": shard.rows for shard in manifest.shards}

@@ -1,26 +1,35 @@
-"""The pool as the lake has it: which snapshots are in, and their matches without the excluded pairs."""
+"""The pool as the lake has it: which snapshots are in, their matches without excluded pairs, and how it is matched."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
-from assets.parsers import refuse_outdated
-from assets.partitions import THRESHOLDS
-from metaclip_dagster.balancing import build_draw, language_thresholds, parse_threshold
+from assets.defaults import DEFAULTS
+from assets.keys import THRESHOLDS
+from assets.queries.parsers import why_outdated
+from metaclip_dagster.balancing import build_draw
 from metaclip_dagster.deduplicating import exclude, pair_ids
 from metaclip_dagster.matching import INDEX, build_matcher, index_entries, open_matcher
 from metaclip_dagster.spilling import spilling
 from resources.deferred import Deferred, defer, version_of
-from resources.deployments import deployment
 from resources.files.digests import combine
 from resources.files.mapped import map_table
 from resources.lake.resource import Lake
+from resources.lake.tables import PartitionManifest
 from resources.models.language_id import MODEL, load_identifier
 
-_JUDGED = "matches of "
+_MATCHES = "matches of "
+
+
+class Grouping(dg.Config, use_attribute_docstrings=True):
+    """How much of a table one worker takes at a time."""
+
+    group_size: int = Field(default=DEFAULTS.group_size, ge=1)
+    """Shards that are scattered or counted together."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +48,8 @@ class Pool:
 def matching_setup(lake: Lake) -> dict[str, Deferred]:
     """What every worker matches with: one index of the entries on each machine, which its workers map into memory."""
     entries = lake.table("entries")
-    home = deployment().home if "://" in lake.root else Path(lake.root).parent
-    path = home / "matchers" / f"{combine([entries.version, str(INDEX)])}.arrow"
+    home = lake.scratch if "://" in lake.root else Path(lake.root).parent
+    path = Path(home, "matchers") / f"{combine([entries.version, str(INDEX)])}.arrow"
     index = defer(map_table, path, defer(index_entries, entries).__call__)  # called where there is no such file
     return {
         # What it gives follows from the entries alone.
@@ -71,8 +80,8 @@ def pool_of(
         )
     refuse_outdated(lake, table, finished)
     inputs = {key: lake.manifest(table, key).inputs for key in finished}
-    wanted = {name: version_of(deferred) for name, deferred in setup.items()}
-    stale = [key for key in finished if any(inputs[key].get(name) != version for name, version in wanted.items())]
+    current = {name: version_of(deferred) for name, deferred in setup.items()}
+    stale = [key for key in finished if any(inputs[key].get(name) != version for name, version in current.items())]
     if stale:
         names = ", ".join(stale)
         raise dg.Failure(
@@ -85,9 +94,15 @@ def pool_of(
     return Pool(finished, [key for key in registered if key not in finished])
 
 
-def judged(lake: Lake, snapshots: Sequence[str]) -> dict[str, str]:
-    """Which matches EXCLUSIONS are made of, as its manifest is told; they hold for no other."""
-    return {f"{_JUDGED}{snapshot}": lake.manifest("matches", snapshot).version for snapshot in snapshots}
+def refuse_outdated(lake: Lake, table: str, partitions: Iterable[str]) -> None:
+    """Raise dg.Failure if any of the finished partitions comes of pages that another version parsed."""
+    if why := why_outdated(lake, table, partitions):
+        raise dg.Failure(why, allow_retries=False)
+
+
+def record_matches(lake: Lake, snapshots: Sequence[str]) -> dict[str, str]:
+    """For the manifest of EXCLUSIONS: which matches they are made of; they hold for no other."""
+    return {f"{_MATCHES}{snapshot}": lake.manifest("matches", snapshot).version for snapshot in snapshots}
 
 
 def matched_pairs(lake: Lake, snapshots: Sequence[str]) -> dict[str, int]:
@@ -95,12 +110,13 @@ def matched_pairs(lake: Lake, snapshots: Sequence[str]) -> dict[str, int]:
     return {snapshot: lake.manifest("matches", snapshot).rows for snapshot in snapshots}
 
 
-def all_judged(lake: Lake, snapshots: Sequence[str]) -> None:
+def check_exclusions(lake: Lake, snapshots: Sequence[str]) -> None:
     """Raise dg.Failure unless EXCLUSIONS is made of just these snapshots: a pair's place may be in any of them."""
-    held = {name.removeprefix(_JUDGED) for name in lake.manifest("exclusions").inputs if name.startswith(_JUDGED)}
-    if held != {*snapshots}:
-        told = ", ".join(sorted(held))
-        raise dg.Failure(f"exclusions was made of {told}, the pool is {', '.join(snapshots)}: materialize exclusions")
+    inputs = lake.manifest("exclusions").inputs
+    excluded_from = sorted(name.removeprefix(_MATCHES) for name in inputs if name.startswith(_MATCHES))
+    if {*excluded_from} != {*snapshots}:
+        both = f"exclusions was made of {', '.join(excluded_from)}, the pool is {', '.join(snapshots)}"
+        raise dg.Failure(f"{both}: materialize exclusions")
 
 
 def pool_shards(lake: Lake, snapshot: str) -> dict[str, Deferred]:
@@ -108,7 +124,7 @@ def pool_shards(lake: Lake, snapshot: str) -> dict[str, Deferred]:
 
     Raises dg.Failure if EXCLUSIONS is made of other matches of the snapshot.
     """
-    if not judged(lake, [snapshot]).items() <= lake.manifest("exclusions").inputs.items():
+    if not record_matches(lake, [snapshot]).items() <= lake.manifest("exclusions").inputs.items():
         raise dg.Failure(f"exclusions was made of other matches of {snapshot}: materialize exclusions")
     versions = lake.versions("exclusions", "shard", shard=snapshot)
     return {
@@ -121,13 +137,18 @@ def pool_shards(lake: Lake, snapshot: str) -> dict[str, Deferred]:
     }
 
 
-def aligned(lake: Lake, snapshot: str, *tables: str) -> dict[str, dict[str, Deferred]]:
+def snapshots_of(subset: PartitionManifest) -> list[str]:
+    """The snapshots that a subset is drawn from, in the order of their keys."""
+    return sorted({shard.key.rsplit("/", 1)[0] for shard in subset.shards})
+
+
+def align_shards(lake: Lake, snapshot: str, *tables: str) -> dict[str, dict[str, Deferred]]:
     """The same shard of several tables side by side, for every shard of the last."""
     shards = {table: lake.shards(table, snapshot) for table in tables}
     return {key: {table: shards[table][key] for table in tables} for key in shards[tables[-1]]}
 
 
-def grouped(shards: Mapping[str, Deferred], size: int) -> dict[str, dict[str, Deferred]]:
+def group_shards(shards: Mapping[str, Deferred], size: int) -> dict[str, dict[str, Deferred]]:
     """Neighbouring shards, `size` at a time, by the number of the group."""
     keys = list(shards)
     return {
@@ -136,27 +157,21 @@ def grouped(shards: Mapping[str, Deferred], size: int) -> dict[str, dict[str, De
     }
 
 
-def thresholds_of(lake: Lake, key: str) -> dict[str, float]:
-    """Each language's own t at the rung that the partition key names."""
-    reference = deployment().reference_language
-    return language_thresholds(lake.read("entry_counts"), parse_threshold(key), reference=reference)
-
-
-def strays(lake: Lake, t: str) -> dict[str, int]:
-    """Pairs of the next smaller rung's subset that this one lacks, and of this one that the next larger lacks.
+def count_strays(lake: Lake, t: str) -> dict[str, int]:
+    """Count pairs of the next smaller rung's subset that this one lacks, and of this one that the next larger lacks.
 
     Rungs that are not made, or from other admissions, are not compared.
     """
     at = THRESHOLDS.index(t)
     neighbours = [(THRESHOLDS[i], THRESHOLDS[i + 1]) for i in (at - 1, at) if 0 <= i < len(THRESHOLDS) - 1]
-    found = {}
+    strays = {}
     for smaller, larger in neighbours:
-        made = [lake.store("subsets", key).manifest() for key in (smaller, larger)]
-        if all(made) and len({m.inputs.get("admissions") for m in made if m}) == 1:
+        manifests = [lake.store("subsets", key).manifest() for key in (smaller, larger)]
+        if all(manifests) and len({it.inputs.get("admissions") for it in manifests if it}) == 1:
             with spilling() as query:
                 query.register("smaller", lake.dataset("subsets", [smaller]))
                 query.register("larger", lake.dataset("subsets", [larger]))
-                [(found[f"{smaller} in {larger}"],)] = query.sql(
+                [(strays[f"{smaller} in {larger}"],)] = query.sql(
                     "select count(*) from smaller anti join larger using (pair_id)"
                 ).fetchall()
-    return found
+    return strays

@@ -1,4 +1,4 @@
-"""What people see of a table in the UI: samples, tables and plots, in which what a crawl brought can only be text."""
+"""What people see of a table in the UI: samples, tables and plots. Whatever a crawl brought is shown as text only."""
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,8 +7,8 @@ from typing import Any
 
 import dagster as dg
 
-from assets.partitions import THRESHOLDS
-from assets.pool import thresholds_of
+from assets.keys import THRESHOLDS
+from assets.queries.rungs import thresholds_of
 from metaclip_dagster.reporting.cards.distribution import Distribution
 from metaclip_dagster.reporting.html.numbers import percent
 from metaclip_dagster.reporting.html.text import reveal
@@ -52,10 +52,10 @@ def lineage(**columns: str) -> dict[str, dg.TableColumnLineage]:
 
 def kept_and_dropped(kept: int, dropped: Mapping[str, int]) -> dg.TableMetadataValue:
     """How many were kept and how many dropped for each reason, the commonest first, as shares of all together."""
-    told = {"kept": kept, **dict(sorted(dropped.items(), key=lambda item: (-item[1], item[0])))}
-    of = sum(told.values())
+    numbers = {"kept": kept, **dict(sorted(dropped.items(), key=lambda item: (-item[1], item[0])))}
+    of = sum(numbers.values())
     return table(
-        ["what", "number", "share"], [(what, num, percent(num / of if of else None)) for what, num in told.items()]
+        ["what", "number", "share"], [(what, num, percent(num / of if of else None)) for what, num in numbers.items()]
     )
 
 
@@ -68,33 +68,33 @@ def top_candidates(lake: Lake, name: str) -> dict[str, Any]:
 
 def sample_pairs(lake: Lake, snapshot: str) -> dict[str, Any]:
     """A few pairs of the snapshot."""
-    rows = _first(lake, "pairs", snapshot, _shard(lake, "pairs", snapshot))
-    return {"sample_kept": _texts(rows.values(), ["text", "text_source", "url"])}
+    rows = _read_first(lake, "pairs", snapshot, _find_shard(lake, "pairs", snapshot))
+    return {"sample_kept": _show_texts(rows.values(), ["text", "text_source", "url"])}
 
 
 def sample_matches(lake: Lake, snapshot: str) -> dict[str, Any]:
     """A few pairs that match, with the entries found, and a few that leave the pool."""
-    key = _shard(lake, "matches", snapshot)
-    rows, found = (_first(lake, name, snapshot, key) for name in ("pairs", "matches"))
-    matched = [{**rows[pair], **row} for pair, row in found.items() if pair in rows]
+    key = _find_shard(lake, "matches", snapshot)
+    rows, matches = (_read_first(lake, name, snapshot, key) for name in ("pairs", "matches"))
+    matched = [{**rows[pair], **row} for pair, row in matches.items() if pair in rows]
     return {
-        "sample_kept": _texts(matched, ["text", "entries", "url"], lake),
-        "sample_dropped": _texts([row for pair, row in rows.items() if pair not in found], ["text", "url"]),
+        "sample_kept": _show_texts(matched, ["text", "entries", "url"], lake),
+        "sample_dropped": _show_texts([row for pair, row in rows.items() if pair not in matches], ["text", "url"]),
     }
 
 
 def sample_subset(lake: Lake, snapshot: str, thresholds: Mapping[str, float]) -> dict[str, Any]:
     """A few pairs of D(t) and a few of the pool that were balanced away, each with the t above which it is kept."""
-    key = _shard(lake, "admissions", snapshot)
-    rows, found, admitted = (_first(lake, name, snapshot, key) for name in ("pairs", "matches", "admissions"))
-    pool = [{**rows[pair], **found[pair], **row} for pair, row in admitted.items() if pair in rows and pair in found]
+    key = _find_shard(lake, "admissions", snapshot)
+    rows, matches, admissions = (_read_first(lake, name, snapshot, key) for name in ("pairs", "matches", "admissions"))
+    pool = [{**rows[it], **matches[it], **row} for it, row in admissions.items() if it in rows and it in matches]
     sides: dict[bool, list[Row]] = {True: [], False: []}
     for row in pool:
         sides[row["admitted_at"] < thresholds[row["language"]]].append(row)
     columns = ["text", "entries", "admitted_at", "url"]
     return {
-        "sample_kept": _texts(sides[True], columns, lake),
-        "sample_balanced_away": _texts(sides[False], columns, lake),
+        "sample_kept": _show_texts(sides[True], columns, lake),
+        "sample_balanced_away": _show_texts(sides[False], columns, lake),
     }
 
 
@@ -104,17 +104,17 @@ def describe_counts(lake: Lake) -> dict[str, Any]:
     before = counts["entry_count"].to_numpy()
     top = counts.sort_by([("entry_count", "descending"), ("entry_id", "ascending")]).slice(0, NUM_TOP).to_pylist()
     matches = int(before.sum())
-    told: dict[str, Any] = {"matches": matches, "entries_matched": int((before > 0).sum())}
+    numbers: dict[str, Any] = {"matches": matches, "entries_matched": int((before > 0).sum())}
     for t in THRESHOLDS:
         if matches and t != "inf":
             totals = Distribution.build(entries, counts, before, thresholds_of(lake, t)).totals()
-            told[f"head_entries/{t}"] = totals["entries_head"]
-            told[f"tail_share_of_matches/{t}"] = 1 - totals["head_before"]
+            numbers[f"head_entries/{t}"] = totals["entries_head"]
+            numbers[f"tail_share_of_matches/{t}"] = 1 - totals["head_before"]
     listed = [
         (row["entry"], row["language"], row["entry_count"], percent(row["entry_count"] / matches if matches else None))
         for row in top
     ]
-    return {"top_entries": table(["entry", "language", "pairs", "share of matches"], listed), **told}
+    return {"top_entries": table(["entry", "language", "pairs", "share of matches"], listed), **numbers}
 
 
 def _cell(value: object) -> str | int | float:
@@ -125,25 +125,46 @@ def _cell(value: object) -> str | int | float:
     return value if isinstance(value, int) else reveal(str(value), MAX_CHARACTERS)
 
 
-def _texts(rows: Iterable[Row], columns: Sequence[str], lake: Lake | None = None) -> dg.TableMetadataValue:
+def show_changed_entries(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What `changes.compare_entries_to` found, as numbers and tables; nothing where nothing changed."""
+    if not changes:
+        return {}
+    columns = ["language", "source", "added", "removed", "moved"]
+    rows = [[row[name] for name in columns] for row in changes["by_source"]]
+    of_sample = ["change", "language", "entry", "source_before", "rank_before", "source", "rank"]
+    samples = [[row[name] for name in of_sample] for row in changes["samples"]]
+    numbers = {f"changed/{name}": changes[name] for name in ("added", "removed", "moved")}
+    return {**numbers, "changes": table(columns, rows), "changes_sampled": table(of_sample, samples)}
+
+
+def show_changed_counts(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What `changes.compare_counts_to` found, as a number and a table; nothing where nothing changed."""
+    if not changes:
+        return {}
+    rows = [[row[name] for name in ("entry", "language", "before", "after")] for row in changes["largest"]]
+    largest = table(["entry", "language", "before", "after"], rows)
+    return {"changed/counts": changes["changed"], "largest_moves": largest}
+
+
+def _show_texts(rows: Iterable[Row], columns: Sequence[str], lake: Lake | None = None) -> dg.TableMetadataValue:
     """The rows of the least pair_ids, which are hashes: a sample that any run draws alike."""
     least = sorted(rows, key=lambda row: row["pair_id"])[:NUM_SAMPLES]
     if lake:
         words = lake.dataset("entries").to_table(columns=["entry"])["entry"]
-        found = [", ".join(words[i].as_py() for i in row["entry_ids"][:NUM_TOP]) for row in least]
-        least = [{**row, "entries": entries} for row, entries in zip(least, found, strict=True)]
+        matched = [", ".join(words[i].as_py() for i in row["entry_ids"][:NUM_TOP]) for row in least]
+        least = [{**row, "entries": entries} for row, entries in zip(least, matched, strict=True)]
     # Nothing breaks a URL, so that a long one would leave the texts beside it no room.
     least = [{**row, "url": reveal(row["url"], MAX_OF_URL)} for row in least]
     return table(columns, [[row[name] for name in columns] for row in least])
 
 
-def _shard(lake: Lake, name: str, partition: str) -> str:
+def _find_shard(lake: Lake, name: str, partition: str) -> str:
     """The first shard that holds anything: a sample reads one batch of one shard, whatever the table's size."""
     shards = lake.manifest(name, partition).shards
     return next((shard.key for shard in shards if shard.rows), shards[0].key)
 
 
-def _first(lake: Lake, name: str, partition: str, shard: str) -> dict[int, Row]:
+def _read_first(lake: Lake, name: str, partition: str, shard: str) -> dict[int, Row]:
     """Rows of the shard's first batch by pair_id: PAIRS, MATCHES, ADMISSIONS are in one order, and meet there."""
     with closing(lake.shards(name, partition)[shard]()) as batches:
         first = next(batches, None)

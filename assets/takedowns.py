@@ -13,19 +13,22 @@ from resources.lake.resource import Lake
 from resources.lake.shard_files import chain_batches
 from resources.takedowns.resource import TakedownList
 
-Taken = Mapping[str, Mapping[str, Deferred]]
-"""For every snapshot, the EXCLUSIONS of those of its shards that have any pair taken down."""
+TakenPairs = Mapping[str, Deferred]
+"""The EXCLUSIONS of those shards of a snapshot that have any pair taken down, by the shard's key."""
+
+_COLUMNS = {"pairs": ["pair_id", "image_id", "url", "page_url"], "matches": ["pair_id"]}
+"""What pairs are judged by."""
 
 
-def read_takedowns(listed: TakedownList, images: str) -> Deferred | None:
+def read_takedowns(takedown_list: TakedownList, images: str) -> Deferred | None:
     """The list as pairs are judged by it, for workers; None where it is empty. Raises ValueError naming a bad line.
 
     `images` is the image store's folder: it knows which images have a digest that is listed.
     """
-    lines = listed.deferred()
+    lines = takedown_list.deferred()
     if lines is None:
         return None
-    digests = listed.digests()
+    digests = takedown_list.digests()
     takedowns = defer(build_takedowns, lines, sorted(open_image_store(images).find(digests)) if digests else [])
     takedowns()
     return takedowns
@@ -37,26 +40,14 @@ def find_taken(
     compute: Compute,
     takedowns: Deferred | None,
     snapshots: Sequence[str],
-) -> Taken:
-    """Judge every match of the pool; a list that changed has all of them judged again."""
-    found: dict[str, dict[str, Deferred]] = {snapshot: {} for snapshot in snapshots}
+) -> dict[str, TakenPairs]:
+    """Judge every match of each snapshot; a list that changed has all of them judged again."""
     if takedowns is None:
-        return found
-    for snapshot in snapshots:
-        pairs, matches = (lake.shards(name, snapshot, _JUDGED[name]) for name in _JUDGED)
-        shards = {
-            key: {"pairs": pairs[key], "matches": matches[key], "snapshot": snapshot, "shard": key} for key in matches
-        }
-        setup = {"takedowns": takedowns}
-        made = compute.map_shards(
-            context, find_takedowns, shards, table="takedowns", partition=snapshot, setup=setup, whole=True
-        )
-        stored = lake.shards("takedowns", snapshot)
-        found[snapshot] = {shard.key: stored[shard.key] for shard in made.shards if shard.rows}
-    return found
+        return {snapshot: {} for snapshot in snapshots}
+    return {snapshot: _find_taken_of(context, lake, compute, takedowns, snapshot) for snapshot in snapshots}
 
 
-def left_over(shards: Mapping[str, Deferred], taken: Mapping[str, Deferred]) -> dict[str, Deferred]:
+def drop_taken(shards: Mapping[str, Deferred], taken: TakenPairs) -> dict[str, Deferred]:
     """The snapshot's shards of MATCHES; those that have pairs taken down without them."""
     return {
         key: defer(exclude, batches, defer(pair_ids, taken[key])) if key in taken else batches
@@ -64,9 +55,21 @@ def left_over(shards: Mapping[str, Deferred], taken: Mapping[str, Deferred]) -> 
     }
 
 
-def together(duplicates: Deferred, taken: Mapping[str, Deferred]) -> Deferred:
+def join_exclusions(duplicates: Deferred, taken: TakenPairs) -> Deferred:
     """The exclusions of either kind."""
     return defer(chain_batches, duplicates, *taken.values()) if taken else duplicates
 
 
-_JUDGED = {"pairs": ["pair_id", "image_id", "url", "page_url"], "matches": ["pair_id"]}
+def _find_taken_of(
+    context: dg.AssetExecutionContext, lake: Lake, compute: Compute, takedowns: Deferred, snapshot: str
+) -> TakenPairs:
+    pairs, matches = (lake.shards(name, snapshot, columns) for name, columns in _COLUMNS.items())
+    shards = {
+        key: {"pairs": pairs[key], "matches": matches[key], "snapshot": snapshot, "shard": key} for key in matches
+    }
+    setup = {"takedowns": takedowns}
+    manifest = compute.map_shards(
+        context, find_takedowns, shards, table="takedowns", partition=snapshot, setup=setup, whole=True
+    )
+    stored = lake.shards("takedowns", snapshot)
+    return {shard.key: stored[shard.key] for shard in manifest.shards if shard.rows}

@@ -8,15 +8,15 @@ from typing import Any
 import dagster as dg
 
 from assets.checks import every_snapshot_there, no_empty_snapshot
-from assets.provenance import report_check
+from assets.outdated import report_check
 from resources.lake.resource import Lake
 
 NOT_MADE = "matches are not made yet"
 REFUSED = f"matches refused by {no_empty_snapshot.__name__}"
 
 
-def waited_for(make: Callable[..., dg.MaterializeResult]) -> Callable[..., dg.MaterializeResult]:
-    """An asset of one snapshot that the pool waits for: `exclusions` says whether it does, and why, after every run."""
+def report_waits(make: Callable[..., dg.MaterializeResult]) -> Callable[..., dg.MaterializeResult]:
+    """Decorate an asset of a snapshot: after every run, a check of `exclusions` says whether the pool waits for it."""
 
     @wraps(make)
     def make_and_report(context: dg.AssetExecutionContext, *args: Any, lake: Lake, **others: Any) -> Any:
@@ -68,19 +68,19 @@ def _report_run(context: dg.AssetExecutionContext, lake: Lake, why: str | None) 
 
     A key that was dropped meanwhile, or that has matches of before, is not waited for, whatever its run did.
     """
-    key, said = context.partition_key, _read_reasons(context.instance)
+    key, reasons = context.partition_key, _read_reasons(context.instance)
     missing = find_missing(context.instance, lake)
     if missing.get(key, REFUSED) != REFUSED:
         missing[key] = why or NOT_MADE
     if why and key in missing:
         way_out = f"`metaclip drop {shlex.quote(key)}` takes it out of the pool"
         context.log.error(f"exclusions wait for {key}; {way_out}")
-    if missing != said:
+    if missing != reasons:
         report_check(context.instance, "exclusions", every_snapshot_there(missing))
 
 
 def _read_reasons(instance: dg.DagsterInstance) -> Mapping[str, str]:
-    """For whom the check said last that exclusions wait, and why."""
+    """The snapshots that exclusions wait for, and why, as the check said it last."""
     check = dg.AssetCheckKey(dg.AssetKey("exclusions"), every_snapshot_there.__name__)
     summary = instance.event_log_storage.get_asset_check_summary_records([check])[check]
     last = summary.last_completed_check_execution_record

@@ -25,7 +25,7 @@ import xxhash
 from tqdm import tqdm
 
 from assets.jobs import Training
-from assets.partitions import Cell
+from assets.keys import Cell
 from benchmarks.measure import Row, options, print_rows, row
 from commands import demo
 from definitions import bind

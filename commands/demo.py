@@ -13,7 +13,8 @@ from uuid import uuid4
 
 import dagster as dg
 
-from assets.partitions import THRESHOLDS, TRAINING_SETS, Cell, register_snapshots
+from assets.keys import THRESHOLDS, TRAINING_SETS, Cell
+from assets.partitions import register_snapshots
 from commands.tables import render_table
 from definitions import bind
 from metaclip_dagster.reporting.sweeps.tables import sweep_table

@@ -4,7 +4,7 @@ import argparse
 
 import dagster as dg
 
-from assets.answers import explain_entry, explain_pair
+from assets.queries.answers import explain_entry, explain_pair
 from metaclip_dagster.explaining import render_text
 from resources.deployments import Deployment, deployment
 from resources.lake.resource import open_lake

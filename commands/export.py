@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from assets.partitions import THRESHOLDS, TRAINING_SETS, Cell, rings_up_to
+from assets.keys import THRESHOLDS, TRAINING_SETS, Cell, rings_up_to
 from commands.choices import check_choice
 from metaclip_dagster.sharding import webdataset_samples
 from metaclip_dagster.training.transformers_folder import write_for_transformers

@@ -4,7 +4,8 @@ import argparse
 import math
 from collections.abc import Sequence
 
-from assets.costs import Prediction, predict_snapshot, predict_t
+from assets.queries.costs import Prediction, predict_snapshot
+from assets.queries.costs_of_t import predict_t
 from commands.tables import render_table
 from resources.crawl.listing import draw_archives
 from resources.crawl.resource import open_crawl

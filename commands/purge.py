@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.purging import find_gone, purge
+from assets.queries.purging import find_gone, purge
 from assets.takedowns import read_takedowns
 from commands.tables import render_table
 from resources.deployments import Deployment, deployment

@@ -2,8 +2,8 @@
 
 import argparse
 
-from assets.partitions import THRESHOLDS, Cell
-from assets.provenance import find_outdated
+from assets.keys import THRESHOLDS, Cell
+from assets.queries.provenance import find_outdated
 from commands.backfills import Targets, find_web_server, launch
 from metaclip_dagster.balancing import parse_threshold
 from resources.deployments import deployment

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from assets.partitions import THRESHOLDS, TRAINING_SETS, Cell, rings_up_to
+from assets.keys import THRESHOLDS, TRAINING_SETS, Cell, rings_up_to
 from commands.backfills import Targets, find_web_server, launch
 from commands.choices import check_choice
 from resources.deployments import deployment

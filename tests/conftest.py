@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from commands import demo
+from resources.crawl.mini import build_mini, mini_deployment
 from resources.deployments import Deployment
 from resources.lake.resource import Lake
-from tests.mini import build_mini, mini_deployment
 
 # A machine that others use too is slow; that is no failure.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -53,13 +54,13 @@ def _describe_partitions(partitions: dg.PartitionsDefinition) -> str:
     return " ".join(partitions.get_partition_keys())
 
 
-def _describe_condition(condition: dg.AutomationCondition) -> list[str]:
+def _describe_condition(condition: "dg.AutomationCondition[Any]") -> list[str]:
     """The parts that must all hold, as the UI names them."""
     parts = [_name_condition(part) for part in condition.children]
     return sorted(parts) if condition.name == "AND" else [_name_condition(condition)]
 
 
-def _name_condition(condition: dg.AutomationCondition) -> str:
+def _name_condition(condition: "dg.AutomationCondition[Any]") -> str:
     children = ", ".join(map(_name_condition, condition.children))
     return condition.get_label() or (f"{condition.name} ({children})" if children else condition.name)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from assets.partitions import THRESHOLDS
+from assets.keys import THRESHOLDS
 from resources.files.digests import table_digest
 from resources.lake.resource import WHOLE, Lake
 

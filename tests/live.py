@@ -19,10 +19,10 @@ from pathlib import Path
 import psutil
 from dagster._daemon import cli, controller
 
+from resources.crawl.mini import mini_deployment
 from resources.deployments import REPOSITORY, Deployment, deployment
 from resources.instance import ui
 from resources.instance.graphql import WebServer
-from tests.mini import mini_deployment
 
 
 @dataclass(frozen=True)

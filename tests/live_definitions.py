@@ -17,6 +17,6 @@ quick = replace(asked, **QUICK)  # type: ignore[arg-type]  # values of several t
 deployments.deployment = lambda: quick  # type: ignore[assignment]  # before the graph is built with it
 
 from definitions import bind  # noqa: E402
-from tests.mini import mini_deployment  # noqa: E402
+from resources.crawl.mini import mini_deployment  # noqa: E402
 
 defs = bind(replace(mini_deployment(Path(asked.crawl).parent, asked.home), **QUICK))  # type: ignore[arg-type]

@@ -18,14 +18,14 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 )
 
 from assets.automation import CURATED, newest_again, register_newer
-from assets.partitions import THRESHOLDS
+from assets.keys import THRESHOLDS
 from commands import demo
 from definitions import bind
+from resources.crawl.mini import mini_deployment, split_members
 from resources.crawl.resource import CommonCrawl
 from resources.deployments import Deployment, deployment
 from resources.lake.resource import Lake
 from tests.lakes import digests
-from tests.mini import mini_deployment, split_members
 
 OLD, LAST, NEW = "SAMPLE-2026-01", "SAMPLE-2026-02", "SAMPLE-2026-03"
 Request = tuple[str, str | None]

@@ -8,14 +8,15 @@ from shutil import copytree
 import dagster as dg
 import pytest
 
-from assets.partitions import check_thresholds, register_snapshots
+from assets.keys import check_thresholds
+from assets.partitions import register_snapshots
 from assets.waiting import drop_snapshots
 from commands import demo
 from definitions import bind
+from resources.crawl.mini import mini_deployment
 from resources.crawl.resource import CommonCrawl
 from resources.deployments import Deployment, read_deployment
 from resources.lake.resource import Lake
-from tests.mini import mini_deployment
 
 KEY = "SAMPLE-2026-01"
 

@@ -1,6 +1,8 @@
 """What Dagster is told: the graph as committed, every field of a run described, nothing that the deployment decides."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -8,6 +10,8 @@ import pytest
 from dagster_dg_core.context import DgContext
 
 from assets.jobs import RecipeChanges
+from assets.keys import CELLS
+from assets.partitions import cells
 from definitions import bind
 from metaclip_dagster.training.recipes import Recipe
 from resources.deployments import REPOSITORY, read_deployment
@@ -90,3 +94,22 @@ def test_dg_finds_the_folder_of_definitions_that_pyproject_names() -> None:
     context = DgContext.for_project_environment(REPOSITORY, {})
     assert context.has_defs_path, context.defs_module_name
     assert context.code_location_target_module_name == "definitions"
+
+
+def test_two_deployments_in_one_process_have_their_own_lakes_and_one_with_other_rungs_is_refused(
+    tmp_path: Path,
+) -> None:
+    where = read_deployment({})
+    roots = []
+    for home in (tmp_path / "a", tmp_path / "b"):
+        lake = bind(replace(where, home=home, workers=3)).get_repository_def().get_top_level_resources()["lake"]
+        context = dg.build_init_resource_context()
+        roots.append(lake.resource_fn(context).root)  # type: ignore[call-arg]  # by its type it may take none
+    assert roots == [str(tmp_path / "a" / "lake"), str(tmp_path / "b" / "lake")]
+    for changed in ({"thresholds": ("50", "inf")}, {"languages": ("de",)}, {"models": ("ViT-B-32",)}, {"budget": 7}):
+        with pytest.raises(ValueError, match=f"has other {next(iter(changed))} than this process"):
+            bind(replace(where, **changed))
+
+
+def test_partitions_are_the_keys_that_queries_know() -> None:
+    assert cells.get_partition_keys() == list(CELLS)

@@ -11,13 +11,14 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from assets.partitions import THRESHOLDS, register_snapshots
+from assets.keys import THRESHOLDS
+from assets.partitions import register_snapshots
 from commands import demo
 from definitions import bind
+from resources.crawl.mini import mini_deployment
 from resources.crawl.resource import CommonCrawl
 from resources.deployments import Deployment
 from resources.lake.resource import Lake
-from tests.mini import mini_deployment
 
 SNAPSHOTS = ["SAMPLE-2026-01", "SAMPLE-2026-02"]
 

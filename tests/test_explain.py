@@ -16,25 +16,25 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from assets.answers import explain_entry, explain_pair
-from assets.lookups import find_pairs
-from assets.partitions import THRESHOLDS
-from assets.pool import thresholds_of
-from assets.verdicts import Found, Verdicts
+from assets.keys import THRESHOLDS
+from assets.queries.answers import explain_entry, explain_pair
+from assets.queries.lookups import find_pairs
+from assets.queries.rungs import thresholds_of
+from assets.queries.verdicts import TracedPair, Verdicts
 from commands import demo, explain
 from commands.parser import build_parser
 from definitions import bind
 from metaclip_dagster.explaining import QuestionError, Table, explain_draw, read_question, render_text
+from resources.crawl.mini import mini_deployment
 from resources.deployments import Deployment
 from resources.lake.resource import Lake
 from resources.models.language_id import load_identifier
-from tests.mini import mini_deployment
 
 SNAPSHOTS = ["SAMPLE-2026-01", "SAMPLE-2026-02"]
 ROOT = Path(__file__).parents[1]
 
 
-def found(lake: Lake, pair_ids: list[int], limit: int = 20) -> list[Found]:
+def found(lake: Lake, pair_ids: list[int], limit: int = 20) -> list[TracedPair]:
     places = {pair_id: find_pairs(lake, SNAPSHOTS, "pair_id", pair_id)[pair_id] for pair_id in pair_ids}
     return Verdicts(lake).describe(places, limit)
 

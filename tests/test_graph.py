@@ -21,18 +21,19 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 
-from assets.answers import explain_pair
 from assets.cards import AUTOMATION
-from assets.partitions import THRESHOLDS, register_snapshots
+from assets.keys import THRESHOLDS
+from assets.partitions import register_snapshots
+from assets.queries.answers import explain_pair
 from commands import demo
 from definitions import bind
 from metaclip_dagster.balancing import find_thresholds, keep_probability
 from metaclip_dagster.explaining import QuestionError
+from resources.crawl.mini import mini_deployment
 from resources.crawl.resource import CommonCrawl
 from resources.deployments import Deployment
 from resources.lake.resource import Lake
 from tests.lakes import digests
-from tests.mini import mini_deployment
 
 SNAPSHOTS = ["SAMPLE-2026-01", "SAMPLE-2026-02"]
 ROOT = Path(__file__).parents[1]

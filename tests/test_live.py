@@ -13,14 +13,14 @@ import dagster as dg
 import psutil
 import pytest
 
-from assets.partitions import THRESHOLDS
+from assets.keys import THRESHOLDS
 from commands import demo
+from resources.crawl.mini import mini_deployment
 from resources.deployments import Deployment
 from resources.lake.resource import Lake
 from tests.browser import Browser, open_browser
 from tests.lakes import digests
 from tests.live import Live, live_deployment
-from tests.mini import mini_deployment
 
 pytestmark = pytest.mark.slow
 

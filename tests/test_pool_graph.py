@@ -8,15 +8,16 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.answers import explain_pair
-from assets.partitions import THRESHOLDS, register_snapshots
+from assets.keys import THRESHOLDS
+from assets.partitions import register_snapshots
+from assets.queries.answers import explain_pair
 from commands import demo
 from definitions import bind
+from resources.crawl.mini import mini_deployment
 from resources.crawl.resource import open_crawl
 from resources.deployments import Deployment
 from resources.lake.resource import Lake
 from tests.image_hosts import ImageHosts, image_hosts, picture
-from tests.mini import mini_deployment
 from tests.resources.test_pools import tar_of
 
 pytestmark = pytest.mark.slow

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.partitions import THRESHOLDS
-from assets.pool import thresholds_of
+from assets.keys import THRESHOLDS
+from assets.queries.rungs import thresholds_of
 from assets.shown import (
     describe_counts,
     kept_and_dropped,

@@ -24,13 +24,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from assets.explain import explain
-from assets.partitions import THRESHOLDS, register_snapshots
-from assets.sweeps import make_sweep
-from assets.takedowns import left_over
+from assets.keys import THRESHOLDS
+from assets.partitions import register_snapshots
+from assets.queries.sweeps import make_sweep
+from assets.takedowns import drop_taken
 from commands import demo, purge
 from definitions import bind
 from metaclip_dagster.deduplicating import find_duplicates, scatter_pairs
 from metaclip_dagster.schemas import CHECKPOINTS, EXCLUSIONS, MATCHES
+from resources.crawl.mini import mini_deployment, split_members
 from resources.crawl.resource import CommonCrawl
 from resources.deferred import defer
 from resources.deployments import Deployment
@@ -40,7 +42,6 @@ from resources.lake.tables import PartitionManifest, ShardManifest
 from resources.models.resource import Trainer
 from resources.models.training_folders import JOB
 from tests.lakes import digests
-from tests.mini import mini_deployment, split_members
 
 SNAPSHOTS = ["SAMPLE-2026-01", "SAMPLE-2026-02"]
 DOMAIN = "reaction-box.example"
@@ -317,7 +318,7 @@ def test_a_pair_whose_owner_is_taken_down_is_the_next_places() -> None:
         matches = defer(list, [pa.RecordBatch.from_pylist([{"pair_id": i} for i in (1, 2)], MATCHES)])
         rows = [{"snapshot": snapshot, "shard": "0", "pair_id": i, "reason": "taken_down"} for i in taken]
         exclusions = {"0": defer(list, [pa.RecordBatch.from_pylist(rows, EXCLUSIONS)])} if taken else {}
-        left = {key: shard() for key, shard in left_over({"0": matches}, exclusions).items()}
+        left = {key: shard() for key, shard in drop_taken({"0": matches}, exclusions).items()}
         return list(scatter_pairs(left, snapshot=snapshot, num_buckets=1))
 
     found = find_duplicates([*places("A", [1]), *places("B", []), *places("C", [])], seen=Counter())
@@ -373,7 +374,7 @@ from resources.models.resource import Trainer
 from resources.models.training_folders import JOB
 from resources.lake.tables import PartitionManifest, ShardManifest
 from resources.lake.tables import TableStore
-from tests.mini import mini_deployment
+from resources.crawl.mini import mini_deployment
 left = int(sys.argv[3])
 def dying(function):
     def call(*args, **kwargs):

@@ -18,18 +18,18 @@ import pytest
 
 from assets.checks import of_one_pool
 from assets.jobs import Training, prepare_job
-from assets.partitions import THRESHOLDS, TRAINING_SETS, Cell
-from assets.provenance import find_outdated
-from assets.sweeps import make_sweep
+from assets.keys import THRESHOLDS, TRAINING_SETS, Cell
+from assets.queries.provenance import find_outdated
+from assets.queries.sweeps import make_sweep
 from commands import demo, export
 from definitions import bind
 from metaclip_dagster.reporting.sweeps.comparisons import bar_above
 from metaclip_dagster.training.exporting import MODELS, WEIGHTS
+from resources.crawl.mini import mini_deployment
 from resources.deployments import Deployment
 from resources.images.resource import Images
 from resources.lake.resource import Lake
 from resources.models.resource import Trainer
-from tests.mini import mini_deployment
 
 STEPS = 20
 RECIPE = {"batch_size": 32, "epochs": 2, "warmup": 2, "log_every": 2}

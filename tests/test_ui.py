@@ -20,11 +20,11 @@ import pytest
 
 from commands import demo
 from definitions import bind
+from resources.crawl.mini import mini_deployment
 from resources.deployments import REPOSITORY, Deployment
 from tests.browser import Browser, open_browser
 from tests.live import reserve_port
 from tests.metaclip_dagster.archives import content, members, wat_record
-from tests.mini import mini_deployment
 
 KEYS = ["SAMPLE-2026-01", "SAMPLE-2026-02"]
 SAYS = "a dog that is really walking slowly over the kitchen table, and all the people are usually very happy"

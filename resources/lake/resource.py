@@ -35,6 +35,8 @@ class Lake(dg.ConfigurableResource, use_attribute_docstrings=True):
     """A folder or an fsspec URL."""
     storage_options: dict[str, Any] = {}
     """fsspec's, for an object store; credentials come from the environment."""
+    scratch: str = ""
+    """A folder of this machine for what workers share, where the lake itself is an object store."""
 
     def store(self, table: str, partition: str = WHOLE) -> TableStore:
         """The place of one partition, whether made or not."""
@@ -191,4 +193,4 @@ class LakeReader(dg.IOManager):
 
 def open_lake(where: Deployment) -> Lake:
     """The lake that a deployment names."""
-    return Lake(root=where.lake, storage_options=dict(where.lake_options))
+    return Lake(root=where.lake, storage_options=dict(where.lake_options), scratch=str(where.home))

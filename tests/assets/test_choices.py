@@ -11,9 +11,10 @@ from pydantic import Field, ValidationError
 from assets.choices import AsBefore, Choice
 from assets.coverage import Sampling
 from assets.crawl import Crawl
-from assets.curation import Balancing, Exchange
+from assets.curation import Balancing
 from assets.entries import Budget
 from assets.evaluation import Scoring
+from assets.exclusions import Exchange
 from assets.explain import Question
 from assets.filters import Filtering
 from assets.jobs import Training
@@ -48,7 +49,7 @@ def context() -> Iterator[dg.AssetExecutionContext]:
 def choose(context: dg.AssetExecutionContext, lake: Lake, **config: Any) -> Choice[Looks]:
     """What a run with this config is made with; its manifest is written, as an asset does."""
     choice: Choice[Looks] = AsBefore[Looks](**config).choose(context, lake, "looked")
-    lake.store("looked").finish(PartitionManifest("looked", "all", "v", 0, (), inputs=choice.told))
+    lake.store("looked").finish(PartitionManifest("looked", "all", "v", 0, (), inputs=choice.facts))
     return choice
 
 
@@ -106,7 +107,7 @@ def siblings(lake: Lake) -> Iterator[Callable[..., Looks]]:
             @dg.asset(partitions_def=keys)
             def looked(context: dg.AssetExecutionContext) -> None:
                 choice: Choice[Looks] = AsBefore[Looks](**given).choose(context, lake)
-                lake.store("looked", key).finish(PartitionManifest("looked", key, "v", 0, (), inputs=choice.told))
+                lake.store("looked", key).finish(PartitionManifest("looked", key, "v", 0, (), inputs=choice.facts))
                 used.append(choice.config)
                 assert choice.changed == ()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.failures import sensor
+from assets.failures import build_sensor
 from resources.deployments import Deployment, read_deployment
 
 SECRET = "s3cr3t-of-a-url"
@@ -59,7 +59,7 @@ def context() -> Iterator[dg.RunFailureSensorContext]:
 
 def tell(context: dg.RunFailureSensorContext, **changed: str) -> Deployment:
     where = replace(read_deployment({}), **changed)  # type: ignore[arg-type]  # fields of text
-    sensor(where)(context)
+    build_sensor(where)(context)
     return where
 
 
@@ -103,4 +103,4 @@ def test_a_webhook_that_fails_does_not_silence_the_command(context: dg.RunFailur
 def test_it_is_off_until_somebody_is_named() -> None:
     where = read_deployment({})
     asked = read_deployment({"METACLIP_FAILURE_COMMAND": "true"})
-    assert [sensor(it).default_status.value for it in (where, asked)] == ["STOPPED", "RUNNING"]
+    assert [build_sensor(it).default_status.value for it in (where, asked)] == ["STOPPED", "RUNNING"]

@@ -14,10 +14,10 @@ from commands import demo
 from definitions import bind
 from metaclip_dagster.filtering import score_images
 from metaclip_dagster.filtering.hashes import find_nearest_earlier
+from resources.crawl.mini import mini_deployment
 from resources.deployments import Deployment
 from resources.images.store import open_image_store
 from resources.lake.resource import Lake
-from tests.mini import mini_deployment
 
 OFF = {"filters": {}, "near_duplicate_distance": -1, "leakage_distance": -1, "remove_leakage": False}
 SIDE = "metaclip_dagster.filters:shorter_side"

@@ -8,7 +8,7 @@ import pytest
 
 from assets.checks import every_snapshot_there, no_empty_snapshot
 from assets.partitions import snapshots
-from assets.waiting import drop_snapshots, find_missing, waited_for
+from assets.waiting import drop_snapshots, find_missing, report_waits
 from resources.lake.resource import Lake
 from resources.lake.tables import PartitionManifest, ShardManifest
 
@@ -33,7 +33,7 @@ class Pool:
         def make(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:  # type: ignore[type-arg]
             return body(context, lake=lake)
 
-        @waited_for
+        @report_waits
         def body(context: dg.AssetExecutionContext, *, lake: Lake) -> dg.MaterializeResult[None]:
             act()
             shard = ShardManifest("00000", "", "", rows=rows, bytes=0, digest="")
@@ -102,7 +102,7 @@ def test_a_reason_stays_while_others_fail_and_exclusions_run(pool: Pool) -> None
     assert all(f"{key}: {reason}" in says for key, reason in why.items())
 
 
-def test_matches_that_were_refused_are_waited_for(pool: Pool) -> None:
+def test_matches_that_were_refused_are_report_waits(pool: Pool) -> None:
     pool.run("matches", B)
     pool.run("matches", A, rows=0)
     for _ in range(2):

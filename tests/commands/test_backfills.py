@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.partitions import THRESHOLDS
+from assets.keys import THRESHOLDS
 from assets.waiting import drop_snapshots
 from commands import backfills
 from commands.rung import rung_targets

@@ -9,8 +9,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.costs import expected_cost, measure, predict_snapshot, predict_t
-from assets.partitions import THRESHOLDS
+from assets.keys import THRESHOLDS
+from assets.queries.costs import expected_cost, predict_snapshot
+from assets.queries.costs_of_t import predict_t
+from assets.queries.rungs import measure
 from commands import predict
 from commands.__main__ import main
 from resources.crawl.resource import open_crawl

@@ -14,12 +14,13 @@ import dagster as dg
 import psutil
 import pyarrow.parquet as pq
 
+from resources.crawl.mini import mini_deployment
 from resources.deployments import Deployment
 from resources.files.digests import RowDigest
 from resources.files.object_store import connect
 from resources.lake.resource import WHOLE, Lake, open_lake
 from tests.faults.drivers import Driver, Drivers
-from tests.mini import mini_deployment, table_steps
+from tests.mini import table_steps
 
 SNAPSHOTS = ["SAMPLE-2026-01", "SAMPLE-2026-02"]
 Step = tuple[list[str], str | None]

@@ -122,7 +122,8 @@ def serve() -> None:
 
 
 def _run(order: dict[str, Any]) -> None:
-    from tests.mini import curate_tables, mini_deployment
+    from resources.crawl.mini import mini_deployment
+    from tests.mini import curate_tables
 
     code = 1
     try:

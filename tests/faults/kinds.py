@@ -16,11 +16,11 @@ import psutil
 
 from commands.register import register
 from commands.rerun import snapshot_targets
+from resources.crawl.mini import build_mini
 from tests.faults.backfills import Backfills, begin, targets_of
 from tests.faults.curations import SNAPSHOTS, STEPS, Curation, Reference, Result, curate_reference, environment_of_lake
 from tests.faults.drivers import Driver, Drivers, serving_drivers
 from tests.live import Live, live_deployment
-from tests.mini import build_mini
 
 LATEST_KILL = 0.2
 """Seconds from when something is seen at work until it is killed, at most."""

@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 from assets.crawl import pairs
 from assets.partitions import register_snapshots
 from resources.crawl.listing import draw_archives, find_archives
+from resources.crawl.mini import split_members
 from resources.crawl.resource import CommonCrawl
 from resources.engines.resource import Compute
 from resources.lake.resource import Lake
 from resources.web.hosts import hold_connection
+from tests.data.test_sample import CRAWL
 from tests.hosts import Act, Host, announcing, cut_after, refusing, serving, stalling, whole
 from tests.lakes import digests
-from tests.mini import CRAWL, split_members
 
 SNAPSHOT = "SAMPLE-2026-01"
 NUM_FILES = 56

@@ -14,8 +14,8 @@ from resources.crawl.listing import draw_archives
 from resources.crawl.resource import open_crawl
 from resources.deployments import Deployment, read_deployment
 from resources.pools.images import open_pool_images
+from tests.data.test_sample import CRAWL
 from tests.image_hosts import picture
-from tests.mini import CRAWL
 from tests.resources.test_pools import pairs_of, pool_of, tar_of, write_lines
 
 SNAPSHOT = "SAMPLE-2026-01"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from assets.partitions import check_thresholds
+from assets.keys import check_thresholds
 from resources.deployments import COLLINFO, REPOSITORY, command_line, read_deployment, warn_without_home
 from resources.lake.resource import Lake
 

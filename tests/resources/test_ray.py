@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
+from resources.crawl.mini import mini_deployment
 from resources.deferred import defer
 from resources.deployments import Deployment
 from resources.engines.driver import InlineEngine, drive
@@ -19,7 +20,6 @@ from resources.lake.resource import Lake
 from resources.lake.shard_files import read_table
 from resources.lake.tables import TableStore
 from tests.lakes import digests
-from tests.mini import mini_deployment
 from tests.ray_cluster import ADDRESS, Cluster, Drive, cluster_of_two
 from tests.resources import stages
 from tests.resources.test_engines import call_of, data_files, numbers, shards_of

@@ -1,4 +1,4 @@
-"""What became of a pair: where it was found, why the pool has it or not, what was drawn, which sets train on it."""
+"""What became of one pair: where it was found, why the pool has it or not, what was drawn, which sets hold it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,12 +8,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.lookups import Reader, Shard, select_rows
-from assets.partitions import THRESHOLDS, TRAINING_SETS
-from metaclip_dagster.balancing import language_thresholds, parse_threshold
+from assets.keys import THRESHOLDS, TRAINING_SETS
+from assets.queries.lookups import Reader, ShardKey, select_rows
+from assets.queries.rungs import thresholds_by
 from metaclip_dagster.deduplicating import DUPLICATE
 from metaclip_dagster.explaining import Drawing, explain_draw, find_entries, holds_all, show_number
-from resources.deployments import deployment
 from resources.lake.resource import WHOLE, Lake
 from resources.models.language_id import load_identifier
 
@@ -33,7 +32,7 @@ class Place:
 
 
 @dataclass
-class Found:
+class TracedPair:
     """A pair as the tables have it. `drawing` is None where the pool has not got it, or it was not drawn yet."""
 
     pair_id: int
@@ -44,7 +43,7 @@ class Found:
     places: list[Place] = field(default_factory=list)
     language: str = "not identified"
     unmatched: str = ""
-    """Why matching leaves it out, once that was asked."""
+    """Why matching leaves it out, where it does."""
     notes: list[tuple[str, str]] = field(default_factory=list)
     thresholds: dict[str, float] = field(default_factory=dict)
     drawing: Drawing | None = None
@@ -57,18 +56,20 @@ class Verdicts:
     """Verdicts over one lake; what every pair needs is read once."""
 
     def __init__(self, lake: Lake) -> None:
-        self._read = Reader(lake)
+        self._lookup = Reader(lake)
 
-    def describe(self, places: Mapping[int, Sequence[Shard]], limit: int) -> list[Found]:
+    def describe(self, places: Mapping[int, Sequence[ShardKey]], limit: int) -> list[TracedPair]:
         """Each pair with its first `limit` places and the one that the pool has it from, in the order given."""
         return [self._describe(pair_id, shards, limit) for pair_id, shards in places.items()]
 
     def describe_image(self, image_id: str) -> str:
         """Where the image store has it, or why it has not."""
-        made = self._read.made("images", *THRESHOLDS)
-        rows = [row for t in made for row in self._read.rows_of_image("images", t, image_id)]
+        finished = self._lookup.finished("images", *THRESHOLDS)
+        rows = [row for t in finished for row in self._lookup.rows_of_image("images", t, image_id)]
         if not rows:
-            rings = f"the rings made, {', '.join(made)}, have not got it" if made else "no ring of images is made"
+            rings = (
+                f"the rings made, {', '.join(finished)}, have not got it" if finished else "no ring of images is made"
+            )
             return f"never asked for: {rings}"
         row = min(rows, key=lambda row: row["tar"] is None)
         if row["tar"] is None:
@@ -76,31 +77,31 @@ class Verdicts:
         size = f"{row['width']} x {row['height']}, {row['size']:,} bytes"
         return f"in the image store: {row['tar']}, {row['format']}, {size}"
 
-    def _describe(self, pair_id: int, shards: Sequence[Shard], limit: int) -> Found:
-        first = self._read.row("pairs", *shards[0], pair_id)
-        pair = Found(pair_id, first["image_id"].hex(), first["url"], first["text"], len(shards))
+    def _describe(self, pair_id: int, shards: Sequence[ShardKey], limit: int) -> TracedPair:
+        first = self._lookup.row("pairs", *shards[0], pair_id)
+        pair = TracedPair(pair_id, first["image_id"].hex(), first["url"], first["text"], len(shards))
         owner: Place | None = None
         for number, (snapshot, shard) in enumerate(shards):
             if number >= limit and (owner or pair.unmatched):
                 break
-            row = self._read.row("pairs", snapshot, shard, pair_id)
-            told = {name: row[name] for name in ("text_source", "page_url", "warc", "offset", "pool_address")}
-            place = Place(snapshot, shard, **told)
+            row = self._lookup.row("pairs", snapshot, shard, pair_id)
+            columns = ("text_source", "page_url", "warc", "offset", "pool_address")
+            place = Place(snapshot, shard, **{name: row[name] for name in columns})
             owner = self._judge(pair, place, owner)
             if number < limit or place is owner:
                 pair.places.append(place)
         if owner:
             self._draw(pair, owner)
-            sets = self._read.made("training_sets", *TRAINING_SETS)
+            sets = self._lookup.finished("training_sets", *TRAINING_SETS)
             pair.training_sets = [key for key in sets if self._trains(pair, key)]
         return pair
 
-    def _judge(self, pair: Found, place: Place, owner: Place | None) -> Place | None:
-        """Say what became of the pair there; gives the place that the pool has it from, as far as that is known."""
-        if not self._read.made("matches", place.snapshot):
+    def _judge(self, pair: TracedPair, place: Place, owner: Place | None) -> Place | None:
+        """Set the place's verdict; gives the place that the pool has the pair from, as far as that is known."""
+        if not self._lookup.finished("matches", place.snapshot):
             place.verdict = f"not searched yet: materialize matches of {place.snapshot}"
             return owner
-        match = self._read.row("matches", place.snapshot, place.shard, pair.pair_id)
+        match = self._lookup.row("matches", place.snapshot, place.shard, pair.pair_id)
         if not match:
             pair.unmatched = pair.unmatched or self._why_unmatched(pair)
             place.verdict = pair.unmatched
@@ -111,23 +112,23 @@ class Verdicts:
                 f"matches, and {place.snapshot} is not in the pool yet: materialize exclusions and what is below"
             )
             return owner
-        excluded = self._read.lake.where("exclusions", "shard", place.shard, shard=place.snapshot)()
+        excluded = self._lookup.lake.where("exclusions", "shard", place.shard, shard=place.snapshot)()
         reasons = [row["reason"] for row in select_rows(excluded, "pair_id", pair.pair_id)]
         if not reasons:
             place.verdict = "in the pool"
             return place
-        known = f": the pool has the pair from {owner.snapshot}, shard {owner.shard}" if owner else ""
-        place.verdict = f"left out as {reasons[0]}{known if reasons[0] == DUPLICATE else ''}"
+        instead = f": the pool has the pair from {owner.snapshot}, shard {owner.shard}" if owner else ""
+        place.verdict = f"left out as {reasons[0]}{instead if reasons[0] == DUPLICATE else ''}"
         return owner
 
-    def _draw(self, pair: Found, owner: Place) -> None:
-        """What was drawn for it, and whether the subsets that are made have it."""
+    def _draw(self, pair: TracedPair, owner: Place) -> None:
+        """Set what was drawn for the pair, and whether the subsets that are made have it."""
         at = (owner.snapshot, owner.shard, pair.pair_id)
-        admissions = self._read.manifest("admissions", owner.snapshot)
+        admissions = self._lookup.manifest("admissions", owner.snapshot)
         if self._counts is None or admissions is None:
             pair.notes.append(("admitted_at", f"not drawn yet: materialize admissions of {owner.snapshot}"))
             return
-        match = self._read.row("matches", *at)
+        match = self._lookup.row("matches", *at)
         counts = self._counts.filter(pc.is_in(self._counts["entry_id"], pa.array(match["entry_ids"], pa.uint32())))
         if counts.num_rows < len(match["entry_ids"]) or not all(counts["entry_count"].to_pylist()):
             pair.notes.append(("admitted_at", "not drawn: matches are newer than exclusions and what is below them"))
@@ -136,52 +137,51 @@ class Verdicts:
             of = f"matches of {owner.snapshot} and entry_counts are of different lists of entries"
             pair.notes.append(("admitted_at", f"not drawn: {of}; materialize what is below entries"))
             return
-        pair.thresholds = {t: own[match["language"]] for t, own in self._thresholds.items()}
+        pair.thresholds = {t: by_language[match["language"]] for t, by_language in self._thresholds.items()}
         pair.drawing = explain_draw(pair.pair_id, counts, pair.thresholds, seed=int(admissions.inputs["seed"]))
-        stored, drawn = self._read.row("admissions", *at).get("admitted_at"), pair.drawing.admitted_at
+        stored, drawn = self._lookup.row("admissions", *at).get("admitted_at"), pair.drawing.admitted_at
         pair.notes.append(("admitted_at", f"{show_number(drawn)}: it is in D(t) where its language's t is above"))
         if stored != drawn:
             pair.notes.append(("stale", f"admissions has {stored}: materialize admissions of {owner.snapshot} again"))
-        made = self._read.made("subsets", *THRESHOLDS)
+        finished = self._lookup.finished("subsets", *THRESHOLDS)
         for t in THRESHOLDS:
-            held = t in made and self._read.row("subsets", t, f"{owner.snapshot}/{owner.shard}", pair.pair_id)
-            pair.subsets[t] = "has it" if held else "has it not" if t in made else "not made"
+            has_it = t in finished and self._lookup.row("subsets", t, f"{owner.snapshot}/{owner.shard}", pair.pair_id)
+            pair.subsets[t] = "has it" if has_it else "has it not" if t in finished else "not made"
 
-    def _why_unmatched(self, pair: Found) -> str:
-        """Judged now, for no table keeps the pairs that matching leaves out."""
+    def _why_unmatched(self, pair: TracedPair) -> str:
+        """Match the pair again, now, for no table keeps the pairs that matching leaves out."""
         [language], [score] = self._identify([pair.text])
         pair.language = f"{language} ({score:.2f}), identified now"
         if language not in self._languages:
             return f"not in the pool: there are entries in {', '.join(self._languages)} alone"
-        entries = self._read.lake.stream("entries")()
-        found = next((entry for of, entry in find_entries(pair.text, entries) if of == language), None)
-        if found is None:
+        entries = self._lookup.lake.stream("entries")()
+        entry = next((entry for of, entry in find_entries(pair.text, entries) if of == language), None)
+        if entry is None:
             return "not in the pool: it matches no entry"
-        return f"not in the pool, and now it matches {found!r}: matches are old here, materialize them again"
+        return f"not in the pool, and now it matches {entry!r}: matches are old here, materialize them again"
 
-    def _trains(self, pair: Found, key: str) -> bool:
-        rows = self._read.rows_of_image("training_sets", key, pair.image_id)
+    def _trains(self, pair: TracedPair, key: str) -> bool:
+        rows = self._lookup.rows_of_image("training_sets", key, pair.image_id)
         return any(text["pair_id"] == pair.pair_id for row in rows for text in row["texts"])
 
     @cached_property
     def _pool(self) -> set[str]:
         """The snapshots that the pool was made of: each has a shard of EXCLUSIONS."""
-        made = self._read.manifest("exclusions", WHOLE)
-        return {shard.key for shard in made.shards} if made else set()
+        exclusions = self._lookup.manifest("exclusions", WHOLE)
+        return {shard.key for shard in exclusions.shards} if exclusions else set()
 
     @cached_property
     def _counts(self) -> pa.Table | None:
-        return self._read.lake.read("entry_counts") if self._read.made("entry_counts", WHOLE) else None
+        return self._lookup.lake.read("entry_counts") if self._lookup.finished("entry_counts", WHOLE) else None
 
     @cached_property
     def _thresholds(self) -> dict[str, dict[str, float]]:
-        reference = deployment().reference_language
-        return {t: language_thresholds(self._counts, parse_threshold(t), reference=reference) for t in THRESHOLDS}
+        return {t: thresholds_by(self._counts, t) for t in THRESHOLDS}
 
     @cached_property
     def _languages(self) -> list[str]:
-        read = self._read.lake.dataset("entries").to_table(columns=["language"])
-        return sorted(pc.unique(read["language"]).to_pylist())
+        entries = self._lookup.lake.dataset("entries").to_table(columns=["language"])
+        return sorted(pc.unique(entries["language"]).to_pylist())
 
     @cached_property
     def _identify(self) -> Any:

@@ -1,9 +1,7 @@
-"""Which version of the parsers a table comes of: what two of them made has other ids, and never meets."""
+"""Which version of the parsers a table comes of: of two versions, pairs have other ids and are never mixed."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
-
-import dagster as dg
 
 from metaclip_dagster.parsing import parse_rows, parse_warc, parse_wat
 from resources.deferred import stage_version
@@ -15,16 +13,16 @@ _PARSED_BY = "parsed by"
 _BELOW_PAIRS = ("pairs", "matches", "exclusions", "entry_counts", "admissions", "subsets")
 
 
-def parsed_by(lake: Lake, table: str, partitions: Iterable[str]) -> dict[str, str]:
-    """What the manifest of a table that is made of these is told, for `why_outdated`."""
-    versions = (_versions(table, lake.manifest(table, partition).inputs) for partition in partitions)
+def record_parsers(lake: Lake, table: str, partitions: Iterable[str]) -> dict[str, str]:
+    """For the manifest of what is made of these partitions: which parsers they come of, for `why_outdated`."""
+    versions = (_parsers_of(table, lake.manifest(table, partition).inputs) for partition in partitions)
     return {_PARSED_BY: ", ".join(sorted({*versions}))}
 
 
 def why_outdated(lake: Lake, table: str, partitions: Iterable[str]) -> str | None:
-    """Which of the finished partitions come of pages that another version parsed, and the way out; None: none does."""
+    """Which of the finished partitions come of pages that another version parsed, and the way out; None if none."""
     today = {stage_version(parser) for parser in PARSERS.values()}
-    versions = {key: _versions(table, lake.manifest(table, key).inputs) for key in lake.finished(table, partitions)}
+    versions = {key: _parsers_of(table, lake.manifest(table, key).inputs) for key in lake.finished(table, partitions)}
     others = {key: version for key, version in versions.items() if not {*version.split(", ")} <= today}
     if not others:
         return None
@@ -38,12 +36,6 @@ def why_outdated(lake: Lake, table: str, partitions: Iterable[str]) -> str | Non
     )
 
 
-def refuse_outdated(lake: Lake, table: str, partitions: Iterable[str]) -> None:
-    """Raise dg.Failure if any of the finished partitions comes of pages that another version parsed."""
-    if why := why_outdated(lake, table, partitions):
-        raise dg.Failure(why, allow_retries=False)
-
-
-def _versions(table: str, inputs: Mapping[str, str]) -> str:
-    """The parsers' versions: of PAIRS the stage's own; tables older than this record have none."""
+def _parsers_of(table: str, inputs: Mapping[str, str]) -> str:
+    """The versions, of PAIRS the stage's own; tables older than this record have none."""
     return inputs["stage"] if table == "pairs" else inputs.get(_PARSED_BY, "a version that was not written down")

@@ -1,13 +1,13 @@
-"""What the sweep report is told, from what the lake holds; cells that are not there are named."""
+"""What the sweep report says, from what the lake holds: every cell that is there, and which are missing."""
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from assets.partitions import TRAINING_SETS, Cell, cells
-from assets.pool import thresholds_of
-from assets.provenance import current_pool, recorded_pool
+from assets.keys import CELLS, TRAINING_SETS, Cell
+from assets.queries.provenance import current_pool, recorded_pool
+from assets.queries.rungs import thresholds_of
 from metaclip_dagster.reporting.cards.counts import count_subset
 from metaclip_dagster.reporting.cards.distribution import Distribution
 from metaclip_dagster.reporting.sweeps.cells import TrainedCell
@@ -25,29 +25,28 @@ FAILED_IMAGES = "failed images"
 
 def make_sweep(lake: Lake, trainer: Trainer, *, baselines: Sequence[str], notes: Mapping[str, str]) -> dict[str, Any]:
     """The sweep over every cell of the deployment; `notes` are what tasks say of themselves, by task."""
-    keys = cells.get_partition_keys()
-    trained = {key: lake.read("checkpoints", [key]).to_pylist()[0] for key in lake.finished("checkpoints", keys)}
-    results = {key: told for key, row in trained.items() if (told := _result(trainer, row["path"]))}
-    scores = _made(lake, "scores", lake.finished("class_scores", trained))
-    sets = _made(lake, "training_sets", TRAINING_SETS)
+    trained = {key: lake.read("checkpoints", [key]).to_pylist()[0] for key in lake.finished("checkpoints", CELLS)}
+    results = {key: result for key, row in trained.items() if (result := _read_result(trainer, row["path"]))}
+    scores = _read_manifests(lake, "scores", lake.finished("class_scores", trained))
+    sets = _read_manifests(lake, "training_sets", TRAINING_SETS)
     # Where no set says its pool, none is compared by it, nor are costs.
     now = current_pool(lake) if any(map(recorded_pool, sets.values())) else None
     scored = lake.finished("baselines", sorted(baselines))
-    missing = [f"{cell.model} on {cell.training_set}" for cell in map(Cell.of, keys) if cell.key not in trained]
+    missing = [f"{cell.model} on {cell.training_set}" for cell in map(Cell.of, CELLS) if cell.key not in trained]
     return describe_sweep(
         cells=[
-            _cell(lake, trainer, row, results.get(key, {}), sets.get(row["training_set"]), scores.get(key))
+            _describe_cell(lake, trainer, row, results.get(key, {}), sets.get(row["training_set"]), scores.get(key))
             for key, row in trained.items()
         ],
         missing=[*missing, *(f"baseline {key}" for key in sorted(baselines) if key not in scored)],
-        sets=dict(_facts(lake, sets)),
+        sets=dict(_describe_sets(lake, sets)),
         costs=[
-            *_costs(lake, now),
+            *_sum_costs(lake, now),
             *(
                 PartitionCost(
-                    "checkpoints", key, told["cpu_seconds"], told["wall_seconds"], _pool(lake, "checkpoints", key, now)
+                    "checkpoints", key, it["cpu_seconds"], it["wall_seconds"], _pool_of(lake, "checkpoints", key, now)
                 )
-                for key, told in results.items()
+                for key, it in results.items()
             ),
         ],
         baselines=lake.read("baselines", scored) if scored else None,
@@ -55,21 +54,20 @@ def make_sweep(lake: Lake, trainer: Trainer, *, baselines: Sequence[str], notes:
     )
 
 
-def _made(lake: Lake, table: str, partitions: Iterable[str] = (WHOLE,)) -> dict[str, PartitionManifest]:
+def _read_manifests(lake: Lake, table: str, partitions: Iterable[str]) -> dict[str, PartitionManifest]:
     """The manifests of those of the partitions that are finished."""
-    found = {partition: lake.store(table, partition).manifest() for partition in partitions}
-    return {partition: made for partition, made in found.items() if made}
+    return {partition: lake.manifest(table, partition) for partition in lake.finished(table, partitions)}
 
 
-def _result(trainer: Trainer, path: str) -> dict[str, Any] | None:
-    """What a training told; None where its folder was removed."""
+def _read_result(trainer: Trainer, path: str) -> dict[str, Any] | None:
+    """The numbers of a finished training; None where its folder was removed."""
     try:
         return trainer.result(path)
     except FileNotFoundError:
         return None
 
 
-def _cell(
+def _describe_cell(
     lake: Lake,
     trainer: Trainer,
     row: Mapping[str, Any],
@@ -79,17 +77,17 @@ def _cell(
 ) -> TrainedCell:
     losses, outdated = result.get("losses", ()), None
     if training_set and training_set.version != row["set_version"]:
-        outdated = f"{_trained_on(read_flag(Path(trainer.root, row['path']).parent))}: train it again"
+        outdated = f"{_describe_flag(read_flag(Path(trainer.root, row['path']).parent))}: train it again"
     elif scores and not scores.inputs["model"].endswith(row["sha256"]):
         outdated = "has scores of other weights: score it again"
-    found = {table: lake.read(table, [scores.partition]) for table in ("scores", "class_scores") if scores}
+    tables = {table: lake.read(table, [scores.partition]) for table in ("scores", "class_scores") if scores}
     pool = recorded_pool(lake.manifest("checkpoints", Cell(row["training_set"], row["model"]).key))
     if training_set and training_set.version == row["set_version"]:
         pool = pool or recorded_pool(training_set)
-    return TrainedCell(row, found.get("scores"), found.get("class_scores"), losses, outdated, pool)
+    return TrainedCell(row, tables.get("scores"), tables.get("class_scores"), losses, outdated, pool)
 
 
-def _trained_on(flag: Mapping[str, Any] | None) -> str:
+def _describe_flag(flag: Mapping[str, Any] | None) -> str:
     if flag is None:
         return "was trained on another version of its set"
     if flag["pairs"] is None:
@@ -97,22 +95,22 @@ def _trained_on(flag: Mapping[str, Any] | None) -> str:
     return f"was trained on {flag['pairs']:,} pairs that were taken down since"
 
 
-def _facts(lake: Lake, sets: Mapping[str, PartitionManifest]) -> Iterator[tuple[str, SetFacts]]:
+def _describe_sets(lake: Lake, sets: Mapping[str, PartitionManifest]) -> Iterator[tuple[str, SetFacts]]:
     """Sizes of each set as it was made, its images that failed, and what share of matches its tail has.
 
     All as they were when the set was made: what its subset and rings are now may be of another pool.
     """
     now, rungs = current_pool(lake), {name.removeprefix("online-") for name in sets} - {"inf"}
-    tails = _tails(lake, lake.finished("subsets", sorted(rungs)), now)
-    for name, made in sets.items():
-        pool, pairs = recorded_pool(made), made.total("seen")["pairs"]
-        failures = json.loads(made.inputs.get(FAILED_IMAGES, "{}"))
-        known = tails.get(name.removeprefix("online-"), (None, None)) if pool == now else (None, None)
-        in_subset = pairs + made.total("dropped").total()
-        yield name, SetFacts(in_subset, pairs, made.rows, failures, *known, pool=pool, version=made.version)
+    tails = _measure_tails(lake, lake.finished("subsets", sorted(rungs)), now)
+    for name, manifest in sets.items():
+        pool, pairs = recorded_pool(manifest), manifest.total("seen")["pairs"]
+        failures = json.loads(manifest.inputs.get(FAILED_IMAGES, "{}"))
+        tail = tails.get(name.removeprefix("online-"), (None, None)) if pool == now else (None, None)
+        in_subset = pairs + manifest.total("dropped").total()
+        yield name, SetFacts(in_subset, pairs, manifest.rows, failures, *tail, pool=pool, version=manifest.version)
 
 
-def _tails(
+def _measure_tails(
     lake: Lake, rungs: Collection[str], pool: PoolVersion | None
 ) -> dict[str, tuple[float | None, float | None]]:
     """The share of all matches that the tail has in the pool and in D(t)."""
@@ -127,32 +125,32 @@ def _tails(
             head = Distribution.build(entries, counts, after, thresholds_of(lake, t)).totals()
         except ValueError:
             continue  # it is of another pool than the counts are now: nothing is known of it
-        before, kept = (None if share is None else 1 - share for share in (head["head_before"], head["head_after"]))
-        tails[t] = before, kept
+        before, after_t = (None if share is None else 1 - share for share in (head["head_before"], head["head_after"]))
+        tails[t] = before, after_t
     return tails
 
 
-def _costs(lake: Lake, default: PoolVersion | None) -> Iterator[PartitionCost]:
-    """What every partition of every table cost that shards tell of; trainings tell their own.
+def _sum_costs(lake: Lake, default: PoolVersion | None) -> Iterator[PartitionCost]:
+    """The cost of every partition, summed over its shards, but for trainings, whose results have it.
 
     Snapshots that are in no pool of now, and tables of theirs, are left out.
     """
-    now, keys = current_pool(lake), cells.get_partition_keys()
+    now = current_pool(lake)
     for table, partition in lake.partitions():
-        made = lake.store(table, partition).manifest() if table != "checkpoints" else None
+        manifest = lake.store(table, partition).manifest() if table != "checkpoints" else None
         of_pool = now is None or partition == WHOLE or partition in now.snapshots
-        if made and (of_pool or table in ("baselines", "own_entries") or partition in {*TRAINING_SETS, *keys}):
-            spent = [sum(getattr(shard, name) for shard in made.shards) for name in ("cpu_seconds", "wall_seconds")]
-            pool = None if table == "baselines" else _pool(lake, table, partition, default)
+        if manifest and (of_pool or table in ("baselines", "own_entries") or partition in {*TRAINING_SETS, *CELLS}):
+            spent = [sum(getattr(shard, name) for shard in manifest.shards) for name in ("cpu_seconds", "wall_seconds")]
+            pool = None if table == "baselines" else _pool_of(lake, table, partition, default)
             yield PartitionCost(table, partition, spent[0], spent[1], pool)
 
 
-def _pool(lake: Lake, table: str, partition: str, default: PoolVersion | None) -> PoolVersion | None:
+def _pool_of(lake: Lake, table: str, partition: str, default: PoolVersion | None) -> PoolVersion | None:
     """The pool that a partition's costs belong to: its own, that of its set or cell, or the default."""
-    places = [(table, partition), ("training_sets", partition)]
+    partitions = [(table, partition), ("training_sets", partition)]
     if "|" in partition:
-        places[1:] = [("checkpoints", partition), ("training_sets", Cell.of(partition).training_set)]
-    for place in places:
-        if (made := lake.store(*place).manifest()) and (pool := recorded_pool(made)) and pool.entry_counts:
+        partitions[1:] = [("checkpoints", partition), ("training_sets", Cell.of(partition).training_set)]
+    for it in partitions:
+        if (manifest := lake.store(*it).manifest()) and (pool := recorded_pool(manifest)) and pool.entry_counts:
             return pool
     return default

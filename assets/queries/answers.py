@@ -1,32 +1,18 @@
-"""Why is this pair kept, at which t, and who matches this entry? The answers, as tables of words and numbers.
-
-What a lookup costs. A pair: one scan of PAIRS' ids over all snapshots (8 bytes a row for a pair_id or a URL with its
-text, 20 for a URL alone), then the few shards that hold it, and one bucket of each training set and ring of images. An
-entry: one scan of SUBSETS' pair_id and entry_ids at every t, some 20 bytes a row. Scans stream, so that memory does not
-grow with the pool. On the sample (78,768 pairs, 47,386 in the pool) either takes 0.2 to 0.4 CPU seconds.
-"""
+"""Why is this pair kept, at which t, and who matches this entry? The answers, as tables of words and numbers."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import pyarrow.compute as pc
 
-from assets.lookups import count_pairs_with, find_pairs
-from assets.parsers import why_outdated
-from assets.partitions import THRESHOLDS
-from assets.verdicts import Found, Place, Verdicts
-from metaclip_dagster.balancing import language_thresholds, parse_threshold
-from metaclip_dagster.explaining import (
-    FACTS,
-    Drawing,
-    QuestionError,
-    Table,
-    read_question,
-    show_number,
-)
+from assets.keys import THRESHOLDS
+from assets.queries.lookups import count_pairs_with, find_pairs
+from assets.queries.parsers import why_outdated
+from assets.queries.rungs import thresholds_by
+from assets.queries.verdicts import Place, TracedPair, Verdicts
+from metaclip_dagster.explaining import FACTS, Drawing, QuestionError, Table, read_question, show_number
 from metaclip_dagster.reporting.html.numbers import percent
 from metaclip_dagster.reporting.html.text import reveal
-from resources.deployments import deployment
 from resources.lake.resource import Lake
 
 MAX_COINS = 50
@@ -36,6 +22,11 @@ def explain_pair(
     lake: Lake, snapshots: Sequence[str], asked: str, *, text: str | None = None, limit: int = 20
 ) -> list[Table]:
     """The image that is asked for, and of each of its first `limit` pairs where it was found and why it is kept.
+
+    It costs one scan of PAIRS' ids over all snapshots (8 bytes a row for a pair_id or a URL with its text, 20 for a URL
+    alone), then the few shards that hold it, and one bucket of each training set and ring of images. Memory does not
+    grow with the pool, for scans stream. On the sample (78,768 pairs, 47,386 in the pool) it takes 0.2 to 0.4 CPU
+    seconds.
 
     `snapshots` are the registered ones. Raises QuestionError if none of them has such a pair, or if
     any comes of pages that another version of the program parsed.
@@ -47,35 +38,36 @@ def explain_pair(
     verdicts = Verdicts(lake)
     places = find_pairs(lake, lake.finished("pairs", snapshots), column, value)
     if not places:
-        raise QuestionError(_unknown(lake, snapshots, asked, by_text=text is not None))
+        raise QuestionError(_say_unknown(lake, snapshots, asked, by_text=text is not None))
     pairs = verdicts.describe({pair_id: places[pair_id] for pair_id in list(places)[:limit]}, limit)
     facts = [
         ("URL", pairs[0].url),
         ("image_id", pairs[0].image_id),
         ("image", verdicts.describe_image(pairs[0].image_id)),
-        ("pairs", _of(len(pairs), len(places), "raise the limit for more")),
+        ("pairs", _count_shown(len(pairs), len(places), "raise the limit for more")),
     ]
-    return [Table.build("image", FACTS, facts), *(table for pair in pairs for table in _tell(pair))]
+    return [Table.build("image", FACTS, facts), *(table for pair in pairs for table in _describe_pair(pair))]
 
 
 def explain_entry(lake: Lake, entry: str, *, limit: int = 20) -> list[Table]:
     """The entry's place, count and share at every t, and `limit` of its pairs: those of the least pair_id, a hash.
 
-    Raises QuestionError if there is no such entry.
+    Costs one scan of SUBSETS' pair_id and entry_ids at every t, some 20 bytes a row; as long as for a pair. Raises
+    QuestionError if there is no such entry.
     """
     _check_limit(limit)
     if why := why_outdated(lake, "subsets", lake.finished("subsets", THRESHOLDS)):
         raise QuestionError(why)
     entries = lake.dataset("entries")
-    found = entries.to_table(filter=pc.field("entry") == entry).to_pylist()
-    if not found:
+    rows = entries.to_table(filter=pc.field("entry") == entry).to_pylist()
+    if not rows:
         alike = entries.to_table(filter=pc.utf8_lower(pc.field("entry")) == entry.lower())["entry"].to_pylist()
         hint = f"there is {', '.join(map(reveal, alike[:5]))!r}, and matching minds case" if alike else "its spelling?"
         raise QuestionError(
             f"{reveal(entry)!r} is none of the {entries.count_rows():,} entries ({hint}); to search for it, put it in "
             "a list of your own and materialize entries with own_lists"
         )
-    return [table for row in found for table in _tell_entry(lake, row, limit)]
+    return [table for row in rows for table in _describe_entry(lake, row, limit)]
 
 
 def _check_limit(limit: int) -> None:
@@ -83,14 +75,14 @@ def _check_limit(limit: int) -> None:
         raise QuestionError(f"a limit of {limit} pairs leaves nothing to tell of; give 1 or more")
 
 
-def _tell_record(place: Place) -> str:
+def _describe_record(place: Place) -> str:
     if place.snapshot.startswith("pool-"):
-        held = f", its image at {place.pool_address}" if place.pool_address else ""
-        return f"{place.warc}, number {place.offset}{held}"
+        image = f", its image at {place.pool_address}" if place.pool_address else ""
+        return f"{place.warc}, number {place.offset}{image}"
     return f"{place.warc or 'no WARC file named'} at byte {place.offset}"
 
 
-def _tell(pair: Found) -> list[Table]:
+def _describe_pair(pair: TracedPair) -> list[Table]:
     long = [("characters", f"{len(pair.text):,}")] if len(pair.text) > 200 else []
     facts = [("text", pair.text), *long, ("language", pair.language), *pair.notes]
     if pair.drawing:
@@ -99,15 +91,15 @@ def _tell(pair: Found) -> list[Table]:
         facts += [
             ("found in", f"{place.snapshot}, shard {place.shard}: {place.verdict}"),
             ("  page", f"{place.page_url} ({place.text_source})"),
-            ("  record", _tell_record(place)),
+            ("  record", _describe_record(place)),
         ]
     if pair.num_places > len(pair.places):
-        facts.append(("found in", _of(len(pair.places), pair.num_places, "the lowest places are told")))
-    told = [Table.build(f"pair {pair.pair_id}", FACTS, facts)]
-    return [*told, *_tell_drawing(pair, pair.drawing)] if pair.drawing else told
+        facts.append(("found in", _count_shown(len(pair.places), pair.num_places, "the lowest places are shown")))
+    drawing = _describe_drawing(pair, pair.drawing) if pair.drawing else []
+    return [Table.build(f"pair {pair.pair_id}", FACTS, facts), *drawing]
 
 
-def _tell_drawing(pair: Found, drawing: Drawing) -> list[Table]:
+def _describe_drawing(pair: TracedPair, drawing: Drawing) -> list[Table]:
     coins = [(coin.entry, coin.entry_count, coin.u, coin.drawn) for coin in drawing.coins[:MAX_COINS]]
     more = f", the {MAX_COINS} least drawn of {len(drawing.coins):,}" if len(drawing.coins) > MAX_COINS else ""
     rungs = [
@@ -126,7 +118,7 @@ def _tell_drawing(pair: Found, drawing: Drawing) -> list[Table]:
     ]
 
 
-def _tell_entry(lake: Lake, row: dict[str, Any], limit: int) -> list[Table]:
+def _describe_entry(lake: Lake, row: dict[str, Any], limit: int) -> list[Table]:
     name = f"{row['entry']} ({row['language']})"
     counts = lake.read("entry_counts")
     counted: dict[str, Any] = next(iter(counts.slice(row["entry_id"], 1).to_pylist()), {})
@@ -137,17 +129,15 @@ def _tell_entry(lake: Lake, row: dict[str, Any], limit: int) -> list[Table]:
     facts.append(("pairs of the pool", f"{count:,}"))
     if row["unmatchable"]:
         facts.append(("no text can hold it", row["unmatchable"]))
-    made = lake.finished("subsets", THRESHOLDS)
+    finished = lake.finished("subsets", THRESHOLDS)
     rungs, sample = [], list[dict[str, Any]]()
     for t in THRESHOLDS:
-        own = language_thresholds(counts, parse_threshold(t), reference=deployment().reference_language)[
-            row["language"]
-        ]
-        held: int | str = "not made"
-        if t in made:
-            held, sample = count_pairs_with(lake, t, row["entry_id"], limit if t == made[-1] else 0)
-        side = "head" if count > own else "tail"
-        rungs.append((t, show_number(own), side, show_number(min(own, count)), held))
+        threshold = thresholds_by(counts, t)[row["language"]]
+        num_pairs: int | str = "not made"
+        if t in finished:
+            num_pairs, sample = count_pairs_with(lake, t, row["entry_id"], limit if t == finished[-1] else 0)
+        side = "head" if count > threshold else "tail"
+        rungs.append((t, show_number(threshold), side, show_number(min(threshold, count)), num_pairs))
     pairs = [
         (str(pair["pair_id"]), pair["text"], pair["admitted_at"], pair["snapshot"], pair["url"]) for pair in sample
     ]
@@ -165,7 +155,7 @@ def _tell_entry(lake: Lake, row: dict[str, Any], limit: int) -> list[Table]:
     ]
 
 
-def _unknown(lake: Lake, snapshots: Sequence[str], asked: str, *, by_text: bool) -> str:
+def _say_unknown(lake: Lake, snapshots: Sequence[str], asked: str, *, by_text: bool) -> str:
     parsed = lake.finished("pairs", snapshots)
     if not parsed:
         return (
@@ -180,5 +170,5 @@ def _unknown(lake: Lake, snapshots: Sequence[str], asked: str, *, by_text: bool)
     )
 
 
-def _of(shown: int, of: int, more: str) -> str:
+def _count_shown(shown: int, of: int, more: str) -> str:
     return f"{of:,}" if shown == of else f"{shown:,} of {of:,}; {more}"

@@ -1,4 +1,4 @@
-"""Delete from the disk what is taken down: rows of every table, images, what older runs left; say what went."""
+"""Delete from the disk what is taken down: rows of every table, images, files of older runs; and say what went."""
 
 import bisect
 import itertools
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
+from assets.queries.lookups import ShardKey
 from metaclip_dagster.deduplicating.takedowns import TAKEN_DOWN, ImageSet, TakedownIndex, flag_images, flag_taken_down
 from resources.images.store import open_image_store
 from resources.instance.history import SHOWN
@@ -21,16 +22,13 @@ from resources.lake.resource import Lake
 from resources.models.training_folders import JOB
 from resources.takedowns.taking_down import flag_training, leave_out
 
-Place = tuple[str, str]
-"""A snapshot and a shard of it."""
-
 
 @dataclass(frozen=True)
 class Gone:
-    """What of PAIRS is taken down: pairs a place, and those pairs and images that no other place holds."""
+    """What of PAIRS is taken down: the pairs of each shard, and the pairs and images that no other shard holds."""
 
     takedowns: TakedownIndex
-    places: Mapping[Place, pa.Array]
+    places: Mapping[ShardKey, pa.Array]
     pairs: pa.Array
     images: ImageSet
     shown: frozenset[str]
@@ -82,20 +80,20 @@ class Gone:
         gone = set(ids.filter(is_gone).to_pylist())
         if not gone:
             return rows
-        told = [{**row, "texts": [t for t in row["texts"] if t["pair_id"] not in gone]} for row in rows.to_pylist()]
-        return pa.RecordBatch.from_pylist([row for row in told if row["texts"]], rows.schema)
+        left = [{**row, "texts": [t for t in row["texts"] if t["pair_id"] not in gone]} for row in rows.to_pylist()]
+        return pa.RecordBatch.from_pylist([row for row in left if row["texts"]], rows.schema)
 
 
 def find_gone(lake: Lake, takedowns: TakedownIndex, shown: Collection[str] = ()) -> Gone:
     """Read PAIRS of all snapshots, registered or not; twice, where one place of a pair may go and another stay.
 
-    `shown` is text that begins with a URL, SHOWN characters of it or more; what begins with one that goes is wanted.
+    `shown` is text that begins with a URL, SHOWN characters of it or more; what begins with one that goes is given.
     """
-    places: dict[Place, pa.Array] = {}
+    places: dict[ShardKey, pa.Array] = {}
     starts = sorted(shown)
     urls = pa.array([re.split(r"[\s,;'\"<>()]", start, maxsplit=1)[0] for start in starts], pa.string())
-    named = flag_taken_down(pa.RecordBatch.from_arrays([urls, urls], names=["url", "page_url"]), takedowns)
-    found = set(itertools.compress(starts, named.to_pylist()))
+    listed_urls = flag_taken_down(pa.RecordBatch.from_arrays([urls, urls], names=["url", "page_url"]), takedowns)
+    shown_gone = set(itertools.compress(starts, listed_urls.to_pylist()))
     pairs, images = [pa.array([], pa.uint64())], [pa.array([], pa.binary(12))]
     for place, rows in _scan(lake):
         listed = rows.filter(_are_listed(rows, takedowns))
@@ -106,7 +104,7 @@ def find_gone(lake: Lake, takedowns: TakedownIndex, shown: Collection[str] = ())
             if starts:
                 pages = listed.filter(flag_taken_down(listed.select(["page_url"]), takedowns))
                 for url in {*listed["url"].to_pylist(), *pages["page_url"].to_pylist()}:
-                    found.update(_begin_with(url, starts))
+                    shown_gone.update(_begin_with(url, starts))
     gone_pairs, gone_images = pc.unique(pa.concat_arrays(pairs)), pc.unique(pa.concat_arrays(images))
     if len(gone_pairs) and not takedowns.of_whole_images:
         for _, rows in _scan(lake):
@@ -114,29 +112,29 @@ def find_gone(lake: Lake, takedowns: TakedownIndex, shown: Collection[str] = ())
             gone_pairs = gone_pairs.filter(pc.invert(pc.is_in(gone_pairs, others["pair_id"])))
             gone_images = gone_images.filter(pc.invert(pc.is_in(gone_images, others["image_id"])))
     images_gone = ImageSet.of(image.hex() for image in gone_images.to_pylist())
-    return Gone(takedowns, places, gone_pairs, images_gone, frozenset(found))
+    return Gone(takedowns, places, gone_pairs, images_gone, frozenset(shown_gone))
 
 
 def purge(lake: Lake, images: Path, checkpoints: Path, gone: Gone, *, dry_run: bool = False) -> dict[str, Any]:
-    """Delete it all, and tell what went where; let no run be in progress. A purge that was killed is run again.
+    """Delete all that is gone, and give what went where; let no run be in progress. A purge that was killed is rerun.
 
     PAIRS say what goes, so theirs go last: until then the next purge finds the same. Trainings are looked at first,
     for the files of their sets may be superseded.
     """
-    told: dict[str, Any] = {
+    report: dict[str, Any] = {
         "pairs": sum(map(len, gone.places.values())),
         "trainings": _flag_trainings(lake, checkpoints, gone, dry_run=dry_run),
         "images": dict(open_image_store(str(images)).forget(gone.are_images, TAKEN_DOWN, dry_run=dry_run)),
     }
-    names = sorted(lake.partitions(), key=lambda name: name[0] == "pairs")
+    partitions = sorted(lake.partitions(), key=lambda name: name[0] == "pairs")
     tables = {}
-    for table, partition in tqdm(names, unit="partition", disable=None, leave=False):
+    for table, partition in tqdm(partitions, unit="partition", disable=None, leave=False):
         among = {shard for snapshot, shard in gone.places if snapshot == partition} if table == "pairs" else None
         keep = partial(gone.keep, table, partition)
         went = leave_out(lake.store(table, partition), keep, among=among, dry_run=dry_run)
         if went["shards"]:
             tables[f"{table} {partition}"] = dict(went)
-    return {**told, "tables": tables, "superseded": {} if dry_run else _tidy(lake)}
+    return {**report, "tables": tables, "superseded": {} if dry_run else _tidy(lake)}
 
 
 def _are_listed(rows: pa.RecordBatch, takedowns: TakedownIndex) -> pa.Array:
@@ -159,7 +157,7 @@ _GOES_ON = re.compile(r"[\w/%]|[-.?&=+~#:]\w")
 _JUDGED = ["pair_id", "image_id", "url", "page_url"]
 
 
-def _scan(lake: Lake) -> Iterator[tuple[Place, pa.RecordBatch]]:
+def _scan(lake: Lake) -> Iterator[tuple[ShardKey, pa.RecordBatch]]:
     """What of PAIRS a takedown is judged by, place by place."""
     snapshots = lake.finished("pairs", (partition for table, partition in lake.partitions() if table == "pairs"))
     for snapshot in tqdm(snapshots, unit="snapshot", disable=None, leave=False):
@@ -172,11 +170,11 @@ def _flag_trainings(lake: Lake, root: Path, gone: Gone, *, dry_run: bool) -> dic
     if not gone.places:
         return {}
     folders = sorted(job.parent for job in root.glob(f"*/*/*/{JOB}"))
-    found = {
+    counts = {
         str(folder.relative_to(root)): flag_training(folder, gone.count_texts, lake.storage_options, dry_run=dry_run)
         for folder in folders
     }
-    return {name: pairs for name, pairs in found.items() if pairs != 0}
+    return {name: pairs for name, pairs in counts.items() if pairs != 0}
 
 
 def _tidy(lake: Lake) -> dict[str, int]:

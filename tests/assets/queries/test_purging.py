@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from assets.purging import Gone, find_gone, purge
+from assets.queries.purging import Gone, find_gone, purge
 from metaclip_dagster.deduplicating.takedowns import ImageSet, build_takedowns
 from metaclip_dagster.schemas import EXCLUSIONS, IMAGE_TEXTS, IMAGES, MATCHES, PAIRS, SUBSETS, TRAINING_SETS
 from resources.instance.history import SHOWN

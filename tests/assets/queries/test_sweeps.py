@@ -7,9 +7,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from assets.partitions import Cell, cells
-from assets.provenance import tell_pool
-from assets.sweeps import make_sweep
+from assets.keys import Cell
+from assets.partitions import cells
+from assets.queries.provenance import record_pool
+from assets.queries.sweeps import make_sweep
 from metaclip_dagster.reporting.sweeps.pools import PoolVersion
 from metaclip_dagster.schemas import CHECKPOINTS
 from resources.lake.resource import Lake
@@ -23,7 +24,7 @@ MODEL = Cell.of(str(cells.get_partition_keys()[0])).model
 def train(lake: Lake, training_set: str, pool: PoolVersion | None, set_pool: PoolVersion | None = None) -> None:
     """A set and a cell trained on it, without a folder; None for a pool that was not recorded."""
     lake.store("training_sets", training_set).finish(
-        PartitionManifest("training_sets", training_set, "s", 0, (), inputs=tell_pool(set_pool))
+        PartitionManifest("training_sets", training_set, "s", 0, (), inputs=record_pool(set_pool))
     )
     row: dict[str, Any] = {"training_set": training_set, "model": MODEL, "seed": 0, "path": "gone", "set_version": "s"}
     row |= {"pairs_seen": 1, "budget": 1, "loss": 1.0, "sha256": "0", "recipe": "{}", "architecture": "tiny"}
@@ -31,7 +32,7 @@ def train(lake: Lake, training_set: str, pool: PoolVersion | None, set_pool: Poo
     store = lake.store("checkpoints", key)
     written = store.commit("00000", "0", CHECKPOINTS, [pa.RecordBatch.from_pylist([row], CHECKPOINTS)])
     shard = ShardManifest("00000", "0", *written)
-    store.finish(PartitionManifest("checkpoints", key, "c", 0, (shard,), inputs=tell_pool(pool)))
+    store.finish(PartitionManifest("checkpoints", key, "c", 0, (shard,), inputs=record_pool(pool)))
 
 
 @pytest.fixture

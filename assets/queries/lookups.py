@@ -1,4 +1,4 @@
-"""Find a pair or an entry in the lake's tables without reading them: ids are scanned, then the shards that hold it."""
+"""Find a pair or an entry in the lake's tables: only ids are scanned, then the shards that hold it are read."""
 
 import heapq
 from collections.abc import Iterable, Sequence
@@ -12,22 +12,22 @@ from resources.deferred import Deferred
 from resources.lake.resource import Lake
 from resources.lake.tables import PartitionManifest
 
-Shard = tuple[str, str]
-"""A snapshot and the shard's key in it; their order is that of places."""
+ShardKey = tuple[str, str]
+"""A snapshot and the key of a shard in it; their order is that of places."""
 SCANNED_ROWS = 65_536
 
 
-def find_pairs(lake: Lake, snapshots: Sequence[str], column: str, value: int | bytes) -> dict[int, list[Shard]]:
+def find_pairs(lake: Lake, snapshots: Sequence[str], column: str, value: int | bytes) -> dict[int, list[ShardKey]]:
     """The shards of PAIRS that hold each pair whose `column` is `value`, in the order of places; reads ids alone."""
-    found: dict[int, list[Shard]] = {}
+    shards: dict[int, list[ShardKey]] = {}
     for snapshot in snapshots:
         keys = {shard.file.rsplit("/", 1)[-1]: shard.key for shard in lake.manifest("pairs", snapshot).shards}
         pairs = lake.dataset("pairs", [snapshot])
-        wanted = pc.field(column) == pa.scalar(value, pairs.schema.field(column).type)
-        for part in pairs.scanner(columns=["pair_id"], filter=wanted, batch_size=SCANNED_ROWS).scan_batches():
+        is_it = pc.field(column) == pa.scalar(value, pairs.schema.field(column).type)
+        for part in pairs.scanner(columns=["pair_id"], filter=is_it, batch_size=SCANNED_ROWS).scan_batches():
             for pair_id in part.record_batch["pair_id"].to_pylist():
-                found.setdefault(pair_id, []).append((snapshot, keys[part.fragment.path.rsplit("/", 1)[-1]]))
-    return {pair_id: sorted(shards) for pair_id, shards in found.items()}
+                shards.setdefault(pair_id, []).append((snapshot, keys[part.fragment.path.rsplit("/", 1)[-1]]))
+    return {pair_id: sorted(of_pair) for pair_id, of_pair in shards.items()}
 
 
 def count_pairs_with(lake: Lake, t: str, entry_id: int, limit: int) -> tuple[int, list[dict[str, Any]]]:
@@ -36,13 +36,13 @@ def count_pairs_with(lake: Lake, t: str, entry_id: int, limit: int) -> tuple[int
     least: list[tuple[int, str]] = []
     files = {}
     for part in subset.scanner(columns=["pair_id", "entry_ids"], batch_size=SCANNED_ROWS).scan_batches():
-        found = pairs_with(part.record_batch, entry_id)
-        count += len(found)
+        pair_ids = pairs_with(part.record_batch, entry_id)
+        count += len(pair_ids)
         files[part.fragment.path] = part.fragment
-        first = ((pair_id, part.fragment.path) for pair_id in found.sort()[:limit].to_pylist())
+        first = ((pair_id, part.fragment.path) for pair_id in pair_ids.sort()[:limit].to_pylist())
         least = heapq.nsmallest(limit, [*least, *first])
-    wanted = pc.field("pair_id").isin(pa.array([pair_id for pair_id, _ in least], pa.uint64()))
-    rows = [row for path in {path for _, path in least} for row in files[path].to_table(filter=wanted).to_pylist()]
+    is_one = pc.field("pair_id").isin(pa.array([pair_id for pair_id, _ in least], pa.uint64()))
+    rows = [row for path in {path for _, path in least} for row in files[path].to_table(filter=is_one).to_pylist()]
     return count, sorted(rows, key=lambda row: int(row["pair_id"]))
 
 
@@ -60,7 +60,7 @@ class Reader:
             self._manifests[table, partition] = self.lake.store(table, partition).manifest()
         return self._manifests[table, partition]
 
-    def made(self, table: str, *partitions: str) -> list[str]:
+    def finished(self, table: str, *partitions: str) -> list[str]:
         """Those of the partitions that are finished."""
         return [partition for partition in partitions if self.manifest(table, partition)]
 
@@ -77,15 +77,15 @@ class Reader:
 
     def rows_of_image(self, table: str, partition: str, image_id: str) -> list[dict[str, Any]]:
         """The image's rows in a finished partition of a table whose shards are the image store's buckets."""
-        made = self.manifest(table, partition)
-        buckets = len(made.shards) + len(made.failed) if made else 1
+        manifest = self.manifest(table, partition)
+        buckets = len(manifest.shards) + len(manifest.failed) if manifest else 1
         return self.rows(table, partition, f"{int(image_id[:8], 16) % buckets:05d}", "image_id", image_id)
 
 
 def select_rows(batches: Iterable[pa.RecordBatch], column: str, value: int | str) -> list[dict[str, Any]]:
     """The rows whose `column` is `value`."""
-    found = []
+    rows = []
     for batch in batches:
         is_it = pc.equal(batch[column], pa.scalar(value, batch.schema.field(column).type))
-        found += batch.filter(is_it).to_pylist()
-    return found
+        rows += batch.filter(is_it).to_pylist()
+    return rows

@@ -1,0 +1,67 @@
+"""From the pool's matches to how many pairs match each entry."""
+
+import dagster as dg
+
+from assets.automation import when_changed
+from assets.checks import check_specs, counts_add_up
+from assets.partitions import all_snapshots
+from assets.pool import Grouping, check_exclusions, group_shards, matching_setup, pool_of, pool_shards
+from assets.queries.changes import build_before, compare_counts_to
+from assets.queries.provenance import record_pool
+from assets.shown import describe_counts, lineage, show_changed_counts
+from metaclip_dagster.counting import count_entries, merge_counts
+from metaclip_dagster.reporting.sweeps.pools import PoolVersion
+from resources.deferred import defer
+from resources.engines.resource import Compute
+from resources.lake.resource import Lake
+from resources.lake.shard_files import chain_batches
+from resources.lake.tables import PartitionManifest
+
+
+@dg.asset(
+    deps=[dg.AssetDep("matches", partition_mapping=all_snapshots), "exclusions", "entries"],
+    group_name="curation",
+    kinds={"parquet", "duckdb"},
+    owners=["team:data"],
+    metadata=lineage(
+        entry_id="entries.entry_id",
+        entry="entries.entry",
+        language="entries.language",
+        entry_count="matches.entry_ids exclusions.pair_id",
+        snapshot_counts="matches.entry_ids exclusions.pair_id",
+    ),
+    check_specs=check_specs("entry_counts", counts_add_up),
+    automation_condition=when_changed("admissions", "subsets", "data_cards", "images"),
+)
+def entry_counts(
+    context: dg.AssetExecutionContext, config: Grouping, lake: Lake, compute: Compute
+) -> dg.MaterializeResult:
+    """How many pairs of the pool match each entry, in all and snapshot by snapshot.
+
+    Few entries, the head, have most of the matches; balancing thins those above t and keeps the tail whole.
+    """
+    pool = pool_of(context, lake, "matches", matching_setup(lake))
+    check_exclusions(lake, pool.snapshots)
+    counted = [_count_snapshot(context, config, lake, compute, key) for key in pool.snapshots]
+    shards = {
+        "00000": {"counts": lake.stream("snapshot_counts", pool.snapshots), "entries": lake.table("entries")},
+    }
+    before = build_before(lake, "entry_counts")
+    facts = record_pool(PoolVersion(tuple(pool.snapshots), lake.manifest("entries").version, ""))
+    size = sum(manifest.size for manifest in counted)
+    manifest = compute.map_shards(context, merge_counts, shards, size=size, facts=facts)
+    shown = {**describe_counts(lake), **show_changed_counts(compare_counts_to(before, lake))}
+    metadata = {**config.model_dump(), **pool.metadata, **shown}
+    return compute.result(manifest, beside=counted, metadata=metadata, checks=[counts_add_up(lake, pool.snapshots)])
+
+
+def _count_snapshot(
+    context: dg.AssetExecutionContext, config: Grouping, lake: Lake, compute: Compute, snapshot: str
+) -> PartitionManifest:
+    """SNAPSHOT_COUNTS of a snapshot: its pairs of the pool, counted a group of shards at a time."""
+    groups = group_shards(pool_shards(lake, snapshot), config.group_size)
+    shards = {
+        key: {"pool": defer(chain_batches, *group.values()), "snapshot": snapshot} for key, group in groups.items()
+    }
+    size = lake.manifest("matches", snapshot).rows
+    return compute.map_shards(context, count_entries, shards, table="snapshot_counts", partition=snapshot, size=size)

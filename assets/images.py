@@ -1,0 +1,144 @@
+"""From subsets to images: the texts of each image together, and each ring of images, fetched once."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import dagster as dg
+
+from assets.checks import check_specs, every_pair_scattered, few_failed_images, some_images, up_to_date
+from assets.keys import rings_up_to
+from assets.outdated import report_outdated
+from assets.partitions import thresholds
+from assets.pool import Grouping, group_shards, refuse_outdated, snapshots_of
+from assets.queries.provenance import record_parents, record_pool, record_ring, recorded_pool
+from assets.queries.rungs import thresholds_of
+from assets.shown import kept_and_dropped, lineage
+from metaclip_dagster.deduplicating.takedowns import TAKEN_DOWN
+from metaclip_dagster.imaging import gather_images
+from metaclip_dagster.sharding import scatter_texts
+from resources.deferred import Deferred, defer, version_of
+from resources.engines.resource import Compute
+from resources.images.resource import Images
+from resources.lake.resource import Lake
+from resources.lake.shard_files import chain_batches
+from resources.takedowns.resource import TakedownList
+from resources.web.client import NO_CONTACT
+
+
+class Fetching(dg.Config, use_attribute_docstrings=True):
+    """How images are asked for."""
+
+    retry_failed: bool = False
+    """Ask again for those of this ring that failed before, and for nothing else."""
+
+
+@dg.asset(
+    partitions_def=thresholds,
+    deps=["subsets"],
+    group_name="training",
+    kinds={"python", "parquet"},
+    owners=["team:models"],
+    metadata=lineage(
+        image_id="subsets.image_id",
+        url="subsets.url",
+        texts="subsets.pair_id subsets.text subsets.language subsets.entry_ids subsets.admitted_at",
+    ),
+    check_specs=[
+        *check_specs("image_texts", every_pair_scattered, partitions=thresholds),
+        *check_specs("image_texts", up_to_date, blocking=False),
+    ],
+)
+def image_texts(
+    context: dg.AssetExecutionContext, config: Grouping, lake: Lake, compute: Compute, image_store: Images
+) -> dg.MaterializeResult:
+    """D(t) by the image store's buckets: the pairs of an image together, for whoever fetches it or trains on it."""
+    t = context.partition_key
+    refuse_outdated(lake, "subsets", [t])
+    facts = record_parents(lake, "image_texts", t)
+    shards = {
+        key: {"subset": group} for key, group in group_shards(lake.shards("subsets", t), config.group_size).items()
+    }
+    options = {"num_buckets": len(image_store.buckets())}
+    manifest = compute.map_shards(context, scatter_texts, shards, options=options, facts=facts)
+    checks = [every_pair_scattered(manifest, lake.manifest("subsets", t).rows), report_outdated(context, lake)]
+    return compute.result(manifest, metadata=config.model_dump(), checks=checks)
+
+
+@dg.asset(
+    partitions_def=thresholds,
+    deps=["image_texts", "subsets", "entry_counts"],
+    group_name="training",
+    kinds={"python", "webdataset"},
+    owners=["team:models"],
+    check_specs=[
+        *check_specs("images", some_images, partitions=thresholds),
+        *check_specs("images", few_failed_images, blocking=False, partitions=thresholds),
+        *check_specs("images", up_to_date, blocking=False),
+    ],
+)
+def images(
+    context: dg.AssetExecutionContext,
+    config: Fetching,
+    lake: Lake,
+    compute: Compute,
+    image_store: Images,
+    takedown_list: TakedownList,
+) -> dg.MaterializeResult:
+    """The ring of images between the next smaller t and this one: what the store lacks of it is fetched, once.
+
+    D(t) is the ring of t and those of all smaller t. Images that cannot be had are kept count of, with the reason.
+    """
+    t, buckets = context.partition_key, image_store.buckets()
+    _warn_without_contact(context, image_store)
+    facts = record_parents(lake, "images", t) | record_ring(t) | record_pool(recorded_pool(lake.manifest("subsets", t)))
+    texts = read_texts(lake, t, buckets)
+    shards = {key: {"texts": texts[key], "bucket": bucket} for key, bucket in buckets.items()}
+    refused = dict.fromkeys(takedown_list.digests(), TAKEN_DOWN)
+    setup = {
+        "store": image_store.store(retry_failed=config.retry_failed, refused=refused),
+        "fetch": image_store.source(snapshots_of(lake.manifest("subsets", t))),
+    }
+    options = {"thresholds_below": _thresholds_below(lake, t)}
+    manifest = compute.map_shards(
+        context, gather_images, shards, setup=setup, options=options, facts=facts, force=config.retry_failed
+    )
+    failed = manifest.total("dropped")
+    metadata = {**config.model_dump(), "kept_and_dropped": kept_and_dropped(manifest.rows - failed.total(), failed)}
+    checks = [some_images(manifest), few_failed_images(manifest), report_outdated(context, lake)]
+    return compute.result(manifest, metadata=metadata, checks=checks)
+
+
+def read_texts(lake: Lake, t: str, buckets: Mapping[str, int]) -> dict[str, Deferred]:
+    """The texts of D(t), bucket by bucket. Raises dg.Failure where image_texts are of another subset or store."""
+    refuse_outdated(lake, "subsets", [t])
+    manifest = lake.store("image_texts", t).manifest()
+    expected = record_parents(lake, "image_texts", t) | {"num_buckets": version_of(len(buckets))}
+    if manifest is None or not expected.items() <= manifest.inputs.items():
+        raise dg.Failure(f"image_texts of t = {t} are not made of its subset: materialize image_texts of {t} first")
+    texts = lake.where_each("image_texts", "bucket", buckets.values(), partitions=[t])
+    return {key: texts[bucket] for key, bucket in buckets.items()}
+
+
+def read_rings(lake: Lake, rings: Sequence[str], buckets: Collection[str]) -> dict[str, Deferred]:
+    """The images of some rings, bucket by bucket. Raises dg.Failure where a ring, or a bucket of one, is not there."""
+    finished = lake.finished("images", rings)
+    if missing := [ring for ring in rings if ring not in finished]:
+        raise dg.Failure(f"the images of t = {', '.join(missing)} are not there; materialize images for them first")
+    shards_of = {ring: lake.shards("images", ring) for ring in rings}
+    for ring, shards in shards_of.items():
+        if odd := sorted(set(buckets) ^ set(shards)):
+            raise dg.Failure(
+                f"the images of t = {ring} lack buckets, or have others than the store: {', '.join(odd[:5])} "
+                f"({len(odd)} in all); materialize images of {ring} again, which makes those that failed"
+            )
+    return {bucket: defer(chain_batches, *(shards_of[ring][bucket] for ring in rings)) for bucket in buckets}
+
+
+def _warn_without_contact(context: dg.AssetExecutionContext, image_store: Images) -> None:
+    if image_store.from_web and not image_store.contact:
+        context.log.warning(NO_CONTACT)
+
+
+def _thresholds_below(lake: Lake, t: str) -> dict[str, float]:
+    """Each language's own t at the rung below, where the ring begins; none for the lowest."""
+    smaller = rings_up_to(t)[:-1]
+    return thresholds_of(lake, smaller[-1]) if smaller else {}
