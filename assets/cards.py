@@ -16,6 +16,7 @@ from assets.partitions import thresholds
 from assets.pool import snapshots_of
 from assets.queries.rungs import thresholds_of
 from assets.shown import plots as show_plots
+from assets.tags import tag_run
 from metaclip_dagster.balancing import count_sizes, parse_threshold, prepare_thresholds
 from metaclip_dagster.reporting.cards.card import describe_subset
 from metaclip_dagster.reporting.cards.counts import PairCounts, count_pairs, count_scores, count_subset
@@ -43,6 +44,7 @@ AUTOMATION = "dagster/from_automation_condition"
     owners=["team:data"],
     automation_condition=when_changed(),
 )
+@tag_run
 def data_cards(context: dg.AssetExecutionContext, lake: Lake, reports: Reports) -> dg.MaterializeResult:
     """What balancing at t did to the distribution: a page for people, and the same as JSON.
 

@@ -12,6 +12,7 @@ from assets.partitions import snapshots
 from assets.queries.costs import expected_cost
 from assets.queries.parsers import PARSERS
 from assets.shown import kept_and_dropped, sample_pairs, table
+from assets.tags import tag_run
 from assets.waiting import report_waits
 from metaclip_dagster.parsing import BROKEN_RECORDS, parse_wat
 from resources.crawl.listing import draw_archives, find_archives
@@ -58,6 +59,7 @@ class Crawl(dg.Config, use_attribute_docstrings=True):
     check_specs=check_specs("pairs", no_empty_snapshot, few_broken_records, partitions=snapshots),
     automation_condition=when_registered(),
 )
+@tag_run
 @report_waits
 def pairs(
     context: dg.AssetExecutionContext, config: Crawl, lake: Lake, compute: Compute, common_crawl: CommonCrawl

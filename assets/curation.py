@@ -14,6 +14,7 @@ from assets.queries.parsers import record_parsers
 from assets.queries.provenance import current_pool, record_pool
 from assets.queries.rungs import thresholds_of
 from assets.shown import kept_and_dropped, lineage, sample_matches, sample_subset
+from assets.tags import tag_run
 from assets.waiting import report_waits
 from metaclip_dagster.balancing import admit, select_pairs
 from metaclip_dagster.matching import match_entries
@@ -45,6 +46,7 @@ class Balancing(dg.Config, use_attribute_docstrings=True):
     check_specs=check_specs("matches", no_empty_snapshot, partitions=snapshots),
     automation_condition=when_changed("exclusions", "entry_counts", "admissions", "subsets"),
 )
+@tag_run
 @report_waits
 def matches(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> dg.MaterializeResult:
     """Every pair of the snapshot whose text is in a language of the entries and contains one of them.
@@ -77,6 +79,7 @@ def matches(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> 
     check_specs=check_specs("admissions", every_pair_admitted, partitions=snapshots),
     automation_condition=when_changed("subsets"),
 )
+@tag_run
 def admissions(
     context: dg.AssetExecutionContext, config: AsBefore[Balancing], lake: Lake, compute: Compute
 ) -> dg.MaterializeResult:
@@ -118,6 +121,7 @@ def admissions(
     automation_condition=when_changed("data_cards", "image_texts", "images", "training_sets"),
     freshness_policy=RELEASES,
 )
+@tag_run
 def subsets(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> dg.MaterializeResult:
     """D(t): the balanced pairs at t with their URLs and texts, ready for any downloader.
 

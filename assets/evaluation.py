@@ -15,6 +15,7 @@ from assets.queries.provenance import find_outdated, record_parents
 from assets.queries.sweeps import make_sweep
 from assets.shown import plots as show_plots
 from assets.shown import table
+from assets.tags import tag_run
 from metaclip_dagster.evaluation import load_model, read_task, score_classes, score_model, task_version
 from metaclip_dagster.reporting.sweeps.page import render_sweep
 from metaclip_dagster.reporting.sweeps.plots import plot_sweep
@@ -49,6 +50,7 @@ class Scoring(dg.Config, use_attribute_docstrings=True):
         *check_specs("scores", up_to_date, blocking=False),
     ],
 )
+@tag_run
 def scores(
     context: dg.AssetExecutionContext, config: Scoring, lake: Lake, compute: Compute, zero_shot: ZeroShot
 ) -> dg.MaterializeResult:
@@ -82,6 +84,7 @@ def scores(
     pool="gpu",
     check_specs=check_specs("baselines", above_chance, blocking=False, partitions=baseline_keys),
 )
+@tag_run
 def baselines(
     context: dg.AssetExecutionContext, config: Scoring, compute: Compute, zero_shot: ZeroShot
 ) -> dg.MaterializeResult:

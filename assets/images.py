@@ -12,6 +12,7 @@ from assets.pool import Grouping, group_shards, refuse_outdated, snapshots_of
 from assets.queries.provenance import record_parents, record_pool, record_ring, recorded_pool
 from assets.queries.rungs import thresholds_of
 from assets.shown import kept_and_dropped, lineage
+from assets.tags import tag_run
 from metaclip_dagster.deduplicating.takedowns import TAKEN_DOWN
 from metaclip_dagster.imaging import gather_images
 from metaclip_dagster.sharding import scatter_texts
@@ -47,6 +48,7 @@ class Fetching(dg.Config, use_attribute_docstrings=True):
         *check_specs("image_texts", up_to_date, blocking=False),
     ],
 )
+@tag_run
 def image_texts(
     context: dg.AssetExecutionContext, config: Grouping, lake: Lake, compute: Compute, image_store: Images
 ) -> dg.MaterializeResult:
@@ -75,6 +77,7 @@ def image_texts(
         *check_specs("images", up_to_date, blocking=False),
     ],
 )
+@tag_run
 def images(
     context: dg.AssetExecutionContext,
     config: Fetching,

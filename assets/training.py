@@ -16,6 +16,7 @@ from assets.partitions import by_training_set, cells, rings_of_set, subset_of_se
 from assets.queries.provenance import record_parents, record_pool, recorded_pool
 from assets.queries.sweeps import FAILED_IMAGES
 from assets.shown import kept_and_dropped, lineage, plots
+from assets.tags import tag_run
 from metaclip_dagster.reporting.sweeps.plots import plot_losses
 from metaclip_dagster.sharding import build_training_set
 from metaclip_dagster.training import describe_checkpoint, train
@@ -46,6 +47,7 @@ from resources.models.zero_shot import ZeroShot
         *check_specs("training_sets", up_to_date, blocking=False),
     ],
 )
+@tag_run
 def training_sets(
     context: dg.AssetExecutionContext,
     config: AsBefore[Filtering],
@@ -90,6 +92,7 @@ def training_sets(
         *check_specs("checkpoints", up_to_date, blocking=False),
     ],
 )
+@tag_run
 def checkpoints(
     context: dg.AssetExecutionContext,
     config: AsBefore[Training],

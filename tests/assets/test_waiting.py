@@ -102,7 +102,7 @@ def test_a_reason_stays_while_others_fail_and_exclusions_run(pool: Pool) -> None
     assert all(f"{key}: {reason}" in says for key, reason in why.items())
 
 
-def test_matches_that_were_refused_are_report_waits(pool: Pool) -> None:
+def test_matches_that_were_refused_are_waited_for(pool: Pool) -> None:
     pool.run("matches", B)
     pool.run("matches", A, rows=0)
     for _ in range(2):
