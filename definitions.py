@@ -1,4 +1,4 @@
-"""Binds the graph to the deployment: what Dagster loads."""
+"""What Dagster loads: the graph of assets, bound to the deployment."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -49,34 +49,39 @@ def bind(where: Deployment) -> dg.Definitions:
     check_deployment(where)
     lake = open_lake(where)
     connections = {"connections", "cache_gb"}
-    common_crawl = _fixed(CommonCrawl, **open_crawl(where).model_dump(exclude=connections))()
+    common_crawl = _fix_fields(CommonCrawl, **open_crawl(where).model_dump(exclude=connections))()
     return dg.Definitions(
-        assets=_with_sources(dg.load_assets_from_modules(MODULES)),
+        assets=_link_sources(dg.load_assets_from_modules(MODULES)),
         resources={
-            "lake": _unasked(lake),
+            "lake": _hide_config(lake),
             "io_manager": dg.IOManagerDefinition.hardcoded_io_manager(LakeReader(lake), LakeReader.__doc__),
-            "compute": _preset(
+            "compute": _set_defaults(
                 Compute,
                 engine=RayCluster(address=where.ray) if where.ray else Local(),
                 workers=where.workers,
                 max_failed_fraction=where.max_failed_fraction,
             )(lake=lake),
             "common_crawl": common_crawl,
-            "sources": _preset(
-                _fixed(Sources, nltk_data=where.nltk_data, wikipedia=where.wikipedia, languages=list(where.languages)),
+            "sources": _set_defaults(
+                _fix_fields(
+                    Sources, nltk_data=where.nltk_data, wikipedia=where.wikipedia, languages=list(where.languages)
+                ),
                 parts_of_speech=where.parts_of_speech,
             )(),
-            "takedown_list": _unasked(TakedownList(path=str(where.takedowns), named=bool(where.takedown_list))),
-            "reports": _unasked(Reports(root=str(where.reports), url=where.reports_url)),
-            "image_store": _preset(
-                _fixed(Images, root=str(where.images), num_buckets=where.image_buckets, contact=where.contact),
+            "takedown_list": _hide_config(TakedownList(path=str(where.takedowns), named=bool(where.takedown_list))),
+            "reports": _hide_config(Reports(root=str(where.reports), url=where.reports_url)),
+            "image_store": _set_defaults(
+                _fix_fields(Images, root=str(where.images), num_buckets=where.image_buckets, contact=where.contact),
                 from_web=where.images_from_web,
             )(common_crawl=common_crawl),
-            "trainer": _preset(
-                _fixed(Trainer, root=str(where.checkpoints)), device=where.device, loader_workers=where.loader_workers
+            "trainer": _set_defaults(
+                _fix_fields(Trainer, root=str(where.checkpoints)),
+                device=where.device,
+                loader_workers=where.loader_workers,
             )(),
-            "zero_shot": _preset(
-                _fixed(ZeroShot, deployed=list(where.tasks), checkpoints=str(where.checkpoints)), device=where.device
+            "zero_shot": _set_defaults(
+                _fix_fields(ZeroShot, deployed=list(where.tasks), checkpoints=str(where.checkpoints)),
+                device=where.device,
             )(),
         },
         sensors=[*automation.sensors(where), failures.build_sensor(where)],
@@ -86,12 +91,12 @@ def bind(where: Deployment) -> dg.Definitions:
     )
 
 
-def _unasked(resource: dg.ConfigurableResource) -> dg.ResourceDefinition:
+def _hide_config(resource: dg.ConfigurableResource) -> dg.ResourceDefinition:
     """The resource as it is, of which a run's config can set nothing."""
     return dg.ResourceDefinition.hardcoded_resource(resource, description=resource.__doc__)
 
 
-def _fixed(resource: type[Resource], **values: Any) -> Any:
+def _fix_fields(resource: type[Resource], **values: Any) -> Any:
     """The resource with these values, which are no config any more: only the deployment decides them."""
     annotations = {name: ClassVar[resource.model_fields[name].annotation] for name in values}
     namespace = {"__module__": resource.__module__, "__doc__": resource.__doc__, "__annotations__": annotations}
@@ -100,7 +105,7 @@ def _fixed(resource: type[Resource], **values: Any) -> Any:
     return metaclass(resource.__name__, (resource,), {**namespace, **values}, use_attribute_docstrings=False)
 
 
-def _preset(resource: type[Resource], **values: Any) -> Callable[..., Resource]:
+def _set_defaults(resource: type[Resource], **values: Any) -> Callable[..., Resource]:
     """The resource with these defaults, so that a run's config which sets one field leaves the others as they are.
 
     Dagster takes what a resource was made with as one default, which any config replaces whole.
@@ -119,8 +124,8 @@ def _preset(resource: type[Resource], **values: Any) -> Callable[..., Resource]:
     )
 
 
-def _with_sources(assets: Sequence[Any]) -> Sequence[Any]:
-    """The same assets, each with the place of its code, which the UI links."""
+def _link_sources(assets: Sequence[Any]) -> Sequence[Any]:
+    """The assets, each with the place of its code, which the UI links."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.with_source_code_references(assets)

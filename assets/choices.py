@@ -61,14 +61,14 @@ class AsBefore(dg.Config, Generic[Config]):
         return _optional(complete)
 
     @property
-    def given(self) -> dict[str, Any]:
+    def overrides(self) -> dict[str, Any]:
         """The fields that are not null."""
         return {name: value for name, value in self.model_dump().items() if value is not None}
 
     @model_validator(mode="after")
     def _check_given(self) -> "AsBefore[Config]":
         """Hold what is given to the validators of the whole config, of which a copy of its fields knows nothing."""
-        self.complete(**self.given)
+        self.complete(**self.overrides)
         return self
 
     def choose(self, context: dg.AssetExecutionContext, lake: Lake, table: str | None = None) -> Choice[Config]:
@@ -81,9 +81,9 @@ class AsBefore(dg.Config, Generic[Config]):
         before, source = _read_chosen(lake, table, partition), "as before"
         if before is None:
             agreed, source = _find_agreed(context, lake, table), "never made; as all other partitions are"
-            before = {name: value for name, value in agreed.items() if name not in self.given}
+            before = {name: value for name, value in agreed.items() if name not in self.overrides}
         chosen_before = {name: value for name, value in before.items() if name in self.complete.model_fields}
-        chosen = {**chosen_before, **self.given}
+        chosen = {**chosen_before, **self.overrides}
         try:
             config = self.complete(**chosen)
         except ValidationError as error:
@@ -96,7 +96,7 @@ class AsBefore(dg.Config, Generic[Config]):
         )
         for change in changed:
             context.log.warning(f"{table}/{partition}: {change}")
-        if unchanged := {name: value for name, value in chosen_before.items() if name not in self.given}:
+        if unchanged := {name: value for name, value in chosen_before.items() if name not in self.overrides}:
             context.log.info(f"{table}/{partition}: {source}: {json.dumps(unchanged, sort_keys=True)}")
         return Choice(config, chosen, changed)  # type: ignore[arg-type]  # `complete` is what Config stands for
 

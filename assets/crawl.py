@@ -11,7 +11,7 @@ from assets.checks import check_specs, few_broken_records, no_empty_snapshot
 from assets.partitions import snapshots
 from assets.queries.costs import expected_cost
 from assets.queries.parsers import PARSERS
-from assets.shown import kept_and_dropped, sample_pairs, table
+from assets.shown import sample_pairs, show_kept_and_dropped, table
 from assets.tags import tag_run
 from assets.waiting import report_waits
 from metaclip_dagster.parsing import BROKEN_RECORDS, parse_wat
@@ -81,7 +81,7 @@ def pairs(
     manifest = compute.map_shards(context, PARSERS[kind], common_crawl.shards(key, drawn), facts=facts, again=again)
     checks = [no_empty_snapshot(manifest), few_broken_records(manifest, BROKEN_RECORDS, bound)]
     shown = {
-        "kept_and_dropped": kept_and_dropped(manifest.rows, manifest.total("dropped")),
+        "kept_and_dropped": show_kept_and_dropped(manifest.rows, manifest.total("dropped")),
         **sample_pairs(lake, key),
         **expected_cost(lake, manifest),
         **_describe_failures(manifest, drawn),
@@ -109,12 +109,12 @@ def _choose_archives(config: Crawl, before: Mapping[str, str]) -> tuple[Literal[
     """
     name = before.get("archive") if config.archive == "as_before" else config.archive
     archive: Literal["wat", "warc"] = "warc" if name == "warc" else "wat"
-    given = config.model_dump(include={"first", "share", "seed"}, exclude_none=True)
-    drawn = {} if {"first", "share"} & given.keys() else before
+    overrides = config.model_dump(include={"first", "share", "seed"}, exclude_none=True)
+    drawn = {} if {"first", "share"} & overrides.keys() else before
     defaults = {
         "first": int(drawn.get("first", 0)),
         "share": float(drawn.get("share", 1)),
         "seed": int(before.get("seed", 0)),
     }
     bound = config.max_broken_share
-    return archive, defaults | given, float(before.get("max_broken_share", 0.01)) if bound is None else bound
+    return archive, defaults | overrides, float(before.get("max_broken_share", 0.01)) if bound is None else bound

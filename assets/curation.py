@@ -13,7 +13,7 @@ from assets.queries.changes import build_before, compare_subset_to
 from assets.queries.parsers import record_parsers
 from assets.queries.provenance import current_pool, record_pool
 from assets.queries.rungs import thresholds_of
-from assets.shown import kept_and_dropped, lineage, sample_matches, sample_subset
+from assets.shown import lineage, sample_matches, sample_subset, show_kept_and_dropped
 from assets.tags import tag_run
 from assets.waiting import report_waits
 from metaclip_dagster.balancing import admit, select_pairs
@@ -58,7 +58,7 @@ def matches(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> 
     shards = {key: {"pairs": batches} for key, batches in lake.shards("pairs", context.partition_key).items()}
     manifest = compute.map_shards(context, match_entries, shards, setup=matching_setup(lake), facts=facts)
     metadata = {
-        "kept_and_dropped": kept_and_dropped(manifest.rows, manifest.total("dropped")),
+        "kept_and_dropped": show_kept_and_dropped(manifest.rows, manifest.total("dropped")),
         **sample_matches(lake, context.partition_key),
     }
     return compute.result(manifest, metadata=metadata, checks=[no_empty_snapshot(manifest)])

@@ -12,7 +12,7 @@ from assets.defaults import DEFAULTS
 from assets.partitions import all_snapshots
 from assets.pool import Grouping, group_shards, matching_setup, pool_of, record_matches
 from assets.shown import lineage, table
-from assets.takedowns import TakenPairs, drop_taken, find_taken, join_exclusions, read_takedowns
+from assets.takedowns import TakenDown, drop_taken_down, find_taken_down, join_exclusions, read_takedowns
 from assets.waiting import find_missing
 from metaclip_dagster.deduplicating import DUPLICATE, find_duplicates, gather_exclusions, scatter_pairs
 from resources.engines.resource import Compute
@@ -56,11 +56,14 @@ def exclusions(
     pool = pool_of(context, lake, "matches", matching_setup(lake))
     facts = record_matches(lake, pool.snapshots)  # before they are read: what is made anew meanwhile is not recorded
     takedowns = read_takedowns(takedown_list, image_store.root)
-    taken = find_taken(context, lake, compute, takedowns, pool.snapshots)
-    places = [_scatter_snapshot(context, config, lake, compute, key, taken[key]) for key in pool.snapshots]
+    taken_down = find_taken_down(context, lake, compute, takedowns, pool.snapshots)
+    places = [_scatter_snapshot(context, config, lake, compute, key, taken_down[key]) for key in pool.snapshots]
     duplicates = _find_duplicates(context, config, lake, compute, places)
     shards = {
-        key: {"exclusions": join_exclusions(lake.where("duplicates", "snapshot", key), taken[key]), "snapshot": key}
+        key: {
+            "exclusions": join_exclusions(lake.where("duplicates", "snapshot", key), taken_down[key]),
+            "snapshot": key,
+        }
         for key in pool.snapshots
     }
     manifest = compute.map_shards(context, gather_exclusions, shards, size=duplicates.size, whole=True, facts=facts)
@@ -81,10 +84,10 @@ def _scatter_snapshot(
     lake: Lake,
     compute: Compute,
     snapshot: str,
-    taken: TakenPairs,
+    taken_down: TakenDown,
 ) -> PartitionManifest:
     """PLACES of a snapshot: which of its shards have which pair, by buckets of pair_ids."""
-    matches = drop_taken(lake.shards("matches", snapshot, ["pair_id"]), taken)
+    matches = drop_taken_down(lake.shards("matches", snapshot, ["pair_id"]), taken_down)
     groups = group_shards(matches, config.group_size)
     return compute.map_shards(
         context,

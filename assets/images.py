@@ -11,7 +11,7 @@ from assets.partitions import thresholds
 from assets.pool import Grouping, group_shards, refuse_outdated, snapshots_of
 from assets.queries.provenance import record_parents, record_pool, record_ring, recorded_pool
 from assets.queries.rungs import thresholds_of
-from assets.shown import kept_and_dropped, lineage
+from assets.shown import lineage, show_kept_and_dropped
 from assets.tags import tag_run
 from metaclip_dagster.deduplicating.takedowns import TAKEN_DOWN
 from metaclip_dagster.imaging import gather_images
@@ -105,7 +105,10 @@ def images(
         context, gather_images, shards, setup=setup, options=options, facts=facts, force=config.retry_failed
     )
     failed = manifest.total("dropped")
-    metadata = {**config.model_dump(), "kept_and_dropped": kept_and_dropped(manifest.rows - failed.total(), failed)}
+    metadata = {
+        **config.model_dump(),
+        "kept_and_dropped": show_kept_and_dropped(manifest.rows - failed.total(), failed),
+    }
     checks = [some_images(manifest), few_failed_images(manifest), report_outdated(context, lake)]
     return compute.result(manifest, metadata=metadata, checks=checks)
 

@@ -50,7 +50,7 @@ def lineage(**columns: str) -> dict[str, dg.TableColumnLineage]:
     return {"dagster/column_lineage": dg.TableColumnLineage(of)}
 
 
-def kept_and_dropped(kept: int, dropped: Mapping[str, int]) -> dg.TableMetadataValue:
+def show_kept_and_dropped(kept: int, dropped: Mapping[str, int]) -> dg.TableMetadataValue:
     """How many were kept and how many dropped for each reason, the commonest first, as shares of all together."""
     numbers = {"kept": kept, **dict(sorted(dropped.items(), key=lambda item: (-item[1], item[0])))}
     of = sum(numbers.values())

@@ -13,7 +13,7 @@ from resources.lake.resource import Lake
 from resources.lake.shard_files import chain_batches
 from resources.takedowns.resource import TakedownList
 
-TakenPairs = Mapping[str, Deferred]
+TakenDown = Mapping[str, Deferred]
 """The EXCLUSIONS of those shards of a snapshot that have any pair taken down, by the shard's key."""
 
 _COLUMNS = {"pairs": ["pair_id", "image_id", "url", "page_url"], "matches": ["pair_id"]}
@@ -34,35 +34,35 @@ def read_takedowns(takedown_list: TakedownList, images: str) -> Deferred | None:
     return takedowns
 
 
-def find_taken(
+def find_taken_down(
     context: dg.AssetExecutionContext,
     lake: Lake,
     compute: Compute,
     takedowns: Deferred | None,
     snapshots: Sequence[str],
-) -> dict[str, TakenPairs]:
+) -> dict[str, TakenDown]:
     """Judge every match of each snapshot; a list that changed has all of them judged again."""
     if takedowns is None:
         return {snapshot: {} for snapshot in snapshots}
-    return {snapshot: _find_taken_of(context, lake, compute, takedowns, snapshot) for snapshot in snapshots}
+    return {snapshot: _find_taken_down_of(context, lake, compute, takedowns, snapshot) for snapshot in snapshots}
 
 
-def drop_taken(shards: Mapping[str, Deferred], taken: TakenPairs) -> dict[str, Deferred]:
+def drop_taken_down(shards: Mapping[str, Deferred], taken_down: TakenDown) -> dict[str, Deferred]:
     """The snapshot's shards of MATCHES; those that have pairs taken down without them."""
     return {
-        key: defer(exclude, batches, defer(pair_ids, taken[key])) if key in taken else batches
+        key: defer(exclude, batches, defer(pair_ids, taken_down[key])) if key in taken_down else batches
         for key, batches in shards.items()
     }
 
 
-def join_exclusions(duplicates: Deferred, taken: TakenPairs) -> Deferred:
+def join_exclusions(duplicates: Deferred, taken_down: TakenDown) -> Deferred:
     """The exclusions of either kind."""
-    return defer(chain_batches, duplicates, *taken.values()) if taken else duplicates
+    return defer(chain_batches, duplicates, *taken_down.values()) if taken_down else duplicates
 
 
-def _find_taken_of(
+def _find_taken_down_of(
     context: dg.AssetExecutionContext, lake: Lake, compute: Compute, takedowns: Deferred, snapshot: str
-) -> TakenPairs:
+) -> TakenDown:
     pairs, matches = (lake.shards(name, snapshot, columns) for name, columns in _COLUMNS.items())
     shards = {
         key: {"pairs": pairs[key], "matches": matches[key], "snapshot": snapshot, "shard": key} for key in matches

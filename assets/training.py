@@ -15,7 +15,7 @@ from assets.outdated import report_outdated
 from assets.partitions import by_training_set, cells, rings_of_set, subset_of_set, training_set_keys
 from assets.queries.provenance import record_parents, record_pool, recorded_pool
 from assets.queries.sweeps import FAILED_IMAGES
-from assets.shown import kept_and_dropped, lineage, plots
+from assets.shown import lineage, plots, show_kept_and_dropped
 from assets.tags import tag_run
 from metaclip_dagster.reporting.sweeps.plots import plot_losses
 from metaclip_dagster.sharding import build_training_set
@@ -75,7 +75,7 @@ def training_sets(
     manifest = compute.map_shards(context, build_training_set, shards, facts=facts)
     pairs, pairs_of_subset = manifest.total("seen")["pairs"], lake.manifest("subsets", t).rows
     numbers = {"pairs": pairs, "pairs_of_subset": pairs_of_subset, "rings": list(rings)}
-    shown = {"pairs_kept_and_dropped": kept_and_dropped(pairs, manifest.total("dropped"))}
+    shown = {"pairs_kept_and_dropped": show_kept_and_dropped(pairs, manifest.total("dropped"))}
     checks = [every_pair_accounted_for(manifest, pairs_of_subset), report_outdated(context, lake)]
     return compute.result(manifest, metadata={**numbers, **choice.metadata, **tallies, **shown}, checks=checks)
 

@@ -102,13 +102,17 @@ def test_two_deployments_in_one_process_have_their_own_lakes_and_one_with_other_
     where = read_deployment({})
     roots = []
     for home in (tmp_path / "a", tmp_path / "b"):
-        lake = bind(replace(where, home=home, workers=3)).get_repository_def().get_top_level_resources()["lake"]
-        context = dg.build_init_resource_context()
-        roots.append(lake.resource_fn(context).root)  # type: ignore[call-arg]  # by its type it may take none
+        with dg.build_resources(
+            {"lake": (bind(replace(where, home=home, workers=3)).resources or {})["lake"]}
+        ) as bound:
+            roots.append(bound.lake.root)
     assert roots == [str(tmp_path / "a" / "lake"), str(tmp_path / "b" / "lake")]
-    for changed in ({"thresholds": ("50", "inf")}, {"languages": ("de",)}, {"models": ("ViT-B-32",)}, {"budget": 7}):
-        with pytest.raises(ValueError, match=f"has other {next(iter(changed))} than this process"):
-            bind(replace(where, **changed))
+    others: list[dict[str, Any]] = [
+        {"thresholds": ("50", "inf")}, {"languages": ("de",)}, {"models": ("ViT-B-32",)}, {"budget": 7}
+    ]  # fmt: skip
+    for changes in others:
+        with pytest.raises(ValueError, match=f"has other {next(iter(changes))} than this process"):
+            bind(replace(where, **changes))
 
 
 def test_partitions_are_the_keys_that_queries_know() -> None:

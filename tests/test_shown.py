@@ -12,12 +12,12 @@ from assets.keys import THRESHOLDS
 from assets.queries.rungs import thresholds_of
 from assets.shown import (
     describe_counts,
-    kept_and_dropped,
     lineage,
     plots,
     sample_matches,
     sample_pairs,
     sample_subset,
+    show_kept_and_dropped,
     table,
 )
 from definitions import MODULES
@@ -53,10 +53,10 @@ def test_a_table_without_rows_still_names_its_columns_and_nothing_is_a_dash() ->
 
 
 def test_kept_and_dropped_come_in_one_order_and_add_up() -> None:
-    shown = rows(kept_and_dropped(6, {"b": 1, "a": 1, "c": 2}))
+    shown = rows(show_kept_and_dropped(6, {"b": 1, "a": 1, "c": 2}))
     assert [(row["what"], row["number"]) for row in shown] == [("kept", 6), ("c", 2), ("a", 1), ("b", 1)]
     assert [row["share"] for row in shown] == ["60.0%", "20.0%", "10.0%", "10.0%"]
-    assert rows(kept_and_dropped(0, {})) == [{"what": "kept", "number": 0, "share": "–"}]
+    assert rows(show_kept_and_dropped(0, {})) == [{"what": "kept", "number": 0, "share": "–"}]
 
 
 def test_plots_are_pictures_and_nothing_else() -> None:

@@ -29,10 +29,10 @@ class Prediction:
     """Where what is made leaves a range, its other end."""
 
 
-def expected_cost(lake: Lake, made: PartitionManifest) -> dict[str, Any]:
+def expected_cost(lake: Lake, manifest: PartitionManifest) -> dict[str, Any]:
     """For the metadata of a snapshot's table: the CPU seconds that other snapshots let expect of as many shards."""
-    others = sorted(_alike(lake, made.table, made.partition))[-NUM_OTHERS:]
-    prediction = _by_shard(lake, made.table, made.partition, others, len(made.shards))
+    others = sorted(_alike(lake, manifest.table, manifest.partition))[-NUM_OTHERS:]
+    prediction = _by_shard(lake, manifest.table, manifest.partition, others, len(manifest.shards))
     if prediction.expected is None:
         return {}
     off = {} if prediction.off is None else {"expected_within": f"± {prediction.off:.0%}"}

@@ -132,7 +132,7 @@ def test_a_new_partition_takes_what_was_chosen_alike_for_every_other(
 
 
 def test_a_recipe_is_kept_as_what_is_given_of_it() -> None:
-    given = AsBefore[Training].model_validate({"recipe": {"lr": 0.1}}).given
+    given = AsBefore[Training].model_validate({"recipe": {"lr": 0.1}}).overrides
     assert given == {"recipe": {"lr": 0.1}}
     assert Training().model_dump()["recipe"] == {}
 

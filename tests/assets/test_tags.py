@@ -21,7 +21,7 @@ def test_a_run_has_tags_of_its_snapshot_or_of_its_t_and_model(
 ) -> None:
     @dg.asset(partitions_def=partitions)
     @tag_run
-    def made(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def made(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         return dg.MaterializeResult()
 
     with dg.DagsterInstance.ephemeral() as instance:
