@@ -25,7 +25,7 @@ def check_specs(
 ) -> list[dg.AssetCheckSpec]:
     """Declare checks of an asset by the functions that make them; they block what follows unless `blocking` is False.
 
-    `partitions` are the asset's: each partition then has a verdict of its own, which no other partition replaces.
+    `partitions` are the asset's: each partition then has a result of its own, which no other partition replaces.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)  # of `partitions_def`; docs/decisions/010

@@ -1,7 +1,5 @@
 """From the matches of all snapshots to the pairs that the pool leaves out: copies, and what is taken down."""
 
-from collections.abc import Mapping
-
 import dagster as dg
 import pyarrow.compute as pc
 from pydantic import Field
@@ -110,7 +108,7 @@ def _find_duplicates(
 ) -> PartitionManifest:
     """DUPLICATES of the whole pool, bucket by bucket: every place of a pair but the lowest."""
     snapshots = [manifest.partition for manifest in places]
-    buckets: Mapping[str, dict[str, object]] = {
+    buckets = {
         f"{bucket:05d}": {"places": lake.where("places", "bucket", bucket, partitions=snapshots)}
         for bucket in range(config.num_buckets)
     }
