@@ -22,14 +22,14 @@ def mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def made(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+def curated(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
     """A deployment in which the curation ran undisturbed over the mini sample; not to be changed."""
-    where = mini_deployment(mini, tmp_path_factory.mktemp("made"))
+    where = mini_deployment(mini, tmp_path_factory.mktemp("curated"))
     demo.curate(where)
     return where
 
 
 @pytest.fixture(scope="session")
-def lake(made: Deployment) -> Lake:
+def lake(curated: Deployment) -> Lake:
     """The lake of that run."""
-    return Lake(root=made.lake)
+    return Lake(root=curated.lake)

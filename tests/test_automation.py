@@ -99,11 +99,11 @@ class Replay:
 
 
 @pytest.fixture
-def curated(mini: Path, made: Deployment, tmp_path: Path) -> Iterator[Replay]:
+def replay(mini: Path, curated: Deployment, tmp_path: Path) -> Iterator[Replay]:
     """A copy of the curated mini sample and of its history, to be changed."""
     shutil.copytree(mini, tmp_path / "mini", symlinks=True)
-    shutil.copytree(made.home, tmp_path / "home", symlinks=True)
-    where = replace(made, home=tmp_path / "home", crawl=str(tmp_path / "mini" / "crawl"), workers=1)
+    shutil.copytree(curated.home, tmp_path / "home", symlinks=True)
+    where = replace(curated, home=tmp_path / "home", crawl=str(tmp_path / "mini" / "crawl"), workers=1)
     with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
         replay = Replay(where, instance)
         assert replay.tick() == []  # the first one requests nothing: what was there is made by hand
@@ -143,57 +143,57 @@ def crawl_again(replay: Replay, snapshot: str) -> None:
     path.write_bytes(info + b"".join(pages[:-1]))
 
 
-def test_each_change_makes_what_it_reaches_once_and_in_order_as_if_by_hand(curated: Replay) -> None:
-    curated.instance.add_dynamic_partitions("snapshot", [NEW])
+def test_each_change_makes_what_it_reaches_once_and_in_order_as_if_by_hand(replay: Replay) -> None:
+    replay.instance.add_dynamic_partitions("snapshot", [NEW])
     pool = [OLD, LAST, NEW]
-    assert curated.settle() == [("pairs", NEW), *below(NEW, pool=pool)]
+    assert replay.settle() == [("pairs", NEW), *below(NEW, pool=pool)]
 
-    curated.make("pairs", LAST)  # nothing changed
-    curated.make("matches", LAST, resources={"compute": {"config": {"force": True}}})
-    assert curated.settle() == []
+    replay.make("pairs", LAST)  # nothing changed
+    replay.make("matches", LAST, resources={"compute": {"config": {"force": True}}})
+    assert replay.settle() == []
 
-    crawl_again(curated, OLD)
-    curated.make("pairs", OLD)
-    assert curated.settle() == below(OLD, pool=pool)
+    crawl_again(replay, OLD)
+    replay.make("pairs", OLD)
+    assert replay.settle() == below(OLD, pool=pool)
 
-    made_by_itself = digests(curated.lake, pool)
+    made_by_itself = digests(replay.lake, pool)
     for names, partitions in demo.steps(pool)[4:]:
         for partition in partitions:
             for name in [name for name in names if name != "data_cards"]:
-                curated.make(name, partition)
-    assert digests(curated.lake, pool) == made_by_itself
+                replay.make(name, partition)
+    assert digests(replay.lake, pool) == made_by_itself
 
 
-def test_a_failed_run_holds_up_what_is_below_and_is_not_tried_for_ever(curated: Replay) -> None:
-    curated.instance.add_dynamic_partitions("snapshot", [NEW])
-    assert curated.tick() == [("pairs", NEW)]
-    curated.make("pairs", NEW)
-    assert curated.tick() == [("matches", NEW)]
-    files = list(Path(curated.lake.root, "pairs", NEW, "data").iterdir())
+def test_a_failed_run_holds_up_what_is_below_and_is_not_tried_for_ever(replay: Replay) -> None:
+    replay.instance.add_dynamic_partitions("snapshot", [NEW])
+    assert replay.tick() == [("pairs", NEW)]
+    replay.make("pairs", NEW)
+    assert replay.tick() == [("matches", NEW)]
+    files = list(Path(replay.lake.root, "pairs", NEW, "data").iterdir())
     for path in files:
         path.rename(path.with_suffix(".gone"))
     with pytest.raises(dg.Failure, match="shards failed"):
-        curated.make("matches", NEW)
-    crawl_again(curated, OLD)
-    curated.make("pairs", OLD)
-    assert curated.settle() == [("matches", OLD)]  # which does not depend on it
+        replay.make("matches", NEW)
+    crawl_again(replay, OLD)
+    replay.make("pairs", OLD)
+    assert replay.settle() == [("matches", OLD)]  # which does not depend on it
     for path in files:
         path.with_suffix(".gone").rename(path)
-    curated.make("matches", NEW)
-    assert curated.settle(curated.pretend) == below(pool=[OLD, LAST, NEW])
+    replay.make("matches", NEW)
+    assert replay.settle(replay.pretend) == below(pool=[OLD, LAST, NEW])
 
 
-def test_data_that_a_check_refused_does_not_flow_on_until_it_passes(curated: Replay) -> None:
-    curated.instance.add_dynamic_partitions("snapshot", [NEW])
-    path = min(Path(curated.where.crawl, "crawl-data", NEW).rglob("*.wat.gz"))
+def test_data_that_a_check_refused_does_not_flow_on_until_it_passes(replay: Replay) -> None:
+    replay.instance.add_dynamic_partitions("snapshot", [NEW])
+    path = min(Path(replay.where.crawl, "crawl-data", NEW).rglob("*.wat.gz"))
     whole = path.read_bytes()
     path.write_bytes(whole + gzip.compress(b"WARC/1.0"))  # a record without a head
     with pytest.raises(dg.DagsterError, match="few_broken_records"):
-        curated.make("pairs", NEW, ops={"pairs": {"config": {"max_broken_share": 0.0}}})
-    assert curated.settle() == []
+        replay.make("pairs", NEW, ops={"pairs": {"config": {"max_broken_share": 0.0}}})
+    assert replay.settle() == []
     path.write_bytes(whole)
-    curated.make("pairs", NEW)
-    assert curated.tick() == [("matches", NEW)]
+    replay.make("pairs", NEW)
+    assert replay.tick() == [("matches", NEW)]
 
 
 def test_a_refused_partition_stays_refused_when_another_one_passes(pretended: Replay) -> None:

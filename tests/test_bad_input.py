@@ -113,9 +113,9 @@ def test_too_many_broken_records_block_what_follows(broken: Deployment, instance
 
 
 def test_counts_refuse_matches_of_another_list_of_entries(
-    mini: Path, made: Deployment, tmp_path: Path, instance: dg.DagsterInstance
+    mini: Path, curated: Deployment, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
-    copytree(made.lake, tmp_path / "lake")
+    copytree(curated.lake, tmp_path / "lake")
     where = mini_deployment(mini, tmp_path)
     fewer = {"ops": {"entries": {"config": {"budget": 1000}}}}
     demo.materialize(bind(where), instance, ["entries"], config=fewer)

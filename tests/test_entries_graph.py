@@ -48,9 +48,9 @@ class Graph:
 
 
 @contextmanager
-def copied(mini: Path, made: Deployment, home: Path) -> Iterator[Graph]:
-    shutil.copytree(made.lake, home / "lake")
-    where = replace(mini_deployment(mini, home), budget=made.budget)
+def copied(mini: Path, curated: Deployment, home: Path) -> Iterator[Graph]:
+    shutil.copytree(curated.lake, home / "lake")
+    where = replace(mini_deployment(mini, home), budget=curated.budget)
     with dg.DagsterInstance.ephemeral() as instance:
         crawl = CommonCrawl(root=where.crawl, snapshot_pattern=where.snapshot_pattern)
         register_snapshots(instance, crawl, SNAPSHOTS)
@@ -58,13 +58,13 @@ def copied(mini: Path, made: Deployment, home: Path) -> Iterator[Graph]:
 
 
 def test_coverage_counts_what_the_pool_holds_and_a_share_of_shards_is_part_of_it(
-    mini: Path, made: Deployment, tmp_path: Path
+    mini: Path, curated: Deployment, tmp_path: Path
 ) -> None:
-    with copied(mini, made, tmp_path) as graph:
+    with copied(mini, curated, tmp_path) as graph:
         shutil.rmtree(tmp_path / "lake" / "matches")  # it is there before anything is matched
         told = graph.make("coverage")
         coverage, report = graph.lake.read("coverage"), graph.report("coverage")
-        matched = Lake(root=made.lake).read("matches", SNAPSHOTS)
+        matched = Lake(root=curated.lake).read("matches", SNAPSHOTS)
         assert report["matched"] == matched.num_rows == told["pairs_matched"]
         assert report["pairs"] == sum(graph.lake.manifest("pairs", key).rows for key in SNAPSHOTS)
         counted = matched["entry_ids"].combine_chunks().flatten().to_pylist()
@@ -79,8 +79,8 @@ def test_coverage_counts_what_the_pool_holds_and_a_share_of_shards_is_part_of_it
         assert 0 < part["pairs"] < told["pairs"]
 
 
-def test_a_changed_list_is_told_and_moves_few_pairs(mini: Path, made: Deployment, tmp_path: Path) -> None:
-    with copied(mini, made, tmp_path) as graph:
+def test_a_changed_list_is_told_and_moves_few_pairs(mini: Path, curated: Deployment, tmp_path: Path) -> None:
+    with copied(mini, curated, tmp_path) as graph:
         before = {t: graph.pool(t) for t in THRESHOLDS}
         assert "changes" not in graph.make("entries")
         counts = graph.lake.read("entry_counts").to_pylist()
@@ -111,11 +111,11 @@ def test_a_changed_list_is_told_and_moves_few_pairs(mini: Path, made: Deployment
             assert told["changed/stayed"] == len(after & before[t])
 
 
-def test_own_lists_that_cannot_be_used_are_named(mini: Path, made: Deployment, tmp_path: Path) -> None:
+def test_own_lists_that_cannot_be_used_are_named(mini: Path, curated: Deployment, tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     for path in (tmp_path / "list.pdf", tmp_path / "a" / "list.pdf"):
         path.write_text("dog", "utf-8")
-    with copied(mini, made, tmp_path) as graph:
+    with copied(mini, curated, tmp_path) as graph:
         version = graph.lake.manifest("entries").version
         with pytest.raises(FileNotFoundError, match=r"list\.txt: no such list of entries"):
             graph.make("entries", own_lists=[str(tmp_path / "list.txt")])
@@ -127,11 +127,11 @@ def test_own_lists_that_cannot_be_used_are_named(mini: Path, made: Deployment, t
 
 
 def test_each_language_has_a_budget_of_its_own_and_what_is_missing_is_told(
-    mini: Path, made: Deployment, tmp_path: Path
+    mini: Path, curated: Deployment, tmp_path: Path
 ) -> None:
     own = tmp_path / "own.tsv"
     own.write_text("entry\tlanguage\nHund\tde\nKatze\tde\nchien\tfr\ndog\ten\n", "utf-8")
-    with copied(mini, made, tmp_path) as graph:
+    with copied(mini, curated, tmp_path) as graph:
         told = graph.make("entries", own_lists=[str(own)], languages=["de", "en"], budget=10, caps={"own:own.tsv": 5})
         entries = graph.lake.read("entries")
         assert entries["language"].to_pylist() == ["de"] * 2 + ["en"] * 10

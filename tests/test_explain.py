@@ -242,9 +242,9 @@ def test_a_pair_that_is_left_out_for_another_reason_is_told_that_reason(lake: La
 
 
 def test_images_and_training_sets_are_told_as_their_tables_have_them(
-    mini: Path, made: Deployment, tmp_path: Path
+    mini: Path, curated: Deployment, tmp_path: Path
 ) -> None:
-    shutil.copytree(made.lake, tmp_path / "lake")
+    shutil.copytree(curated.lake, tmp_path / "lake")
     where = mini_deployment(mini, tmp_path)
     with dg.DagsterInstance.ephemeral() as instance:
         for names in (["image_texts", "images"], ["training_sets"]):
@@ -282,18 +282,18 @@ def test_a_hostile_text_of_a_million_letters_ends_as_a_short_harmless_one(lake: 
     assert len(answer) < 10_000
 
 
-def run_job(made: Deployment, config: Mapping[str, Any]) -> dg.ExecuteInProcessResult:
+def run_job(curated: Deployment, config: Mapping[str, Any]) -> dg.ExecuteInProcessResult:
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("snapshot", SNAPSHOTS)
-        job = bind(made).resolve_job_def("explain")
+        job = bind(curated).resolve_job_def("explain")
         return job.execute_in_process(
             run_config={"ops": {"ask": {"config": dict(config)}}}, instance=instance, raise_on_error=False
         )
 
 
-def test_the_job_attaches_the_answer_as_text_and_tables_and_pickles_nothing(made: Deployment, lake: Lake) -> None:
+def test_the_job_attaches_the_answer_as_text_and_tables_and_pickles_nothing(curated: Deployment, lake: Lake) -> None:
     asked = str(lake.read("subsets", ["20"])["pair_id"][0])
-    result = run_job(made, {"pair": asked})
+    result = run_job(curated, {"pair": asked})
     assert result.success
     [output] = [event for event in result.events_for_node("ask") if event.is_successful_output]
     told = output.step_output_data.metadata
@@ -304,22 +304,26 @@ def test_the_job_attaches_the_answer_as_text_and_tables_and_pickles_nothing(made
     assert [record.data["t"] for record in rungs.records] == list(THRESHOLDS)
     assert not [event for event in result.all_events if event.is_handled_output]
     entry = lake.read("entries")["entry"][0].as_py()
-    assert run_job(made, {"entry": entry}).success
+    assert run_job(curated, {"entry": entry}).success
 
 
 @pytest.mark.parametrize(
     ("config", "says"),
     [({}, "set one of"), ({"pair": "1", "entry": "a"}, "set one of"), ({"pair": "x.png"}, "no pair_id")],
 )
-def test_a_job_without_a_question_fails_with_the_way_out(made: Deployment, config: dict[str, Any], says: str) -> None:
-    result = run_job(made, config)
+def test_a_job_without_a_question_fails_with_the_way_out(
+    curated: Deployment, config: dict[str, Any], says: str
+) -> None:
+    result = run_job(curated, config)
     assert not result.success
     [failure] = [event for event in result.all_events if event.is_step_failure]
     assert failure.step_failure_data.user_failure_data is not None
     assert says in str(failure.step_failure_data.user_failure_data.description)
 
 
-def test_the_command_answers_and_says_in_a_line_why_it_does_not(made: Deployment, lake: Lake, tmp_path: Path) -> None:
+def test_the_command_answers_and_says_in_a_line_why_it_does_not(
+    curated: Deployment, lake: Lake, tmp_path: Path
+) -> None:
     row = lake.read("subsets", ["20"]).slice(0, 1).to_pylist()[0]
     asked = build_parser().parse_args(["explain", "pair", row["url"], "--text", row["text"]])
     assert f"\npair {row['pair_id']}\n  text" in explain.answer(made, asked)

@@ -101,9 +101,9 @@ def test_one_call_gives_the_t_for_exactly_n_pairs_of_the_demo(lake: Lake) -> Non
 
 
 def test_a_second_run_makes_nothing_anew_and_a_forced_one_everything(
-    mini: Path, made: Deployment, tmp_path: Path
+    mini: Path, curated: Deployment, tmp_path: Path
 ) -> None:
-    shutil.copytree(made.lake, tmp_path / "lake")
+    shutil.copytree(curated.lake, tmp_path / "lake")
     with graph(mini, tmp_path) as again:
         before, versions = files_of(again.lake), digests(again.lake, SNAPSHOTS)
         again.register(*SNAPSHOTS)
@@ -138,7 +138,7 @@ def test_a_rerun_reads_what_was_read_until_it_is_told_otherwise(mini: Path, tmp_
 
 
 def test_shards_workers_buckets_and_order_of_registration_change_nothing(
-    mini: Path, made: Deployment, tmp_path: Path
+    mini: Path, curated: Deployment, tmp_path: Path
 ) -> None:
     recut = tmp_path / "recut"
     for source in (mini / "crawl").rglob("*.paths.gz"):  # all of a snapshot's records in one archive
@@ -155,13 +155,15 @@ def test_shards_workers_buckets_and_order_of_registration_change_nothing(
                 exchange = {"ops": {"exclusions": {"config": {"num_buckets": 7, "group_size": 1}}}}
                 other.make(names, partition, **(exchange if "exclusions" in names else {}))
         tables = ("entries", "entry_counts", "admissions", "subsets")
-        assert digests(other.lake, SNAPSHOTS, *tables) == digests(Lake(root=made.lake), SNAPSHOTS, *tables)
+        assert digests(other.lake, SNAPSHOTS, *tables) == digests(Lake(root=curated.lake), SNAPSHOTS, *tables)
 
 
-def test_a_pool_without_a_snapshot_is_the_pool_built_without_it(mini: Path, made: Deployment, tmp_path: Path) -> None:
+def test_a_pool_without_a_snapshot_is_the_pool_built_without_it(
+    mini: Path, curated: Deployment, tmp_path: Path
+) -> None:
     alone = SNAPSHOTS[1:]
-    shutil.copytree(Path(made.lake, "entries"), tmp_path / "never" / "lake" / "entries")
-    shutil.copytree(made.lake, tmp_path / "removed" / "lake")
+    shutil.copytree(Path(curated.lake, "entries"), tmp_path / "never" / "lake" / "entries")
+    shutil.copytree(curated.lake, tmp_path / "removed" / "lake")
     with graph(mini, tmp_path / "never") as never, graph(mini, tmp_path / "removed") as removed:
         for made_now in (never, removed):  # the second still holds the other snapshot's tables; it is not registered
             made_now.register(*alone)
@@ -171,8 +173,8 @@ def test_a_pool_without_a_snapshot_is_the_pool_built_without_it(mini: Path, made
         assert digests(removed.lake, alone) == digests(never.lake, alone)
 
 
-def test_what_exclusions_were_not_made_of_is_not_counted(mini: Path, made: Deployment, tmp_path: Path) -> None:
-    shutil.copytree(made.lake, tmp_path / "lake")
+def test_what_exclusions_were_not_made_of_is_not_counted(mini: Path, curated: Deployment, tmp_path: Path) -> None:
+    shutil.copytree(curated.lake, tmp_path / "lake")
     first, second = SNAPSHOTS
     with graph(mini, tmp_path) as grown:
         grown.register(first)
@@ -184,11 +186,11 @@ def test_what_exclusions_were_not_made_of_is_not_counted(mini: Path, made: Deplo
             grown.make(["admissions"], second)
         grown.make(["exclusions", "entry_counts"])
         tables = ("entry_counts", "admissions")
-        assert digests(grown.lake, SNAPSHOTS, *tables) == digests(Lake(root=made.lake), SNAPSHOTS, *tables)
+        assert digests(grown.lake, SNAPSHOTS, *tables) == digests(Lake(root=curated.lake), SNAPSHOTS, *tables)
 
 
-def test_what_two_versions_of_a_stage_made_is_not_added_up(mini: Path, made: Deployment, tmp_path: Path) -> None:
-    shutil.copytree(made.lake, tmp_path / "lake")
+def test_what_two_versions_of_a_stage_made_is_not_added_up(mini: Path, curated: Deployment, tmp_path: Path) -> None:
+    shutil.copytree(curated.lake, tmp_path / "lake")
     with graph(mini, tmp_path) as mixed:
         mixed.register(*SNAPSHOTS)
         store = mixed.lake.store("matches", SNAPSHOTS[0])
@@ -200,8 +202,8 @@ def test_what_two_versions_of_a_stage_made_is_not_added_up(mini: Path, made: Dep
             mixed.make(["exclusions"])
 
 
-def test_what_an_older_parser_read_is_refused_with_the_way_out(mini: Path, made: Deployment, tmp_path: Path) -> None:
-    shutil.copytree(made.lake, tmp_path / "lake")
+def test_what_an_older_parser_read_is_refused_with_the_way_out(mini: Path, curated: Deployment, tmp_path: Path) -> None:
+    shutil.copytree(curated.lake, tmp_path / "lake")
     first, second = SNAPSHOTS
     with graph(mini, tmp_path) as old:
         old.register(*SNAPSHOTS)
@@ -240,11 +242,11 @@ def test_what_an_older_parser_read_is_refused_with_the_way_out(mini: Path, made:
         for snapshot in SNAPSHOTS:
             old.make(["admissions"], snapshot)
         old.make(["subsets"], "20")
-        assert digests(old.lake, SNAPSHOTS) == digests(Lake(root=made.lake), SNAPSHOTS)
+        assert digests(old.lake, SNAPSHOTS) == digests(Lake(root=curated.lake), SNAPSHOTS)
 
 
-def test_a_card_that_is_there_is_not_made_again_by_automation(mini: Path, made: Deployment, tmp_path: Path) -> None:
-    shutil.copytree(made.lake, tmp_path / "lake")
+def test_a_card_that_is_there_is_not_made_again_by_automation(mini: Path, curated: Deployment, tmp_path: Path) -> None:
+    shutil.copytree(curated.lake, tmp_path / "lake")
     with graph(mini, tmp_path) as again:
         job = bind(again.where).resolve_implicit_global_asset_job_def()
 
@@ -268,8 +270,8 @@ def test_a_card_that_is_there_is_not_made_again_by_automation(mini: Path, made: 
 
 
 @pytest.mark.slow
-def test_kills_at_random_moments_and_reruns_change_nothing(mini: Path, made: Deployment, tmp_path: Path) -> None:
-    home, expected = tmp_path / "home", digests(Lake(root=made.lake), SNAPSHOTS)
+def test_kills_at_random_moments_and_reruns_change_nothing(mini: Path, curated: Deployment, tmp_path: Path) -> None:
+    home, expected = tmp_path / "home", digests(Lake(root=curated.lake), SNAPSHOTS)
     command = [sys.executable, "-m", "tests.mini", str(mini), str(home)]
     started = time.monotonic()
     subprocess.run([*command[:-1], str(tmp_path / "timed")], cwd=ROOT, check=True, capture_output=True)

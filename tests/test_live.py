@@ -74,9 +74,9 @@ class EventLog:
 
 
 @pytest.fixture(scope="module")
-def live(mini: Path, made: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+def live(mini: Path, curated: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """The mini sample, curated and served; its crawl lists two snapshots."""
-    with live_deployment(mini, tmp_path_factory.mktemp("live"), made) as served:
+    with live_deployment(mini, tmp_path_factory.mktemp("live"), curated) as served:
         list_snapshots(served, SNAPSHOTS)
         yield served
 
@@ -259,7 +259,7 @@ def test_what_cannot_be_launched_is_said(live: Live) -> None:
 
 
 def test_a_snapshot_that_appears_refreshes_everything_once(
-    live: Live, log: EventLog, made: Deployment, mini: Path, tmp_path: Path
+    live: Live, log: EventLog, curated: Deployment, mini: Path, tmp_path: Path
 ) -> None:
     for sensor in SENSORS:
         switch_on(live, sensor)
@@ -276,7 +276,7 @@ def test_a_snapshot_that_appears_refreshes_everything_once(
     seen = ticks(live, "curation")
     live.until(lambda: ticks(live, "curation") >= seen + 3 and log.is_quiet, "three more ticks", 120)
     assert found + log.news() == MADE_ONCE_A_CHANGE
-    shutil.copytree(made.home, tmp_path / "alone")
+    shutil.copytree(curated.home, tmp_path / "alone")
     alone = mini_deployment(mini, tmp_path / "alone")
     demo.curate(alone, num_snapshots=3)
     keys = [*SNAPSHOTS, WAITING]

@@ -34,11 +34,11 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageHosts]:
 
 
 @pytest.fixture(scope="module")
-def lake(mini: Path, made: Deployment, hosts: ImageHosts, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+def lake(mini: Path, curated: Deployment, hosts: ImageHosts, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Both pools made up to their training sets, with the entries of the mini sample."""
     home = tmp_path_factory.mktemp("pools")
     for table in ("entries",):
-        shutil.copytree(Path(made.lake, table), home / "lake" / table)
+        shutil.copytree(Path(curated.lake, table), home / "lake" / table)
     urls = [f"{hosts.root}/{kind}/{number}" for kind, times in KINDS.items() for number in range(times)]
     urls = [url.rpartition("/")[0] + f"?{url.rpartition('/')[2]}" if "/to/" in url else url for url in urls]
     lines = [f"{url}\tThis is the photo of a dog in the garden, number {number}\n" for number, url in enumerate(urls)]

@@ -17,12 +17,16 @@ from resources.lake.resource import Lake
 
 @pytest.mark.slow
 def test_the_command_of_a_data_card_makes_it_again_in_a_new_shell(
-    made: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    curated: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "a folder" / "sample"
-    shutil.copytree(made.home, home)
+    shutil.copytree(curated.home, home)
     (home / "reports" / "data_card_t_20.html").unlink()
-    environment = {"METACLIP_DATA": str(home.parent), "METACLIP_CRAWL": made.crawl, "METACLIP_CONTACT": "x@y.example"}
+    environment = {
+        "METACLIP_DATA": str(home.parent),
+        "METACLIP_CRAWL": curated.crawl,
+        "METACLIP_CONTACT": "x@y.example",
+    }
     monkeypatch.setattr(cards, "command_line", lambda *command: command_line(*command, environment=environment))
     card, plots = cards.make_card(Lake(root=str(home / "lake")), "20")
     [printed] = re.findall(r"<pre>(.*?)</pre>", render_card(card, plots))

@@ -104,10 +104,10 @@ def graph(mini: Path, home: Path, lake: Path | None = None, **changed: Any) -> I
 
 
 @pytest.fixture(scope="module")
-def full(mini: Path, made: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+def full(mini: Path, curated: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
     """The mini sample curated, with its images and training sets, before anything is taken down."""
     home = tmp_path_factory.mktemp("full")
-    with graph(mini, home, Path(made.lake)) as whole:
+    with graph(mini, home, Path(curated.lake)) as whole:
         whole.make_sets()
         return whole.where
 
@@ -298,9 +298,9 @@ def files_of(home: Path) -> set[Path]:
 
 @pytest.mark.parametrize("table", ["pairs", "matches"])
 def test_what_nobody_could_judge_does_not_stay_in_the_pool(
-    mini: Path, made: Deployment, tmp_path: Path, table: str
+    mini: Path, curated: Deployment, tmp_path: Path, table: str
 ) -> None:
-    with graph(mini, tmp_path, Path(made.lake), max_failed_fraction=0.5) as taken:
+    with graph(mini, tmp_path, Path(curated.lake), max_failed_fraction=0.5) as taken:
         taken.write_list(f"domain,{DOMAIN},")
         shard = taken.lake.manifest(table, SNAPSHOTS[0]).shards[-1]
         Path(taken.lake.store(table, SNAPSHOTS[0]).path(shard)).write_bytes(b"PAR1")
@@ -348,11 +348,11 @@ def test_a_digest_takes_down_every_url_of_the_picture_and_stays_known(
 
 
 def test_a_digest_that_is_listed_before_any_image_is_asked_for_keeps_the_picture_out(
-    mini: Path, made: Deployment, full: Deployment, tmp_path: Path
+    mini: Path, curated: Deployment, full: Deployment, tmp_path: Path
 ) -> None:
     ring = [row for row in Lake(root=full.lake).read("images", ["20"]).to_pylist() if row["tar"]]
     digest, copies = Counter(row["sha256"] for row in ring).most_common(1)[0]
-    with graph(mini, tmp_path, Path(made.lake)) as taken:
+    with graph(mini, tmp_path, Path(curated.lake)) as taken:
         taken.write_list(f"image_sha256,{digest},")
         taken.make(["image_texts", "images"], "20")
         before = Lake(root=full.lake).manifest("images", "20").total("dropped")
@@ -437,9 +437,9 @@ def test_nothing_is_purged_while_a_run_is_in_progress(mini: Path, tmp_path: Path
     assert purge.take_down(where)["pairs"] == 0
 
 
-def test_a_file_that_goes_while_it_is_read_is_told_in_a_line(made: Deployment, tmp_path: Path) -> None:
+def test_a_file_that_goes_while_it_is_read_is_told_in_a_line(curated: Deployment, tmp_path: Path) -> None:
     home = tmp_path / "sample"
-    shutil.copytree(Path(made.lake, "pairs"), home / "lake" / "pairs")
+    shutil.copytree(Path(curated.lake, "pairs"), home / "lake" / "pairs")
     next((home / "lake").rglob("*.parquet")).unlink()
     (home / "takedowns.csv").write_text("kind,value,reason\ndomain,x.example,\n", encoding="utf-8")
     command = [sys.executable, "-m", "metaclip_dagster", "purge", "--dry-run"]

@@ -54,10 +54,10 @@ class Graph:
 
 
 @pytest.fixture(scope="module")
-def trained(mini: Path, made: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
+def trained(mini: Path, curated: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
     """Everything below the subsets made once, a third of the sweep's cells trained; not to be changed."""
     home = tmp_path_factory.mktemp("trained")
-    shutil.copytree(made.lake, home / "lake")
+    shutil.copytree(curated.lake, home / "lake")
     with dg.DagsterInstance.ephemeral() as instance:
         graph = Graph(mini_deployment(mini, home), instance)
         for t in reversed(THRESHOLDS):  # in whatever order rings are asked for

@@ -52,11 +52,11 @@ PAGES = {
 
 
 @pytest.fixture(scope="module")
-def hostile(mini: Path, made: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+def hostile(mini: Path, curated: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
     """The curated mini sample, made again with a hostile archive, and a hostile list of entries that it matches."""
     folder = tmp_path_factory.mktemp("hostile")
     shutil.copytree(mini, folder / "mini", symlinks=True)
-    shutil.copytree(made.home, folder / "data" / "sample")
+    shutil.copytree(curated.home, folder / "data" / "sample")
     where = mini_deployment(folder / "mini", folder / "data" / "sample")
     own = folder / SOURCE
     own.write_text(ENTRY, encoding="utf-8")

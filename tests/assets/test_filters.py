@@ -44,9 +44,9 @@ class Graph:
 
 
 @pytest.fixture(scope="module")
-def graph(mini: Path, made: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
+def graph(mini: Path, curated: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
     home = tmp_path_factory.mktemp("filtered")
-    shutil.copytree(made.lake, home / "lake")
+    shutil.copytree(curated.lake, home / "lake")
     with dg.DagsterInstance.ephemeral() as instance:
         where = mini_deployment(mini, home)
         for t in ("20", "100"):

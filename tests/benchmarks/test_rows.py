@@ -55,7 +55,7 @@ def options(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
             *(["--times", "2"] if request.param == "graph" else ["--sizes", "1", "2", "--workers", "1", "2"]),
         ]
     if request.param == "demo":
-        return ["--home", str(request.getfixturevalue("made").home)]
+        return ["--home", str(request.getfixturevalue("curated").home)]
     plain = {
         "wikipedia": ["--mb", "0.5", "--large-mb", "2", "--rounds", "1"],
         "language_id": ["--texts", "200"],

@@ -25,29 +25,29 @@ FIRST, SECOND = "SAMPLE-2026-01", "SAMPLE-2026-02"
 WAITING = "SAMPLE-2026-03"
 
 
-def test_the_bytes_read_of_an_archive_are_its_own(made: Deployment, lake: Lake) -> None:
+def test_the_bytes_read_of_an_archive_are_its_own(curated: Deployment, lake: Lake) -> None:
     for key in (FIRST, SECOND):
         sizes = {
-            number: Path(made.crawl, path).stat().st_size
-            for number, path in open_crawl(made).archives(key, "wat").items()
+            number: Path(curated.crawl, path).stat().st_size
+            for number, path in open_crawl(curated).archives(key, "wat").items()
         }
         assert {shard.key: shard.seen["bytes_read"] for shard in lake.manifest("pairs", key).shards} == sizes
         assert all("bytes_read" not in shard.seen for shard in lake.manifest("matches", key).shards)
 
 
-def test_a_snapshot_is_predicted_from_the_others_alone(made: Deployment, lake: Lake, tmp_path: Path) -> None:
-    predictions = {row.stage: row for row in predict_snapshot(made, lake, FIRST, 2)}
-    shutil.copytree(made.lake, tmp_path / "lake")
+def test_a_snapshot_is_predicted_from_the_others_alone(curated: Deployment, lake: Lake, tmp_path: Path) -> None:
+    predictions = {row.stage: row for row in predict_snapshot(curated, lake, FIRST, 2)}
+    shutil.copytree(curated.lake, tmp_path / "lake")
     shutil.rmtree(tmp_path / "lake" / "pairs" / FIRST)
-    without = {r.stage: r for r in predict_snapshot(made, Lake(root=str(tmp_path / "lake")), FIRST, 2)}
+    without = {r.stage: r for r in predict_snapshot(curated, Lake(root=str(tmp_path / "lake")), FIRST, 2)}
     assert predictions["pairs"].expected == without["pairs"].expected
     assert predictions["pairs"].took is not None
     assert without["pairs"].took is None
 
 
-def test_each_snapshot_took_what_the_other_let_expect(made: Deployment, lake: Lake) -> None:
+def test_each_snapshot_took_what_the_other_let_expect(curated: Deployment, lake: Lake) -> None:
     for key in (FIRST, SECOND):
-        for row in predict_snapshot(made, lake, key, 2)[:3]:
+        for row in predict_snapshot(curated, lake, key, 2)[:3]:
             assert row.expected is not None
             assert row.took is not None
             for number in ("cpu_seconds", "bytes_written", "rows"):
@@ -55,8 +55,8 @@ def test_each_snapshot_took_what_the_other_let_expect(made: Deployment, lake: La
                 assert 1 / 5 < ratio < 5, (row.stage, key, number)  # one of the two is in eleven languages
 
 
-def test_a_snapshot_that_waits_costs_what_the_two_cost_in_the_mean(made: Deployment, lake: Lake) -> None:
-    rows = {row.stage: row for row in predict_snapshot(made, lake, WAITING, 4)}
+def test_a_snapshot_that_waits_costs_what_the_two_cost_in_the_mean(curated: Deployment, lake: Lake) -> None:
+    rows = {row.stage: row for row in predict_snapshot(curated, lake, WAITING, 4)}
     spent = [sum(s.cpu_seconds for s in lake.manifest("pairs", key).shards) for key in (FIRST, SECOND)]
     assert rows["pairs"].expected is not None
     assert rows["pairs"].expected.cpu_seconds == pytest.approx(sum(spent))
@@ -65,8 +65,8 @@ def test_a_snapshot_that_waits_costs_what_the_two_cost_in_the_mean(made: Deploym
     assert rows["entry_counts"].expected.rows == lake.manifest("entries").rows
 
 
-def test_all_of_a_snapshot_is_predicted_from_the_part_that_is_made(made: Deployment, tmp_path: Path) -> None:
-    shutil.copytree(made.lake, tmp_path / "lake")
+def test_all_of_a_snapshot_is_predicted_from_the_part_that_is_made(curated: Deployment, tmp_path: Path) -> None:
+    shutil.copytree(curated.lake, tmp_path / "lake")
     shutil.rmtree(tmp_path / "lake" / "pairs" / SECOND)  # nothing else is made
     lake = Lake(root=str(tmp_path / "lake"))
     part, files = lake.manifest("pairs", FIRST), 1000
@@ -80,16 +80,16 @@ def test_all_of_a_snapshot_is_predicted_from_the_part_that_is_made(made: Deploym
     assert f"{FIRST}: 2 files, of which 2 are made\n" in predict.snapshot_table(where, FIRST, share=1.0)
 
 
-def test_the_rows_of_a_subset_are_predicted_exactly(made: Deployment, lake: Lake) -> None:
+def test_the_rows_of_a_subset_are_predicted_exactly(curated: Deployment, lake: Lake) -> None:
     for t in THRESHOLDS:
-        row = predict_t(made, lake, t)[0]
+        row = predict_t(curated, lake, t)[0]
         assert row.expected is not None
         assert row.took is not None
         assert row.expected.rows == row.took.rows == lake.manifest("subsets", t).rows
 
 
-def test_the_rings_of_all_rungs_are_the_images_of_the_pool(made: Deployment, lake: Lake) -> None:
-    where = replace(made, home=made.home / "nowhere")  # a store that has nothing yet
+def test_the_rings_of_all_rungs_are_the_images_of_the_pool(curated: Deployment, lake: Lake) -> None:
+    where = replace(curated, home=curated.home / "nowhere")  # a store that has nothing yet
     images = [set(lake.read("subsets", [t])["image_id"].to_pylist()) for t in THRESHOLDS]
     sizes = [measure(where, lake, t) for t in THRESHOLDS]
     assert [size.ring for size in sizes] == [
@@ -101,7 +101,7 @@ def test_the_rings_of_all_rungs_are_the_images_of_the_pool(made: Deployment, lak
     assert sizes[0].pairs < between.pairs < sizes[1].pairs
 
 
-def test_a_run_of_pairs_tells_what_others_let_expect(made: Deployment, lake: Lake) -> None:
+def test_a_run_of_pairs_tells_what_others_let_expect(curated: Deployment, lake: Lake) -> None:
     manifest = lake.manifest("pairs", SECOND)
     expected = expected_cost(lake, manifest)
     spent = sum(shard.cpu_seconds for shard in lake.manifest("pairs", FIRST).shards)
@@ -202,9 +202,9 @@ def test_what_is_not_known_is_said_to_be_unknown(
 
 
 def test_the_tables_are_printed_and_a_wrong_key_is_refused(
-    made: Deployment, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    curated: Deployment, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predict, "deployment", lambda: made)
+    monkeypatch.setattr(predict, "deployment", lambda: curated)
     for arguments, stages in ((["snapshot", WAITING, "--share", "0.5"], "pairs"), (["t", "50"], "training_sets")):
         assert main(["predict", *arguments]) == 0
         lines = Counter(line.split()[0] for line in capsys.readouterr().out.splitlines())

@@ -18,9 +18,9 @@ SNAPSHOTS = ["SAMPLE-2026-01", "SAMPLE-2026-02"]
 
 
 def test_tidying_deletes_orphans_of_any_age_asked_for_and_no_row_that_readers_see(
-    made: Deployment, tmp_path: Path
+    curated: Deployment, tmp_path: Path
 ) -> None:
-    shutil.copytree(made.lake, tmp_path / "lake")
+    shutil.copytree(curated.lake, tmp_path / "lake")
     lake = Lake(root=str(tmp_path / "lake"))
     before = digests(lake, SNAPSHOTS)
     orphan = tmp_path / "lake" / "pairs" / SNAPSHOTS[0] / "data" / "00000.killed.parquet"
@@ -49,9 +49,9 @@ def test_rows_by_many_values_cost_the_manifests_of_one(lake: Lake, monkeypatch: 
 
 
 def test_an_assets_value_is_the_dataset_of_its_table_and_of_one_without_a_table_it_is_said_where_it_is(
-    made: Deployment, lake: Lake
+    curated: Deployment, lake: Lake
 ) -> None:
-    definitions = bind(made)
+    definitions = bind(curated)
     subset = definitions.load_asset_value("subsets", partition_key="20")
     assert isinstance(subset, ds.Dataset)
     assert subset.to_table().equals(lake.dataset("subsets", ["20"]).to_table())
@@ -62,12 +62,12 @@ def test_an_assets_value_is_the_dataset_of_its_table_and_of_one_without_a_table_
         definitions.load_asset_value("data_cards", partition_key="20")
 
 
-def test_what_an_asset_returns_is_refused_for_no_manifest_would_name_it(made: Deployment) -> None:
+def test_what_an_asset_returns_is_refused_for_no_manifest_would_name_it(curated: Deployment) -> None:
     @dg.asset
     def numbers() -> list[int]:
         return [1]
 
-    resources = bind(made).resources
+    resources = bind(curated).resources
     assert resources is not None
     reader = resources["io_manager"]
     with pytest.raises(TypeError, match=r"numbers.*: write tables with compute.map_shards"):

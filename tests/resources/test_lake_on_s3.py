@@ -229,7 +229,7 @@ with multiprocessing.get_context("fork").Pool(1) as loader:
 
 @pytest.mark.slow
 def test_the_graph_on_s3_behind_faults_gives_the_tables_of_the_disk(
-    mini: Path, made: Deployment, proxy: Proxy, tmp_path: Path
+    mini: Path, curated: Deployment, proxy: Proxy, tmp_path: Path
 ) -> None:
     proxy.plan = by_chance(2026, 0.05)
     variables = {"METACLIP_LAKE": f"s3://{BUCKET}/graph", "METACLIP_LAKE_OPTIONS": json.dumps(proxy.options)}
@@ -240,7 +240,7 @@ def test_the_graph_on_s3_behind_faults_gives_the_tables_of_the_disk(
     assert not (tmp_path / "lake").exists()
     assert all(proxy.met[fault] for fault in ("500", "500 but done", "503", "cut", "cut but done", "timeout"))
     lake = Lake(root=f"s3://{BUCKET}/graph/sample", storage_options=proxy.options)
-    assert digests(lake, SNAPSHOTS) == digests(Lake(root=made.lake), SNAPSHOTS)
+    assert digests(lake, SNAPSHOTS) == digests(Lake(root=curated.lake), SNAPSHOTS)
     proxy.plan = no_faults
     _check_duckdb(lake)
     assert not list(tmp_path.rglob("*.duckdb_extension"))

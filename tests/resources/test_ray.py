@@ -163,7 +163,7 @@ def test_a_killed_driver_leaves_no_worker_and_costs_what_was_in_flight(
 
 
 def test_the_graph_on_the_cluster_gives_the_tables_of_one_machine(
-    cluster: Cluster, mini: Path, made: Deployment, tmp_path: Path
+    cluster: Cluster, mini: Path, curated: Deployment, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
     command = ["env", f"METACLIP_RAY={ADDRESS}", sys.executable, "-m", "tests.mini", str(mini), str(home)]

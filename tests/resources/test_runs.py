@@ -96,8 +96,10 @@ def test_what_was_launched_at_a_dead_code_server_is_lost_though_it_names_no_proc
         assert statuses == {dead: dg.DagsterRunStatus.FAILURE, alive: dg.DagsterRunStatus.STARTING}
 
 
-def test_a_run_without_a_code_server_is_of_the_code_location_for_the_timeline_shows_no_other(made: Deployment) -> None:
-    with dg.DagsterInstance.from_config(str(made.dagster_home)) as instance:
+def test_a_run_without_a_code_server_is_of_the_code_location_for_the_timeline_shows_no_other(
+    curated: Deployment,
+) -> None:
+    with dg.DagsterInstance.from_config(str(curated.dagster_home)) as instance:
         runs = instance.get_runs()
     assert {run.remote_job_origin.location_name if run.remote_job_origin else "" for run in runs} == {CODE_LOCATION}
     assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
