@@ -8,13 +8,19 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 # Compiled modules are kept: without them every process, workers too, compiles its imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check ui bench faults lock
+.PHONY: demo test test-all check ui bench faults lock
 
 demo: $(READY)
 	$(BIN)/metaclip demo
 
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
+
+# With what is long: the fault campaign, Ray, S3, random kills, benchmarks' rows; and many examples of each property.
+test-all: $(READY)
+	$(PYTEST) -m "not gpu" --hypothesis-profile night
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -60,7 +60,7 @@ def run_quick(where: Deployment) -> None:
     if not (data / "mini").exists():
         shutil.rmtree(data / "partial", ignore_errors=True)
         build_mini(data / "partial", pairs_of_a_file=QUICK_PAIRS).rename(data / "mini")
-    quick = mini_deployment(data / "mini", data / where.name)
+    quick = mini_deployment(data / "mini", data / where.name, workers=where.workers)
     with dg.DagsterInstance.from_config(str(quick.dagster_home)) as instance:
         keys = _register_oldest(quick, instance, num_snapshots=2)
         tables, reports = (

@@ -82,12 +82,12 @@ class Live:
 
 
 @contextmanager
-def live_deployment(mini: Path, folder: Path, made: Deployment | None = None) -> Iterator[Live]:
-    """Serve a copy of the mini sample, curated or with an empty home, until the end of the block."""
+def live_deployment(mini: Path, folder: Path, home_of: Deployment | None = None) -> Iterator[Live]:
+    """Serve a copy of the mini sample, with a home like this one's or an empty one, until the end of the block."""
     shutil.copytree(mini, folder / "mini", symlinks=True)
     home = folder / "data" / "sample"
-    if made:
-        shutil.copytree(made.home, home, symlinks=True)
+    if home_of:
+        shutil.copytree(home_of.home, home, symlinks=True)
     with reserve_port() as port:
         yield from _serve_in(folder, home, str(port))
 

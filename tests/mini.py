@@ -10,6 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets.keys import THRESHOLDS, TRAINING_SETS
 from assets.partitions import register_snapshots
 from commands import demo
 from definitions import bind
@@ -36,5 +37,17 @@ def table_steps(keys: Sequence[str]) -> list[tuple[list[str], str | None]]:
     return [(tables, partition) for tables, partitions in steps if tables for partition in partitions]
 
 
+def make_training_sets(where: Deployment) -> None:
+    """Images and training sets of every t, whose rings are fetched in whatever order they are asked for."""
+    with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
+        for name, partitions in (
+            ("image_texts", THRESHOLDS[::-1]),
+            ("images", THRESHOLDS[::-1]),
+            ("training_sets", TRAINING_SETS),
+        ):
+            for partition in partitions:
+                demo.materialize(bind(where), instance, [name], partition)
+
+
 if __name__ == "__main__":
-    curate_tables(mini_deployment(Path(sys.argv[1]), Path(sys.argv[2]), os.environ))
+    curate_tables(mini_deployment(Path(sys.argv[1]), Path(sys.argv[2]), os.environ, workers=2))

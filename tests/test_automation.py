@@ -103,7 +103,7 @@ def replay(mini: Path, curated: Deployment, tmp_path: Path) -> Iterator[Replay]:
     """A copy of the curated mini sample and of its history, to be changed."""
     shutil.copytree(mini, tmp_path / "mini", symlinks=True)
     shutil.copytree(curated.home, tmp_path / "home", symlinks=True)
-    where = replace(curated, home=tmp_path / "home", crawl=str(tmp_path / "mini" / "crawl"), workers=1)
+    where = replace(curated, home=tmp_path / "home", crawl=str(tmp_path / "mini" / "crawl"))
     with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
         replay = Replay(where, instance)
         assert replay.tick() == []  # the first one requests nothing: what was there is made by hand

@@ -3,8 +3,6 @@
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +10,18 @@ import dagster as dg
 import pytest
 
 from assets.keys import THRESHOLDS
-from assets.partitions import register_snapshots
-from commands import demo
-from definitions import bind
-from resources.crawl.mini import mini_deployment
-from resources.crawl.resource import CommonCrawl
 from resources.deployments import Deployment
 from resources.lake.resource import Lake
+from tests.graphs import SNAPSHOTS, Graph, copy_home, open_graph
 
-SNAPSHOTS = ["SAMPLE-2026-01", "SAMPLE-2026-02"]
 
-
-class Graph:
+class Described(Graph):
     """A copy of the finished mini run, to be changed."""
 
-    def __init__(self, where: Deployment, instance: dg.DagsterInstance) -> None:
-        self.where, self.instance, self.lake = where, instance, Lake(root=where.lake)
-
-    def make(self, name: str, partition: str | None = None, **config: Any) -> dict[str, Any]:
+    def make_one(self, name: str, partition: str | None = None, **config: Any) -> dict[str, Any]:
         """Make one asset; gives its metadata as plain values."""
         settings = {"ops": {name: {"config": config}}} if config else {}
-        made = demo.materialize(bind(self.where), self.instance, [name], partition, settings)
+        made = self.make([name], partition, **settings)
         [event] = made.get_asset_materialization_events()
         return {key: getattr(value, "value", None) for key, value in event.materialization.metadata.items()} | {
             key: [dict(record.data) for record in value.records]
@@ -47,98 +36,90 @@ class Graph:
         return set(self.lake.read("subsets", [t])["pair_id"].to_pylist())
 
 
-@contextmanager
-def copied(mini: Path, curated: Deployment, home: Path) -> Iterator[Graph]:
-    shutil.copytree(curated.lake, home / "lake")
-    where = replace(mini_deployment(mini, home), budget=curated.budget)
-    with dg.DagsterInstance.ephemeral() as instance:
-        crawl = CommonCrawl(root=where.crawl, snapshot_pattern=where.snapshot_pattern)
-        register_snapshots(instance, crawl, SNAPSHOTS)
-        yield Graph(where, instance)
+@pytest.fixture
+def graph(curated: Deployment, tmp_path: Path) -> Iterator[Described]:
+    with open_graph(copy_home(curated, tmp_path), *SNAPSHOTS) as copy:
+        yield Described(copy.where, copy.instance)
 
 
 def test_coverage_counts_what_the_pool_holds_and_a_share_of_shards_is_part_of_it(
-    mini: Path, curated: Deployment, tmp_path: Path
+    graph: Described, curated: Deployment, tmp_path: Path
 ) -> None:
-    with copied(mini, curated, tmp_path) as graph:
-        shutil.rmtree(tmp_path / "lake" / "matches")  # it is there before anything is matched
-        told = graph.make("coverage")
-        coverage, report = graph.lake.read("coverage"), graph.report("coverage")
-        matched = Lake(root=curated.lake).read("matches", SNAPSHOTS)
-        assert report["matched"] == matched.num_rows == told["pairs_matched"]
-        assert report["pairs"] == sum(graph.lake.manifest("pairs", key).rows for key in SNAPSHOTS)
-        counted = matched["entry_ids"].combine_chunks().flatten().to_pylist()
-        assert sum(coverage["num_pairs"].to_pylist()) == len(counted)
-        found = {row for row, num in enumerate(coverage["num_pairs"].to_pylist()) if num}
-        assert found == set(counted)
-        assert coverage["why"].to_pylist().count(None) == len(found) == report["languages"][0]["found"]
-        assert told["words_in_no_entry"]
-        assert "<script" not in (graph.where.reports / "coverage.html").read_text("utf-8")
-        part = graph.make("coverage", share=0.5)
-        assert graph.report("coverage")["shards"] == {key: [1, 2] for key in SNAPSHOTS}
-        assert 0 < part["pairs"] < told["pairs"]
+    shutil.rmtree(tmp_path / "lake" / "matches")  # it is there before anything is matched
+    told = graph.make_one("coverage")
+    coverage, report = graph.lake.read("coverage"), graph.report("coverage")
+    matched = Lake(root=curated.lake).read("matches", SNAPSHOTS)
+    assert report["matched"] == matched.num_rows == told["pairs_matched"]
+    assert report["pairs"] == sum(graph.lake.manifest("pairs", key).rows for key in SNAPSHOTS)
+    counted = matched["entry_ids"].combine_chunks().flatten().to_pylist()
+    assert sum(coverage["num_pairs"].to_pylist()) == len(counted)
+    found = {row for row, num in enumerate(coverage["num_pairs"].to_pylist()) if num}
+    assert found == set(counted)
+    assert coverage["why"].to_pylist().count(None) == len(found) == report["languages"][0]["found"]
+    assert told["words_in_no_entry"]
+    assert "<script" not in (graph.where.reports / "coverage.html").read_text("utf-8")
+    part = graph.make_one("coverage", share=0.5)
+    assert graph.report("coverage")["shards"] == {key: [1, 2] for key in SNAPSHOTS}
+    assert 0 < part["pairs"] < told["pairs"]
 
 
-def test_a_changed_list_is_told_and_moves_few_pairs(mini: Path, curated: Deployment, tmp_path: Path) -> None:
-    with copied(mini, curated, tmp_path) as graph:
-        before = {t: graph.pool(t) for t in THRESHOLDS}
-        assert "changes" not in graph.make("entries")
-        counts = graph.lake.read("entry_counts").to_pylist()
-        gone = next(row for row in counts if row["entry_count"] == 3)
-        kept = [row["entry"] for row in graph.lake.read("entries").to_pylist() if row["entry"] != gone["entry"]]
-        own = tmp_path / "own.txt"
-        own.write_text("\n".join([*kept, "no text has this"]), "utf-8")
-        caps = dict.fromkeys(("wordnet_synsets", "wikipedia_unigrams", "wikipedia_bigrams", "wikipedia_titles"), 0)
-        told = graph.make("entries", own_lists=[str(own)], caps=caps)
-        assert (told["changed/added"], told["changed/removed"]) == (1, 1)
-        assert graph.report("entries")["languages"][0]["sources"][0]["source"] == "own:own.txt"
-        version = graph.lake.manifest("entries").version
-        assert graph.make("entries")["own_lists"] == [str(own)]
-        assert graph.lake.manifest("entries").version == version, "a click without config drops no list"
-        for snapshot in SNAPSHOTS:
-            graph.make("matches", snapshot)
-        graph.make("exclusions")
-        told = graph.make("entry_counts")
-        assert told["changed/counts"] == 1
-        [move] = told["largest_moves"]
-        assert (move["entry"], move["before"], move["after"]) == (gone["entry"], 3, 0)
-        for snapshot in SNAPSHOTS:
-            graph.make("admissions", snapshot)
-        for t in THRESHOLDS:
-            told, after = graph.make("subsets", t), graph.pool(t)
-            assert told["changed/joined"] == len(after - before[t]) == 0
-            assert told["changed/left"] == len(before[t] - after) <= 3
-            assert told["changed/stayed"] == len(after & before[t])
+def test_a_changed_list_is_told_and_moves_few_pairs(graph: Described, tmp_path: Path) -> None:
+    before = {t: graph.pool(t) for t in THRESHOLDS}
+    assert "changes" not in graph.make_one("entries")
+    counts = graph.lake.read("entry_counts").to_pylist()
+    gone = next(row for row in counts if row["entry_count"] == 3)
+    kept = [row["entry"] for row in graph.lake.read("entries").to_pylist() if row["entry"] != gone["entry"]]
+    own = tmp_path / "own.txt"
+    own.write_text("\n".join([*kept, "no text has this"]), "utf-8")
+    caps = dict.fromkeys(("wordnet_synsets", "wikipedia_unigrams", "wikipedia_bigrams", "wikipedia_titles"), 0)
+    told = graph.make_one("entries", own_lists=[str(own)], caps=caps)
+    assert (told["changed/added"], told["changed/removed"]) == (1, 1)
+    assert graph.report("entries")["languages"][0]["sources"][0]["source"] == "own:own.txt"
+    version = graph.lake.manifest("entries").version
+    assert graph.make_one("entries")["own_lists"] == [str(own)]
+    assert graph.lake.manifest("entries").version == version, "a click without config drops no list"
+    for snapshot in SNAPSHOTS:
+        graph.make_one("matches", snapshot)
+    graph.make_one("exclusions")
+    told = graph.make_one("entry_counts")
+    assert told["changed/counts"] == 1
+    [move] = told["largest_moves"]
+    assert (move["entry"], move["before"], move["after"]) == (gone["entry"], 3, 0)
+    for snapshot in SNAPSHOTS:
+        graph.make_one("admissions", snapshot)
+    for t in THRESHOLDS:
+        told, after = graph.make_one("subsets", t), graph.pool(t)
+        assert told["changed/joined"] == len(after - before[t]) == 0
+        assert told["changed/left"] == len(before[t] - after) <= 3
+        assert told["changed/stayed"] == len(after & before[t])
 
 
-def test_own_lists_that_cannot_be_used_are_named(mini: Path, curated: Deployment, tmp_path: Path) -> None:
+def test_own_lists_that_cannot_be_used_are_named(graph: Described, tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     for path in (tmp_path / "list.pdf", tmp_path / "a" / "list.pdf"):
         path.write_text("dog", "utf-8")
-    with copied(mini, curated, tmp_path) as graph:
-        version = graph.lake.manifest("entries").version
-        with pytest.raises(FileNotFoundError, match=r"list\.txt: no such list of entries"):
-            graph.make("entries", own_lists=[str(tmp_path / "list.txt")])
-        with pytest.raises(dg.Failure, match=r"list\.pdf: .* no format is known by the suffix '\.pdf'"):
-            graph.make("entries", own_lists=[str(tmp_path / "list.pdf")])
-        with pytest.raises(ValueError, match="two files have one name"):
-            graph.make("entries", own_lists=[str(tmp_path / "list.pdf"), str(tmp_path / "a" / "list.pdf")])
-        assert graph.lake.manifest("entries").version == version
+    version = graph.lake.manifest("entries").version
+    with pytest.raises(FileNotFoundError, match=r"list\.txt: no such list of entries"):
+        graph.make_one("entries", own_lists=[str(tmp_path / "list.txt")])
+    with pytest.raises(dg.Failure, match=r"list\.pdf: .* no format is known by the suffix '\.pdf'"):
+        graph.make_one("entries", own_lists=[str(tmp_path / "list.pdf")])
+    with pytest.raises(ValueError, match="two files have one name"):
+        graph.make_one("entries", own_lists=[str(tmp_path / "list.pdf"), str(tmp_path / "a" / "list.pdf")])
+    assert graph.lake.manifest("entries").version == version
 
 
 def test_each_language_has_a_budget_of_its_own_and_what_is_missing_is_told(
-    mini: Path, curated: Deployment, tmp_path: Path
+    graph: Described, curated: Deployment, tmp_path: Path
 ) -> None:
     own = tmp_path / "own.tsv"
     own.write_text("entry\tlanguage\nHund\tde\nKatze\tde\nchien\tfr\ndog\ten\n", "utf-8")
-    with copied(mini, curated, tmp_path) as graph:
-        told = graph.make("entries", own_lists=[str(own)], languages=["de", "en"], budget=10, caps={"own:own.tsv": 5})
-        entries = graph.lake.read("entries")
-        assert entries["language"].to_pylist() == ["de"] * 2 + ["en"] * 10
-        assert entries["entry"].to_pylist()[:3] == ["Hund", "Katze", "dog"]
-        assert told["missing"] == 8
-        left_out = [{"list": "own:own.tsv", "why": "other_language", "rows": 1}]
-        assert told["dropped_of_own_lists"] == graph.report("entries")["dropped_of_own_lists"] == left_out
-        assert [row["taken"] for row in told["by_source"] if row["source"] == "own:own.tsv"] == [2, 1]
-        page = (graph.where.reports / "entries.html").read_text("utf-8")
-        assert "8 more would have filled the budget" in page
+    told = graph.make_one("entries", own_lists=[str(own)], languages=["de", "en"], budget=10, caps={"own:own.tsv": 5})
+    entries = graph.lake.read("entries")
+    assert entries["language"].to_pylist() == ["de"] * 2 + ["en"] * 10
+    assert entries["entry"].to_pylist()[:3] == ["Hund", "Katze", "dog"]
+    assert told["missing"] == 8
+    left_out = [{"list": "own:own.tsv", "why": "other_language", "rows": 1}]
+    assert told["dropped_of_own_lists"] == graph.report("entries")["dropped_of_own_lists"] == left_out
+    assert [row["taken"] for row in told["by_source"] if row["source"] == "own:own.tsv"] == [2, 1]
+    page = (graph.where.reports / "entries.html").read_text("utf-8")
+    assert "8 more would have filled the budget" in page

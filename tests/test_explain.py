@@ -326,10 +326,10 @@ def test_the_command_answers_and_says_in_a_line_why_it_does_not(
 ) -> None:
     row = lake.read("subsets", ["20"]).slice(0, 1).to_pylist()[0]
     asked = build_parser().parse_args(["explain", "pair", row["url"], "--text", row["text"]])
-    assert f"\npair {row['pair_id']}\n  text" in explain.answer(made, asked)
+    assert f"\npair {row['pair_id']}\n  text" in explain.answer(curated, asked)
     entry = lake.read("entries")["entry"][0].as_py()
     asked = build_parser().parse_args(["explain", "entry", entry])
-    assert explain.answer(made, asked).startswith(f"entry {entry} (en)\n")
+    assert explain.answer(curated, asked).startswith(f"entry {entry} (en)\n")
     command = [sys.executable, "-m", "metaclip_dagster", "explain", "pair", "x.png"]
     environment = {**os.environ, "METACLIP_DATA": str(tmp_path)}
     run = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)

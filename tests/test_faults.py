@@ -9,7 +9,7 @@ import pytest
 from tests.faults.__main__ import play
 from tests.faults.kinds import World
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.night
 
 
 @pytest.fixture(scope="module")

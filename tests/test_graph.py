@@ -2,16 +2,8 @@
 
 import gzip
 import math
-import os
-import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,45 +15,16 @@ import pytest
 
 from assets.cards import AUTOMATION
 from assets.keys import THRESHOLDS
-from assets.partitions import register_snapshots
 from assets.queries.answers import explain_pair
 from commands import demo
 from definitions import bind
 from metaclip_dagster.balancing import find_thresholds, keep_probability
 from metaclip_dagster.explaining import QuestionError
 from resources.crawl.mini import mini_deployment
-from resources.crawl.resource import CommonCrawl
 from resources.deployments import Deployment
 from resources.lake.resource import Lake
+from tests.graphs import SNAPSHOTS, copy_home, open_graph
 from tests.lakes import digests
-
-SNAPSHOTS = ["SAMPLE-2026-01", "SAMPLE-2026-02"]
-ROOT = Path(__file__).parents[1]
-
-
-class Graph:
-    """A deployment's graph with an instance of its own."""
-
-    def __init__(self, where: Deployment, instance: dg.DagsterInstance) -> None:
-        self.where, self.instance, self.lake = where, instance, Lake(root=where.lake)
-
-    def register(self, *keys: str) -> None:
-        crawl = CommonCrawl(root=self.where.crawl, snapshot_pattern=self.where.snapshot_pattern)
-        register_snapshots(self.instance, crawl, list(keys))
-
-    def make(self, names: list[str], partition: str | None = None, **config: Any) -> dg.ExecuteInProcessResult:
-        return demo.materialize(bind(self.where), self.instance, names, partition, config)
-
-    def make_all(self, keys: list[str]) -> None:
-        for names, partitions in demo.steps(keys):
-            for partition in partitions:
-                self.make(names, partition)
-
-
-@contextmanager
-def graph(mini: Path, home: Path, **changed: Any) -> Iterator[Graph]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield Graph(replace(mini_deployment(mini, home), **changed), instance)
 
 
 def files_of(lake: Lake) -> set[str]:
@@ -100,14 +63,10 @@ def test_one_call_gives_the_t_for_exactly_n_pairs_of_the_demo(lake: Lake) -> Non
         assert pc.sum(pc.less(admissions["admitted_at"], t)).as_py() == num_pairs
 
 
-def test_a_second_run_makes_nothing_anew_and_a_forced_one_everything(
-    mini: Path, curated: Deployment, tmp_path: Path
-) -> None:
-    shutil.copytree(curated.lake, tmp_path / "lake")
-    with graph(mini, tmp_path) as again:
+def test_a_second_run_makes_nothing_anew_and_a_forced_one_everything(curated: Deployment, tmp_path: Path) -> None:
+    with open_graph(copy_home(curated, tmp_path), *SNAPSHOTS) as again:
         before, versions = files_of(again.lake), digests(again.lake, SNAPSHOTS)
-        again.register(*SNAPSHOTS)
-        again.make_all(SNAPSHOTS)
+        again.make_steps(demo.steps(SNAPSHOTS))
         assert files_of(again.lake) == before
         forced = {"resources": {"compute": {"config": {"force": True}}}}
         again.make(["pairs"], SNAPSHOTS[0], **forced)
@@ -118,8 +77,7 @@ def test_a_second_run_makes_nothing_anew_and_a_forced_one_everything(
 
 
 def test_a_rerun_reads_what_was_read_until_it_is_told_otherwise(mini: Path, tmp_path: Path) -> None:
-    with graph(mini, tmp_path) as looked:
-        looked.register(SNAPSHOTS[0])
+    with open_graph(mini_deployment(mini, tmp_path), SNAPSHOTS[0]) as looked:
 
         def make(**config: Any) -> dict[str, str]:
             looked.make(["pairs"], SNAPSHOTS[0], ops={"pairs": {"config": config}})
@@ -148,8 +106,8 @@ def test_shards_workers_buckets_and_order_of_registration_change_nothing(
         whole.write_bytes(b"".join((mini / "crawl" / path).read_bytes() for path in paths))
         (recut / source.relative_to(mini / "crawl")).write_bytes(gzip.compress(paths[0].encode()))
     (recut / "collinfo.json").write_bytes((mini / "crawl" / "collinfo.json").read_bytes())
-    with graph(mini, tmp_path / "home", crawl=str(recut), workers=1) as other:
-        other.register(*reversed(SNAPSHOTS))
+    where = replace(curated, home=tmp_path / "home", crawl=str(recut), workers=2)
+    with open_graph(where, *reversed(SNAPSHOTS)) as other:
         for names, partitions in demo.steps(SNAPSHOTS):
             for partition in reversed(partitions):
                 exchange = {"ops": {"exclusions": {"config": {"num_buckets": 7, "group_size": 1}}}}
@@ -158,25 +116,19 @@ def test_shards_workers_buckets_and_order_of_registration_change_nothing(
         assert digests(other.lake, SNAPSHOTS, *tables) == digests(Lake(root=curated.lake), SNAPSHOTS, *tables)
 
 
-def test_a_pool_without_a_snapshot_is_the_pool_built_without_it(
-    mini: Path, curated: Deployment, tmp_path: Path
-) -> None:
+def test_a_pool_without_a_snapshot_is_the_pool_built_without_it(curated: Deployment, tmp_path: Path) -> None:
     alone = SNAPSHOTS[1:]
     shutil.copytree(Path(curated.lake, "entries"), tmp_path / "never" / "lake" / "entries")
-    shutil.copytree(curated.lake, tmp_path / "removed" / "lake")
-    with graph(mini, tmp_path / "never") as never, graph(mini, tmp_path / "removed") as removed:
-        for made_now in (never, removed):  # the second still holds the other snapshot's tables; it is not registered
-            made_now.register(*alone)
-            for names, partitions in demo.steps(alone)[2:]:
-                for partition in partitions:
-                    made_now.make(names, partition)
+    without, with_tables = replace(curated, home=tmp_path / "never"), copy_home(curated, tmp_path / "removed")
+    with open_graph(without, *alone) as never, open_graph(with_tables, *alone) as removed:
+        never.make_steps(demo.steps(alone)[2:])
+        removed.make_steps(demo.steps(alone)[2:])
         assert digests(removed.lake, alone) == digests(never.lake, alone)
 
 
-def test_what_exclusions_were_not_made_of_is_not_counted(mini: Path, curated: Deployment, tmp_path: Path) -> None:
-    shutil.copytree(curated.lake, tmp_path / "lake")
+def test_what_exclusions_were_not_made_of_is_not_counted(curated: Deployment, tmp_path: Path) -> None:
     first, second = SNAPSHOTS
-    with graph(mini, tmp_path) as grown:
+    with open_graph(copy_home(curated, tmp_path)) as grown:
         grown.register(first)
         grown.make(["exclusions"])
         grown.register(second)
@@ -189,10 +141,8 @@ def test_what_exclusions_were_not_made_of_is_not_counted(mini: Path, curated: De
         assert digests(grown.lake, SNAPSHOTS, *tables) == digests(Lake(root=curated.lake), SNAPSHOTS, *tables)
 
 
-def test_what_two_versions_of_a_stage_made_is_not_added_up(mini: Path, curated: Deployment, tmp_path: Path) -> None:
-    shutil.copytree(curated.lake, tmp_path / "lake")
-    with graph(mini, tmp_path) as mixed:
-        mixed.register(*SNAPSHOTS)
+def test_what_two_versions_of_a_stage_made_is_not_added_up(curated: Deployment, tmp_path: Path) -> None:
+    with open_graph(copy_home(curated, tmp_path), *SNAPSHOTS) as mixed:
         store = mixed.lake.store("matches", SNAPSHOTS[0])
         manifest = mixed.lake.manifest("matches", SNAPSHOTS[0])
         store.finish(
@@ -202,11 +152,9 @@ def test_what_two_versions_of_a_stage_made_is_not_added_up(mini: Path, curated: 
             mixed.make(["exclusions"])
 
 
-def test_what_an_older_parser_read_is_refused_with_the_way_out(mini: Path, curated: Deployment, tmp_path: Path) -> None:
-    shutil.copytree(curated.lake, tmp_path / "lake")
+def test_what_an_older_parser_read_is_refused_with_the_way_out(curated: Deployment, tmp_path: Path) -> None:
     first, second = SNAPSHOTS
-    with graph(mini, tmp_path) as old:
-        old.register(*SNAPSHOTS)
+    with open_graph(copy_home(curated, tmp_path), *SNAPSHOTS) as old:
         for table, partition in old.lake.partitions():
             manifest = old.lake.manifest(table, partition)
             inputs = {name: told for name, told in manifest.inputs.items() if name != "parsed by"}
@@ -245,9 +193,8 @@ def test_what_an_older_parser_read_is_refused_with_the_way_out(mini: Path, curat
         assert digests(old.lake, SNAPSHOTS) == digests(Lake(root=curated.lake), SNAPSHOTS)
 
 
-def test_a_card_that_is_there_is_not_made_again_by_automation(mini: Path, curated: Deployment, tmp_path: Path) -> None:
-    shutil.copytree(curated.lake, tmp_path / "lake")
-    with graph(mini, tmp_path) as again:
+def test_a_card_that_is_there_is_not_made_again_by_automation(curated: Deployment, tmp_path: Path) -> None:
+    with open_graph(copy_home(curated, tmp_path)) as again:
         job = bind(again.where).resolve_implicit_global_asset_job_def()
 
         def make(**tags: str) -> tuple[float, dg.AssetMaterialization]:
@@ -267,26 +214,3 @@ def test_a_card_that_is_there_is_not_made_again_by_automation(mini: Path, curate
         manifest = again.lake.manifest("subsets", "20")
         again.lake.store("subsets", "20").finish(replace(manifest, version="other content"))
         assert make(**{AUTOMATION: "true"})[0] > by_hand[0]
-
-
-@pytest.mark.slow
-def test_kills_at_random_moments_and_reruns_change_nothing(mini: Path, curated: Deployment, tmp_path: Path) -> None:
-    home, expected = tmp_path / "home", digests(Lake(root=curated.lake), SNAPSHOTS)
-    command = [sys.executable, "-m", "tests.mini", str(mini), str(home)]
-    started = time.monotonic()
-    subprocess.run([*command[:-1], str(tmp_path / "timed")], cwd=ROOT, check=True, capture_output=True)
-    whole, moments = time.monotonic() - started, random.Random(2026)
-    for kill in range(4):  # `make faults` does it a hundred times
-        run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            run.wait(moments.uniform(0.1, 1.0) * whole)
-        except subprocess.TimeoutExpired:
-            os.kill(run.pid, signal.SIGKILL)
-        run.wait()
-        done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[-3000:]
-        assert digests(Lake(root=mini_deployment(mini, home).lake), SNAPSHOTS) == expected, f"kill {kill}"
-        # Begin the next one with half of the tables gone from sight: their manifests, as before a first run.
-        for index, manifest in enumerate(sorted((home / "lake").rglob("manifest.json"))):
-            if (index + kill) % 2:
-                manifest.unlink()

@@ -19,12 +19,10 @@ from resources.crawl.mini import mini_deployment
 from resources.deployments import Deployment
 from resources.lake.resource import Lake
 from tests.browser import Browser, open_browser
+from tests.graphs import SNAPSHOTS
 from tests.lakes import digests
 from tests.live import Live, live_deployment
 
-pytestmark = pytest.mark.slow
-
-SNAPSHOTS = ["SAMPLE-2026-01", "SAMPLE-2026-02"]
 WAITING = "SAMPLE-2026-03"
 SENSORS = ("new_snapshots", "curation")
 Partition = tuple[str, str | None]
@@ -74,9 +72,9 @@ class EventLog:
 
 
 @pytest.fixture(scope="module")
-def live(mini: Path, curated: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """The mini sample, curated and served; its crawl lists two snapshots."""
-    with live_deployment(mini, tmp_path_factory.mktemp("live"), curated) as served:
+def live(mini: Path, imaged: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """The mini sample, curated, with its training sets, and served; its crawl lists two snapshots."""
+    with live_deployment(mini, tmp_path_factory.mktemp("live"), imaged) as served:
         list_snapshots(served, SNAPSHOTS)
         yield served
 
@@ -174,6 +172,7 @@ def report(live: Live) -> dict[str, Any]:
     return told
 
 
+@pytest.mark.night
 def test_an_empty_home_is_served(mini: Path, tmp_path: Path) -> None:
     with live_deployment(mini, tmp_path) as empty:
         assert empty.web.partitions("pairs") == ([], [])
@@ -183,6 +182,7 @@ def test_an_empty_home_is_served(mini: Path, tmp_path: Path) -> None:
     assert "Traceback" not in empty.tail()
 
 
+@pytest.mark.night
 def test_a_failed_rung_loses_no_other_and_is_rerun_alone(live: Live, log: EventLog) -> None:
     obstacle = live.where.checkpoints / "20"  # a file where the folder of this rung's trainings should be
     obstacle.parent.mkdir(exist_ok=True)
@@ -208,6 +208,7 @@ def test_a_failed_rung_loses_no_other_and_is_rerun_alone(live: Live, log: EventL
     assert {cell["training_set"] for cell in report(live)["cells"]} == {"20", "inf"}
 
 
+@pytest.mark.night
 def test_backfills_and_the_grid_of_a_sweep_render_without_console_errors(
     live: Live, log: EventLog, browser: Browser
 ) -> None:
@@ -224,6 +225,7 @@ def test_backfills_and_the_grid_of_a_sweep_render_without_console_errors(
         assert browser.console == [], path
 
 
+@pytest.mark.night
 def test_a_training_that_is_cancelled_ends_within_seconds_with_all_its_processes(live: Live, log: EventLog) -> None:
     run = train_long(live)
     told = live.web.ask(
@@ -258,6 +260,7 @@ def test_what_cannot_be_launched_is_said(live: Live) -> None:
     assert live.run("register", WAITING).returncode == 1  # the crawl does not list it yet
 
 
+@pytest.mark.night
 def test_a_snapshot_that_appears_refreshes_everything_once(
     live: Live, log: EventLog, curated: Deployment, mini: Path, tmp_path: Path
 ) -> None:

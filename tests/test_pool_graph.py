@@ -20,8 +20,6 @@ from resources.lake.resource import Lake
 from tests.image_hosts import ImageHosts, image_hosts, picture
 from tests.resources.test_pools import tar_of
 
-pytestmark = pytest.mark.slow
-
 POOLS = ["pool-tars", "pool-web"]
 ORIGIN = "https://photos.example/{}.jpg"  # of the first ten in the tar
 KINDS = {"ok": 60, "status/404": 10, "noai": 5, "to/forbidden_port": 5}

@@ -15,7 +15,7 @@ from resources.deployments import Deployment, command_line
 from resources.lake.resource import Lake
 
 
-@pytest.mark.slow
+@pytest.mark.night
 def test_the_command_of_a_data_card_makes_it_again_in_a_new_shell(
     curated: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

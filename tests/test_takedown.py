@@ -25,7 +25,6 @@ import pytest
 
 from assets.explain import explain
 from assets.keys import THRESHOLDS
-from assets.partitions import register_snapshots
 from assets.queries.sweeps import make_sweep
 from assets.takedowns import drop_taken_down
 from commands import demo, purge
@@ -33,7 +32,6 @@ from definitions import bind
 from metaclip_dagster.deduplicating import find_duplicates, scatter_pairs
 from metaclip_dagster.schemas import CHECKPOINTS, EXCLUSIONS, MATCHES
 from resources.crawl.mini import mini_deployment, split_members
-from resources.crawl.resource import CommonCrawl
 from resources.deferred import defer
 from resources.deployments import Deployment
 from resources.images.store import ImageStore
@@ -41,29 +39,21 @@ from resources.lake.resource import Lake
 from resources.lake.tables import PartitionManifest, ShardManifest
 from resources.models.resource import Trainer
 from resources.models.training_folders import JOB
+from tests.graphs import SNAPSHOTS, Graph, copy_home, open_graph
 from tests.lakes import digests
 
-SNAPSHOTS = ["SAMPLE-2026-01", "SAMPLE-2026-02"]
 DOMAIN = "reaction-box.example"
 SETS = ("20", "inf", "online-20")
 POOL = ("entry_counts", "admissions", "subsets")
 ROOT = Path(__file__).parents[1]
 
 
-class Graph:
-    """A deployment's graph over both snapshots, with an instance of its own."""
-
-    def __init__(self, where: Deployment, instance: dg.DagsterInstance) -> None:
-        self.where, self.instance, self.lake = where, instance, Lake(root=where.lake)
-        crawl = CommonCrawl(root=where.crawl, snapshot_pattern=where.snapshot_pattern)
-        register_snapshots(instance, crawl, SNAPSHOTS)
+class Taken(Graph):
+    """A graph over both snapshots, from which something is taken down."""
 
     def write_list(self, *lines: str) -> None:
         self.where.home.mkdir(exist_ok=True)
         self.where.takedowns.write_text("\n".join(["kind,value,reason", *lines]) + "\n", encoding="utf-8")
-
-    def make(self, names: list[str], partition: str | None = None) -> dg.ExecuteInProcessResult:
-        return demo.materialize(bind(self.where), self.instance, names, partition)
 
     def make_pool(self) -> dict[str, dict[str, Any]]:
         """Everything from exclusions to subsets; gives the metadata of each."""
@@ -96,33 +86,21 @@ class Graph:
 
 
 @contextmanager
-def graph(mini: Path, home: Path, lake: Path | None = None, **changed: Any) -> Iterator[Graph]:
-    if lake:
-        shutil.copytree(lake, home / "lake")
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield Graph(replace(mini_deployment(mini, home), **changed), instance)
+def graph(where: Deployment) -> Iterator[Taken]:
+    with open_graph(where, *SNAPSHOTS) as opened:
+        yield Taken(opened.where, opened.instance)
 
 
 @pytest.fixture(scope="module")
-def full(mini: Path, curated: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
-    """The mini sample curated, with its images and training sets, before anything is taken down."""
-    home = tmp_path_factory.mktemp("full")
-    with graph(mini, home, Path(curated.lake)) as whole:
-        whole.make_sets()
-        return whole.where
-
-
-@pytest.fixture(scope="module")
-def never(mini: Path, full: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
-    """The same, crawled without the pages of the domain."""
+def never(mini: Path, imaged: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
+    """The mini sample up to its training sets, crawled without the pages of the domain."""
     folder = tmp_path_factory.mktemp("never")
     shutil.copytree(mini / "crawl", folder / "crawl", symlinks=True)
     for path in (folder / "crawl").rglob("*.wat.gz"):
         kept = (m for m in split_members(path.read_bytes()) if f"//{DOMAIN}/".encode() not in target_of(m))
         path.write_bytes(b"".join(kept))
-    for table in ("entries",):
-        shutil.copytree(Path(full.lake, table), folder / "lake" / table)
-    with graph(mini, folder, crawl=str(folder / "crawl")) as without:
+    shutil.copytree(Path(imaged.lake, "entries"), folder / "lake" / "entries")
+    with graph(replace(imaged, home=folder, crawl=str(folder / "crawl"))) as without:
         for snapshot in SNAPSHOTS:
             without.make(["pairs", "matches"], snapshot)
         without.make_pool()
@@ -163,13 +141,12 @@ def images_of(where: Deployment, domain: str) -> set[str]:
 
 
 def test_a_domain_taken_down_leaves_the_pool_as_one_that_never_crawled_it(
-    mini: Path, full: Deployment, never: Deployment, tmp_path: Path
+    imaged: Deployment, never: Deployment, tmp_path: Path
 ) -> None:
-    gone = images_of(full, DOMAIN)
-    held = {image: data for image, data in members(full).items() if image in gone}
+    gone = images_of(imaged, DOMAIN)
+    held = {image: data for image, data in members(imaged).items() if image in gone}
     assert len(gone) > 100 < len(held)
-    shutil.copytree(full.images, tmp_path / "images")
-    with graph(mini, tmp_path, Path(full.lake)) as taken, graph(mini, never.home, crawl=never.crawl) as without:
+    with graph(copy_home(imaged, tmp_path, ("lake", "images"))) as taken, graph(never) as without:
         expected, sets = digests(without.lake, SNAPSHOTS, *POOL), without.sets()
         assert digests(taken.lake, SNAPSHOTS, *POOL) != expected
         taken.write_list(f"domain,{DOMAIN},asked for")
@@ -194,7 +171,7 @@ def test_a_domain_taken_down_leaves_the_pool_as_one_that_never_crawled_it(
         left = members(taken.where)
         assert not any(left[image].strip(b"\0") for image in held)
         assert {i: d for i, d in left.items() if i not in held} == {
-            i: d for i, d in members(full).items() if i not in held
+            i: d for i, d in members(imaged).items() if i not in held
         }
         for data in sorted(set(held.values()) - set(left.values()))[:20]:  # others have the same picture
             assert not any(data in path.read_bytes() for path in tmp_path.rglob("*.tar"))
@@ -207,8 +184,8 @@ def test_a_domain_taken_down_leaves_the_pool_as_one_that_never_crawled_it(
         assert digests(taken.lake, SNAPSHOTS, *POOL) == expected
 
 
-def test_an_empty_list_changes_nothing_and_makes_nothing(mini: Path, full: Deployment, tmp_path: Path) -> None:
-    with graph(mini, tmp_path, Path(full.lake)) as same:
+def test_an_empty_list_changes_nothing_and_makes_nothing(imaged: Deployment, tmp_path: Path) -> None:
+    with graph(copy_home(imaged, tmp_path)) as same:
         same.write_list()
         before = {path: path.stat().st_mtime_ns for path in (tmp_path / "lake").rglob("*.parquet")}
         same.make_pool()
@@ -217,13 +194,10 @@ def test_an_empty_list_changes_nothing_and_makes_nothing(mini: Path, full: Deplo
             purge.take_down(same.where)
 
 
-def test_a_purge_before_the_rerun_comes_to_the_same(
-    mini: Path, full: Deployment, never: Deployment, tmp_path: Path
-) -> None:
-    shutil.copytree(full.images, tmp_path / "images")
-    with graph(mini, tmp_path, Path(full.lake)) as taken:
+def test_a_purge_before_the_rerun_comes_to_the_same(imaged: Deployment, never: Deployment, tmp_path: Path) -> None:
+    with graph(copy_home(imaged, tmp_path, ("lake", "images"))) as taken:
         trained = {key: train(taken, key) for key in ("20", "inf")}
-        in_set = {key: sum(image in images_of(full, DOMAIN) for image, *_ in taken.sets()[key]) for key in trained}
+        in_set = {key: sum(image in images_of(imaged, DOMAIN) for image, *_ in taken.sets()[key]) for key in trained}
         taken.write_list(f"domain,{DOMAIN},asked for")
         assert purge.take_down(taken.where, dry_run=True)["tables"].keys() >= {"pairs SAMPLE-2026-01", "subsets inf"}
         assert DOMAIN in str(taken.lake.read("subsets", ["inf"])["url"].to_pylist())
@@ -250,7 +224,7 @@ def test_a_purge_before_the_rerun_comes_to_the_same(
         assert purge.take_down(taken.where)["tables"] == {}
 
 
-def train(taken: Graph, key: str) -> Path:
+def train(taken: Taken, key: str) -> Path:
     """A training's folder and row of CHECKPOINTS, as if one had run on the set that there is."""
     folder = taken.where.checkpoints / key / "tiny" / "0123"
     folder.mkdir(parents=True)
@@ -267,15 +241,14 @@ def train(taken: Graph, key: str) -> Path:
     return folder
 
 
-def why_not(taken: Graph) -> dict[str, str]:
+def why_not(taken: Taken) -> dict[str, str]:
     trainer = Trainer(root=str(taken.where.checkpoints))
     told = make_sweep(taken.lake, trainer, baselines=[], notes={})
     return {cell["training_set"]: cell["not_compared"] for cell in told["cells"]}
 
 
-def test_a_url_taken_down_has_only_what_it_touches_made_again(mini: Path, full: Deployment, tmp_path: Path) -> None:
-    shutil.copytree(full.images, tmp_path / "images")
-    with graph(mini, tmp_path, Path(full.lake)) as taken:
+def test_a_url_taken_down_has_only_what_it_touches_made_again(imaged: Deployment, tmp_path: Path) -> None:
+    with graph(copy_home(imaged, tmp_path, ("lake", "images"))) as taken:
         pool = taken.lake.read("subsets", ["inf"]).to_pylist()
         texts = Counter(row["image_id"] for row in pool)
         last = next(row for row in pool if row["snapshot"] == SNAPSHOTS[1] and texts[row["image_id"]] == 1)
@@ -297,10 +270,8 @@ def files_of(home: Path) -> set[Path]:
 
 
 @pytest.mark.parametrize("table", ["pairs", "matches"])
-def test_what_nobody_could_judge_does_not_stay_in_the_pool(
-    mini: Path, curated: Deployment, tmp_path: Path, table: str
-) -> None:
-    with graph(mini, tmp_path, Path(curated.lake), max_failed_fraction=0.5) as taken:
+def test_what_nobody_could_judge_does_not_stay_in_the_pool(curated: Deployment, tmp_path: Path, table: str) -> None:
+    with graph(copy_home(curated, tmp_path, max_failed_fraction=0.5)) as taken:
         taken.write_list(f"domain,{DOMAIN},")
         shard = taken.lake.manifest(table, SNAPSHOTS[0]).shards[-1]
         Path(taken.lake.store(table, SNAPSHOTS[0]).path(shard)).write_bytes(b"PAR1")
@@ -329,16 +300,13 @@ def test_a_pair_whose_owner_is_taken_down_is_the_next_places() -> None:
     }
 
 
-def test_a_digest_takes_down_every_url_of_the_picture_and_stays_known(
-    mini: Path, full: Deployment, tmp_path: Path
-) -> None:
-    index = pa.concat_tables([pq.read_table(path) for path in sorted(full.images.glob("*/*.parquet"))])
+def test_a_digest_takes_down_every_url_of_the_picture_and_stays_known(imaged: Deployment, tmp_path: Path) -> None:
+    index = pa.concat_tables([pq.read_table(path) for path in sorted(imaged.images.glob("*/*.parquet"))])
     counted = Counter(digest for digest in index["sha256"].to_pylist() if digest)
     digest, copies = counted.most_common(1)[0]
     ids = set(index.filter(pc.equal(index["sha256"], digest))["image_id"].to_pylist())
     assert copies == len(ids) > 1
-    shutil.copytree(full.images, tmp_path / "images")
-    with graph(mini, tmp_path, Path(full.lake)) as taken:
+    with graph(copy_home(imaged, tmp_path, ("lake", "images"))) as taken:
         taken.write_list(f"image_sha256,{digest.upper()},")
         for _ in range(2):
             purge.take_down(taken.where)
@@ -348,14 +316,14 @@ def test_a_digest_takes_down_every_url_of_the_picture_and_stays_known(
 
 
 def test_a_digest_that_is_listed_before_any_image_is_asked_for_keeps_the_picture_out(
-    mini: Path, curated: Deployment, full: Deployment, tmp_path: Path
+    curated: Deployment, imaged: Deployment, tmp_path: Path
 ) -> None:
-    ring = [row for row in Lake(root=full.lake).read("images", ["20"]).to_pylist() if row["tar"]]
+    ring = [row for row in Lake(root=imaged.lake).read("images", ["20"]).to_pylist() if row["tar"]]
     digest, copies = Counter(row["sha256"] for row in ring).most_common(1)[0]
-    with graph(mini, tmp_path, Path(curated.lake)) as taken:
+    with graph(copy_home(curated, tmp_path)) as taken:
         taken.write_list(f"image_sha256,{digest},")
         taken.make(["image_texts", "images"], "20")
-        before = Lake(root=full.lake).manifest("images", "20").total("dropped")
+        before = Lake(root=imaged.lake).manifest("images", "20").total("dropped")
         assert taken.lake.manifest("images", "20").total("dropped") == before + Counter(taken_down=copies)
         left = {row["image_id"] for row in taken.lake.read("images", ["20"]).to_pylist() if row["tar"]}
     assert left == {row["image_id"] for row in ring if row["sha256"] != digest}
@@ -391,13 +359,11 @@ purge.take_down(mini_deployment(Path(sys.argv[1]), Path(sys.argv[2])))
 """
 
 
-@pytest.mark.slow
+@pytest.mark.night
 def test_a_killed_purge_is_run_again_and_readers_see_every_partition_whole(
-    mini: Path, full: Deployment, tmp_path: Path
+    mini: Path, imaged: Deployment, tmp_path: Path
 ) -> None:
-    shutil.copytree(full.lake, tmp_path / "lake")
-    shutil.copytree(full.images, tmp_path / "images")
-    where = mini_deployment(mini, tmp_path)
+    where = copy_home(imaged, tmp_path, ("lake", "images"))
     where.takedowns.write_text(f"kind,value,reason\ndomain,{DOMAIN},\n", encoding="utf-8")
     lake, started = Lake(root=where.lake), files_of(tmp_path)
     for moment in (1, 6, 15, 30, 50):
@@ -415,8 +381,7 @@ def test_a_killed_purge_is_run_again_and_readers_see_every_partition_whole(
     purge.take_down(where)
     for name, content in bytes_of(tmp_path):
         assert DOMAIN.encode() not in content, name
-    with graph(mini, tmp_path / "other", Path(full.lake)) as other:
-        shutil.copytree(full.images, tmp_path / "other" / "images")
+    with graph(copy_home(imaged, tmp_path / "other", ("lake", "images"))) as other:
         other.write_list(f"domain,{DOMAIN},")
         purge.take_down(other.where)
         for table, partition in lake.partitions():
@@ -453,7 +418,8 @@ def test_the_history_forgets_the_runs_that_showed_it_and_no_others(mini: Path, t
     where = mini_deployment(mini, tmp_path)
     where.takedowns.write_text(f"kind,value,reason\ndomain,{DOMAIN},\n", encoding="utf-8")
     with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
-        taken = Graph(where, instance)
+        taken = Taken(where, instance)
+        taken.register(*SNAPSHOTS)
         taken.make(["pairs"], SNAPSHOTS[0])
         other = instance.create_run_for_job(explain, status=dg.DagsterRunStatus.SUCCESS).run_id
         told = [content for name, content in bytes_of(where.dagster_home) if DOMAIN.encode() in content]
@@ -465,6 +431,6 @@ def test_the_history_forgets_the_runs_that_showed_it_and_no_others(mini: Path, t
         assert [run.run_id for run in instance.get_runs()] == [other]
         assert instance.get_dynamic_partitions("snapshot") == SNAPSHOTS
         assert instance.get_latest_materialization_event(dg.AssetKey("pairs")) is None
-        Graph(where, instance).make(["pairs"], SNAPSHOTS[0])  # reused, and materialized for Dagster again
+        Taken(where, instance).make(["pairs"], SNAPSHOTS[0])  # reused, and materialized for Dagster again
         assert instance.get_latest_materialization_event(dg.AssetKey("pairs"))
     assert purge.take_down(where)["runs"] == 0

@@ -21,49 +21,30 @@ from assets.jobs import Training, prepare_job
 from assets.keys import THRESHOLDS, TRAINING_SETS, Cell
 from assets.queries.provenance import find_outdated
 from assets.queries.sweeps import make_sweep
-from commands import demo, export
-from definitions import bind
+from commands import export
 from metaclip_dagster.reporting.sweeps.comparisons import bar_above
 from metaclip_dagster.training.exporting import MODELS, WEIGHTS
-from resources.crawl.mini import mini_deployment
 from resources.deployments import Deployment
 from resources.images.resource import Images
 from resources.lake.resource import Lake
 from resources.models.resource import Trainer
+from tests.graphs import Graph, copy_home, open_graph
 
-STEPS = 20
+STEPS = 8
 RECIPE = {"batch_size": 32, "epochs": 2, "warmup": 2, "log_every": 2}
 TRAINING = {"ops": {"checkpoints": {"config": {"pairs_to_see": STEPS * 32, "recipe": RECIPE}}}}
 CELLS = [Cell(name, "tiny") for name in ("20", "inf", "online-20")]
 
 
-class Graph:
-    """The mini sample's graph with curation done, and an instance of its own."""
-
-    def __init__(self, where: Deployment, instance: dg.DagsterInstance) -> None:
-        self.where, self.instance, self.lake = where, instance, Lake(root=where.lake)
-
-    def make(self, names: list[str], partition: str | None = None, **config: Any) -> dg.ExecuteInProcessResult:
-        return demo.materialize(bind(self.where), self.instance, names, partition, config)
-
-    def segments(self) -> list[dict[str, Any]]:
-        """Every row of every index of the image store."""
-        return [
-            row for path in sorted(self.where.images.glob("*/*.parquet")) for row in pq.read_table(path).to_pylist()
-        ]
+def segments(where: Deployment) -> list[dict[str, Any]]:
+    """Every row of every index of the image store."""
+    return [row for path in sorted(where.images.glob("*/*.parquet")) for row in pq.read_table(path).to_pylist()]
 
 
 @pytest.fixture(scope="module")
-def trained(mini: Path, curated: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
+def trained(imaged: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
     """Everything below the subsets made once, a third of the sweep's cells trained; not to be changed."""
-    home = tmp_path_factory.mktemp("trained")
-    shutil.copytree(curated.lake, home / "lake")
-    with dg.DagsterInstance.ephemeral() as instance:
-        graph = Graph(mini_deployment(mini, home), instance)
-        for t in reversed(THRESHOLDS):  # in whatever order rings are asked for
-            graph.make(["image_texts", "images"], t)
-        for key in TRAINING_SETS:
-            graph.make(["training_sets"], key)
+    with open_graph(copy_home(imaged, tmp_path_factory.mktemp("trained"), ("lake", "images"))) as graph:
         for cell in CELLS:
             graph.make(["checkpoints", "scores"], cell.key, **TRAINING)
         graph.make(["sweep"])
@@ -75,7 +56,7 @@ def ids(lake: Lake, key: str) -> set[str]:
 
 
 def test_rings_part_the_images_and_none_is_read_twice_from_the_source(trained: Graph) -> None:
-    rows = trained.segments()
+    rows = segments(trained.where)
     assert len(rows) == len({row["image_id"] for row in rows})
     rings = [trained.lake.read("images", [t])["image_id"].to_pylist() for t in THRESHOLDS]
     wanted = set(trained.lake.read("subsets", ["inf"])["image_id"].to_pylist())
@@ -87,7 +68,7 @@ def test_rings_part_the_images_and_none_is_read_twice_from_the_source(trained: G
 
 
 def test_a_training_set_is_its_subset_minus_the_failed_images(trained: Graph) -> None:
-    failed = {row["image_id"] for row in trained.segments() if row["reason"]}
+    failed = {row["image_id"] for row in segments(trained.where) if row["reason"]}
     for t in THRESHOLDS:
         subset = trained.lake.read("subsets", [t]).to_pylist()
         kept = {(row["image_id"], row["pair_id"], row["text"]) for row in subset if row["image_id"] not in failed}
@@ -115,10 +96,7 @@ def test_a_second_run_fetches_and_trains_nothing(trained: Graph) -> None:
 
 
 def test_a_ring_that_is_asked_for_anew_fetches_nothing_that_the_store_holds(trained: Graph, tmp_path: Path) -> None:
-    shutil.copytree(trained.where.lake, tmp_path / "lake")
-    (tmp_path / "images").symlink_to(trained.where.images)
-    with dg.DagsterInstance.ephemeral() as instance:
-        again = Graph(replace(trained.where, home=tmp_path), instance)
+    with open_graph(copy_home(trained.where, tmp_path, ("lake",), ("images",))) as again:
         shutil.rmtree(tmp_path / "lake" / "images" / "inf")
         again.make(["images"], "inf")
         tally = again.lake.manifest("images", "inf").total("seen")
@@ -126,10 +104,7 @@ def test_a_ring_that_is_asked_for_anew_fetches_nothing_that_the_store_holds(trai
 
 
 def test_failures_alone_are_asked_for_again(trained: Graph, tmp_path: Path) -> None:
-    shutil.copytree(trained.where.lake, tmp_path / "lake")
-    shutil.copytree(trained.where.images, tmp_path / "images")
-    with dg.DagsterInstance.ephemeral() as instance:
-        again = Graph(replace(trained.where, home=tmp_path), instance)
+    with open_graph(copy_home(trained.where, tmp_path, ("lake", "images"))) as again:
         retry = {"ops": {"images": {"config": {"retry_failed": True}}}}
         again.make(["images"], "inf", **retry)
         manifest = again.lake.manifest("images", "inf")
@@ -170,10 +145,8 @@ def test_the_sweep_works_while_cells_are_missing_and_names_them(trained: Graph) 
 
 
 def test_a_ring_that_was_not_fetched_is_named(trained: Graph, tmp_path: Path) -> None:
-    shutil.copytree(trained.where.lake, tmp_path / "lake")
-    shutil.rmtree(tmp_path / "lake" / "images" / "20")
-    with dg.DagsterInstance.ephemeral() as instance:
-        again = Graph(replace(trained.where, home=tmp_path), instance)
+    with open_graph(copy_home(trained.where, tmp_path)) as again:
+        shutil.rmtree(tmp_path / "lake" / "images" / "20")
         with pytest.raises(dg.Failure, match="images of t = 20 are not there"):
             again.make(["training_sets"], "100")
 
@@ -189,12 +162,10 @@ FORCE = {"resources": {"compute": {"config": {"force": True, "max_failed_fractio
 
 
 def test_a_lost_tar_fails_its_bucket_by_name_and_is_fetched_anew(trained: Graph, tmp_path: Path) -> None:
-    shutil.copytree(trained.where.lake, tmp_path / "lake")
-    shutil.copytree(trained.where.images, tmp_path / "images")
+    where = copy_home(trained.where, tmp_path, ("lake", "images"), max_failed_fraction=0.5)
     tar = sorted((tmp_path / "images").glob("*/*.tar"))[-1]
     tar.write_bytes(tar.read_bytes()[:-512])
-    with dg.DagsterInstance.ephemeral() as instance:
-        again = Graph(replace(trained.where, home=tmp_path, max_failed_fraction=0.5), instance)
+    with open_graph(where) as again:
         again.make(["images"], "20", **FORCE)
         assert "not as long as its index says" in again.lake.manifest("images", "20").failed[tar.parent.name]
         with pytest.raises(dg.Failure, match=rf"images of t = 20 lack buckets.*: {tar.parent.name} \(1 in all\)"):
@@ -211,13 +182,11 @@ def test_a_lost_tar_fails_its_bucket_by_name_and_is_fetched_anew(trained: Graph,
 
 
 def test_pairs_that_are_lost_on_the_way_from_the_subset_are_missed(trained: Graph, tmp_path: Path) -> None:
-    shutil.copytree(trained.where.lake, tmp_path / "lake")
-    (tmp_path / "images").symlink_to(trained.where.images)
+    where = copy_home(trained.where, tmp_path, ("lake",), ("images",), max_failed_fraction=0.5)
     damaged = max((tmp_path / "lake" / "subsets" / "20" / "data").iterdir(), key=lambda path: path.stat().st_size)
     damaged.write_bytes(b"no Parquet")
     by_one = {"ops": {"image_texts": {"config": {"group_size": 1}}}}
-    with dg.DagsterInstance.ephemeral() as instance:
-        again = Graph(replace(trained.where, home=tmp_path, max_failed_fraction=0.5), instance)
+    with open_graph(where) as again:
         with pytest.raises(dg.DagsterError, match="every_pair_scattered"):
             again.make(["image_texts"], "20", **by_one)
         with pytest.raises(dg.DagsterError, match="every_pair_accounted_for"):
@@ -251,10 +220,7 @@ def test_a_lake_whose_texts_were_made_on_the_way_is_reused_whole(trained: Graph,
 
 
 def test_online_balancing_is_refused_once_the_counts_are_not_those_of_the_set(trained: Graph, tmp_path: Path) -> None:
-    shutil.copytree(trained.where.lake, tmp_path / "lake")
-    (tmp_path / "images").symlink_to(trained.where.images)
-    with dg.DagsterInstance.ephemeral() as instance:
-        again = Graph(replace(trained.where, home=tmp_path), instance)
+    with open_graph(copy_home(trained.where, tmp_path, ("lake",), ("images",))) as again:
         again.instance.add_dynamic_partitions("snapshot", ["SAMPLE-2026-01"])  # the other one was taken out
         for name in ("exclusions", "entry_counts"):
             again.make([name])
@@ -301,10 +267,7 @@ def test_exports_hold_the_subset_and_the_set_as_other_tools_read_them(trained: G
 
 def copied(trained: Graph, home: Path) -> Lake:
     """A lake of one's own to damage; trainings and images are the graph's."""
-    shutil.copytree(trained.where.lake, home / "lake")
-    for folder in (trained.where.checkpoints, trained.where.images):
-        (home / folder.name).symlink_to(folder)
-    return Lake(root=str(home / "lake"))
+    return Lake(root=copy_home(trained.where, home, ("lake",), ("checkpoints", "images")).lake)
 
 
 def folder_of(lake: Lake, table: str, partition: str) -> Path:

@@ -177,7 +177,6 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield opened
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_renders_without_console_errors_and_runs_nothing_of_the_crawl(
     page: str, server: str, browser: Browser
@@ -196,7 +195,6 @@ def test_a_page_renders_without_console_errors_and_runs_nothing_of_the_crawl(
         assert html.escape(ENTRY) in dom
 
 
-@pytest.mark.slow
 def test_an_asset_page_shows_its_plots_and_draws_its_numbers_over_time(server: str, browser: Browser) -> None:
     browser.open(f"{server}/assets/data_cards?view=partitions&partition=20")
     browser.click("[Show Markdown]")
@@ -209,7 +207,6 @@ def test_an_asset_page_shows_its_plots_and_draws_its_numbers_over_time(server: s
     assert browser.console == []
 
 
-@pytest.mark.slow
 def test_a_card_on_a_phone_breaks_no_word_and_its_charts_are_dark_where_the_page_is(
     hostile: Deployment, browser: Browser
 ) -> None:

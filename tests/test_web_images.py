@@ -18,9 +18,9 @@ from metaclip_dagster.schemas import IMAGE_TEXTS
 from metaclip_dagster.urls import image_id_of
 from resources.images.store import open_image_store
 from resources.images.web import ImageWeb, open_image_web
-from tests.image_hosts import ImageHosts, image_hosts, picture
+from tests.image_hosts import ImageHosts, image_hosts
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.night
 
 
 @pytest.fixture(scope="module")
@@ -121,19 +121,3 @@ def test_a_worker_killed_at_any_moment_loses_no_more_than_its_segment(hosts: Ima
     assert (images["image_id"].to_pylist(), dropped) == (sorted(wanted), {})
     stored = [name for tar in sorted((tmp_path / "store").glob("0*/*.tar")) for name in names(tar)]
     assert sorted(stored) == sorted(f"{image_id}.jpg" for image_id in wanted), "no image is there twice"
-
-
-def test_failures_alone_are_asked_for_again(hosts: ImageHosts, tmp_path: Path) -> None:
-    urls = [*(f"{hosts.root}/ok/{number}" for number in range(20)), *(f"{hosts.root}/status/503/{n}" for n in range(5))]
-    _, dropped = gather(tmp_path / "store", urls, asking(hosts))
-    assert dropped == {"http_503": 5}
-    before = Counter(hosts.asked)
-    gather(tmp_path / "store", urls, asking(hosts))
-    assert Counter(hosts.asked) == before, "what is settled is not asked for"
-
-
-def test_stored_bytes_are_those_that_came(hosts: ImageHosts, tmp_path: Path) -> None:
-    images, _ = gather(tmp_path / "store", [f"{hosts.root}/ok/9"], asking(hosts))
-    [row] = images.to_pylist()
-    store = open_image_store(str(tmp_path / "store"))
-    assert store.read(row["tar"], row["offset"], row["size"]) == picture(9)

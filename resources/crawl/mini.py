@@ -49,15 +49,20 @@ def build_mini(folder: Path, num_files: int = 1, pairs_of_a_file: int = PAIRS_OF
     return folder
 
 
-def mini_deployment(folder: Path, home: Path, environment: Mapping[str, str] = MappingProxyType({})) -> Deployment:
-    """The sample deployment over the mini sample in `folder`, with lake and runs under `home`."""
+def mini_deployment(
+    folder: Path, home: Path, environment: Mapping[str, str] = MappingProxyType({}), workers: int = 1
+) -> Deployment:
+    """The sample deployment over the mini sample in `folder`, with lake and runs under `home`.
+
+    One worker is the caller's own process: starting others takes longer than what a test has to do.
+    """
     return replace(
         read_deployment(environment),
         home=home,
         crawl=str(folder / "crawl"),
         wikipedia=str(folder / "wikipedia"),
         parts_of_speech="r",
-        workers=2,
+        workers=workers,
         image_buckets=4,
         models=("tiny",),
         tasks=(str(SAMPLE / "tasks" / "twemoji-unseen"),),

@@ -10,32 +10,25 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from commands import demo
-from definitions import bind
 from metaclip_dagster.filtering import score_images
 from metaclip_dagster.filtering.hashes import find_nearest_earlier
-from resources.crawl.mini import mini_deployment
 from resources.deployments import Deployment
 from resources.images.store import open_image_store
-from resources.lake.resource import Lake
+from tests.graphs import Graph, copy_home, open_graph
 
 OFF = {"filters": {}, "near_duplicate_distance": -1, "leakage_distance": -1, "remove_leakage": False}
 SIDE = "metaclip_dagster.filters:shorter_side"
 
 
-class Graph:
-    """The mini sample's graph up to the images of t = 20 and 100."""
+class Filtered(Graph):
+    """The mini sample's graph up to the images."""
 
-    def __init__(self, where: Deployment, instance: dg.DagsterInstance) -> None:
-        self.where, self.instance, self.lake = where, instance, Lake(root=where.lake)
-
-    def make(self, t: str, **config: Any) -> dict[str, Any]:
+    def filter(self, t: str, **config: Any) -> dict[str, Any]:
         """The training set at t with these filters and no other; what is told of it."""
-        return self.make_as_before(t, **OFF | config)
+        return self.filter_as_before(t, **OFF | config)
 
-    def make_as_before(self, t: str, **config: Any) -> dict[str, Any]:
-        settings = {"ops": {"training_sets": {"config": config}}}
-        made = demo.materialize(bind(self.where), self.instance, ["training_sets"], t, settings)
+    def filter_as_before(self, t: str, **config: Any) -> dict[str, Any]:
+        made = self.make(["training_sets"], t, ops={"training_sets": {"config": config}})
         [event] = made.get_asset_materialization_events()
         return {name: getattr(told, "value", told) for name, told in event.materialization.metadata.items()}
 
@@ -44,35 +37,30 @@ class Graph:
 
 
 @pytest.fixture(scope="module")
-def graph(mini: Path, curated: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
-    home = tmp_path_factory.mktemp("filtered")
-    shutil.copytree(curated.lake, home / "lake")
-    with dg.DagsterInstance.ephemeral() as instance:
-        where = mini_deployment(mini, home)
-        for t in ("20", "100"):
-            demo.materialize(bind(where), instance, ["image_texts", "images"], t)
-        yield Graph(where, instance)
+def graph(imaged: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filtered]:
+    with open_graph(copy_home(imaged, tmp_path_factory.mktemp("filtered"), ("lake", "images"))) as copy:
+        yield Filtered(copy.where, copy.instance)
 
 
-def test_what_a_filter_leaves_out_is_counted_as_pairs_and_comes_back_without_a_fetch(graph: Graph) -> None:
-    plain, everything = graph.make("100"), graph.ids("100")
+def test_what_a_filter_leaves_out_is_counted_as_pairs_and_comes_back_without_a_fetch(graph: Filtered) -> None:
+    plain, everything = graph.filter("100"), graph.ids("100")
     store = {path: path.stat().st_mtime_ns for path in graph.where.images.rglob("*") if path.is_file()}
-    told = graph.make("100", filters={SIDE: {"at_least": 1000}}, near_duplicate_distance=0)
+    told = graph.filter("100", filters={SIDE: {"at_least": 1000}}, near_duplicate_distance=0)
     assert (told["rows"], told["dropped/filtered_shorter_side"]) == (0, plain["pairs"])
     assert told["images/filtered_shorter_side"] == len(everything) == told["seen/filtered_images"]
-    again = graph.make_as_before("100")
+    again = graph.filter_as_before("100")
     assert (again["rows"], again["filters"]) == (0, {SIDE: {"at_least": 1000}})
-    told = graph.make_as_before("100", filters={}, near_duplicate_distance=-1)
+    told = graph.filter_as_before("100", filters={}, near_duplicate_distance=-1)
     assert any(SIDE in change for change in told["changed_choices"])
     assert graph.ids("100") == everything
     assert {path: path.stat().st_mtime_ns for path in graph.where.images.rglob("*") if path.is_file()} == store
 
 
-def test_no_image_is_kept_twice_and_filtered_sets_are_nested(graph: Graph) -> None:
-    graph.make("100")
+def test_no_image_is_kept_twice_and_filtered_sets_are_nested(graph: Filtered) -> None:
+    graph.filter("100")
     everything = graph.ids("100")
     for t in ("100", "20"):
-        graph.make(t, near_duplicate_distance=0)
+        graph.filter(t, near_duplicate_distance=0)
     assert graph.ids("20") < graph.ids("100") < everything
     rows = graph.lake.read("image_scores", ["20", "100"]).to_pylist()
     looks = {row["image_id"]: (row["phash"], row["colours"]) for row in rows}
@@ -81,49 +69,47 @@ def test_no_image_is_kept_twice_and_filtered_sets_are_nested(graph: Graph) -> No
     assert {phash for phash, _ in looks.values()} == set(kept[:, 0].tolist())
 
 
-def test_a_changed_limit_scores_nothing_again(graph: Graph) -> None:
-    graph.make("20", filters={SIDE: {"at_least": 10}})
+def test_a_changed_limit_scores_nothing_again(graph: Filtered) -> None:
+    graph.filter("20", filters={SIDE: {"at_least": 10}})
     before = graph.lake.manifest("image_scores", "20")
     assert before.total("seen")["scored"] > 0
-    graph.make("20", filters={SIDE: {"at_least": 20}})
+    graph.filter("20", filters={SIDE: {"at_least": 20}})
     assert graph.lake.manifest("image_scores", "20") == before
 
 
-def test_what_another_version_scored_is_scored_again(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    alone = Graph(replace(graph.where, workers=1), graph.instance)  # in this process
+def test_what_another_version_scored_is_scored_again(graph: Filtered, monkeypatch: pytest.MonkeyPatch) -> None:
     for version, is_anew in ((98, True), (99, True), (99, False)):
         monkeypatch.setattr(score_images, "version", version, raising=False)
         before = graph.lake.store("image_scores", "20").manifest()
-        alone.make("20", filters={SIDE: {"at_least": 10}})
+        graph.filter("20", filters={SIDE: {"at_least": 10}})
         after = graph.lake.manifest("image_scores", "20")
         assert (after != before) == is_anew
         assert after.total("seen")["scored"] >= len(graph.lake.read("image_scores", ["20"])["sha256"].unique())
 
 
-def test_images_that_nobody_could_score_do_not_pass(graph: Graph, tmp_path: Path) -> None:
-    shutil.copytree(graph.where.lake, tmp_path / "lake")
-    shutil.copytree(graph.where.images, tmp_path / "images")
+def test_images_that_nobody_could_score_do_not_pass(graph: Filtered, tmp_path: Path) -> None:
+    where = copy_home(graph.where, tmp_path, ("lake", "images"), max_failed_fraction=0.5)
     shutil.rmtree(tmp_path / "lake" / "image_scores", ignore_errors=True)
     tar = tmp_path / "images" / next(filter(None, graph.lake.read("images", ["20"])["tar"].to_pylist()))
     tar.write_bytes(tar.read_bytes()[:512])
-    again = Graph(replace(graph.where, home=tmp_path, max_failed_fraction=0.5), graph.instance)
+    again = Filtered(where, graph.instance)
     with pytest.raises(
         dg.Failure, match=rf"image_scores/20: 1 of 4 .*; shard {tar.parent.name}: ValueError: .*cut short"
     ):
-        again.make("20", near_duplicate_distance=0)
+        again.filter("20", near_duplicate_distance=0)
 
 
-def test_a_pools_image_that_a_task_has_too_is_told_and_goes_only_when_asked(graph: Graph, tmp_path: Path) -> None:
-    graph.make("20")
+def test_a_pools_image_that_a_task_has_too_is_told_and_goes_only_when_asked(graph: Filtered, tmp_path: Path) -> None:
+    graph.filter("20")
     before = graph.ids("20")
     row = next(row for row in graph.lake.read("images", ["20"]).to_pylist() if row["tar"])
     (tmp_path / "leaking" / "a drawing").mkdir(parents=True)
     drawing = tmp_path / "leaking" / "a drawing" / f"1.{row['format']}"
     drawing.write_bytes(open_image_store(str(graph.where.images)).read(row["tar"], row["offset"], row["size"]))
-    again = Graph(replace(graph.where, tasks=(str(tmp_path / "leaking"),)), graph.instance)
-    told = again.make("20", leakage_distance=0)
+    again = Filtered(replace(graph.where, tasks=(str(tmp_path / "leaking"),)), graph.instance)
+    told = again.filter("20", leakage_distance=0)
     assert again.ids("20") == before
     assert told["images/benchmark"] >= 1
     assert row["image_id"] in {record.data["image"] for record in told["leaked"].records}
-    again.make("20", leakage_distance=0, remove_leakage=True)
+    again.filter("20", leakage_distance=0, remove_leakage=True)
     assert len(again.ids("20")) == len(before) - told["images/benchmark"]

@@ -4,13 +4,12 @@ from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
-import pytest
 
 from assets.pool import matching_setup
 from metaclip_dagster.matching import build_matcher, match_entries
 from metaclip_dagster.schemas import ENTRIES, MATCHES, PAIRS
 from resources.deferred import defer, named
-from resources.engines.driver import Engine, InlineEngine, drive
+from resources.engines.driver import InlineEngine, drive
 from resources.engines.local_engine import LocalEngine
 from resources.engines.shards import Shard, StageCall
 from resources.lake.resource import Lake
@@ -47,14 +46,11 @@ def pairs_of_shard(number: int) -> list[pa.RecordBatch]:
     return [pa.RecordBatch.from_arrays(made, schema=PAIRS)]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
-def test_workers_share_an_index_and_match_as_one_process_does(tmp_path: Path, workers: int) -> None:
+def test_workers_share_an_index_and_match_as_one_process_does(tmp_path: Path) -> None:
     lake = lake_with_entries(tmp_path)
     store = TableStore(lake.root, "matches", "one")
-    engine: Engine = LocalEngine(workers) if workers > 1 else InlineEngine()
     call = StageCall(match_entries, MATCHES, store, matching_setup(lake))
-    reports = [*drive(engine, call, [Shard(str(n), {"pairs": defer(pairs_of_shard, n)}) for n in range(4)])]
+    reports = [*drive(LocalEngine(2), call, [Shard(str(n), {"pairs": defer(pairs_of_shard, n)}) for n in range(4)])]
     assert [report.error for report in reports if report.status != "done"] == []
     assert len([*(tmp_path / "matchers").glob("*.arrow")]) == 1
     expected = pa.Table.from_batches(

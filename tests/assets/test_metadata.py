@@ -106,7 +106,6 @@ def test_each_language_has_its_own_words_neighbours_and_titles(made: Lake) -> No
     assert english == {"Anarchism": 3.0}
 
 
-@pytest.mark.slow
 def test_workers_and_pieces_change_nothing(wikipedia: Path, made: Lake, tmp_path: Path) -> None:
     assert versions(make(wikipedia, tmp_path, workers=4, piece_bytes=1_000)) == versions(made)
 
@@ -118,7 +117,7 @@ def test_another_language_changes_no_candidate_of_the_first(wikipedia: Path, mad
         assert digests[0] == digests[1]
 
 
-@pytest.mark.slow
+@pytest.mark.night
 def test_after_a_kill_the_counts_are_the_same_and_what_was_committed_stays(
     wikipedia: Path, made: Lake, tmp_path: Path
 ) -> None:

@@ -2,10 +2,11 @@
 
 import gzip
 import json
-import subprocess
 import sys
 import zipfile
 from collections import Counter
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pytest
 
 from benchmarks.__main__ import BENCHMARKS, RESULTS, keep
 from benchmarks.inputs import pool_options, replicate, sample_archives, write_pools, write_texts, zipf_matches
+from benchmarks.measure import Row
 from benchmarks.scale import STEPS, TABLES, read_results, tell
 from metaclip_dagster.parsing import parse_wat
 from metaclip_dagster.schemas import MATCHES
@@ -52,7 +54,7 @@ def options(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
         read = ["--wat", str(tmp_path / "a.wat.gz"), "--entries", str(tmp_path / "entries.txt")]
         return [
             *read,
-            *(["--times", "2"] if request.param == "graph" else ["--sizes", "1", "2", "--workers", "1", "2"]),
+            *(["--times", "2"] if request.param == "graph" else ["--sizes", "1", "2", "--workers", "1"]),
         ]
     if request.param == "demo":
         return ["--home", str(request.getfixturevalue("curated").home)]
@@ -68,16 +70,30 @@ def options(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
     return plain[request.param]
 
 
-@pytest.mark.slow
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[Row]]:
+    """Runs a benchmark in this process; gives what it prints."""
+
+    def run_benchmark(name: str, options: list[str]) -> list[Row]:
+        monkeypatch.setattr(sys, "argv", [name, *options, "--json"])
+        import_module(f"benchmarks.bench_{name}").main()
+        rows: list[Row] = json.loads(capsys.readouterr().out)
+        return rows
+
+    return run_benchmark
+
+
+@pytest.mark.night
 @pytest.mark.parametrize(
     ("name", "options"),
     [(name, name) for name in BENCHMARKS if name not in ("engines", "images", "sweep")],
     indirect=["options"],
     ids=str,
 )
-def test_a_benchmark_gives_rows_with_the_five_keys(name: str, options: list[str]) -> None:
-    command = [sys.executable, "-m", f"benchmarks.bench_{name}", *options, "--json"]
-    rows = json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
+def test_a_benchmark_gives_rows_with_the_five_keys(
+    name: str, options: list[str], run: Callable[..., list[Row]]
+) -> None:
+    rows = run(name, options)
     assert rows
     for row in rows:
         assert {"name", "value", "unit", "baseline", "ratio"} <= set(row)
@@ -106,14 +122,12 @@ def test_rows_replace_the_last_ones_of_their_benchmark_only(tmp_path: Path) -> N
     assert results.read_text("utf-8") == before.replace("| it | 1 | s | 10 | 10 | 1 |", "| it | 4 | s | 10 | 2.5 | 1 |")
 
 
-@pytest.mark.slow
-def test_texts_of_ones_own_make_a_pool(tmp_path: Path) -> None:
+@pytest.mark.night
+def test_texts_of_ones_own_make_a_pool(tmp_path: Path, run: Callable[..., list[Row]]) -> None:
     (tmp_path / "entries.txt").write_text("red\nred apple\napple\n", "utf-8")
     pq.write_table(pa.table({"text": ["a red apple", "no match", "apple , red"] * 100}), tmp_path / "texts.parquet")
     named = ["--entries", str(tmp_path / "entries.txt"), "--texts", str(tmp_path / "texts.parquet")]
-    command = [sys.executable, "-m", "benchmarks.bench_counting", *named, "--json"]
-    rows = json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
-    assert "200 pairs, 500 matches, 3 entries" in rows[0]["input"]
+    assert "200 pairs, 500 matches, 3 entries" in run("counting", named)[0]["input"]
 
 
 def test_a_snapshot_costs_what_its_rows_say_times_its_size() -> None:

@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("METACLIP_")}
 
 
@@ -17,7 +15,6 @@ def run_quick(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.slow
 def test_a_few_pages_are_balanced_and_made_once(tmp_path: Path) -> None:
     first, again = run_quick(tmp_path), run_quick(tmp_path)
     for run in (first, again):

@@ -67,17 +67,17 @@ def test_a_snapshot_that_waits_costs_what_the_two_cost_in_the_mean(curated: Depl
 
 def test_all_of_a_snapshot_is_predicted_from_the_part_that_is_made(curated: Deployment, tmp_path: Path) -> None:
     shutil.copytree(curated.lake, tmp_path / "lake")
-    shutil.rmtree(tmp_path / "lake" / "pairs" / SECOND)  # nothing else is made
+    shutil.rmtree(tmp_path / "lake" / "pairs" / SECOND)  # nothing else is curated
     lake = Lake(root=str(tmp_path / "lake"))
     part, files = lake.manifest("pairs", FIRST), 1000
-    predictions = {row.stage: row for row in predict_snapshot(made, lake, FIRST, files, from_own=True)}
+    predictions = {row.stage: row for row in predict_snapshot(curated, lake, FIRST, files, from_own=True)}
     assert predictions["pairs"].expected is not None
     assert predictions["pairs"].expected.rows == pytest.approx(part.rows * files / len(part.shards))
     assert all(row.expected is not None and row.took is None for row in predictions.values())
     assert {"subsets 20", "data_cards inf"} < set(predictions)
-    where = replace(made, home=tmp_path)
-    assert f"{FIRST}: 2 files, as it was made\n" in predict.snapshot_table(where, FIRST)
-    assert f"{FIRST}: 2 files, of which 2 are made\n" in predict.snapshot_table(where, FIRST, share=1.0)
+    where = replace(curated, home=tmp_path)
+    assert f"{FIRST}: 2 files, as it was curated\n" in predict.snapshot_table(where, FIRST)
+    assert f"{FIRST}: 2 files, of which 2 are curated\n" in predict.snapshot_table(where, FIRST, share=1.0)
 
 
 def test_the_rows_of_a_subset_are_predicted_exactly(curated: Deployment, lake: Lake) -> None:
@@ -106,7 +106,7 @@ def test_a_run_of_pairs_tells_what_others_let_expect(curated: Deployment, lake: 
     expected = expected_cost(lake, manifest)
     spent = sum(shard.cpu_seconds for shard in lake.manifest("pairs", FIRST).shards)
     assert expected["expected_cpu_seconds"] == pytest.approx(spent, abs=0.001)
-    with dg.DagsterInstance.from_config(str(made.dagster_home)) as instance:
+    with dg.DagsterInstance.from_config(str(curated.dagster_home)) as instance:
         event = instance.get_latest_materialization_event(dg.AssetKey("pairs"))
     assert event
     assert event.asset_materialization

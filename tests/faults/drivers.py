@@ -136,7 +136,8 @@ def _run(order: dict[str, Any]) -> None:
         os.environ.update(order.get("environment", {}))
         if fault := order.get("fault"):
             inject.arm(fault.pop("name"), **{**fault, "hits": Path(fault["hits"])})
-        curate_tables(mini_deployment(Path(order["mini"]), Path(order["home"]), os.environ), order.get("skip", 0))
+        where = mini_deployment(Path(order["mini"]), Path(order["home"]), os.environ, workers=2)
+        curate_tables(where, order.get("skip", 0))
         code = 0
     except BaseException:
         traceback.print_exc()

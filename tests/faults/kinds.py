@@ -36,7 +36,7 @@ class World:
     @cached_property
     def reference(self) -> Reference:
         """The undisturbed run."""
-        return curate_reference(self.drivers, build_mini(self.folder / "mini", num_files=2), self.folder / "reference")
+        return curate_reference(self.drivers, build_mini(self.folder / "mini"), self.folder / "reference")
 
     @cached_property
     def drivers(self) -> Drivers:

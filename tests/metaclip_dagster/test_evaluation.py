@@ -670,7 +670,7 @@ def clip_benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.night
 def test_clip_benchmark_gives_the_same(
     clip_benchmark: Path, exported: Path, colours: Path, captions: Path, loaded: LoadedModel
 ) -> None:

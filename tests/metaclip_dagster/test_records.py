@@ -199,7 +199,6 @@ def test_a_record_over_the_cap_costs_one_record_at_any_size() -> None:
     assert len(read(members(record("response", b"x" * 5000)), cap=6000)) == 1
 
 
-@pytest.mark.slow
 def test_a_bomb_does_not_fill_the_memory() -> None:
     script = """
 import resource, zlib

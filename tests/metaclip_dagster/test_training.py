@@ -91,7 +91,6 @@ def test_a_change_leaves_the_other_fields_and_their_types() -> None:
     assert change_recipe(RECIPES["tiny"], {}) == RECIPES["tiny"]
 
 
-@pytest.mark.slow
 def test_open_clip_knows_every_recipes_architecture_with_quick_gelu() -> None:
     import open_clip
 
@@ -186,7 +185,6 @@ def test_steps_that_were_redone_count_once_in_the_curve(tmp_path: Path) -> None:
     assert [(row["pairs_seen"], row["loss"]) for row in read_curve(tmp_path)] == [(1, 9), (2, 6), (3, 5), (4, 4)]
 
 
-@pytest.mark.slow
 def test_open_clip_train_reads_the_arguments_as_they_are_meant(folder: Path) -> None:
     from open_clip_train.params import parse_args
 
@@ -208,7 +206,6 @@ def test_open_clip_train_reads_the_arguments_as_they_are_meant(folder: Path) -> 
         assert parse_args(build_arguments(replace(job, precision=precision))).precision == precision
 
 
-@pytest.mark.slow
 def test_the_names_that_are_replaced_are_those_that_open_clip_train_uses() -> None:
     import open_clip_train.main as trainer
     from open_clip_train import data
@@ -252,7 +249,6 @@ print(*tokens.shape, *preprocess.transforms[-1].mean)
 """
 
 
-@pytest.mark.slow
 def test_an_exported_model_loads_where_nothing_of_ours_is_known(tmp_path: Path) -> None:
     import torch
 
@@ -271,7 +267,6 @@ def test_an_exported_model_loads_where_nothing_of_ours_is_known(tmp_path: Path) 
     assert printed.split() == ["1", "16", "0.48145466", "0.4578275", "0.40821073"]
 
 
-@pytest.mark.slow
 def test_transformers_gives_the_logits_that_open_clip_gives(tmp_path: Path) -> None:
     import open_clip
     import torch
@@ -303,7 +298,6 @@ def test_transformers_gives_the_logits_that_open_clip_gives(tmp_path: Path) -> N
     assert torch.allclose(logits, expected[2] * expected[0] @ expected[1].T, atol=1e-5)
 
 
-@pytest.mark.slow
 def test_an_architecture_that_transformers_lacks_is_named(tmp_path: Path) -> None:
     import open_clip
 
@@ -313,7 +307,6 @@ def test_an_architecture_that_transformers_lacks_is_named(tmp_path: Path) -> Non
         write_for_transformers(tmp_path / "model", tmp_path)
 
 
-@pytest.mark.slow
 def test_what_is_no_checkpoint_is_refused_and_never_run(tmp_path: Path) -> None:
     import torch
 

@@ -203,6 +203,7 @@ def test_a_reader_that_stops_early_leaves_nothing_running(hosts: ImageHosts, ask
     assert sum(hosts.asked.values()) == before
 
 
+@pytest.mark.night
 def test_three_thousand_urls_of_a_hostile_web_are_all_answered(hosts: ImageHosts, asking: ImageWeb) -> None:
     kinds = {
         "ok": 2400, "status/404": 200, "status/403": 50, "html": 100, "drip": 20, "endless": 20, "large": 20, "bomb": 5,

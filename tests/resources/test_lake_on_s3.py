@@ -19,12 +19,12 @@ from resources.files.object_store import connect, create_object, create_object_o
 from resources.lake.resource import Lake
 from resources.lake.shard_files import read_batches, read_table
 from resources.lake.tables import PartitionManifest, ShardManifest, TableStore
+from tests.graphs import SNAPSHOTS
 from tests.lakes import digests
 from tests.s3 import BUCKET, KEYS, READ_TIMEOUT, Proxy, by_chance, no_faults, once, serving
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = pa.schema([("number", pa.int64()), ("text", pa.string())])
-SNAPSHOTS = ["SAMPLE-2026-01", "SAMPLE-2026-02"]
 
 
 @pytest.fixture(scope="module")
@@ -227,7 +227,7 @@ with multiprocessing.get_context("fork").Pool(1) as loader:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.night
 def test_the_graph_on_s3_behind_faults_gives_the_tables_of_the_disk(
     mini: Path, curated: Deployment, proxy: Proxy, tmp_path: Path
 ) -> None:

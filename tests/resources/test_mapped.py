@@ -24,7 +24,6 @@ def total(path: Path, make: Callable[[], pa.Table]) -> int:
     return sum(map_table(path, make)["number"].to_pylist())
 
 
-@pytest.mark.slow
 def test_of_many_processes_one_builds(tmp_path: Path) -> None:
     path, log = tmp_path / "new" / "table.arrow", tmp_path / "log"
     with ProcessPoolExecutor(4, mp_context=get_context("forkserver")) as pool:

@@ -25,11 +25,8 @@ from tests.resources.trainers import ROOT, ended, gone, materialize, result_of, 
 
 EPOCH = 8 * BATCH
 
-pytestmark = [
-    pytest.mark.slow,
-    # Dagster calls these itself when Pipes opens a session.
-    pytest.mark.filterwarnings("ignore:.*run_id.*:DeprecationWarning"),
-]
+# Dagster calls these itself when Pipes opens a session.
+pytestmark = pytest.mark.filterwarnings("ignore:.*run_id.*:DeprecationWarning")
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +130,7 @@ PARENT = (
 )
 
 
+@pytest.mark.night
 def test_ranks_do_not_outlive_what_launched_them(folder: Path, tmp_path: Path) -> None:
     path = write_job(job_of(folder, tmp_path, ranks=2))
     parent = psutil.Popen([sys.executable, "-c", PARENT, str(path)], cwd=ROOT, stderr=subprocess.DEVNULL)
@@ -151,6 +149,7 @@ BOTH = """if True:
 """
 
 
+@pytest.mark.night
 def test_two_nodes_train_as_one_that_a_launcher_starts(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +168,7 @@ def test_two_nodes_train_as_one_that_a_launcher_starts(
     assert "Process (global: 0, local 0), total 2." in (out / "run" / "out.log").read_text("utf-8")
 
 
+@pytest.mark.night
 def test_two_ranks_take_up_what_one_left_and_a_cancelled_run_ends_whole(
     folder: Path, start: Callable[[Path], psutil.Process], tmp_path: Path
 ) -> None:

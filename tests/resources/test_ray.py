@@ -19,13 +19,13 @@ from resources.engines.shards import Shard, StageCall
 from resources.lake.resource import Lake
 from resources.lake.shard_files import read_table
 from resources.lake.tables import TableStore
+from tests.graphs import SNAPSHOTS
 from tests.lakes import digests
 from tests.ray_cluster import ADDRESS, Cluster, Drive, cluster_of_two
 from tests.resources import stages
 from tests.resources.test_engines import call_of, data_files, numbers, shards_of
 
-pytestmark = pytest.mark.slow
-SNAPSHOTS = ["SAMPLE-2026-01", "SAMPLE-2026-02"]
+pytestmark = pytest.mark.night
 CORES = 2
 
 
@@ -167,7 +167,8 @@ def test_the_graph_on_the_cluster_gives_the_tables_of_one_machine(
 ) -> None:
     home = tmp_path / "home"
     command = ["env", f"METACLIP_RAY={ADDRESS}", sys.executable, "-m", "tests.mini", str(mini), str(home)]
-    curated = cluster.popen(*command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    _, errors = curated.communicate()
-    assert curated.returncode == 0, errors[-3000:]
-    assert digests(Lake(root=mini_deployment(mini, home).lake), SNAPSHOTS) == digests(Lake(root=made.lake), SNAPSHOTS)
+    driver = cluster.popen(*command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    _, errors = driver.communicate()
+    assert driver.returncode == 0, errors[-3000:]
+    on_cluster = Lake(root=mini_deployment(mini, home).lake)
+    assert digests(on_cluster, SNAPSHOTS) == digests(Lake(root=curated.lake), SNAPSHOTS)

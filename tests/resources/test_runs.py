@@ -28,7 +28,6 @@ with dg.DagsterInstance.from_config(sys.argv[1]) as instance:
 CONFIG = REPOSITORY / "resources" / "instance" / "dagster.yaml"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("canceling", [False, True])
 def test_a_run_is_lost_when_its_process_is_gone_and_not_before(tmp_path: Path, canceling: bool) -> None:
     (tmp_path / "dagster.yaml").write_bytes(CONFIG.read_bytes())

@@ -37,7 +37,6 @@ def test_a_port_that_is_not_to_be_had_is_told_before_anything_starts(port: str, 
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
 def test_what_is_killed_is_started_again_and_what_ends_by_itself_ends_all(tmp_path: Path) -> None:
     with serving(tmp_path) as process:
         first = _wait_for_servers(process)
@@ -50,7 +49,7 @@ def test_what_is_killed_is_started_again_and_what_ends_by_itself_ends_all(tmp_pa
         assert not any(server.is_running() for server in again.values())
 
 
-@pytest.mark.slow
+@pytest.mark.night
 def test_a_daemon_starts_beside_a_code_server_though_the_web_server_was_killed_too(tmp_path: Path) -> None:
     (tmp_path / "slow").touch()
     with serving(tmp_path) as process:
@@ -61,7 +60,7 @@ def test_a_daemon_starts_beside_a_code_server_though_the_web_server_was_killed_t
         assert again["daemon"].create_time() > again["code"].create_time() + SLOW_SECONDS
 
 
-@pytest.mark.slow
+@pytest.mark.night
 def test_what_is_killed_again_and_again_ends_all(tmp_path: Path) -> None:
     with serving(tmp_path) as process:
         servers: dict[str, psutil.Process] = {}
