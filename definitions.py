@@ -31,10 +31,10 @@ from resources.engines.resource import Compute, Local, RayCluster
 from resources.images.resource import Images
 from resources.lake.resource import LakeReader, open_lake
 from resources.models.resource import Trainer
-from resources.models.zero_shot import ZeroShot
 from resources.reports.resource import Reports
 from resources.sources.resource import Sources
 from resources.takedowns.resource import TakedownList
+from resources.tasks.resource import ZeroShot
 
 Resource = TypeVar("Resource", bound=dg.ConfigurableResource)
 

@@ -26,8 +26,8 @@ from resources.engines.resource import Compute
 from resources.lake.resource import Lake
 from resources.lake.tables import PartitionManifest
 from resources.models.resource import Trainer
-from resources.models.zero_shot import ZeroShot
 from resources.reports.resource import Reports
+from resources.tasks.resource import ZeroShot
 from resources.web.archives import archive_version
 
 

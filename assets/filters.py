@@ -21,7 +21,7 @@ from resources.images.resource import Images
 from resources.lake.resource import WHOLE, Lake
 from resources.lake.shard_files import chain_batches
 from resources.lake.tables import PartitionManifest
-from resources.models.zero_shot import ZeroShot
+from resources.tasks.resource import ZeroShot
 
 NUM_LEAKED_SHOWN = 20
 

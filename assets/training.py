@@ -24,7 +24,7 @@ from resources.engines.resource import Compute
 from resources.images.resource import Images
 from resources.lake.resource import Lake
 from resources.models.resource import Trainer
-from resources.models.zero_shot import ZeroShot
+from resources.tasks.resource import ZeroShot
 
 
 @dg.asset(

@@ -1,1 +1,1 @@
-"""Train models, load models, name the language of a text."""
+"""Train a model in processes of its own, and name the language of a text."""

@@ -12,6 +12,7 @@ from dagster._core.errors import DagsterPipesExecutionError  # it has no public 
 from pydantic import Field
 
 from resources.deferred import address_of
+from resources.deployments import REPOSITORY
 from resources.models.rank import CONTEXT, FAILURE, MESSAGES, RESULT, lock_training
 from resources.models.training_folders import (
     JOB,
@@ -21,8 +22,6 @@ from resources.models.training_folders import (
     record_attempt,
     show_progress,
 )
-
-REPOSITORY = Path(__file__).parents[2]
 
 
 class Trainer(dg.ConfigurableResource, use_attribute_docstrings=True):

@@ -5,8 +5,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from resources.models.zero_shot import ZeroShot
-from resources.models.zero_shot_tasks import read_notes
+from resources.tasks.folders import read_notes
+from resources.tasks.resource import ZeroShot
 
 
 def test_two_tasks_of_one_name_are_refused_by_both_their_folders() -> None:

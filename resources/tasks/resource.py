@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from resources.deferred import Deferred
-from resources.models.zero_shot_tasks import name_tasks, read_notes
+from resources.tasks.folders import name_tasks, read_notes
 
 
 class ZeroShot(dg.ConfigurableResource, use_attribute_docstrings=True):
