@@ -51,7 +51,7 @@ class Balancing(dg.Config, use_attribute_docstrings=True):
 def matches(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> dg.MaterializeResult:
     """Every pair of the snapshot whose text is in a language of the entries and contains one of them.
 
-    These are the pool; all that matches nothing leaves here.
+    These are the pool before exclusions; all that matches nothing leaves here.
     """
     refuse_outdated(lake, "pairs", [context.partition_key])
     facts = record_parsers(lake, "pairs", [context.partition_key])

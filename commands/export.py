@@ -7,7 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from assets.keys import THRESHOLDS, TRAINING_SETS, Cell, rings_up_to
-from commands.choices import check_choice
+from commands.names import check_choice
 from metaclip_dagster.sharding import webdataset_samples
 from metaclip_dagster.training.transformers_folder import write_for_transformers
 from resources.deployments import Deployment, deployment

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from assets.keys import THRESHOLDS, TRAINING_SETS, Cell, rings_up_to
 from commands.backfills import Targets, find_web_server, launch
-from commands.choices import check_choice
+from commands.names import check_choice
 from resources.deployments import deployment
 from resources.instance.graphql import WebServer
 

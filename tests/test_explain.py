@@ -20,7 +20,7 @@ from assets.keys import THRESHOLDS
 from assets.queries.answers import explain_entry, explain_pair
 from assets.queries.lookups import find_pairs
 from assets.queries.rungs import thresholds_of
-from assets.queries.verdicts import TracedPair, Verdicts
+from assets.queries.traces import TracedPair, Verdicts
 from commands import demo, explain
 from commands.parser import build_parser
 from definitions import bind

@@ -9,7 +9,7 @@ from assets.keys import THRESHOLDS
 from assets.queries.lookups import count_pairs_with, find_pairs
 from assets.queries.parsers import why_outdated
 from assets.queries.rungs import thresholds_by
-from assets.queries.verdicts import Place, TracedPair, Verdicts
+from assets.queries.traces import Place, TracedPair, Verdicts
 from metaclip_dagster.explaining import FACTS, Drawing, QuestionError, Table, read_question, show_number
 from metaclip_dagster.reporting.html.numbers import percent
 from metaclip_dagster.reporting.html.text import reveal
