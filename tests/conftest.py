@@ -12,6 +12,9 @@ from hypothesis import HealthCheck, is_hypothesis_test, settings
 from resources.deployments import Deployment
 from resources.lake.resource import Lake
 
+collect_ignore = ["live_definitions.py"]
+"""A code location with a deployment of its own, which no other test is to see."""
+
 MOST_EXAMPLES = 30
 # A machine that others use too is slow; that is no failure.
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

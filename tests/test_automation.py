@@ -331,7 +331,7 @@ def test_more_than_three_new_snapshots_at_once_wait_for_somebody_to_choose(crawl
     new = [f"SAMPLE-2026-0{month}" for month in (6, 5, 4, 3)]
     crawl.show(*new, LAST)
     for _ in range(2):
-        assert re.fullmatch(f"4 snapshots are new.*{NEW}.* .metaclip register KEY .* reset the cursor.*", crawl.tick())
+        assert re.fullmatch(f"4 snapshots are new.*{NEW}.*metaclip register KEY .* reset the cursor.*", crawl.tick())
         assert crawl.registered == []
     crawl.instance.add_dynamic_partitions("snapshot", [NEW])
     crawl.cursor = None

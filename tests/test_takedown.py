@@ -352,7 +352,7 @@ def dying(function):
             os.kill(os.getpid(), 9)
         return function(*args, **kwargs)
     return call
-for owner, names in ((TableStore, ("commit", "forget", "finish", "tidy")), (image_store, ("_blank",))):
+for owner, names in ((TableStore, ("commit", "forget", "finish", "tidy")), (image_store, ("blank_members",))):
     for name in names:
         setattr(owner, name, dying(getattr(owner, name)))
 purge.take_down(mini_deployment(Path(sys.argv[1]), Path(sys.argv[2])))

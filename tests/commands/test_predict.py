@@ -76,8 +76,8 @@ def test_all_of_a_snapshot_is_predicted_from_the_part_that_is_made(curated: Depl
     assert all(row.expected is not None and row.took is None for row in predictions.values())
     assert {"subsets 20", "data_cards inf"} < set(predictions)
     where = replace(curated, home=tmp_path)
-    assert f"{FIRST}: 2 files, as it was curated\n" in predict.snapshot_table(where, FIRST)
-    assert f"{FIRST}: 2 files, of which 2 are curated\n" in predict.snapshot_table(where, FIRST, share=1.0)
+    assert f"{FIRST}: 2 files, as it was made\n" in predict.snapshot_table(where, FIRST)
+    assert f"{FIRST}: 2 files, of which 2 are made\n" in predict.snapshot_table(where, FIRST, share=1.0)
 
 
 def test_the_rows_of_a_subset_are_predicted_exactly(curated: Deployment, lake: Lake) -> None:

@@ -167,10 +167,11 @@ def test_the_list_lies_where_the_environment_says_or_at_home(tmp_path: Path) -> 
     for name in ("sample", "commoncrawl"):
         moved = {**environment, "METACLIP_DEPLOYMENT": name, "METACLIP_TAKEDOWNS": str(tmp_path / "list.csv")}
         assert read_deployment(moved).takedowns == tmp_path / "list.csv"
-        for where, is_named in ((environment, False), (moved, True)):
-            bound = bind(read_deployment(where)).resources
-            assert bound
-            assert bound["takedown_list"].resource_fn(None).named == is_named
+    moved["METACLIP_DEPLOYMENT"] = "sample"
+    for where, is_named in ((environment, False), (moved, True)):
+        bound = bind(read_deployment(where)).resources
+        assert bound
+        assert bound["takedown_list"].resource_fn(None).named == is_named
 
 
 IDS = [f"{number:024x}" for number in range(6)]
@@ -283,7 +284,7 @@ import pyarrow as pa, pyarrow.compute as pc
 from resources.images import store as image_store
 from resources.images.store import ImageStore
 def die(tar, rows): rows.num_rows and os.kill(os.getpid(), 9)
-image_store._blank = die
+image_store.blank_members = die
 ids = pa.array([sys.argv[2]])
 ImageStore(pathlib.Path(sys.argv[1])).forget(lambda rows: pc.is_in(rows["image_id"], ids), "taken_down")
 """

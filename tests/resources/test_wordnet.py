@@ -30,7 +30,7 @@ def test_a_package_that_its_group_may_write_to_is_read(copied: Path) -> None:
 
 
 def test_a_missing_wordnet_says_where_to_get_it(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"download\.py wordnet"):
+    with pytest.raises(FileNotFoundError, match="metaclip download wordnet"):
         next(synset_names(str(tmp_path)))
 
 
