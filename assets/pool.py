@@ -143,7 +143,7 @@ def snapshots_of(subset: PartitionManifest) -> list[str]:
 
 
 def align_shards(lake: Lake, snapshot: str, *tables: str) -> dict[str, dict[str, Deferred]]:
-    """The same shard of several tables side by side, for every shard of the last."""
+    """For each shard of the last table, the shards of that key in all the tables, by table."""
     shards = {table: lake.shards(table, snapshot) for table in tables}
     return {key: {table: shards[table][key] for table in tables} for key in shards[tables[-1]]}
 

@@ -50,9 +50,9 @@ def lineage(**columns: str) -> dict[str, dg.TableColumnLineage]:
     return {"dagster/column_lineage": dg.TableColumnLineage(of)}
 
 
-def show_kept_and_dropped(kept: int, dropped: Mapping[str, int]) -> dg.TableMetadataValue:
+def show_kept_and_dropped(num_kept: int, dropped: Mapping[str, int]) -> dg.TableMetadataValue:
     """How many were kept and how many dropped for each reason, the commonest first, as shares of all together."""
-    numbers = {"kept": kept, **dict(sorted(dropped.items(), key=lambda item: (-item[1], item[0])))}
+    numbers = {"kept": num_kept, **dict(sorted(dropped.items(), key=lambda item: (-item[1], item[0])))}
     of = sum(numbers.values())
     return table(
         ["what", "number", "share"], [(what, num, percent(num / of if of else None)) for what, num in numbers.items()]

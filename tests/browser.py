@@ -46,8 +46,8 @@ class Browser:
 
     def run(self, script: str) -> Any:
         """What a script gives in the page."""
-        told = self._ask("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
-        return told["result"].get("value")
+        answer = self._ask("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        return answer["result"].get("value")
 
     def until(self, script: str, seconds: float = 30.0) -> None:
         """Wait until a script gives something true; fails with what the page says if it does not."""
@@ -89,11 +89,11 @@ class Browser:
             asked["sessionId"] = self._session
         os.write(self._tells, json.dumps(asked).encode() + b"\0")
         while True:
-            told = self._next()
-            if told.get("id") == self._number:
-                assert "error" not in told, f"{method}: {told}"
-                return dict(told["result"])
-            self._note(told)
+            message = self._next()
+            if message.get("id") == self._number:
+                assert "error" not in message, f"{method}: {message}"
+                return dict(message["result"])
+            self._note(message)
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._heard:
@@ -104,13 +104,13 @@ class Browser:
         line, _, self._heard = self._heard.partition(b"\0")
         return dict(json.loads(line))
 
-    def _note(self, told: dict[str, Any]) -> None:
-        of = told.get("params", {})
+    def _note(self, message: dict[str, Any]) -> None:
+        of = message.get("params", {})
         said = {
             "Runtime.exceptionThrown": lambda: json.dumps(of["exceptionDetails"]),
             "Runtime.consoleAPICalled": lambda: json.dumps(of["args"]) if of["type"] in ("error", "assert") else "",
             "Log.entryAdded": lambda: json.dumps(of["entry"]) if of["entry"]["level"] == "error" else "",
-        }.get(told.get("method", ""), str)()
+        }.get(message.get("method", ""), str)()
         if said and not HARMLESS.search(said):
             self.console.append(said)
 
@@ -121,21 +121,21 @@ def open_browser(folder: Path) -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
         pytest.fail(f"none of {', '.join(NAMES)} is on this machine: apt-get install chromium, as .ci/run does")
-    (told, tells), (hears, says) = os.pipe(), os.pipe()
+    (order_reader, order_writer), (answer_reader, answer_writer) = os.pipe(), os.pipe()
     command = [program, *OPTIONS, f"--user-data-dir={folder}", "--remote-debugging-pipe", "about:blank"]
     process = subprocess.Popen(
-        ["bash", "-c", START, "bash", str(told), str(says), *command],
-        pass_fds=(told, says),
+        ["bash", "-c", START, "bash", str(order_reader), str(answer_writer), *command],
+        pass_fds=(order_reader, answer_writer),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    os.close(told)
-    os.close(says)
+    os.close(order_reader)
+    os.close(answer_writer)
     try:
-        yield Browser(tells, hears)
+        yield Browser(order_writer, answer_reader)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        os.close(tells)
-        os.close(hears)
+        os.close(order_writer)
+        os.close(answer_reader)

@@ -75,7 +75,7 @@ def curated(mini: Path, build_once: Callable[..., Path]) -> Deployment:
 
 @pytest.fixture(scope="session")
 def imaged(mini: Path, curated: Deployment, build_once: Callable[..., Path]) -> Deployment:
-    """The same with images and training sets of every t; not to be changed."""
+    """The curated home with images and training sets of every t; not to be changed."""
     from resources.crawl.mini import mini_deployment
     from tests.mini import make_training_sets
 

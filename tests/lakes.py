@@ -21,10 +21,10 @@ KEYS = {
 def digests(lake: Lake, snapshots: Sequence[str], *tables: str) -> dict[str, str]:
     """A digest of each table over all its partitions, rows sorted by a key."""
     partitions = {"entries": [WHOLE], "entry_counts": [WHOLE], "subsets": THRESHOLDS}
-    found = {}
+    by_partition = {}
     for name in tables or KEYS:
         for partition in partitions.get(name, ["all snapshots"]):
             of = [partition] if name in partitions else list(snapshots)
             read = [lake.read(name, [key]) for key in of]
-            found[f"{name} {partition}"] = table_digest([pa.table(table) for table in read], *KEYS[name])
-    return found
+            by_partition[f"{name} {partition}"] = table_digest([pa.table(table) for table in read], *KEYS[name])
+    return by_partition

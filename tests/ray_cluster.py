@@ -65,8 +65,8 @@ class Cluster:
     def start(self) -> None:
         """Start both nodes; raises PermissionError where no network namespace can be had."""
         assert self._namespace.stdout
-        with self._namespace.stdout as told:
-            is_up = told.readline() == b"up\n"
+        with self._namespace.stdout as pipe:
+            is_up = pipe.readline() == b"up\n"
         if not is_up:
             raise PermissionError("no network namespace can be made here: run as root, with CAP_SYS_ADMIN")
         self._start("--head", "--port=6379", "--include-dashboard=false", f"--temp-dir={self._folder}", node=1)
@@ -88,8 +88,8 @@ class Cluster:
         command = [sys.executable, "-m", "tests.ray_cluster", address]
         driver = self.popen(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert driver.stdin
-        with driver.stdin as told:
-            pickle.dump(task, told)
+        with driver.stdin as pipe:
+            pickle.dump(task, pipe)
         return driver, _read_reports(driver)
 
     def raylet(self) -> psutil.Process:
@@ -99,24 +99,24 @@ class Cluster:
 
     def workers(self) -> list[psutil.Process]:
         """The processes that run shards, or wait for some."""
-        found = []
+        processes = []
         for process in self.family():
             with suppress(psutil.NoSuchProcess):  # it ended since it was listed
                 name = process.name()
                 if name.startswith("ray::") and "Agent" not in name:
-                    found.append(process)
-        return found
+                    processes.append(process)
+        return processes
 
     def family(self) -> list[psutil.Process]:
         """Everything that runs for the cluster and its drivers."""
-        found: dict[int, psutil.Process] = {}
+        by_id: dict[int, psutil.Process] = {}
         for process in self._processes:
             try:
                 mother = psutil.Process(process.pid)
-                found |= {one.pid: one for one in [mother, *mother.children(recursive=True)]}
+                by_id |= {one.pid: one for one in [mother, *mother.children(recursive=True)]}
             except psutil.NoSuchProcess:
                 continue
-        return list(found.values())
+        return list(by_id.values())
 
     def close(self) -> None:
         """Kill every process, children with their mothers."""
@@ -131,7 +131,7 @@ class Cluster:
         psutil.wait_procs(family, timeout=10)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _start(self, *told: str, node: int) -> subprocess.Popen[bytes]:
+    def _start(self, *arguments: str, node: int) -> subprocess.Popen[bytes]:
         log = self._folder.with_suffix(f".{node}.log")
         ray = str(Path(sys.executable).with_name("ray"))
         ports = 20_000 + 1000 * node
@@ -139,7 +139,7 @@ class Cluster:
         bounds = [f"--min-worker-port={ports}", f"--max-worker-port={ports + 999}"]
         for last in (False, True):  # a loaded machine misses the 30 seconds that Ray gives its raylet
             with log.open("wb") as file:
-                process = self.popen(ray, "start", *told, *sizes, *bounds, stdout=file, stderr=subprocess.STDOUT)
+                process = self.popen(ray, "start", *arguments, *sizes, *bounds, stdout=file, stderr=subprocess.STDOUT)
             end = time.monotonic() + SECONDS
             while process.poll() is None and time.monotonic() < end:
                 if STARTED in log.read_text(encoding="utf-8"):
@@ -187,14 +187,14 @@ def main() -> None:
     os.dup2(2, 1)  # what Ray prints is no report
     task: Drive = pickle.load(sys.stdin.buffer)
     running = drive(_engine(sys.argv[1], task), task.call, task.shards, retries=task.retries)
-    kept = []
+    reported = []
     for report in running:
-        kept.append(report)
+        reported.append(report)
         pickle.dump(report, reports)
         reports.flush()
-        if len(kept) == len(task.shards):
+        if len(reported) == len(task.shards):
             time.sleep(task.hold)
-        if len(kept) == task.stop_after:
+        if len(reported) == task.stop_after:
             running.close()
     time.sleep(task.linger)
 

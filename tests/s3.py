@@ -72,9 +72,9 @@ class Handler(BaseHTTPRequestHandler):
             upstream = HTTPConnection(*self.server.upstream)
             upstream.request(self.command, self.path, body, dict(self.headers))
             answer = upstream.getresponse()
-            told = answer.status, answer.getheaders(), answer.read()
+            parts = answer.status, answer.getheaders(), answer.read()
             upstream.close()
-        return told
+        return parts
 
     def _refuse(self, status: str) -> None:
         code = {"500": "InternalError", "503": "SlowDown", "409": "ConditionalRequestConflict"}[status]

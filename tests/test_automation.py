@@ -51,8 +51,8 @@ class Replay:
 
     def judge(self, name: str, check: str, partition: str, *, passed: bool) -> None:
         """Tell Dagster how a blocking check of a partition ended."""
-        made = dg.AssetRecordsFilter(asset_key=dg.AssetKey(name), asset_partitions=[partition])
-        [record] = self.instance.fetch_materializations(made, limit=1).records
+        records = dg.AssetRecordsFilter(asset_key=dg.AssetKey(name), asset_partitions=[partition])
+        [record] = self.instance.fetch_materializations(records, limit=1).records
         target = AssetCheckEvaluationTargetMaterializationData(
             storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
         )
@@ -82,9 +82,9 @@ class Replay:
     def tick(self) -> list[Request]:
         keys_once_a_tick = cache(self.instance.get_dynamic_partitions)  # a tick asks 300 times
         with patch.object(self.instance, "get_dynamic_partitions", keys_once_a_tick):
-            told = dg.evaluate_automation_conditions(self.defs, self.instance, cursor=self.cursor)
-        self.cursor = told.cursor
-        wanted = {name: told.get_requested_partitions(dg.AssetKey(name)) for name in self.assets}
+            result = dg.evaluate_automation_conditions(self.defs, self.instance, cursor=self.cursor)
+        self.cursor = result.cursor
+        wanted = {name: result.get_requested_partitions(dg.AssetKey(name)) for name in self.assets}
         return [(name, key) for name in self.assets for key in sorted(wanted[name], key=str)]
 
     def settle(self, make: Callable[..., None] | None = None) -> list[Request]:
@@ -112,7 +112,7 @@ def replay(mini: Path, curated: Deployment, tmp_path: Path) -> Iterator[Replay]:
 
 @pytest.fixture
 def pretended(tmp_path: Path) -> Iterator[Replay]:
-    """The same graph, of which Dagster was only told that everything is made."""
+    """A graph all of whose tables Dagster takes for made, without a file."""
     with dg.DagsterInstance.ephemeral() as instance:
         replay = Replay(mini_deployment(tmp_path, tmp_path), instance)
         instance.add_dynamic_partitions("snapshot", [OLD, LAST])
@@ -250,11 +250,11 @@ def test_nothing_is_made_while_what_reads_it_or_what_it_reads_is_at_work(
 ) -> None:
     keys = dict.fromkeys(["pairs", "matches", "admissions"], OLD)
     keys |= dict.fromkeys(["subsets", "data_cards", "images", "training_sets"], "20")
-    run, held = pretended.begin(at_work, keys.get(at_work)), (waits, keys.get(waits))
+    run, request = pretended.begin(at_work, keys.get(at_work)), (waits, keys.get(waits))
     pretended.pretend(changed, keys.get(changed))
-    assert held not in [*pretended.tick(), *pretended.tick()]
+    assert request not in [*pretended.tick(), *pretended.tick()]
     pretended.instance.report_run_canceled(run)
-    assert held in pretended.tick()
+    assert request in pretended.tick()
 
 
 def test_a_snapshot_that_was_taken_out_holds_nothing_up(pretended: Replay) -> None:
@@ -291,14 +291,14 @@ class Crawl:
     def tick(self) -> str:
         """Ask the sensor and do what the daemon does; gives the reason where nothing is registered."""
         context = dg.build_sensor_context(self.instance, cursor=self.cursor)
-        told = register_newer(context, common_crawl=self.resource)
-        if isinstance(told, dg.SkipReason):
-            return str(told.skip_message)
-        self.cursor = told.cursor
-        assert not told.run_requests
-        for request in told.dynamic_partitions_requests or []:
+        result = register_newer(context, common_crawl=self.resource)
+        if isinstance(result, dg.SkipReason):
+            return str(result.skip_message)
+        self.cursor = result.cursor
+        assert not result.run_requests
+        for request in result.dynamic_partitions_requests or []:
             self.instance.add_dynamic_partitions("snapshot", list(request.partition_keys))
-        return str(told.skip_reason.skip_message) if told.skip_reason else ""
+        return str(result.skip_reason.skip_message) if result.skip_reason else ""
 
     @property
     def registered(self) -> list[str]:

@@ -23,9 +23,9 @@ KEY = "SAMPLE-2026-01"
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
-        made.add_dynamic_partitions("snapshot", [KEY])
-        yield made
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        ephemeral.add_dynamic_partitions("snapshot", [KEY])
+        yield ephemeral
 
 
 @pytest.fixture

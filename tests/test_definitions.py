@@ -85,9 +85,9 @@ def _fields(job: dg.JobDefinition) -> Iterator[tuple[str, str, str, str]]:
 
     for part in ("ops", "resources"):
         for owner in types.get_config_snap(root.get_field(part).type_key).fields or []:
-            told = types.get_config_snap(owner.type_key)
-            if "config" in told.field_names:
-                yield from inside(told.get_field("config").type_key, f"{part}.{owner.name}")
+            fields = types.get_config_snap(owner.type_key)
+            if "config" in fields.field_names:
+                yield from inside(fields.get_field("config").type_key, f"{part}.{owner.name}")
 
 
 def test_dg_finds_the_folder_of_definitions_that_pyproject_names() -> None:

@@ -21,8 +21,8 @@ class Described(Graph):
     def make_one(self, name: str, partition: str | None = None, **config: Any) -> dict[str, Any]:
         """Make one asset; gives its metadata as plain values."""
         settings = {"ops": {name: {"config": config}}} if config else {}
-        made = self.make([name], partition, **settings)
-        [event] = made.get_asset_materialization_events()
+        result = self.make([name], partition, **settings)
+        [event] = result.get_asset_materialization_events()
         return {key: getattr(value, "value", None) for key, value in event.materialization.metadata.items()} | {
             key: [dict(record.data) for record in value.records]
             for key, value in event.materialization.metadata.items()
@@ -46,21 +46,21 @@ def test_coverage_counts_what_the_pool_holds_and_a_share_of_shards_is_part_of_it
     graph: Described, curated: Deployment, tmp_path: Path
 ) -> None:
     shutil.rmtree(tmp_path / "lake" / "matches")  # it is there before anything is matched
-    told = graph.make_one("coverage")
+    metadata = graph.make_one("coverage")
     coverage, report = graph.lake.read("coverage"), graph.report("coverage")
     matched = Lake(root=curated.lake).read("matches", SNAPSHOTS)
-    assert report["matched"] == matched.num_rows == told["pairs_matched"]
+    assert report["matched"] == matched.num_rows == metadata["pairs_matched"]
     assert report["pairs"] == sum(graph.lake.manifest("pairs", key).rows for key in SNAPSHOTS)
     counted = matched["entry_ids"].combine_chunks().flatten().to_pylist()
     assert sum(coverage["num_pairs"].to_pylist()) == len(counted)
-    found = {row for row, num in enumerate(coverage["num_pairs"].to_pylist()) if num}
-    assert found == set(counted)
-    assert coverage["why"].to_pylist().count(None) == len(found) == report["languages"][0]["found"]
-    assert told["words_in_no_entry"]
+    covered = {row for row, num in enumerate(coverage["num_pairs"].to_pylist()) if num}
+    assert covered == set(counted)
+    assert coverage["why"].to_pylist().count(None) == len(covered) == report["languages"][0]["found"]
+    assert metadata["words_in_no_entry"]
     assert "<script" not in (graph.where.reports / "coverage.html").read_text("utf-8")
     part = graph.make_one("coverage", share=0.5)
     assert graph.report("coverage")["shards"] == {key: [1, 2] for key in SNAPSHOTS}
-    assert 0 < part["pairs"] < told["pairs"]
+    assert 0 < part["pairs"] < metadata["pairs"]
 
 
 def test_a_changed_list_is_told_and_moves_few_pairs(graph: Described, tmp_path: Path) -> None:
@@ -68,30 +68,30 @@ def test_a_changed_list_is_told_and_moves_few_pairs(graph: Described, tmp_path: 
     assert "changes" not in graph.make_one("entries")
     counts = graph.lake.read("entry_counts").to_pylist()
     gone = next(row for row in counts if row["entry_count"] == 3)
-    kept = [row["entry"] for row in graph.lake.read("entries").to_pylist() if row["entry"] != gone["entry"]]
-    own = tmp_path / "own.txt"
-    own.write_text("\n".join([*kept, "no text has this"]), "utf-8")
+    others = [row["entry"] for row in graph.lake.read("entries").to_pylist() if row["entry"] != gone["entry"]]
+    own_list = tmp_path / "own.txt"
+    own_list.write_text("\n".join([*others, "no text has this"]), "utf-8")
     caps = dict.fromkeys(("wordnet_synsets", "wikipedia_unigrams", "wikipedia_bigrams", "wikipedia_titles"), 0)
-    told = graph.make_one("entries", own_lists=[str(own)], caps=caps)
-    assert (told["changed/added"], told["changed/removed"]) == (1, 1)
+    metadata = graph.make_one("entries", own_lists=[str(own_list)], caps=caps)
+    assert (metadata["changed/added"], metadata["changed/removed"]) == (1, 1)
     assert graph.report("entries")["languages"][0]["sources"][0]["source"] == "own:own.txt"
     version = graph.lake.manifest("entries").version
-    assert graph.make_one("entries")["own_lists"] == [str(own)]
+    assert graph.make_one("entries")["own_lists"] == [str(own_list)]
     assert graph.lake.manifest("entries").version == version, "a click without config drops no list"
     for snapshot in SNAPSHOTS:
         graph.make_one("matches", snapshot)
     graph.make_one("exclusions")
-    told = graph.make_one("entry_counts")
-    assert told["changed/counts"] == 1
-    [move] = told["largest_moves"]
+    metadata = graph.make_one("entry_counts")
+    assert metadata["changed/counts"] == 1
+    [move] = metadata["largest_moves"]
     assert (move["entry"], move["before"], move["after"]) == (gone["entry"], 3, 0)
     for snapshot in SNAPSHOTS:
         graph.make_one("admissions", snapshot)
     for t in THRESHOLDS:
-        told, after = graph.make_one("subsets", t), graph.pool(t)
-        assert told["changed/joined"] == len(after - before[t]) == 0
-        assert told["changed/left"] == len(before[t] - after) <= 3
-        assert told["changed/stayed"] == len(after & before[t])
+        metadata, after = graph.make_one("subsets", t), graph.pool(t)
+        assert metadata["changed/joined"] == len(after - before[t]) == 0
+        assert metadata["changed/left"] == len(before[t] - after) <= 3
+        assert metadata["changed/stayed"] == len(after & before[t])
 
 
 def test_own_lists_that_cannot_be_used_are_named(graph: Described, tmp_path: Path) -> None:
@@ -111,15 +111,17 @@ def test_own_lists_that_cannot_be_used_are_named(graph: Described, tmp_path: Pat
 def test_each_language_has_a_budget_of_its_own_and_what_is_missing_is_told(
     graph: Described, curated: Deployment, tmp_path: Path
 ) -> None:
-    own = tmp_path / "own.tsv"
-    own.write_text("entry\tlanguage\nHund\tde\nKatze\tde\nchien\tfr\ndog\ten\n", "utf-8")
-    told = graph.make_one("entries", own_lists=[str(own)], languages=["de", "en"], budget=10, caps={"own:own.tsv": 5})
+    own_list = tmp_path / "own.tsv"
+    own_list.write_text("entry\tlanguage\nHund\tde\nKatze\tde\nchien\tfr\ndog\ten\n", "utf-8")
+    metadata = graph.make_one(
+        "entries", own_lists=[str(own_list)], languages=["de", "en"], budget=10, caps={"own:own.tsv": 5}
+    )
     entries = graph.lake.read("entries")
     assert entries["language"].to_pylist() == ["de"] * 2 + ["en"] * 10
     assert entries["entry"].to_pylist()[:3] == ["Hund", "Katze", "dog"]
-    assert told["missing"] == 8
+    assert metadata["missing"] == 8
     left_out = [{"list": "own:own.tsv", "why": "other_language", "rows": 1}]
-    assert told["dropped_of_own_lists"] == graph.report("entries")["dropped_of_own_lists"] == left_out
-    assert [row["taken"] for row in told["by_source"] if row["source"] == "own:own.tsv"] == [2, 1]
+    assert metadata["dropped_of_own_lists"] == graph.report("entries")["dropped_of_own_lists"] == left_out
+    assert [row["taken"] for row in metadata["by_source"] if row["source"] == "own:own.tsv"] == [2, 1]
     page = (graph.where.reports / "entries.html").read_text("utf-8")
     assert "8 more would have filled the budget" in page

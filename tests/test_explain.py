@@ -54,7 +54,7 @@ def test_admitted_at_is_admissions_own_for_every_pair_of_the_pool(lake: Lake) ->
     for row in lake.read("subsets", ["inf"]).to_pylist():
         drawing = explain_draw(row["pair_id"], counts.take(row["entry_ids"]), thresholds, seed=0)
         drawn[row["pair_id"]] = drawing.admitted_at
-        assert {t for t, kept in drawing.decision.items() if kept} == {
+        assert {t for t, is_kept in drawing.decision.items() if is_kept} == {
             t for t in THRESHOLDS if row["pair_id"] in members[t]
         }
     stored = lake.read("admissions", SNAPSHOTS)
@@ -81,10 +81,10 @@ def test_every_kind_of_pair_is_told_as_the_tables_have_it(lake: Lake) -> None:
             first = f"{pair.places[0].snapshot}, shard {pair.places[0].shard}"
             assert set(verdicts[1:]) <= {f"left out as duplicate: the pool has the pair from {first}"}
             assert pair.drawing is not None
-            assert {t for t, kept in pair.drawing.decision.items() if kept} == {
+            assert {t for t, is_kept in pair.drawing.decision.items() if is_kept} == {
                 t for t in members if pair.pair_id in members[t]
             }
-            assert {t for t, told in pair.subsets.items() if told == "has it"} == {
+            assert {t for t, answer in pair.subsets.items() if answer == "has it"} == {
                 t for t in members if pair.pair_id in members[t]
             }
             assert "stale" not in dict(pair.notes)
@@ -118,18 +118,18 @@ def test_an_entry_is_counted_in_every_subset_as_a_loop_counts_it(lake: Lake) -> 
     counts = lake.read("entry_counts").sort_by([("entry_count", "descending")])
     subsets = {t: lake.read("subsets", [t]).to_pylist() for t in THRESHOLDS}
     for row in [*counts.slice(0, 3).to_pylist(), *counts.filter(pc.field("entry_count") == 1).slice(0, 2).to_pylist()]:
-        told = explain_entry(lake, row["entry"], limit=5)
+        tables = explain_entry(lake, row["entry"], limit=5)
         holders = {t: [pair for pair in rows if row["entry_id"] in pair["entry_ids"]] for t, rows in subsets.items()}
-        rungs = {rung[0]: rung[1:] for rung in first_of(told, "t of").rows}
+        rungs = {rung[0]: rung[1:] for rung in first_of(tables, "t of").rows}
         assert {t: rung[3] for t, rung in rungs.items()} == {t: len(pairs) for t, pairs in holders.items()}
         assert rungs["inf"][3] == row["entry_count"]
         assert {t: rung[1] for t, rung in rungs.items()} == {
             t: "head" if row["entry_count"] > float(t) else "tail" for t in THRESHOLDS
         }
-        shown = [pair[0] for pair in first_of(told, "some pairs").rows]
+        shown = [pair[0] for pair in first_of(tables, "some pairs").rows]
         assert shown == [str(pair) for pair in sorted(pair["pair_id"] for pair in holders["inf"])[:5]]
         by_snapshot = {of["snapshot"]: of["entry_count"] for of in row["snapshot_counts"]}
-        assert {of[0]: of[1] for of in first_of(told, "snapshots").rows} == by_snapshot
+        assert {of[0]: of[1] for of in first_of(tables, "snapshots").rows} == by_snapshot
 
 
 def test_what_is_not_there_is_named_with_the_way_out(lake: Lake, tmp_path: Path) -> None:
@@ -154,8 +154,8 @@ def test_a_table_that_is_not_made_is_named_and_the_rest_is_told(lake: Lake, tmp_
     shutil.copytree(lake.root, tmp_path / "lake")
     without = Lake(root=str(tmp_path / "lake"))
     asked = str(lake.read("subsets", ["20"])["pair_id"][0])
-    told = explain_pair(without, SNAPSHOTS, asked)
-    assert facts(told, "image") == ["never asked for: no ring of images is made"]
+    tables = explain_pair(without, SNAPSHOTS, asked)
+    assert facts(tables, "image") == ["never asked for: no ring of images is made"]
     shutil.rmtree(tmp_path / "lake" / "subsets" / "20")
     assert [row[4] for row in first_of(explain_pair(without, SNAPSHOTS, asked), "t of").rows] == [
         "not made",
@@ -255,9 +255,9 @@ def test_images_and_training_sets_are_told_as_their_tables_have_them(
     verdicts, ids = Verdicts(lake), lake.read("subsets", ["20"])["pair_id"].to_pylist()[::5]
     reasons = set()
     for pair in verdicts.describe({key: find_pairs(lake, SNAPSHOTS, "pair_id", key)[key] for key in ids}, 20):
-        row, told = images[pair.image_id], verdicts.describe_image(pair.image_id)
+        row, description = images[pair.image_id], verdicts.describe_image(pair.image_id)
         reasons.add(row["reason"])
-        assert (f"{row['tar']}, {row['format']}" if row["tar"] else f"there is none: {row['reason']}") in told
+        assert (f"{row['tar']}, {row['format']}" if row["tar"] else f"there is none: {row['reason']}") in description
         assert pair.training_sets == (["20"] if pair.pair_id in trained else [])
     assert None in reasons
     assert len(reasons) > 1  # the mini sample lacks some images
@@ -296,10 +296,10 @@ def test_the_job_attaches_the_answer_as_text_and_tables_and_pickles_nothing(cura
     result = run_job(curated, {"pair": asked})
     assert result.success
     [output] = [event for event in result.events_for_node("ask") if event.is_successful_output]
-    told = output.step_output_data.metadata
-    assert told["answer"].value == render_text(explain_pair(lake, SNAPSHOTS, asked))
-    assert {type(value) for value in told.values()} == {dg.TextMetadataValue, dg.TableMetadataValue}
-    rungs = told[f"t of pair {asked}"]
+    metadata = output.step_output_data.metadata
+    assert metadata["answer"].value == render_text(explain_pair(lake, SNAPSHOTS, asked))
+    assert {type(value) for value in metadata.values()} == {dg.TextMetadataValue, dg.TableMetadataValue}
+    rungs = metadata[f"t of pair {asked}"]
     assert isinstance(rungs, dg.TableMetadataValue)
     assert [record.data["t"] for record in rungs.records] == list(THRESHOLDS)
     assert not [event for event in result.all_events if event.is_handled_output]

@@ -32,25 +32,25 @@ def files_of(lake: Lake) -> set[str]:
 
 
 def test_the_demo_counts_what_a_loop_over_its_own_tables_counts(lake: Lake) -> None:
-    held: dict[int, list[int]] = {}
+    entries_of: dict[int, list[int]] = {}
     for snapshot in SNAPSHOTS:  # shards in order of places: the first to come owns the pair
         matched = lake.read("matches", [snapshot])
         for pair, entries in zip(matched["pair_id"].to_pylist(), matched["entry_ids"].to_pylist(), strict=True):
-            held.setdefault(pair, entries)
-    counts = Counter(entry for entries in held.values() for entry in entries)
-    told = lake.read("entry_counts")
-    assert told["entry_count"].to_pylist() == [counts[i] for i in range(told.num_rows)]
+            entries_of.setdefault(pair, entries)
+    counts = Counter(entry for entries in entries_of.values() for entry in entries)
+    counted = lake.read("entry_counts")
+    assert counted["entry_count"].to_pylist() == [counts[i] for i in range(counted.num_rows)]
     pool = lake.read("subsets", ["inf"])
-    assert dict(zip(pool["pair_id"].to_pylist(), pool["entry_ids"].to_pylist(), strict=True)) == held
-    assert pool.num_rows == len(held) < sum(lake.manifest("matches", key).rows for key in SNAPSHOTS)
+    assert dict(zip(pool["pair_id"].to_pylist(), pool["entry_ids"].to_pylist(), strict=True)) == entries_of
+    assert pool.num_rows == len(entries_of) < sum(lake.manifest("matches", key).rows for key in SNAPSHOTS)
 
 
 def test_subsets_of_the_demo_are_nested_keep_the_tail_and_have_the_size_of_the_coins(lake: Lake) -> None:
     counts = lake.read("entry_counts")["entry_count"].to_numpy().astype(np.float64)
     pool = {row["pair_id"]: row["entry_ids"] for row in lake.read("subsets", ["inf"]).to_pylist()}
-    kept = [set(lake.read("subsets", [t])["pair_id"].to_pylist()) for t in THRESHOLDS]
-    assert kept[0] < kept[1] <= kept[2] == set(pool)
-    for t, subset in zip(map(float, THRESHOLDS), kept, strict=True):
+    subsets = [set(lake.read("subsets", [t])["pair_id"].to_pylist()) for t in THRESHOLDS]
+    assert subsets[0] < subsets[1] <= subsets[2] == set(pool)
+    for t, subset in zip(map(float, THRESHOLDS), subsets, strict=True):
         assert subset >= {pair for pair, entries in pool.items() if counts[entries].min() <= t}
         p = np.array([keep_probability(counts[entries], t) for entries in pool.values()])
         assert abs(len(subset) - p.sum()) <= 4 * math.sqrt((p * (1 - p)).sum())
@@ -81,8 +81,8 @@ def test_a_rerun_reads_what_was_read_until_it_is_told_otherwise(mini: Path, tmp_
 
         def make(**config: Any) -> dict[str, str]:
             looked.make(["pairs"], SNAPSHOTS[0], ops={"pairs": {"config": config}})
-            told = looked.lake.manifest("pairs", SNAPSHOTS[0]).inputs
-            return {name: told[name] for name in ("archive", "first", "share", "seed", "archives_read")}
+            inputs = looked.lake.manifest("pairs", SNAPSHOTS[0]).inputs
+            return {name: inputs[name] for name in ("archive", "first", "share", "seed", "archives_read")}
 
         some = make(share=0.5, seed=3)
         assert some == {"archive": "wat", "first": "0", "share": "0.5", "seed": "3", "archives_read": "1"}
@@ -157,7 +157,7 @@ def test_what_an_older_parser_read_is_refused_with_the_way_out(curated: Deployme
     with open_graph(copy_home(curated, tmp_path), *SNAPSHOTS) as old:
         for table, partition in old.lake.partitions():
             manifest = old.lake.manifest(table, partition)
-            inputs = {name: told for name, told in manifest.inputs.items() if name != "parsed by"}
+            inputs = {name: value for name, value in manifest.inputs.items() if name != "parsed by"}
             inputs |= {"stage": "metaclip_dagster.parsing:parse_wat 2"} if table == "pairs" else {}
             old.lake.store(table, partition).finish(replace(manifest, inputs=inputs))
 
@@ -198,13 +198,13 @@ def test_a_card_that_is_there_is_not_made_again_by_automation(curated: Deploymen
         job = bind(again.where).resolve_implicit_global_asset_job_def()
 
         def make(**tags: str) -> tuple[float, dg.AssetMaterialization]:
-            told = job.execute_in_process(
+            result = job.execute_in_process(
                 instance=again.instance,
                 asset_selection=[dg.AssetKey("data_cards")],
                 partition_key="20",
                 tags=tags,
             )
-            [event] = told.get_asset_materialization_events()
+            [event] = result.get_asset_materialization_events()
             return (again.where.reports / "data_card_t_20.json").stat().st_mtime_ns, event.materialization
 
         by_hand, by_itself = make(), make(**{AUTOMATION: "true"})

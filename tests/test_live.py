@@ -45,13 +45,13 @@ class EventLog:
 
     def news(self) -> Counter[Partition]:
         """How often each partition of each asset was made since the last call."""
-        made: Counter[Partition] = Counter()
+        counts: Counter[Partition] = Counter()
         for key in self.instance.all_asset_keys():
             name = key.to_user_string()
             records = self.instance.fetch_materializations(key, limit=1000).records
-            made.update((name, r.partition_key) for r in records if r.storage_id > self.seen.get(name, 0))
+            counts.update((name, r.partition_key) for r in records if r.storage_id > self.seen.get(name, 0))
             self.seen[name] = max((r.storage_id for r in records), default=0)
-        return made
+        return counts
 
     def runs_of(self, asset: str) -> list[dg.RunRecord]:
         """Runs that were launched for an asset by the daemon, in order of their start."""
@@ -86,10 +86,10 @@ def log(live: Live) -> Iterator[EventLog]:
 
 
 def list_snapshots(live: Live, keys: list[str]) -> None:
-    told = Path(live.where.crawl, "collinfo.json")
-    partial = told.with_suffix(".partial")
+    listing = Path(live.where.crawl, "collinfo.json")
+    partial = listing.with_suffix(".partial")
     partial.write_text(json.dumps([{"id": key} for key in sorted(keys, reverse=True)]), encoding="utf-8")
-    partial.replace(told)
+    partial.replace(listing)
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +100,10 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 def repository(live: Live) -> dict[str, Any]:
     """The graph as the web server has it, with the selector that its parts are asked for by."""
-    told = live.web.ask(
+    answer = live.web.ask(
         "{ repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } sensors { name } } } } }"
     )
-    [node] = told["repositoriesOrError"]["nodes"]
+    [node] = answer["repositoriesOrError"]["nodes"]
     place = {"repositoryName": node["name"], "repositoryLocationName": node["location"]["name"]}
     return {"place": place, "sensors": [sensor["name"] for sensor in node["sensors"]]}
 
@@ -126,20 +126,20 @@ def train_long(live: Live) -> str:
             ]
         },
     }
-    told = live.web.ask(
+    launched = live.web.ask(
         """mutation($chosen: ExecutionParams!) { launchRun(executionParams: $chosen)
         { __typename ... on LaunchRunSuccess { run { runId } } ... on Error { message } } }""",
         chosen=chosen,
     )["launchRun"]
-    assert "run" in told, told
+    assert "run" in launched, launched
 
     def trains() -> bool:
         return any(
             path.stat().st_size > before.get(path, 0) for path in live.where.checkpoints.rglob("metrics.jsonl")
         ) and bool(live.processes("resources.models.rank"))
 
-    live.until(trains, f"training by {told}", 120)
-    return str(told["run"]["runId"])
+    live.until(trains, f"training by {launched}", 120)
+    return str(launched["run"]["runId"])
 
 
 def sensors(live: Live) -> dict[str, dict[str, str]]:
@@ -149,27 +149,27 @@ def sensors(live: Live) -> dict[str, dict[str, str]]:
 
 
 def switch_on(live: Live, sensor: str) -> None:
-    told = live.web.ask(
+    answer = live.web.ask(
         """mutation($sensor: SensorSelector!) { startSensor(sensorSelector: $sensor)
         { __typename ... on Sensor { sensorState { status } } } }""",
         sensor=sensors(live)[sensor],
     )
-    assert told["startSensor"].get("sensorState") == {"status": "RUNNING"}, told
+    assert answer["startSensor"].get("sensorState") == {"status": "RUNNING"}, answer
 
 
 def ticks(live: Live, sensor: str) -> int:
     """How often a sensor was evaluated."""
-    told = live.web.ask(
+    answer = live.web.ask(
         """query($sensor: SensorSelector!) { sensorOrError(sensorSelector: $sensor)
         { ... on Sensor { sensorState { ticks(limit: 1000) { status } } } } }""",
         sensor=sensors(live)[sensor],
     )
-    return sum(tick["status"] in ("SUCCESS", "SKIPPED") for tick in told["sensorOrError"]["sensorState"]["ticks"])
+    return sum(tick["status"] in ("SUCCESS", "SKIPPED") for tick in answer["sensorOrError"]["sensorState"]["ticks"])
 
 
 def report(live: Live) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads((live.where.reports / "sweep.json").read_text(encoding="utf-8"))
-    return told
+    sweep: dict[str, Any] = json.loads((live.where.reports / "sweep.json").read_text(encoding="utf-8"))
+    return sweep
 
 
 @pytest.mark.night
@@ -177,7 +177,11 @@ def test_an_empty_home_is_served(mini: Path, tmp_path: Path) -> None:
     with live_deployment(mini, tmp_path) as empty:
         assert empty.web.partitions("pairs") == ([], [])
         port = int(empty.web.url.rpartition(":")[2])
-        listening = [told.laddr for told in psutil.net_connections("tcp") if told.laddr and told.status == "LISTEN"]
+        listening = [
+            connection.laddr
+            for connection in psutil.net_connections("tcp")
+            if connection.laddr and connection.status == "LISTEN"
+        ]
         assert {address.ip for address in listening if address.port == port} == {"127.0.0.1"}, "it has no login"
     assert "Traceback" not in empty.tail()
 
@@ -228,16 +232,16 @@ def test_backfills_and_the_grid_of_a_sweep_render_without_console_errors(
 @pytest.mark.night
 def test_a_training_that_is_cancelled_ends_within_seconds_with_all_its_processes(live: Live, log: EventLog) -> None:
     run = train_long(live)
-    told = live.web.ask(
+    answer = live.web.ask(
         """mutation($run: String!) { terminateRun(runId: $run, terminatePolicy: SAFE_TERMINATE)
         { __typename ... on TerminateRunSuccess { run { runId } } } }""",
         run=run,
     )
-    assert told["terminateRun"]["__typename"] == "TerminateRunSuccess", told
+    assert answer["terminateRun"]["__typename"] == "TerminateRunSuccess", answer
 
     def is_over() -> bool:
-        found = log.instance.get_run_by_id(run)
-        return found is not None and found.is_finished and not live.processes("resources.models.rank")
+        record = log.instance.get_run_by_id(run)
+        return record is not None and record.is_finished and not live.processes("resources.models.rank")
 
     live.until(is_over, "end of the training", 15)
     ended = log.instance.get_run_by_id(run)
@@ -269,16 +273,16 @@ def test_a_snapshot_that_appears_refreshes_everything_once(
     live.until(lambda: all(ticks(live, sensor) > 0 for sensor in SENSORS), "baseline", 120)
     assert set(log.instance.get_dynamic_partitions("snapshot")) == set(SNAPSHOTS)
     list_snapshots(live, [*SNAPSHOTS, WAITING])
-    found: Counter[Partition] = Counter()
+    news: Counter[Partition] = Counter()
 
     def all_made() -> bool:
-        found.update(log.news())
-        return found.keys() >= MADE_ONCE_A_CHANGE.keys() and log.is_quiet
+        news.update(log.news())
+        return news.keys() >= MADE_ONCE_A_CHANGE.keys() and log.is_quiet
 
     live.until(all_made, "refresh", 480)
     seen = ticks(live, "curation")
     live.until(lambda: ticks(live, "curation") >= seen + 3 and log.is_quiet, "three more ticks", 120)
-    assert found + log.news() == MADE_ONCE_A_CHANGE
+    assert news + log.news() == MADE_ONCE_A_CHANGE
     shutil.copytree(curated.home, tmp_path / "alone")
     alone = mini_deployment(mini, tmp_path / "alone")
     demo.curate(alone, num_snapshots=3)

@@ -51,9 +51,9 @@ def lake(mini: Path, curated: Deployment, hosts: ImageHosts, tmp_path_factory: p
         )
     ]
     tar_of(home / "tars 0.tar", members)
-    told = {"web": {"files": "web.tsv", "columns": ["url", "text"]}, "tars": {"files": "tars *.tar"}}
+    pools = {"web": {"files": "web.tsv", "columns": ["url", "text"]}, "tars": {"files": "tars *.tar"}}
     where = mini_deployment(mini, home)
-    Path(where.pools).write_text(json.dumps(told), encoding="utf-8")
+    Path(where.pools).write_text(json.dumps(pools), encoding="utf-8")
     asked = {"from_web": True, "allowed": [f"127.0.0.1:{hosts.port}"]}
     with dg.DagsterInstance.ephemeral() as instance:
         register_snapshots(instance, open_crawl(where), POOLS)
@@ -78,8 +78,8 @@ def test_every_row_is_a_pair_and_every_pair_is_in_the_unbalanced_subset(lake: La
 def test_images_come_from_the_web_and_from_the_tars_and_failures_say_why(lake: Lake, hosts: ImageHosts) -> None:
     images = [row for t in THRESHOLDS for row in lake.read("images", [t]).to_pylist()]
     reasons = [row["reason"] for row in images]
-    found = {reason: reasons.count(reason) for reason in set(reasons)}
-    assert found == {None: 60 + 30, "http_404": 10, "opted_out": 5, "blocked_address": 5}
+    counts = {reason: reasons.count(reason) for reason in set(reasons)}
+    assert counts == {None: 60 + 30, "http_404": 10, "opted_out": 5, "blocked_address": 5}
     assert hosts.forbidden == []
     assert {count for path, count in hosts.asked.items() if path.startswith("/ok/")} == {1}, "each is fetched once"
 
@@ -95,6 +95,6 @@ def test_a_pools_image_goes_by_its_origin_in_subsets_and_explanations(lake: Lake
     origins = {row["url"] for row in rows if row["url"].startswith("https://photos.example/")}
     assert origins == {ORIGIN.format(number) for number in range(10)}
     assert all(row["url"] in {row["pool_address"], *origins} for row in rows)
-    told = str(explain_pair(lake, POOLS, ORIGIN.format(7)))
-    assert "in the image store" in told
-    assert "https://tars.invalid/tars%200.tar/" in told
+    answer = str(explain_pair(lake, POOLS, ORIGIN.format(7)))
+    assert "in the image store" in answer
+    assert "https://tars.invalid/tars%200.tar/" in answer

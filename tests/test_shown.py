@@ -76,31 +76,31 @@ def test_samples_are_rows_of_the_tables_and_the_same_on_every_run(lake: Lake) ->
 @pytest.mark.parametrize("t", THRESHOLDS)
 def test_sampled_pairs_are_on_their_side_of_t(lake: Lake, t: str) -> None:
     shown = sample_subset(lake, KEY, thresholds_of(lake, t))
-    kept, away = (
+    below, above = (
         [float(str(row["admitted_at"])) for row in rows(shown[name])]
         for name in ("sample_kept", "sample_balanced_away")
     )
     drawn = {float(f"{number:.4g}") for number in lake.read("admissions", [KEY])["admitted_at"].to_pylist()}
-    assert {*kept, *away} <= drawn
-    assert kept
-    assert max(kept) < float(t)
-    assert all(number >= float(t) for number in away)
-    assert t == "100" or bool(away) == (t == "20")
+    assert {*below, *above} <= drawn
+    assert below
+    assert max(below) < float(t)
+    assert all(number >= float(t) for number in above)
+    assert t == "100" or bool(above) == (t == "20")
 
 
 def test_the_tail_share_grows_with_t_and_the_top_entries_come_first(lake: Lake) -> None:
-    told = describe_counts(lake)
+    metadata = describe_counts(lake)
     counts = lake.read("entry_counts")["entry_count"].to_pylist()
-    assert [row["pairs"] for row in rows(told["top_entries"])] == sorted(counts, reverse=True)[:20]
-    assert told["matches"] == sum(counts)
-    assert told["head_entries/20"] == sum(count > 20 for count in counts)
-    assert told["tail_share_of_matches/20"] == pytest.approx(sum(c for c in counts if c <= 20) / sum(counts))
-    assert told["tail_share_of_matches/20"] < told["tail_share_of_matches/100"] <= 1
+    assert [row["pairs"] for row in rows(metadata["top_entries"])] == sorted(counts, reverse=True)[:20]
+    assert metadata["matches"] == sum(counts)
+    assert metadata["head_entries/20"] == sum(count > 20 for count in counts)
+    assert metadata["tail_share_of_matches/20"] == pytest.approx(sum(c for c in counts if c <= 20) / sum(counts))
+    assert metadata["tail_share_of_matches/20"] < metadata["tail_share_of_matches/100"] <= 1
 
 
 def test_lineage_names_tables_and_columns() -> None:
-    told = lineage(entry_ids="pairs.text entries.entry")["dagster/column_lineage"]
-    sources = {(dep.asset_key.to_user_string(), dep.column_name) for dep in told.deps_by_column["entry_ids"]}
+    column_lineage = lineage(entry_ids="pairs.text entries.entry")["dagster/column_lineage"]
+    sources = {(dep.asset_key.to_user_string(), dep.column_name) for dep in column_lineage.deps_by_column["entry_ids"]}
     assert sources == {("pairs", "text"), ("entries", "entry")}
 
 
@@ -108,16 +108,16 @@ def test_lineage_is_of_columns_that_there_are(lake: Lake) -> None:
     loaded = dg.load_assets_from_modules(MODULES)
     specs = {
         spec.key.to_user_string(): spec
-        for made in loaded
-        if isinstance(made, dg.AssetsDefinition)
-        for spec in made.specs
+        for definition in loaded
+        if isinstance(definition, dg.AssetsDefinition)
+        for spec in definition.specs
     }
     partitions = {"pairs": [KEY], "matches": [KEY], "admissions": [KEY], "subsets": ["20"]}
     checked = 0
     for name in ("matches", "exclusions", "entry_counts", "admissions", "subsets"):
-        told = specs[name].metadata["dagster/column_lineage"]
+        column_lineage = specs[name].metadata["dagster/column_lineage"]
         upstream = {dep.asset_key for dep in specs[name].deps}
-        for column, sources in told.deps_by_column.items():
+        for column, sources in column_lineage.deps_by_column.items():
             assert column in lake.dataset(name, partitions.get(name, ["all"])).schema.names
             for source in sources:
                 assert source.asset_key in upstream

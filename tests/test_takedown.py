@@ -57,16 +57,16 @@ class Taken(Graph):
 
     def make_pool(self) -> dict[str, dict[str, Any]]:
         """Everything from exclusions to subsets; gives the metadata of each."""
-        told = {}
+        metadata_of = {}
         for names, partitions in demo.steps(SNAPSHOTS)[3:]:
             for partition in partitions:
-                made = self.make([name for name in names if name != "data_cards"], partition)
-                for event in made.get_asset_materialization_events():
+                result = self.make([name for name in names if name != "data_cards"], partition)
+                for event in result.get_asset_materialization_events():
                     metadata = event.materialization.metadata
-                    told[f"{event.materialization.asset_key.to_user_string()} {partition}"] = {
+                    metadata_of[f"{event.materialization.asset_key.to_user_string()} {partition}"] = {
                         k: v.value for k, v in metadata.items()
                     }
-        return told
+        return metadata_of
 
     def make_sets(self) -> None:
         for t in THRESHOLDS:
@@ -97,8 +97,8 @@ def never(mini: Path, imaged: Deployment, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("never")
     shutil.copytree(mini / "crawl", folder / "crawl", symlinks=True)
     for path in (folder / "crawl").rglob("*.wat.gz"):
-        kept = (m for m in split_members(path.read_bytes()) if f"//{DOMAIN}/".encode() not in target_of(m))
-        path.write_bytes(b"".join(kept))
+        untouched = (m for m in split_members(path.read_bytes()) if f"//{DOMAIN}/".encode() not in target_of(m))
+        path.write_bytes(b"".join(untouched))
     shutil.copytree(Path(imaged.lake, "entries"), folder / "lake" / "entries")
     with graph(replace(imaged, home=folder, crawl=str(folder / "crawl"))) as without:
         for snapshot in SNAPSHOTS:
@@ -109,8 +109,8 @@ def never(mini: Path, imaged: Deployment, tmp_path_factory: pytest.TempPathFacto
 
 
 def target_of(member: bytes) -> bytes:
-    found = re.search(rb"WARC-Target-URI: (\S+)", zlib.decompress(member, 31))
-    return found.group(1) if found else b""
+    match = re.search(rb"WARC-Target-URI: (\S+)", zlib.decompress(member, 31))
+    return match.group(1) if match else b""
 
 
 def bytes_of(home: Path) -> Iterator[tuple[str, bytes]]:
@@ -124,14 +124,14 @@ def bytes_of(home: Path) -> Iterator[tuple[str, bytes]]:
 
 def members(where: Deployment) -> dict[str, bytes]:
     """Every member of every tar of the image store by its image's id."""
-    found = {}
+    contents = {}
     for path in where.images.glob("*/*.tar"):
         with tarfile.open(path) as tar:
             for member in tar:
                 data = tar.extractfile(member)
                 assert data
-                found[member.name.partition(".")[0]] = data.read()
-    return found
+                contents[member.name.partition(".")[0]] = data.read()
+    return contents
 
 
 def images_of(where: Deployment, domain: str) -> set[str]:
@@ -144,21 +144,21 @@ def test_a_domain_taken_down_leaves_the_pool_as_one_that_never_crawled_it(
     imaged: Deployment, never: Deployment, tmp_path: Path
 ) -> None:
     gone = images_of(imaged, DOMAIN)
-    held = {image: data for image, data in members(imaged).items() if image in gone}
-    assert len(gone) > 100 < len(held)
+    stored = {image: data for image, data in members(imaged).items() if image in gone}
+    assert len(gone) > 100 < len(stored)
     with graph(copy_home(imaged, tmp_path, ("lake", "images"))) as taken, graph(never) as without:
         expected, sets = digests(without.lake, SNAPSHOTS, *POOL), without.sets()
         assert digests(taken.lake, SNAPSHOTS, *POOL) != expected
         taken.write_list(f"domain,{DOMAIN},asked for")
-        told = taken.make_pool()
+        metadata = taken.make_pool()
         taken.make_sets()
-        assert told["exclusions None"]["taken_down"] > 200
+        assert metadata["exclusions None"]["taken_down"] > 200
         assert digests(taken.lake, SNAPSHOTS, *POOL) == expected
         assert taken.sets() == sets
 
         before = {key: taken.lake.manifest("training_sets", key).version for key in SETS}
         report = purge.take_down(taken.where)
-        assert report["images"]["images"] == len(held)
+        assert report["images"]["images"] == len(stored)
         assert set(report["tables"]) >= {f"{table} {key}" for table in ("pairs", "matches") for key in SNAPSHOTS}
         assert digests(taken.lake, SNAPSHOTS, *POOL, "pairs", "matches") == digests(
             without.lake, SNAPSHOTS, *POOL, "pairs", "matches"
@@ -169,11 +169,11 @@ def test_a_domain_taken_down_leaves_the_pool_as_one_that_never_crawled_it(
         for name, content in bytes_of(tmp_path):
             assert DOMAIN.encode() not in content, name
         left = members(taken.where)
-        assert not any(left[image].strip(b"\0") for image in held)
-        assert {i: d for i, d in left.items() if i not in held} == {
-            i: d for i, d in members(imaged).items() if i not in held
+        assert not any(left[image].strip(b"\0") for image in stored)
+        assert {i: d for i, d in left.items() if i not in stored} == {
+            i: d for i, d in members(imaged).items() if i not in stored
         }
-        for data in sorted(set(held.values()) - set(left.values()))[:20]:  # others have the same picture
+        for data in sorted(set(stored.values()) - set(left.values()))[:20]:  # others have the same picture
             assert not any(data in path.read_bytes() for path in tmp_path.rglob("*.tar"))
 
         again = purge.take_down(taken.where)
@@ -202,12 +202,12 @@ def test_a_purge_before_the_rerun_comes_to_the_same(imaged: Deployment, never: D
         assert purge.take_down(taken.where, dry_run=True)["tables"].keys() >= {"pairs SAMPLE-2026-01", "subsets inf"}
         assert DOMAIN in str(taken.lake.read("subsets", ["inf"])["url"].to_pylist())
         report = purge.take_down(taken.where)
-        told = purge.describe(report)
+        text = purge.describe(report)
         assert {"subsets inf", "image_texts 20", "images 20", "training_sets online-20"} <= report["tables"].keys()
         assert "duplicates all" in report["tables"]
         for name, content in bytes_of(tmp_path):
             assert DOMAIN.encode() not in content, name
-        assert DOMAIN not in told
+        assert DOMAIN not in text
         assert json.loads(Path(report["report"]).read_text(encoding="utf-8"))["pairs"] == report["pairs"]
 
         folders = {key: str(folder.relative_to(taken.where.checkpoints)) for key, folder in trained.items()}
@@ -243,8 +243,8 @@ def train(taken: Taken, key: str) -> Path:
 
 def why_not(taken: Taken) -> dict[str, str]:
     trainer = Trainer(root=str(taken.where.checkpoints))
-    told = make_sweep(taken.lake, trainer, baselines=[], notes={})
-    return {cell["training_set"]: cell["not_compared"] for cell in told["cells"]}
+    report = make_sweep(taken.lake, trainer, baselines=[], notes={})
+    return {cell["training_set"]: cell["not_compared"] for cell in report["cells"]}
 
 
 def test_a_url_taken_down_has_only_what_it_touches_made_again(imaged: Deployment, tmp_path: Path) -> None:
@@ -254,13 +254,15 @@ def test_a_url_taken_down_has_only_what_it_touches_made_again(imaged: Deployment
         last = next(row for row in pool if row["snapshot"] == SNAPSHOTS[1] and texts[row["image_id"]] == 1)
         taken.write_list(f"url,{last['url']},")
         before = files_of(tmp_path)
-        told = taken.make_pool()
+        metadata = taken.make_pool()
         taken.make_sets()
-        assert told["exclusions None"]["taken_down"] == 1
-        made = {path.relative_to(tmp_path).parts[1:3] for path in files_of(tmp_path) - before if path.suffix != ".tar"}
-        assert not made & {(table, key) for table in ("pairs", "matches") for key in SNAPSHOTS}
-        assert {key for table, key in made if table == "snapshot_counts"} == {SNAPSHOTS[1]}
-        assert {key for table, key in made if table == "places"} == {SNAPSHOTS[1]}
+        assert metadata["exclusions None"]["taken_down"] == 1
+        written = {
+            path.relative_to(tmp_path).parts[1:3] for path in files_of(tmp_path) - before if path.suffix != ".tar"
+        }
+        assert not written & {(table, key) for table in ("pairs", "matches") for key in SNAPSHOTS}
+        assert {key for table, key in written if table == "snapshot_counts"} == {SNAPSHOTS[1]}
+        assert {key for table, key in written if table == "places"} == {SNAPSHOTS[1]}
         assert not [path for path in files_of(tmp_path) - before if path.suffix == ".tar"]
         assert last["pair_id"] not in taken.lake.read("subsets", ["inf"])["pair_id"].to_pylist()
 
@@ -292,8 +294,8 @@ def test_a_pair_whose_owner_is_taken_down_is_the_next_places() -> None:
         left = {key: shard() for key, shard in drop_taken_down({"0": matches}, exclusions).items()}
         return list(scatter_pairs(left, snapshot=snapshot, num_buckets=1))
 
-    found = find_duplicates([*places("A", [1]), *places("B", []), *places("C", [])], seen=Counter())
-    assert {(row["snapshot"], row["pair_id"]) for batch in found for row in batch.to_pylist()} == {
+    batches = find_duplicates([*places("A", [1]), *places("B", []), *places("C", [])], seen=Counter())
+    assert {(row["snapshot"], row["pair_id"]) for batch in batches for row in batch.to_pylist()} == {
         ("B", 2),
         ("C", 1),
         ("C", 2),
@@ -422,8 +424,8 @@ def test_the_history_forgets_the_runs_that_showed_it_and_no_others(mini: Path, t
         taken.register(*SNAPSHOTS)
         taken.make(["pairs"], SNAPSHOTS[0])
         other = instance.create_run_for_job(explain, status=dg.DagsterRunStatus.SUCCESS).run_id
-        told = [content for name, content in bytes_of(where.dagster_home) if DOMAIN.encode() in content]
-        assert told, "the UI shows samples of pairs"
+        contents = [content for name, content in bytes_of(where.dagster_home) if DOMAIN.encode() in content]
+        assert contents, "the UI shows samples of pairs"
     assert purge.take_down(where)["runs"] == 1
     for name, content in bytes_of(tmp_path):
         assert DOMAIN.encode() not in content, name

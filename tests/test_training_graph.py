@@ -71,12 +71,12 @@ def test_a_training_set_is_its_subset_minus_the_failed_images(trained: Graph) ->
     failed = {row["image_id"] for row in segments(trained.where) if row["reason"]}
     for t in THRESHOLDS:
         subset = trained.lake.read("subsets", [t]).to_pylist()
-        kept = {(row["image_id"], row["pair_id"], row["text"]) for row in subset if row["image_id"] not in failed}
+        expected = {(row["image_id"], row["pair_id"], row["text"]) for row in subset if row["image_id"] not in failed}
         rows = trained.lake.read("training_sets", [t]).to_pylist()
-        assert kept == {(row["image_id"], text["pair_id"], text["text"]) for row in rows for text in row["texts"]}
+        assert expected == {(row["image_id"], text["pair_id"], text["text"]) for row in rows for text in row["texts"]}
         tally = trained.lake.manifest("training_sets", t).total("seen")
-        assert tally["pairs"] == len(kept)
-        assert sum(trained.lake.manifest("training_sets", t).total("dropped").values()) == len(subset) - len(kept)
+        assert tally["pairs"] == len(expected)
+        assert sum(trained.lake.manifest("training_sets", t).total("dropped").values()) == len(subset) - len(expected)
 
 
 def test_training_sets_are_nested_and_online_ones_hold_the_pool(trained: Graph) -> None:
@@ -118,8 +118,8 @@ def test_a_checkpoint_saw_its_budget_and_is_loaded_by_whoever_has_open_clip(trai
         assert (row["training_set"], row["model"], row["seed"]) == (cell.training_set, "tiny", 0)
     folder = trained.where.checkpoints / row["path"]
     code = f"import open_clip; print(open_clip.create_model_and_transforms('local-dir:{folder}')[0].visual.image_size)"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
-    assert "32" in told.stdout
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
+    assert "32" in run.stdout
 
 
 def test_scores_stand_beside_chance_for_every_task_and_class(trained: Graph) -> None:
@@ -132,11 +132,11 @@ def test_scores_stand_beside_chance_for_every_task_and_class(trained: Graph) -> 
 
 
 def test_the_sweep_works_while_cells_are_missing_and_names_them(trained: Graph) -> None:
-    told = json.loads((trained.where.reports / "sweep.json").read_text(encoding="utf-8"))
-    assert {cell["training_set"] for cell in told["cells"]} == {cell.training_set for cell in CELLS}
-    assert "tiny on 100" in told["missing"]
-    assert "tiny on 20" not in told["missing"]
-    facts = {row["training_set"]: row for row in told["sets"]}
+    sweep = json.loads((trained.where.reports / "sweep.json").read_text(encoding="utf-8"))
+    assert {cell["training_set"] for cell in sweep["cells"]} == {cell.training_set for cell in CELLS}
+    assert "tiny on 100" in sweep["missing"]
+    assert "tiny on 20" not in sweep["missing"]
+    facts = {row["training_set"]: row for row in sweep["sets"]}
     subset = trained.lake.manifest("subsets", "20").rows
     assert (facts["20"]["pairs_in_subset"], facts["20"]["pairs"]) == (
         subset,
@@ -305,7 +305,7 @@ def test_the_report_counts_every_manifest_once_and_tells_baselines_tails_failure
         again = Graph(replace(trained.where, home=tmp_path), instance)
         [check] = again.make(["baselines"], keys[0]).get_asset_check_evaluations()
         again.make(["sweep"])
-    told = json.loads((again.where.reports / "sweep.json").read_text(encoding="utf-8"))
+    sweep = json.loads((again.where.reports / "sweep.json").read_text(encoding="utf-8"))
 
     spent = Counter[str]()
     for path in Path(lake.root).glob("*/*/manifest.json"):
@@ -314,28 +314,28 @@ def test_the_report_counts_every_manifest_once_and_tells_baselines_tails_failure
     trainings = [Trainer(root=str(again.where.checkpoints)).result(row["path"]) for row in
                  (lake.read("checkpoints", [cell.key]).to_pylist()[0] for cell in CELLS)]  # fmt: skip
     spent["checkpoints"] = sum(training["cpu_seconds"] for training in trainings)
-    assert {stage["stage"]: stage["cpu_seconds"] for stage in told["costs"]} == pytest.approx(dict(spent))
+    assert {stage["stage"]: stage["cpu_seconds"] for stage in sweep["costs"]} == pytest.approx(dict(spent))
 
-    [baseline] = told["baselines"]
-    own = [score for score in lake.read("scores", [CELLS[0].key]).to_pylist() if score["metric"] == "main"]
+    [baseline] = sweep["baselines"]
+    cell_scores = [score for score in lake.read("scores", [CELLS[0].key]).to_pylist() if score["metric"] == "main"]
     [main] = [score for score in baseline["scores"] if score["metric"] == "main"]
-    assert (baseline["model"], main["mean"]) == (keys[0], own[0]["score"])  # they are that cell's weights
+    assert (baseline["model"], main["mean"]) == (keys[0], cell_scores[0]["score"])  # they are that cell's weights
     assert check.passed == (main["mean"] > bar_above(main["chance"]))
-    assert f"baseline {keys[1]}" in told["missing"]
+    assert f"baseline {keys[1]}" in sweep["missing"]
 
-    facts = {row["training_set"]: row for row in told["sets"]}
+    facts = {row["training_set"]: row for row in sweep["sets"]}
     counts = lake.read("entry_counts")["entry_count"].to_numpy()
-    kept = lake.read("subsets", ["20"])["entry_ids"].combine_chunks().flatten().to_numpy()
+    subset_entries = lake.read("subsets", ["20"])["entry_ids"].combine_chunks().flatten().to_numpy()
     assert facts["20"]["tail_before"] == pytest.approx(counts[counts <= 20].sum() / counts.sum())
-    assert facts["20"]["tail_after"] == pytest.approx((counts[kept] <= 20).mean())
+    assert facts["20"]["tail_after"] == pytest.approx((counts[subset_entries] <= 20).mean())
     assert facts["online-20"]["tail_after"] == facts["20"]["tail_after"]
     assert facts["inf"]["tail_before"] is None
     for name, rings in (("20", ["20"]), ("online-20", THRESHOLDS)):
         reasons = Counter(reason for reason in lake.read("images", rings)["reason"].to_pylist() if reason)
         assert facts[name]["failed"] == reasons
-    assert told["provenance"]["training_sets 20"] == lake.manifest("training_sets", "20").version
-    assert told["provenance"]["entries"] == lake.manifest("entries").version
-    assert told["tasks"][0]["note"].startswith("Twemoji's drawings of 122 names")
+    assert sweep["provenance"]["training_sets 20"] == lake.manifest("training_sets", "20").version
+    assert sweep["provenance"]["entries"] == lake.manifest("entries").version
+    assert sweep["tasks"][0]["note"].startswith("Twemoji's drawings of 122 names")
 
 
 def test_the_report_tells_what_is_left_when_a_ring_or_a_training_is_gone(trained: Graph, tmp_path: Path) -> None:
@@ -395,15 +395,15 @@ def test_cells_of_a_set_of_another_pool_are_apart_and_the_check_says_so(trained:
     }
     for table, key in (("training_sets", "20"), ("checkpoints", CELLS[0].key)):
         rewrite(lake, table, key, inputs=dict(lake.manifest(table, key).inputs) | other)
-    told = report(lake, tmp_path)
-    assert why_not(told) == {
+    sweep = report(lake, tmp_path)
+    assert why_not(sweep) == {
         "20": "is of another pool (snapshots SAMPLE-2026-03; entries eeeeeeee; counts cccccccc)",
         "inf": None,
         "online-20": None,
     }
-    assert [row["training_set"] for row in told["other_sets"]] == ["20"]
-    assert told["other_sets"][0]["tail_before"] is None
-    assert not of_one_pool(told).passed
+    assert [row["training_set"] for row in sweep["other_sets"]] == ["20"]
+    assert sweep["other_sets"][0]["tail_before"] is None
+    assert not of_one_pool(sweep).passed
 
 
 def test_what_is_made_of_an_older_subset_is_outdated_down_to_the_scores(trained: Graph, tmp_path: Path) -> None:
@@ -411,16 +411,16 @@ def test_what_is_made_of_an_older_subset_is_outdated_down_to_the_scores(trained:
     assert not any(find_outdated(lake).values())
     ring = dict(lake.manifest("images", "100").inputs)
     rewrite(lake, "images", "100", inputs=ring | {"rung below": "50"})  # as after a rung was taken out
-    found = find_outdated(lake)
-    assert found["images"] == {"100": "the ring begins at 20 now"}
-    assert set(found["training_sets"]) == set(TRAINING_SETS) - {"20"}
+    outdated = find_outdated(lake)
+    assert outdated["images"] == {"100": "the ring begins at 20 now"}
+    assert set(outdated["training_sets"]) == set(TRAINING_SETS) - {"20"}
     rewrite(lake, "images", "100", inputs=ring)
     rewrite(lake, "subsets", "20", version="another")
-    found = find_outdated(lake)
-    assert found["images"] == {"20": "subsets of 20 were made anew"}
-    assert found["training_sets"]["20"] == "subsets of 20 were made anew"
-    assert found["training_sets"]["100"] == "images of 20 are outdated"
-    assert set(found["checkpoints"]) == set(found["scores"]) == trained_cells
+    outdated = find_outdated(lake)
+    assert outdated["images"] == {"20": "subsets of 20 were made anew"}
+    assert outdated["training_sets"]["20"] == "subsets of 20 were made anew"
+    assert outdated["training_sets"]["100"] == "images of 20 are outdated"
+    assert set(outdated["checkpoints"]) == set(outdated["scores"]) == trained_cells
     rewrite(lake, "entry_counts", "all", version="of another pool")
     assert set(find_outdated(lake)["subsets"]) == set(THRESHOLDS)
 

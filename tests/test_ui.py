@@ -58,13 +58,13 @@ def hostile(mini: Path, curated: Deployment, tmp_path_factory: pytest.TempPathFa
     shutil.copytree(mini, folder / "mini", symlinks=True)
     shutil.copytree(curated.home, folder / "data" / "sample")
     where = mini_deployment(folder / "mini", folder / "data" / "sample")
-    own = folder / SOURCE
-    own.write_text(ENTRY, encoding="utf-8")
+    own_list = folder / SOURCE
+    own_list.write_text(ENTRY, encoding="utf-8")
     for key, texts in zip(KEYS, [HOSTILE, [f"{ENTRY} {SAYS}"] * 100], strict=True):
         images = [{"url": f"/{number}<b>.png", "alt": text} for number, text in enumerate(texts)]
         archive = min(Path(where.crawl, "crawl-data", key).rglob("*.wat.gz"))
         archive.write_bytes(members(wat_record(content("http://pages.example/'\"<i>/", images))))
-    lists = {"ops": {"entries": {"config": {"own_lists": [str(own)]}}}}
+    lists = {"ops": {"entries": {"config": {"own_lists": [str(own_list)]}}}}
     with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
         demo.materialize(bind(where), instance, ["entries"], None, lists)
         for key in KEYS:
@@ -229,19 +229,19 @@ class _Dangerous(HTMLParser):
     def found(cls, dom: str) -> list[str]:
         parser = cls()
         parser.feed(dom)
-        return parser._found
+        return parser._dangers
 
     def __init__(self) -> None:
         super().__init__()
-        self._found: list[str] = []
+        self._dangers: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         off = [name for name, value in attrs if name.startswith("on") or re.search("javascript:|evil", value or "")]
-        self._found += [f"<{tag} {name}>" for name in off]
+        self._dangers += [f"<{tag} {name}>" for name in off]
 
     def handle_data(self, data: str) -> None:
         if self.cdata_elem == "script" and MARK in data:
-            self._found.append("<script>")
+            self._dangers.append("<script>")
 
 
 def _answers(url: str) -> bool:

@@ -107,10 +107,10 @@ def _describe_drawing(pair: TracedPair, drawing: Drawing) -> list[Table]:
             t,
             show_number(pair.thresholds[t]),
             percent(drawing.probability[t]),
-            "kept" if kept else "dropped",
+            "kept" if is_kept else "dropped",
             pair.subsets[t],
         )
-        for t, kept in drawing.decision.items()
+        for t, is_kept in drawing.decision.items()
     ]
     return [
         Table.build(f"entries of pair {pair.pair_id}{more}", ("entry", "entry_count", "u", "u x count"), coins),

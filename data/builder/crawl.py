@@ -92,8 +92,8 @@ def _page_files(snapshot: Snapshot, number: int, pages: list[Page]) -> list[tupl
     date, path = _date(snapshot, f"note {number}"), f"/notes/{number}.txt"
     records += fetch_records("noto-emoji.example", path, content_type="text/plain", body=note, date=date, info=info)
     members = compress(records)
-    told = wat_records(warc_name, wat_name, records, members, f"{_day(snapshot)}T06:00:00Z")
-    return [("warc", warc, members), ("wat", wat, compress(told))]
+    metadata_records = wat_records(warc_name, wat_name, records, members, f"{_day(snapshot)}T06:00:00Z")
+    return [("warc", warc, members), ("wat", wat, compress(metadata_records))]
 
 
 def _path(snapshot: Snapshot, kind: str, number: int, suffix: str) -> str:

@@ -26,9 +26,9 @@ def write_tasks(
     root: Path, names: Names, drawings: dict[str, bytes], snapshots: list[Snapshot]
 ) -> dict[str, list[str]]:
     """Both tasks; gives the names that each leaves out because a class of a shorter name has the same drawing."""
-    told = _told_names(names, snapshots)
+    named = _find_named(names, snapshots)
     base = [emoji for emoji in names.emoji.values() if not emoji.toned and emoji.hexcode in drawings]
-    seen = [emoji for emoji in base if emoji.hexcode in told]
+    seen = [emoji for emoji in base if emoji.hexcode in named]
     unseen = [emoji for emoji in base if emoji.base in names.held_out]
     left_out = {}
     for task, readme, emoji in (("twemoji", _SEEN, seen), ("twemoji-unseen", _UNSEEN, unseen)):
@@ -40,7 +40,7 @@ def write_tasks(
     return left_out
 
 
-def _told_names(names: Names, snapshots: list[Snapshot]) -> set[str]:
+def _find_named(names: Names, snapshots: list[Snapshot]) -> set[str]:
     """The base emoji that an English page of the two registered snapshots shows together with their name."""
     pictures = (
         p for snapshot in snapshots[:2] for page in snapshot.new if page.language == "en" for p in page.pictures

@@ -111,11 +111,11 @@ def image_records(urls: list[str], image: bytes, date: str, serial: int) -> list
     """A response for an image's first URL and a revisit for each other; ids count up, so that git packs them small."""
     block = f"HTTP/1.1 200 OK\r\nContent-Type: image/webp\r\nContent-Length: {len(image)}\r\n\r\n".encode()
     first, *others = urls
-    told = (("WARC-Payload-Digest", digest(image)), ("WARC-Date", date))
+    headers = (("WARC-Payload-Digest", digest(image)), ("WARC-Date", date))
     same = (("WARC-Profile", _PROFILE), ("WARC-Refers-To-Target-URI", first), ("WARC-Refers-To-Date", date))
-    records = [_image_record("response", serial, first, block + image, told)]
+    records = [_image_record("response", serial, first, block + image, headers)]
     for number, url in enumerate(others, start=serial + 1):
-        records.append(_image_record("revisit", number, url, block, (*told, *same)))
+        records.append(_image_record("revisit", number, url, block, (*headers, *same)))
     return records
 
 

@@ -17,7 +17,7 @@ def wat_records(warc_name: str, wat_name: str, records: list[Record], members: l
         f"Software-Info: data.builder (in the field layout of ia-web-commons)\r\nExtracted-Date: {date}\r\n"
         "format: WARC File Format 1.0\r\n"
     ).encode()
-    told = [_record("warcinfo", date, record_id("warcinfo", wat_name), info, (("WARC-Filename", wat_name),))]
+    metadata = [_record("warcinfo", date, record_id("warcinfo", wat_name), info, (("WARC-Filename", wat_name),))]
     offset = 0
     for record, member in zip(records, members, strict=True):
         envelope = {"Container": _container(warc_name, offset, record, member), "Envelope": _envelope(record)}
@@ -27,9 +27,9 @@ def wat_records(warc_name: str, wat_name: str, records: list[Record], members: l
             ("WARC-Target-URI", headers.get("WARC-Target-URI", warc_name)),
             ("WARC-Refers-To", headers["WARC-Record-ID"]),
         )
-        told.append(_record("metadata", date, record_id("wat", wat_name, offset), block, target))
+        metadata.append(_record("metadata", date, record_id("wat", wat_name, offset), block, target))
         offset += len(member)
-    return told
+    return metadata
 
 
 def _container(name: str, offset: int, record: Record, member: bytes) -> dict[str, Any]:
@@ -83,14 +83,14 @@ def _payload(record: Record) -> dict[str, Any]:
     a, b, c = first.split(" ", 2)
     if kind == "request":
         return {"HTTP-Request-Metadata": {"Request-Message": {"Method": a, "Path": b, "Version": c}, **common}}
-    told = {"Response-Message": {"Version": a, "Status": b, "Reason": c}, **common}
+    response = {"Response-Message": {"Version": a, "Status": b, "Reason": c}, **common}
     content_type = next(str(value) for name, value in headers.items() if name.lower() == "content-type")
     if content_type.startswith("text/html"):
         links = _Links()
         links.feed(entity.decode(content_type.partition("charset=")[2]))
         links.close()
-        told["HTML-Metadata"] = {"Head": links.head, **({"Links": links.links} if links.links else {})}
-    return {"HTTP-Response-Metadata": told}
+        response["HTML-Metadata"] = {"Head": links.head, **({"Links": links.links} if links.links else {})}
+    return {"HTTP-Response-Metadata": response}
 
 
 def _headers(lines: list[str]) -> dict[str, str | list[str]]:

@@ -50,10 +50,10 @@ def context() -> Iterator[dg.RunFailureSensorContext]:
     with dg.DagsterInstance.ephemeral() as instance:
         job = dg.Definitions([subsets], jobs=[dg.define_asset_job("curate", [subsets])]).resolve_job_def("curate")
         config = {"ops": {"subsets": {"config": {"token": SECRET}}}}
-        made = job.execute_in_process(run_config=config, partition_key="20", instance=instance, raise_on_error=False)
-        [event] = [event for event in made.all_events if event.event_type_value == "PIPELINE_FAILURE"]
+        result = job.execute_in_process(run_config=config, partition_key="20", instance=instance, raise_on_error=False)
+        [event] = [event for event in result.all_events if event.event_type_value == "PIPELINE_FAILURE"]
         yield dg.build_run_status_sensor_context(
-            sensor_name="failed_runs", dagster_instance=instance, dagster_run=made.dagster_run, dagster_event=event
+            sensor_name="failed_runs", dagster_instance=instance, dagster_run=result.dagster_run, dagster_event=event
         ).for_run_failure()
 
 
@@ -67,10 +67,10 @@ def test_a_webhook_hears_what_failed_where_to_look_and_no_secret(context: dg.Run
     with listening() as (url, posted):
         tell(context, failure_webhook=url)
     [document] = posted
-    told = json.loads(document)
+    notice = json.loads(document)
     assert SECRET.encode() not in document
-    assert told["text"].startswith("sample: subsets 20 failed (ValueError); http://127.0.0.1:3000/runs/")
-    assert (told["assets"], told["partition"], told["errors"]) == (["subsets"], "20", ["ValueError"])
+    assert notice["text"].startswith("sample: subsets 20 failed (ValueError); http://127.0.0.1:3000/runs/")
+    assert (notice["assets"], notice["partition"], notice["errors"]) == (["subsets"], "20", ["ValueError"])
 
 
 def test_a_command_hears_the_same_on_its_standard_input(context: dg.RunFailureSensorContext, tmp_path: Path) -> None:

@@ -24,13 +24,13 @@ class Filtered(Graph):
     """The mini sample's graph up to the images."""
 
     def filter(self, t: str, **config: Any) -> dict[str, Any]:
-        """The training set at t with these filters and no other; what is told of it."""
+        """The training set at t with these filters and no other; gives its metadata."""
         return self.filter_as_before(t, **OFF | config)
 
     def filter_as_before(self, t: str, **config: Any) -> dict[str, Any]:
-        made = self.make(["training_sets"], t, ops={"training_sets": {"config": config}})
-        [event] = made.get_asset_materialization_events()
-        return {name: getattr(told, "value", told) for name, told in event.materialization.metadata.items()}
+        result = self.make(["training_sets"], t, ops={"training_sets": {"config": config}})
+        [event] = result.get_asset_materialization_events()
+        return {name: getattr(value, "value", value) for name, value in event.materialization.metadata.items()}
 
     def ids(self, t: str) -> set[str]:
         return set(self.lake.read("training_sets", [t])["image_id"].to_pylist())
@@ -45,13 +45,13 @@ def graph(imaged: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def test_what_a_filter_leaves_out_is_counted_as_pairs_and_comes_back_without_a_fetch(graph: Filtered) -> None:
     plain, everything = graph.filter("100"), graph.ids("100")
     store = {path: path.stat().st_mtime_ns for path in graph.where.images.rglob("*") if path.is_file()}
-    told = graph.filter("100", filters={SIDE: {"at_least": 1000}}, near_duplicate_distance=0)
-    assert (told["rows"], told["dropped/filtered_shorter_side"]) == (0, plain["pairs"])
-    assert told["images/filtered_shorter_side"] == len(everything) == told["seen/filtered_images"]
+    metadata = graph.filter("100", filters={SIDE: {"at_least": 1000}}, near_duplicate_distance=0)
+    assert (metadata["rows"], metadata["dropped/filtered_shorter_side"]) == (0, plain["pairs"])
+    assert metadata["images/filtered_shorter_side"] == len(everything) == metadata["seen/filtered_images"]
     again = graph.filter_as_before("100")
     assert (again["rows"], again["filters"]) == (0, {SIDE: {"at_least": 1000}})
-    told = graph.filter_as_before("100", filters={}, near_duplicate_distance=-1)
-    assert any(SIDE in change for change in told["changed_choices"])
+    metadata = graph.filter_as_before("100", filters={}, near_duplicate_distance=-1)
+    assert any(SIDE in change for change in metadata["changed_choices"])
     assert graph.ids("100") == everything
     assert {path: path.stat().st_mtime_ns for path in graph.where.images.rglob("*") if path.is_file()} == store
 
@@ -64,9 +64,9 @@ def test_no_image_is_kept_twice_and_filtered_sets_are_nested(graph: Filtered) ->
     assert graph.ids("20") < graph.ids("100") < everything
     rows = graph.lake.read("image_scores", ["20", "100"]).to_pylist()
     looks = {row["image_id"]: (row["phash"], row["colours"]) for row in rows}
-    kept = np.array([looks[image] for image in graph.ids("100")], np.uint64)
-    assert (find_nearest_earlier(kept, 0) == -1).all()
-    assert {phash for phash, _ in looks.values()} == set(kept[:, 0].tolist())
+    looks_in_set = np.array([looks[image] for image in graph.ids("100")], np.uint64)
+    assert (find_nearest_earlier(looks_in_set, 0) == -1).all()
+    assert {phash for phash, _ in looks.values()} == set(looks_in_set[:, 0].tolist())
 
 
 def test_a_changed_limit_scores_nothing_again(graph: Filtered) -> None:
@@ -107,9 +107,9 @@ def test_a_pools_image_that_a_task_has_too_is_told_and_goes_only_when_asked(grap
     drawing = tmp_path / "leaking" / "a drawing" / f"1.{row['format']}"
     drawing.write_bytes(open_image_store(str(graph.where.images)).read(row["tar"], row["offset"], row["size"]))
     again = Filtered(replace(graph.where, tasks=(str(tmp_path / "leaking"),)), graph.instance)
-    told = again.filter("20", leakage_distance=0)
+    metadata = again.filter("20", leakage_distance=0)
     assert again.ids("20") == before
-    assert told["images/benchmark"] >= 1
-    assert row["image_id"] in {record.data["image"] for record in told["leaked"].records}
+    assert metadata["images/benchmark"] >= 1
+    assert row["image_id"] in {record.data["image"] for record in metadata["leaked"].records}
     again.filter("20", leakage_distance=0, remove_leakage=True)
-    assert len(again.ids("20")) == len(before) - told["images/benchmark"]
+    assert len(again.ids("20")) == len(before) - metadata["images/benchmark"]

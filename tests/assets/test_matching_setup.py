@@ -42,8 +42,8 @@ def entries_as_they_are(table: pa.Table) -> pa.Table:
 def pairs_of_shard(number: int) -> list[pa.RecordBatch]:
     texts = [f"the red dog runs with a ball over the green field {number}", "nothing"] * 20
     columns = {"pair_id": [*range(40)], "image_id": [bytes(12)] * 40, "text": texts, "offset": [0] * 40}
-    made = [pa.array(columns.get(f.name, [""] * 40), f.type) for f in PAIRS]
-    return [pa.RecordBatch.from_arrays(made, schema=PAIRS)]
+    arrays = [pa.array(columns.get(f.name, [""] * 40), f.type) for f in PAIRS]
+    return [pa.RecordBatch.from_arrays(arrays, schema=PAIRS)]
 
 
 def test_workers_share_an_index_and_match_as_one_process_does(tmp_path: Path) -> None:
@@ -63,8 +63,8 @@ def test_workers_share_an_index_and_match_as_one_process_does(tmp_path: Path) ->
     )
     for report in reports:
         assert report.manifest
-        found = read_table([store.path(report.manifest)], {})
-        assert found["entry_ids"].to_pylist() == expected["entry_ids"].to_pylist() == [[0, 1, 3]] * 20
+        matches = read_table([store.path(report.manifest)], {})
+        assert matches["entry_ids"].to_pylist() == expected["entry_ids"].to_pylist() == [[0, 1, 3]] * 20
 
 
 def test_an_index_changes_no_version_of_the_matches(tmp_path: Path) -> None:

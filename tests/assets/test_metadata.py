@@ -47,7 +47,7 @@ def make(
     **sources: Any,
 ) -> Lake:
     """The candidates of a folder of dumps and pageviews, as the graph makes them."""
-    kept = Lake(root=str(lake))
+    tables = Lake(root=str(lake))
     reader = Sources(
         nltk_data="", wikipedia=str(wikipedia), languages=[*languages], **{"piece_bytes": 9_000, **sources}
     )
@@ -56,12 +56,12 @@ def make(
         "wikipedia_titles": {"num_buckets": 2, "min_views": 1, "in_dump_only": True},
     }
     config |= {"wikipedia_bigrams": {"min_pmi": -9, "min_count": 2, **bigrams}, "wikipedia_unigrams": {"min_count": 2}}
-    compute = Compute(lake=kept, workers=workers, max_failed_fraction=max_failed_fraction)
-    resources = {"lake": kept, "compute": compute, "sources": reader}
+    compute = Compute(lake=tables, workers=workers, max_failed_fraction=max_failed_fraction)
+    resources = {"lake": tables, "compute": compute, "sources": reader}
     with dg.DagsterInstance.ephemeral() as instance:
         run_config = {"ops": {name: {"config": config[name]} for name in only}}
         dg.materialize(ASSETS, resources=resources, instance=instance, run_config=run_config, selection=only)
-    return kept
+    return tables
 
 
 def versions(lake: Lake) -> dict[str, str]:
@@ -73,7 +73,7 @@ def wikipedia(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve real articles, a German one, and two hours of views."""
     folder = tmp_path_factory.mktemp("wikipedia")
     real = bz2.decompress((SAMPLE / "wikipedia" / "enwiki-sample-pages-articles.xml.bz2").read_bytes())
-    ends = [found.end() for found in re.finditer(rb"</page>\s*", real)][:12]
+    ends = [match.end() for match in re.finditer(rb"</page>\s*", real)][:12]
     pieces = [real[begin:end] for begin, end in zip([0, *ends], ends, strict=False)] + [b"</mediawiki>\n"]
     (folder / "enwiki-1-pages-articles-multistream.xml.bz2").write_bytes(b"".join(map(bz2.compress, pieces)))
     german = export(page("Hund", GERMAN * 9), page("Köter", redirect="Hund"), wiki="dewiki")
@@ -85,41 +85,45 @@ def wikipedia(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(wikipedia: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+def candidates(wikipedia: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return make(wikipedia, tmp_path_factory.mktemp("lake"))
 
 
-def test_each_language_has_its_own_words_neighbours_and_titles(made: Lake) -> None:
+def test_each_language_has_its_own_words_neighbours_and_titles(candidates: Lake) -> None:
     rows = {
         table: {
-            (row["entry"], row["num_occurrences"]) for row in made.read(table).to_pylist() if row["language"] == "de"
+            (row["entry"], row["num_occurrences"])
+            for row in candidates.read(table).to_pylist()
+            if row["language"] == "de"
         }
         for table in TABLES[2:]
     }
     assert rows["wikipedia_unigrams"] == {("Der", 18), ("Hund", 18), ("bellt", 9), ("schläft", 9)}
     assert rows["wikipedia_bigrams"] == {("Der Hund", 18), ("Hund bellt", 9), ("Hund schläft", 9)}
     assert rows["wikipedia_titles"] == {("Hund", 5)}
-    assert [shard.key for shard in made.manifest("wikipedia_bigrams").shards] == ["en", "de"]
+    assert [shard.key for shard in candidates.manifest("wikipedia_bigrams").shards] == ["en", "de"]
     english = {
-        row["entry"]: row["score"] for row in made.read("wikipedia_titles").to_pylist() if row["language"] == "en"
+        row["entry"]: row["score"] for row in candidates.read("wikipedia_titles").to_pylist() if row["language"] == "en"
     }
     assert english == {"Anarchism": 3.0}
 
 
-def test_workers_and_pieces_change_nothing(wikipedia: Path, made: Lake, tmp_path: Path) -> None:
-    assert versions(make(wikipedia, tmp_path, workers=4, piece_bytes=1_000)) == versions(made)
+def test_workers_and_pieces_change_nothing(wikipedia: Path, candidates: Lake, tmp_path: Path) -> None:
+    assert versions(make(wikipedia, tmp_path, workers=4, piece_bytes=1_000)) == versions(candidates)
 
 
-def test_another_language_changes_no_candidate_of_the_first(wikipedia: Path, made: Lake, tmp_path: Path) -> None:
+def test_another_language_changes_no_candidate_of_the_first(wikipedia: Path, candidates: Lake, tmp_path: Path) -> None:
     alone = make(wikipedia, tmp_path, languages=("en",))
     for table in TABLES[2:]:
-        digests = [{shard.key: shard.digest for shard in lake.manifest(table).shards}["en"] for lake in (alone, made)]
+        digests = [
+            {shard.key: shard.digest for shard in lake.manifest(table).shards}["en"] for lake in (alone, candidates)
+        ]
         assert digests[0] == digests[1]
 
 
 @pytest.mark.night
 def test_after_a_kill_the_counts_are_the_same_and_what_was_committed_stays(
-    wikipedia: Path, made: Lake, tmp_path: Path
+    wikipedia: Path, candidates: Lake, tmp_path: Path
 ) -> None:
     counting = subprocess.Popen(
         [sys.executable, "-c", COUNT, wikipedia, tmp_path], cwd=ROOT, start_new_session=True, stderr=subprocess.DEVNULL
@@ -131,7 +135,7 @@ def test_after_a_kill_the_counts_are_the_same_and_what_was_committed_stays(
     counting.wait()
     committed = {path.name for path in shards.glob("*.json")}
     again = make(wikipedia, tmp_path, workers=2)
-    assert versions(again) == versions(made)
+    assert versions(again) == versions(candidates)
     assert committed
     assert committed < {path.name for path in shards.glob("*.json")} or len(committed) == len([*shards.glob("*.json")])
 
@@ -165,9 +169,9 @@ def test_a_dump_that_is_cut_foreign_broken_or_without_articles_fails_by_name(
     ],
 )
 def test_no_sum_and_no_language_may_be_missing_however_many_files_of_a_crawl_may(
-    wikipedia: Path, made: Lake, tmp_path: Path, source: str, fails: str
+    wikipedia: Path, candidates: Lake, tmp_path: Path, source: str, fails: str
 ) -> None:
-    shutil.copytree(made.root, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(candidates.root, tmp_path, dirs_exist_ok=True)
     shutil.rmtree(tmp_path / fails)
     for file in (tmp_path / source).rglob("*.parquet"):
         file.write_bytes(b"")
@@ -182,9 +186,9 @@ def test_a_language_whose_pairs_reach_no_threshold_is_told_and_may_have_one_of_i
     only = ["wikipedia_ngrams", "wikipedia_bigrams"]
     with pytest.raises(dg.Failure, match=r"shard de: ValueError: min_pmi=9: of 54 words in 'de'"):
         make(wikipedia, tmp_path, max_failed_fraction=0.5, bigrams={"min_pmi": 9}, only=only)
-    kept = make(wikipedia, tmp_path, bigrams={"min_pmi": 9, "min_pmi_of": {"de": 1}}, only=only)
+    lake = make(wikipedia, tmp_path, bigrams={"min_pmi": 9, "min_pmi_of": {"de": 1}}, only=only)
     scores = {
-        language: [row["score"] for row in kept.read("wikipedia_bigrams").to_pylist() if row["language"] == language]
+        language: [row["score"] for row in lake.read("wikipedia_bigrams").to_pylist() if row["language"] == language]
         for language in ("en", "de")
     }
     assert min(scores["en"]) >= 9 > min(scores["de"]) >= 1

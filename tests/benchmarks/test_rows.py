@@ -44,8 +44,8 @@ def options(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
         counted = {"pywordfreq/word_frequencies.gz": gzip.compress(b"dog;200\ncat;100\nrare;99\n")}
         for name, members in (("wordsegment-0-none.whl", words), ("pywordfreq-0-none.whl", counted)):
             with zipfile.ZipFile(tmp_path / name, "w") as wheel:
-                for member_name, told in members.items():
-                    wheel.writestr(member_name, told)
+                for member_name, text in members.items():
+                    wheel.writestr(member_name, text)
         return ["--packages", str(tmp_path), "--budget", "1000", "--lines", "100"]
     if request.param in ("graph", "scaling"):
         (tmp_path / "entries.txt").write_text("red\nred apple\napple\n", "utf-8")
@@ -104,8 +104,8 @@ def test_a_benchmark_gives_rows_with_the_five_keys(
 def test_every_benchmark_has_rows_that_were_measured() -> None:
     named = {path.stem.removeprefix("bench_") for path in RESULTS.parent.glob("bench_*.py")}
     assert named == set(BENCHMARKS)
-    told = RESULTS.read_text("utf-8")
-    assert [name for name in BENCHMARKS if f"\n## {name}\n" not in told] == []
+    results = RESULTS.read_text("utf-8")
+    assert [name for name in BENCHMARKS if f"\n## {name}\n" not in results] == []
 
 
 def test_rows_replace_the_last_ones_of_their_benchmark_only(tmp_path: Path) -> None:
@@ -132,9 +132,9 @@ def test_texts_of_ones_own_make_a_pool(tmp_path: Path, run: Callable[..., list[R
 
 def test_a_snapshot_costs_what_its_rows_say_times_its_size() -> None:
     row = STEPS[0].row
-    told = tell({("parsing", row): (36.0, "s/GB raw")}, dollars=0.5).split("\n")
-    assert f"| parse WATs | parsing: {row} | 36 s/GB raw | 810.0 | 405.00 | 81,000.0 | 40,500.00 |" in told
-    assert sum("not measured" in line for line in told) == len(STEPS) - 1 + len(TABLES)
+    lines = tell({("parsing", row): (36.0, "s/GB raw")}, dollars=0.5).split("\n")
+    assert f"| parse WATs | parsing: {row} | 36 s/GB raw | 810.0 | 405.00 | 81,000.0 | 40,500.00 |" in lines
+    assert sum("not measured" in line for line in lines) == len(STEPS) - 1 + len(TABLES)
     with pytest.raises(ValueError, match=f"{row} is in furlongs"):
         tell({("parsing", row): (36.0, "furlongs")})
 

@@ -37,15 +37,15 @@ def paths(snapshot: str, kind: str) -> tuple[str, ...]:
 def members(path: str) -> dict[int, bytes]:
     """The gzip members of a file, one a record, by their offset."""
     content = memoryview((CRAWL / path).read_bytes())
-    found, start = {}, 0
+    by_offset, start = {}, 0
     while start < len(content):
         inflater, end, parts = zlib.decompressobj(31), start, []
         while not inflater.eof:
             parts.append(inflater.decompress(content[end : end + 2048]))
             end += 2048
-        found[start] = b"".join(parts)
+        by_offset[start] = b"".join(parts)
         start = min(end, len(content)) - len(inflater.unused_data)
-    return found
+    return by_offset
 
 
 @cache
@@ -75,15 +75,15 @@ def _links(path: str) -> Iterator[tuple[str, str, str]]:
 @cache
 def recorded(snapshot: str) -> dict[str, str]:
     """Payload digest of every image URL of a snapshot; twice recorded is an error."""
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for path in paths(snapshot, "images"):
         content = (CRAWL / path).read_bytes()
         heads = re.findall(rb"WARC-Type: (?:response|revisit)\r\n.*?\r\n\r\n", content, re.DOTALL)
         for head in heads:
             fields = dict(line.split(": ", 1) for line in head.decode().strip().split("\r\n"))
-            assert fields["WARC-Target-URI"] not in found
-            found[fields["WARC-Target-URI"]] = fields["WARC-Payload-Digest"]
-    return found
+            assert fields["WARC-Target-URI"] not in digests
+            digests[fields["WARC-Target-URI"]] = fields["WARC-Payload-Digest"]
+    return digests
 
 
 def test_nothing_passes_for_a_release_of_common_crawl() -> None:

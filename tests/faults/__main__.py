@@ -54,13 +54,13 @@ def main() -> int:
                 missed[kind] += draws - 1
                 tqdm.write(f"{number} {kind}: {result.difference or f'equal after {result.hits} strikes'}")
     played = sum(map(len, results.values()))
-    equal = sum(not result.difference for found in results.values() for result in found)
-    told = f"{equal} of {played} equal, {time.monotonic() - started:,.0f} s"
-    table = f"{HEAD}\n" + "\n".join(_line(kind, found, missed[kind]) for kind, found in results.items())
-    print(f"{table}\n\n{told}")  # noqa: T201
+    equal = sum(not result.difference for of_kind in results.values() for result in of_kind)
+    summary = f"{equal} of {played} equal, {time.monotonic() - started:,.0f} s"
+    table = f"{HEAD}\n" + "\n".join(_line(kind, of_kind, missed[kind]) for kind, of_kind in results.items())
+    print(f"{table}\n\n{summary}")  # noqa: T201
     if asked.results:
         command = shlex.join(["python", "-m", "tests.faults", *sys.argv[1:]])
-        head = f"{datetime.now(UTC).date()}, {machine()}; `{command}`: {told}"
+        head = f"{datetime.now(UTC).date()}, {machine()}; `{command}`: {summary}"
         keep_section(RESULTS, "faults", f"{head}\n\n{table}")
     return int(equal < played)
 
@@ -84,10 +84,10 @@ def play(world: World, kind: str, seed: str, home: Path) -> tuple[Result, int]:
     return result, draws
 
 
-def _line(kind: str, found: list[Result], missed: int) -> str:
-    equal = sum(not result.difference for result in found)
-    hits, failed = (sum(getattr(result, name) for result in found) for name in ("hits", "failed"))
-    return f"| {kind} | {len(found)} | {hits} | {failed} | {missed} | {equal} |"
+def _line(kind: str, results: list[Result], missed: int) -> str:
+    equal = sum(not result.difference for result in results)
+    hits, failed = (sum(getattr(result, name) for result in results) for name in ("hits", "failed"))
+    return f"| {kind} | {len(results)} | {hits} | {failed} | {missed} | {equal} |"
 
 
 if __name__ == "__main__":

@@ -46,12 +46,12 @@ class Backfills:
 
     def wait(self, backfill: str) -> bool:
         """Wait for a drawn moment of it; whether it goes on then."""
-        told = self._progress(backfill)
-        made, rest = self.draw.randrange(told.targeted), self.draw.uniform(0, A_RUN_SECONDS)
+        progress = self._progress(backfill)
+        enough, rest = self.draw.randrange(progress.targeted), self.draw.uniform(0, A_RUN_SECONDS)
 
         def has_come() -> bool:
-            told = self._progress(backfill)
-            return told.ended or told.targeted - sum(told.unmade.values()) >= made
+            now = self._progress(backfill)
+            return now.ended or now.targeted - sum(now.unmade.values()) >= enough
 
         self.live.until(has_come, "progress of the backfill", PATIENCE_SECONDS)
         time.sleep(rest)
@@ -68,12 +68,12 @@ class Backfills:
 
     def executing(self) -> list[psutil.Process]:
         """The processes of runs under way."""
-        found = []
+        processes = []
         for run in self.instance.get_runs(filters=dg.RunsFilter(statuses=IN_PROGRESS)):
             with suppress(psutil.NoSuchProcess):
                 if process := process_of(self.instance, run):
-                    found.append(psutil.Process(process))
-        return found
+                    processes.append(psutil.Process(process))
+        return processes
 
     def end(self, *backfills: str) -> bool:
         """Wait until these have ended, and every run; whether the last of them succeeded."""
@@ -116,8 +116,8 @@ def begin(reference: Reference, live: Live, draw: random.Random, skip: int) -> I
 
 def targets_of(steps: Sequence[Step]) -> Targets:
     """What a backfill is asked for to take these steps."""
-    found: dict[str, list[str] | None] = {}
+    targets: dict[str, list[str] | None] = {}
     for tables, partition in steps:
         for table in tables:
-            found[table] = None if partition is None else [*(found.get(table) or []), partition]
-    return found
+            targets[table] = None if partition is None else [*(targets.get(table) or []), partition]
+    return targets

@@ -94,8 +94,8 @@ class Curation:
     def start(self, fault: Mapping[str, Any] | None = None) -> Driver:
         """Start what is left to do."""
         log = self.home / f"{len(self.started)}.log"
-        told = {"environment": dict(self.environment), "fault": fault, "skip": self.skip}
-        self.started.append(self.drivers.start(self.reference.mini, self.home, log, **told))
+        order = {"environment": dict(self.environment), "fault": fault, "skip": self.skip}
+        self.started.append(self.drivers.start(self.reference.mini, self.home, log, **order))
         return self.started[-1]
 
     def moment(self) -> float:
@@ -128,8 +128,8 @@ class Curation:
             driver = self.start()
             if driver.end() == 0:
                 return Result(hits, failed, *self._judge())
-        told = f"two runs failed after it: {driver.log.read_text('utf-8')[-2000:]}" if hits else ""
-        return Result(hits, failed, difference=told)
+        difference = f"two runs failed after it: {driver.log.read_text('utf-8')[-2000:]}" if hits else ""
+        return Result(hits, failed, difference=difference)
 
     def _judge(self) -> tuple[int, str]:
         """How many files were left behind, and what is wrong."""
@@ -157,29 +157,29 @@ def judge(lake: Lake, expected: Contents) -> tuple[int, str]:
             pq.read_table(path)
         before = contents_of(lake)
         orphans = lake.tidy(older_than_hours=0)
-        found = contents_of(lake)
+        contents = contents_of(lake)
     except (OSError, ValueError) as error:
         return 0, f"{type(error).__name__}: {error}"
     wrong = sorted(
         key
-        for key in found.keys() | before.keys() | expected.keys()
-        if not found.get(key) == before.get(key) == expected.get(key)
+        for key in contents.keys() | before.keys() | expected.keys()
+        if not contents.get(key) == before.get(key) == expected.get(key)
     )
     return len(orphans), f"other rows in {', '.join(wrong)}" if wrong else ""
 
 
 def contents_of(lake: Lake) -> Contents:
     """Of every partition of every table, its shards with the digest of the rows that their files hold."""
-    found: Contents = {}
+    contents: Contents = {}
     for table, partition in lake.partitions():
-        shards = found[f"{table} {partition}"] = []
+        shards = contents[f"{table} {partition}"] = []
         schema = lake.dataset(table, [partition]).schema
         for key, batches in lake.shards(table, partition).items():
             digest = RowDigest(schema)
             for batch in batches():
                 digest.update(batch)
             shards.append((key, digest.hexdigest()))
-    return found
+    return contents
 
 
 def environment_of_lake(url: str, options: Mapping[str, Any]) -> dict[str, str]:

@@ -43,8 +43,8 @@ class Driver(psutil.Process):
     def workers(self) -> list[psutil.Process]:
         """The processes in which its shards are made."""
         with suppress(psutil.NoSuchProcess):
-            found = self.children(recursive=True)
-            return [process for process in found if process.ppid() != self.pid]  # children of its fork server
+            descendants = self.children(recursive=True)
+            return [process for process in descendants if process.ppid() != self.pid]  # children of its fork server
         return []
 
     def end(self) -> int:
@@ -70,8 +70,8 @@ class Drivers:
         """Curate the mini sample in `home`: `skip` finished steps, an `environment` and a `fault` may be told."""
         if order.get("fault") and not inject.PRELOAD.exists():
             raise FileNotFoundError(inject.MISSING)
-        told = {"mini": str(mini), "home": str(home), "log": str(log), **order}
-        self._started.append(Driver(self.ask(told), log, self))
+        full_order = {"mini": str(mini), "home": str(home), "log": str(log), **order}
+        self._started.append(Driver(self.ask(full_order), log, self))
         return self._started[-1]
 
     def end(self) -> None:
@@ -112,13 +112,13 @@ def serve() -> None:
     for line in sys.stdin:
         order = json.loads(line)
         if isinstance(order, int):
-            told = os.waitstatus_to_exitcode(os.waitpid(order, 0)[1])
-        elif not (told := os.fork()):
+            answer = os.waitstatus_to_exitcode(os.waitpid(order, 0)[1])
+        elif not (answer := os.fork()):
             if order.get("fault"):
                 command = [sys.executable, "-m", "tests.faults.drivers", json.dumps(order)]
                 os.execve(command[0], command, os.environ | inject.ENVIRONMENT)
             _run(order)
-        print(told, flush=True)  # noqa: T201
+        print(answer, flush=True)  # noqa: T201
 
 
 def _run(order: dict[str, Any]) -> None:

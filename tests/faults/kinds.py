@@ -143,8 +143,8 @@ def fail_calls(fault: str) -> Callable[[World, random.Random, Path], Result]:
     def fail(world: World, draw: random.Random, home: Path) -> Result:
         run = world.curation(draw, home)
         after, hits, who = run.moment(), home / "hits", draw.choice(["driver", "workers", "both"])
-        told = {"name": fault, "seed": draw.getrandbits(32), "after": after, "until": after + draw.uniform(0.1, 10)}
-        run.start({**told, "hits": str(hits), "driver": who != "workers", "workers": who != "driver"}).end()
+        order = {"name": fault, "seed": draw.getrandbits(32), "after": after, "until": after + draw.uniform(0.1, 10)}
+        run.start({**order, "hits": str(hits), "driver": who != "workers", "workers": who != "driver"}).end()
         return run.settle(len(hits.read_text("utf-8").splitlines()) if hits.exists() else 0)
 
     return fail
@@ -165,7 +165,7 @@ def fail_requests(world: World, draw: random.Random, home: Path) -> Result:
 
 
 def run_twice(world: World, draw: random.Random, home: Path) -> Result:
-    """The same partitions are made by two runs at once, of which the second starts a little later."""
+    """Two runs make the same partitions at once; the second starts a little later."""
     run = world.curation(draw, home)
     first = run.start()
     is_met = draw.random() < 0.5 or run.wait(first)

@@ -35,13 +35,13 @@ def compile_slowly() -> None:
 
 @writes(NUMBERS, name="tests.resources.stages:count_compiled", prepare=compile_slowly)
 def count_compiled(start: int) -> Iterator[pa.RecordBatch]:
-    """The same, by loops that were compiled before."""
+    """A hundred numbers from `start`, by loops that were compiled before."""
     yield from count_up(start, dropped=Counter(), seen=Counter())
 
 
 @writes(NUMBERS, name="tests.resources.stages:count_slowly")
 def count_slowly(start: int, *, dropped: Counter[str], seen: Counter[str]) -> Iterator[pa.RecordBatch]:
-    """The same, but there is time to kill it."""
+    """A hundred numbers from `start`, slowly: there is time to kill it."""
     for batch in count_up(start, dropped=dropped, seen=seen):
         time.sleep(0.2)
         yield batch
@@ -49,7 +49,7 @@ def count_slowly(start: int, *, dropped: Counter[str], seen: Counter[str]) -> It
 
 @writes(NUMBERS, name="tests.resources.stages:take_note")
 def take_note(start: int, folder: str, seconds: float) -> Iterator[pa.RecordBatch]:
-    """The same, but each attempt leaves an empty file that names its shard and process, and takes its time."""
+    """A hundred numbers from `start`; each attempt leaves a file named by its shard and process, and takes its time."""
     Path(folder, f"{start}.{os.getpid()}.{time.monotonic_ns()}").touch()
     time.sleep(seconds)
     yield from count_up(start, dropped=Counter(), seen=Counter())
@@ -116,7 +116,7 @@ def build_slowly() -> int:
 
 @named("tests.resources.stages:panic_to_build")
 def panic_to_build() -> int:
-    """Panic."""
+    """Panic, as native code may while a model is loaded."""
     raise Panic("the weights are beyond belief")
 
 

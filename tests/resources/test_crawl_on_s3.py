@@ -55,9 +55,9 @@ def test_a_crawl_in_a_bucket_equals_the_one_in_a_folder(
     assert bucket.snapshots() == folder.snapshots()
     assert bucket.has_paths(SNAPSHOT, "wat")
     assert not bucket.has_paths("SAMPLE-2026-09", "wat")
-    found = bucket.archives(SNAPSHOT, "wat")
-    assert found == folder.archives(SNAPSHOT, "wat")
-    for path in found.values():
+    archives = bucket.archives(SNAPSHOT, "wat")
+    assert archives == folder.archives(SNAPSHOT, "wat")
+    for path in archives.values():
         with bucket.opening(path)() as ours, folder.opening(path)() as theirs:
             assert ours.read() == theirs.read()
 
@@ -103,9 +103,9 @@ def test_an_image_of_a_pool_in_a_bucket_costs_one_request_of_its_size(asked: Ask
     [file] = crawl.shards("pool-theirs", crawl.files("pool-theirs", "wat")[1]).values()
     urls = [row.address for row in file["rows"]()]
     asked.clear()
-    found = dict(fetch([*urls[::2], urls[0].replace("/512-", "/999999-")]))
-    assert [found[url] for url in urls[::2]] == [picture(number) for number in range(0, 20, 2)]
-    assert list(found.values())[-1] == "not_found"
+    images = dict(fetch([*urls[::2], urls[0].replace("/512-", "/999999-")]))
+    assert [images[url] for url in urls[::2]] == [picture(number) for number in range(0, 20, 2)]
+    assert list(images.values())[-1] == "not_found"
     assert [method for method, _ in asked] == ["get_object"] * 11
     ranges = [kwargs["Range"].removeprefix("bytes=").split("-") for _, kwargs in asked]
     sizes = sorted(int(last) + 1 - int(first) for first, last in ranges)

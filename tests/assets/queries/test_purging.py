@@ -66,16 +66,16 @@ def gone_of(lake: Lake, kind: str, value: str) -> Gone:
 
 def left(lake: Lake) -> dict[str, list[object]]:
     """Pairs or images that each table still has."""
-    found: dict[str, list[object]] = {
+    remaining: dict[str, list[object]] = {
         f"{table} {key}": lake.read(table, [key])["pair_id"].to_pylist()
         for table, key in lake.partitions()
         if table in ("pairs", "matches", "image_texts", "subsets")
     }
-    found["exclusions"] = [(row["pair_id"], row["snapshot"]) for row in lake.read("exclusions").to_pylist()]
-    found["images"] = lake.read("images", ["20"])["image_id"].to_pylist()
+    remaining["exclusions"] = [(row["pair_id"], row["snapshot"]) for row in lake.read("exclusions").to_pylist()]
+    remaining["images"] = lake.read("images", ["20"])["image_id"].to_pylist()
     rows = lake.read("training_sets", ["20"]).to_pylist()
-    found["training_sets"] = [[text["pair_id"] for text in row["texts"]] for row in rows]
-    return found
+    remaining["training_sets"] = [[text["pair_id"] for text in row["texts"]] for row in rows]
+    return remaining
 
 
 def test_a_page_takes_its_own_places_and_what_no_other_has(lake: Lake, tmp_path: Path) -> None:
@@ -95,10 +95,10 @@ def test_a_page_takes_its_own_places_and_what_no_other_has(lake: Lake, tmp_path:
 
 def test_a_pair_takes_its_text_and_leaves_the_image_to_others(lake: Lake, tmp_path: Path) -> None:
     before = {name: lake.manifest(*name).version for name in (("matches", "B"), ("pairs", "B"), ("images", "20"))}
-    told = purge(lake, tmp_path / "images", tmp_path / "checkpoints", gone_of(lake, "pair_id", "2"))
+    report = purge(lake, tmp_path / "images", tmp_path / "checkpoints", gone_of(lake, "pair_id", "2"))
     assert left(lake)["training_sets"] == [[1], [3], [4]]
     assert left(lake)["images"] == [X.hex(), Y.hex(), Z.hex()]
-    assert told["tables"]["training_sets 20"] == told["tables"]["training_sets 20"] | {"shards": 1, "rows": 0}
+    assert report["tables"]["training_sets 20"] == report["tables"]["training_sets 20"] | {"shards": 1, "rows": 0}
     assert {name: lake.manifest(*name).version for name in before} == before
     purge(lake, tmp_path / "images", tmp_path / "checkpoints", gone_of(lake, "pair_id", "4"))
     assert left(lake)["images"] == [X.hex(), Y.hex()]
@@ -136,8 +136,8 @@ def test_an_image_goes_under_the_id_too_that_an_older_spelling_gave_it(lake: Lak
 
 def test_what_nothing_is_taken_from_is_not_written_again(lake: Lake, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in Path(lake.root).rglob("*") if path.is_file()}
-    told = purge(lake, tmp_path / "images", tmp_path / "checkpoints", gone_of(lake, "domain", "other.example"))
-    assert (told["pairs"], told["tables"]) == (0, {})
+    report = purge(lake, tmp_path / "images", tmp_path / "checkpoints", gone_of(lake, "domain", "other.example"))
+    assert (report["pairs"], report["tables"]) == (0, {})
     assert {path: path.stat().st_mtime_ns for path in Path(lake.root).rglob("*") if path.is_file()} == before
 
 
@@ -145,16 +145,16 @@ def test_no_place_is_read_again_that_loses_nothing(lake: Lake, tmp_path: Path) -
     gone = gone_of(lake, "pair_id", "4")
     [untouched] = (tmp_path / "lake" / "pairs" / "A" / "data").iterdir()
     untouched.write_bytes(b"not read")
-    told = purge(lake, tmp_path / "images", tmp_path / "checkpoints", gone)
-    assert told["tables"]["pairs B"]["rows"] == 1
+    report = purge(lake, tmp_path / "images", tmp_path / "checkpoints", gone)
+    assert report["tables"]["pairs B"]["rows"] == 1
 
 
 def test_a_superseded_file_goes_though_a_clock_says_that_it_is_yet_to_come(lake: Lake, tmp_path: Path) -> None:
     path = tmp_path / "lake" / "pairs" / "A" / "data" / "old.parquet"
     path.write_bytes(b"superseded")
     os.utime(path, (time.time() + 3600, time.time() + 3600))
-    told = purge(lake, tmp_path / "images", tmp_path / "checkpoints", gone_of(lake, "pair_id", "9"))
-    assert told["superseded"]["files"] == 1
+    report = purge(lake, tmp_path / "images", tmp_path / "checkpoints", gone_of(lake, "pair_id", "9"))
+    assert report["superseded"]["files"] == 1
     assert not path.exists()
 
 
@@ -179,6 +179,6 @@ def test_a_page_is_found_where_its_host_was_cut_and_where_it_was_not(lake: Lake)
     other = {**pair, "pair_id": 10, "url": "http://i.example/v", "page_url": f"http://www.{host}/page"}
     commit(lake, "pairs", "C", batch(PAIRS, pair, other))
     cut, whole = f"http://{host}"[:SHOWN], f"http://of-an-older-crawl.{host}"
-    kept = {"http://www.p.example/", "http://q.example/"}
+    others = {"http://www.p.example/", "http://q.example/"}
     takedowns = build_takedowns([("list.csv:2", "page_domain", host), ("list.csv:3", "pair_id", "4")])
-    assert find_gone(lake, takedowns, {cut, whole, *kept}).shown == {cut, whole}
+    assert find_gone(lake, takedowns, {cut, whole, *others}).shown == {cut, whole}
