@@ -1,4 +1,4 @@
-"""What Dagster loads: the graph of assets, bound to the deployment."""
+"""The definitions that Dagster loads: the graph of assets, bound to the deployment."""
 
 import warnings
 from collections.abc import Callable, Sequence

@@ -1,1 +1,1 @@
-"""The Dagster graph: one short function a table."""
+"""The Dagster graph: one short function for each table."""

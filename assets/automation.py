@@ -1,4 +1,4 @@
-"""What runs by itself once it is switched on: new snapshots, and what follows from a change; never training."""
+"""Decide what runs by itself once switched on: new snapshots, and what follows from a change; never training."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""From a balanced subset to a page for people: what balancing at t did to the distribution."""
+"""Write a data card for each subset: what balancing at t did to the distribution."""
 
 import time
 from collections import Counter

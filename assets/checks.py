@@ -1,4 +1,4 @@
-"""The laws that are checked whenever a partition is made; one that blocks keeps wrong data from flowing on."""
+"""Check a partition's laws whenever it is made; a check that blocks keeps wrong data from flowing on."""
 
 import math
 import shlex

@@ -1,4 +1,4 @@
-"""What a run's config leaves out stays as it was when the partition was last made: a click drops no choice."""
+"""Keep what a run's config leaves out as it was when the partition was last made."""
 
 import json
 from collections.abc import Mapping

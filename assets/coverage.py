@@ -1,4 +1,4 @@
-"""Which entries a pool's texts hold, before anything is matched, counted or fetched."""
+"""Report which entries a pool's texts hold, before anything is matched, counted or fetched."""
 
 from collections import Counter
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""From the crawl's archives to pairs: every image whose page says something of it."""
+"""Parse the crawl's archives into pairs: every image of which its page says something."""
 
 from collections.abc import Mapping
 from typing import Any, Literal

@@ -1,4 +1,4 @@
-"""From pairs to balanced subsets: matches, admissions, subsets."""
+"""Curate pairs into balanced subsets: the tables matches, admissions and subsets."""
 
 import dagster as dg
 from pydantic import Field

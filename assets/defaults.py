@@ -1,4 +1,4 @@
-"""What the process's deployment decides of the graph before anything runs: rungs, models, defaults of configs."""
+"""Read what the deployment fixes before anything runs: rungs, models and defaults of configs."""
 
 from resources.deployments import Deployment, deployment
 

@@ -1,4 +1,4 @@
-"""The entries that texts are searched for: sources in declared precedence, up to each language's budget."""
+"""Build the entries that texts are searched for, source by source, up to each language's budget."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

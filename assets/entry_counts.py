@@ -1,4 +1,4 @@
-"""From the pool's matches to how many pairs match each entry."""
+"""Count how many pairs of the pool match each entry."""
 
 import dagster as dg
 

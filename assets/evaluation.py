@@ -1,4 +1,4 @@
-"""From checkpoints to zero-shot scores, and to one report over all t: the sweep."""
+"""Score checkpoints on zero-shot tasks, and report on all t together: the sweep."""
 
 from collections.abc import Mapping
 from pathlib import Path

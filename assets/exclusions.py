@@ -1,4 +1,4 @@
-"""From the matches of all snapshots to the pairs that the pool leaves out: copies, and what is taken down."""
+"""Find the pairs that the pool leaves out: copies across snapshots, and what is taken down."""
 
 import dagster as dg
 import pyarrow.compute as pc

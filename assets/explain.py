@@ -1,4 +1,4 @@
-"""The job `explain`: why is a pair kept, who matches an entry? The answer goes to the log and the run's metadata."""
+"""The job `explain`: say in its log and metadata why a pair is kept, and which pairs match an entry."""
 
 import dagster as dg
 from pydantic import Field

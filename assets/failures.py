@@ -1,4 +1,4 @@
-"""The sensor that sends a notice of every failed run to the deployment's webhook or command."""
+"""Send a notice of every failed run to the deployment's webhook or command, by a sensor."""
 
 import dagster as dg
 

@@ -1,4 +1,4 @@
-"""Which images a training set leaves out by their looks, where the deployment or a run says so; by default none."""
+"""Choose the images that a training set leaves out by their looks; by default none."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

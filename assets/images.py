@@ -1,4 +1,4 @@
-"""From subsets to images: the texts of each image together, and each ring of images, fetched once."""
+"""Collect the texts of each image of a subset, and fetch each ring of images once."""
 
 from collections.abc import Collection, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""From a cell and a config to a training's job file and folder: another set, recipe or budget gets another folder."""
+"""Write a training's job file; another set, recipe or budget gets another folder."""
 
 import dataclasses
 import json

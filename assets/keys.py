@@ -1,4 +1,4 @@
-"""The keys of partitions that are fixed at start: rungs of t, training sets, and cells of a set and a model."""
+"""The partition keys that are fixed at start: rungs of t, training sets, and cells of a set and a model."""
 
 from dataclasses import dataclass
 

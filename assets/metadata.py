@@ -1,4 +1,4 @@
-"""Where entries come from: WordNet and Wikipedia as ranked candidates (Xu et al. 2023, section 3.1)."""
+"""Rank candidates for entries from WordNet and Wikipedia (Xu et al. 2023, section 3.1)."""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""Tell Dagster which partitions are made of what is no longer there: its graph shows none, and looks one step up."""
+"""Tell Dagster which partitions are made of data that is no longer there.
+
+Dagster's own graph shows none of these: it looks one step up only.
+"""
 
 import dagster as dg
 

@@ -1,4 +1,4 @@
-"""How Dagster parts the tables: by snapshots, which come and go, and by the deployment's rungs, sets and models."""
+"""Divide the tables into partitions: by snapshots, and by the deployment's rungs, sets and models."""
 
 import warnings
 

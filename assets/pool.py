@@ -1,4 +1,4 @@
-"""The pool as the lake has it: which snapshots are in, their matches without excluded pairs, and how it is matched."""
+"""The pool as it lies in the lake: its snapshots, and their matches without excluded pairs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What people see of a table in the UI: samples, tables and plots. Whatever a crawl brought is shown as text only."""
+"""Show a table in the UI by samples, tables and plots; whatever a crawl brought is shown as text only."""
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence

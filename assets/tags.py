@@ -1,4 +1,4 @@
-"""Tags of runs, by which the UI's list of runs is filtered: snapshot, t, training_set and model."""
+"""Tag runs with snapshot, t, training_set and model, so that the UI's list of runs can be filtered."""
 
 from collections.abc import Callable
 from functools import wraps

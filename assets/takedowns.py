@@ -1,4 +1,4 @@
-"""What the list of takedowns leaves out of the pool; an empty list costs nothing and changes nothing."""
+"""Find the pairs that the list of takedowns names; an empty list costs nothing and changes nothing."""
 
 from collections.abc import Mapping, Sequence
 

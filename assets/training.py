@@ -1,4 +1,4 @@
-"""From images to trained models: training sets, then a checkpoint of each set and model."""
+"""Build training sets from images, and train a checkpoint of each set and model."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Which registered snapshots the pool waits for, why, and how one is taken out: a check of `exclusions` says it."""
+"""Say which registered snapshots the pool waits for, why, and how to take one out."""
 
 import shlex
 from collections.abc import Callable, Mapping

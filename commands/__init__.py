@@ -1,1 +1,1 @@
-"""What a person types: the one command `metaclip`, a module a verb."""
+"""The command `metaclip`: one module for each of its verbs, and what they share."""

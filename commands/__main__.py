@@ -1,4 +1,4 @@
-"""Run what was typed after `metaclip`: one verb, and one way to fail."""
+"""Run the verb that was typed after `metaclip`, with one way to fail for all verbs."""
 
 import importlib
 import sys

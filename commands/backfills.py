@@ -1,4 +1,4 @@
-"""Launches a backfill by a running web server, and follows it to its end."""
+"""Launch a backfill through a running web server, and follow it to its end."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""Runs the main job on the sample: from two crawls to a sweep over t, every step a Dagster run that the UI shows."""
+"""Run the main job on the sample: from two crawls to a sweep over t, as Dagster runs that the UI shows."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Fetches what the metadata is made of: WordNet, dumps of Wikipedias, how often articles were read."""
+"""Download what the metadata is made of: WordNet, dumps of Wikipedias, and counts of article views."""
 
 import argparse
 import sys

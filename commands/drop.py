@@ -1,4 +1,4 @@
-"""Takes snapshots out of the pool; needs no web server."""
+"""Take snapshots out of the pool, without a web server."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""Says why a pair is kept and at which t, and who matches an entry."""
+"""Say why a pair is kept and at which t, and which pairs match an entry."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""Writes a folder for other tools: a subset as Parquet files, a training set as plain WebDataset, or a model."""
+"""Write a subset (Parquet), a training set (plain WebDataset) or a model to a folder for other tools."""
 
 import argparse
 import shutil

@@ -1,4 +1,4 @@
-"""Looks after what is stored: where it is, whether the store keeps its word, what is left over, what has changed."""
+"""Look after what is stored: say where it is, probe the store, delete leftovers, check images."""
 
 import argparse
 from uuid import uuid4

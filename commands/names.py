@@ -1,4 +1,4 @@
-"""Checks a name of the command line against what the deployment has of its kind."""
+"""Check a name on the command line against the names that the deployment has."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Turns the verbs into a parser, with help in groups and one way to fail."""
+"""Build the command line's parser from the verbs, with help in groups."""
 
 import argparse
 from typing import Any, NoReturn

@@ -1,4 +1,4 @@
-"""Says what a snapshot, or a t, will cost, beside what it took where it is made already."""
+"""Predict what a snapshot or a threshold t will cost, beside what it cost where it is already made."""
 
 import argparse
 import math

@@ -1,4 +1,4 @@
-"""Deletes from the disk what the list of takedowns names, and says what went where."""
+"""Delete from the disk what the list of takedowns names, and report what was deleted."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Prints docs/commands.md from the parser: every command, what it takes, and an example of it."""
+"""Print docs/commands.md from the parser: every command with its arguments and an example."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Puts snapshots into the pool; needs no web server."""
+"""Put snapshots into the pool, without a web server."""
 
 import argparse
 from collections.abc import Sequence

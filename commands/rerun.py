@@ -1,4 +1,4 @@
-"""Makes a snapshot again, and all that follows from it, down to the data cards."""
+"""Make a snapshot again, and everything that follows from it, down to the data cards."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""Makes a t that was added to the deployment's thresholds, and says what is outdated by it."""
+"""Make a threshold t that was added to the deployment, and list the partitions that it makes outdated."""
 
 import argparse
 

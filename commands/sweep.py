@@ -1,4 +1,4 @@
-"""Trains and scores training sets and reports on them: one backfill, from images to the sweep over t."""
+"""Train on training sets, score the models and report on them, in one backfill from images to the sweep."""
 
 import argparse
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Prints rows as a table for a terminal: columns side by side, numbers to the right."""
+"""Print rows as a table on a terminal, with columns side by side and numbers to the right."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Prints the tree of docs/design.md: every package and module, with the first line of its docstring."""
+"""Print the tree of docs/design.md: every package and module, with the first line of its docstring."""
 
 import ast
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Serves Dagster and the reports of the deployment on this machine's loopback."""
+"""Serve Dagster and the deployment's reports on this machine's loopback."""
 
 import argparse
 import contextlib

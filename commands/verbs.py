@@ -1,4 +1,4 @@
-"""Which verbs `metaclip` has, what each does and takes, and an example of it."""
+"""List the verbs of `metaclip`: what each does, what it takes, and an example of it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

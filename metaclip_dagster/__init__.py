@@ -1,1 +1,1 @@
-"""MetaCLIP's curation as plain functions over Arrow tables: parse, match, count, balance."""
+"""MetaCLIP's method as plain functions over Arrow tables: parse, match, count, balance, train, score."""

@@ -1,4 +1,4 @@
-"""Runs `metaclip`, the one command, where this package lies in a checkout of the project."""
+"""Run the command `metaclip`, where this package lies in a checkout of the project."""
 
 import importlib
 import importlib.util

@@ -1,4 +1,4 @@
-"""Two builds of entries, their counts or a subset -> what changed: added, removed, moved, by how much."""
+"""Compare two builds of entries, counts or a subset: what was added, removed or moved, and by how much."""
 
 from collections.abc import Iterable
 from typing import Any

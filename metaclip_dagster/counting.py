@@ -1,4 +1,7 @@
-"""MATCHES without EXCLUSIONS -> ENTRY_COUNTS: how many pairs of the pool match each entry (Xu et al. 2023, §3.3)."""
+"""Count the pairs of the pool that match each entry: MATCHES, EXCLUSIONS -> ENTRY_COUNTS.
+
+Xu et al. 2023, section 3.3.
+"""
 
 from collections import Counter
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Why is a pair kept, and at which t: what balancing drew for it, number by number, as tables for people."""
+"""Explain why a pair is kept and at which t: what balancing drew for it, number by number."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

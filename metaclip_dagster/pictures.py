@@ -1,4 +1,4 @@
-"""Turn a picture upright and put it on white, as everything that decodes one must."""
+"""Turn a picture upright and put it on white, as every decoder of pictures here must."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Every table that passes between two stages, declared once, each column with a sentence."""
+"""Declare every table that passes between two stages, each column with a sentence."""
 
 from collections.abc import Callable
 from typing import TypeVar

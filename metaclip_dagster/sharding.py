@@ -1,4 +1,4 @@
-"""SUBSETS -> IMAGE_TEXTS; with IMAGES -> TRAINING_SETS: the images of a training with their texts; WebDataset too."""
+"""Give the images of a training their texts: SUBSETS -> IMAGE_TEXTS, and with IMAGES -> TRAINING_SETS."""
 
 import json
 from collections import Counter

@@ -1,1 +1,1 @@
-"""The world: disk, web, engines. No method here."""
+"""The world around the method: disks, the web, engines and models."""

@@ -1,4 +1,4 @@
-"""Write a call down for a worker to make, and tell by versions whether its result is another now."""
+"""Write down a call for a worker to make, and tell by versions whether its result would be another now."""
 
 import inspect
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Where the project runs: the offline sample or Common Crawl, with what METACLIP_ variables change of it."""
+"""Say where the project runs: the offline sample or Common Crawl, as changed by METACLIP_ variables."""
 
 import os
 import shlex

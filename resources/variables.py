@@ -1,4 +1,4 @@
-"""Read those METACLIP_ variables that are lists, JSON or addresses; one that is off is refused by its name."""
+"""Read METACLIP_ variables that are lists, JSON or addresses, and refuse a wrong one by its name."""
 
 import itertools
 import json

@@ -1,1 +1,1 @@
-"""What people and reports ask of the lake, answered without Dagster."""
+"""Answer what people and reports ask of the lake."""

@@ -1,4 +1,4 @@
-"""Why is this pair kept, at which t, and who matches this entry? The answers, as tables of words and numbers."""
+"""Explain in tables why a pair is kept, at which t, and which pairs match an entry."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What changed against the build before, whose files still lie in the lake, for the metadata of what replaced it."""
+"""Compare a partition with the build before it, whose files are still in the lake."""
 
 from typing import Any
 

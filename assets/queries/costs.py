@@ -1,4 +1,4 @@
-"""What a snapshot will cost the curation, stage by stage, beside what it took where it is made."""
+"""Predict what a snapshot will cost to curate, stage by stage, beside what it cost where it is made."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

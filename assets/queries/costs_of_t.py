@@ -1,4 +1,4 @@
-"""What a t, a rung or not, will cost from its subset to its scores, beside what it took where it is made."""
+"""Predict what a t will cost, from its subset to its scores, beside what it cost where it is made."""
 
 from collections.abc import Iterator
 from dataclasses import replace

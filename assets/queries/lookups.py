@@ -1,4 +1,4 @@
-"""Find a pair or an entry in the lake's tables: only ids are scanned, then the shards that hold it are read."""
+"""Find a pair or an entry in the lake: scan only the ids, then read the shards that hold it."""
 
 import heapq
 from collections.abc import Iterable, Sequence

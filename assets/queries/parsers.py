@@ -1,4 +1,4 @@
-"""Which version of the parsers a table comes of: of two versions, pairs have other ids and are never mixed."""
+"""Say which version of the parsers a table comes of, since pairs of two versions are never mixed."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any

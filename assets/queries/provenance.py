@@ -1,4 +1,4 @@
-"""What a partition was made of, by its manifest; and which partitions are outdated, since that is another now."""
+"""Say what a partition was made of, by its manifest, and which partitions are outdated."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Delete from the disk what is taken down: rows of every table, images, files of older runs; and say what went."""
+"""Delete from the disk what is taken down (rows, images, files of older runs), and report what went."""
 
 import bisect
 import itertools

@@ -1,4 +1,4 @@
-"""What a t leaves of the pool: each language's own t, how many pairs there are, how many images the store lacks."""
+"""Describe what a t leaves of the pool: each language's own t, its pairs, and images yet to be fetched."""
 
 from dataclasses import dataclass
 

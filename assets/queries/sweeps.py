@@ -1,4 +1,4 @@
-"""What the sweep report says, from what the lake holds: every cell that is there, and which are missing."""
+"""Collect from the lake what the sweep reports: every cell that is there, and which are missing."""
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

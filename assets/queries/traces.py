@@ -1,4 +1,4 @@
-"""What became of one pair: where it was found, why the pool has it or not, what was drawn, which sets hold it."""
+"""Trace one pair: where it was found, why the pool has it or not, and which sets hold it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

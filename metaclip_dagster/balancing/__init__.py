@@ -1,4 +1,4 @@
-"""MATCHES, ENTRY_COUNTS -> ADMISSIONS -> SUBSETS: flatten the head of the distribution, keep the tail whole."""
+"""Cut the head of the distribution and keep the tail: MATCHES, ENTRY_COUNTS -> ADMISSIONS -> SUBSETS."""
 
 from metaclip_dagster.balancing.admissions import Draw, admit, build_draw, draw_pairs, keep_probability, uniform
 from metaclip_dagster.balancing.subsets import select_pairs

@@ -1,4 +1,4 @@
-"""Draw a whole pool in one loop: the least number of each pair."""
+"""Draw for each pair of a pool the least of its entries' random numbers, in one compiled loop."""
 
 import numpy as np
 import numpy.typing as npt

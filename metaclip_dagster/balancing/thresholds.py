@@ -1,4 +1,4 @@
-"""Which t is meant, which t each language has, which t gives a subset of a wanted size, and how large subsets are."""
+"""Work out each language's t, the t that gives a subset of a wanted size, and the sizes of subsets."""
 
 import math
 from bisect import bisect_left

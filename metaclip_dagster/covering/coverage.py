@@ -1,4 +1,4 @@
-"""Which entries the texts of PAIRS hold, why they lack the others, and which of their words are in no entry."""
+"""Count the pairs that hold each entry, say why others have none, and list words that are in no entry."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Search texts for entries more loosely than a match does: without regard to case, or to punctuation."""
+"""Search texts for entries more loosely than a match does: without regard to case or punctuation."""
 
 import re
 import unicodedata

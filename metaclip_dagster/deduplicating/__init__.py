@@ -1,4 +1,4 @@
-"""Say which pairs of a pool are left out: repeats, and what is taken down."""
+"""Find the pairs that a pool leaves out, copies and what is taken down: MATCHES -> EXCLUSIONS."""
 
 from metaclip_dagster.deduplicating.exclusions import (
     DUPLICATE,

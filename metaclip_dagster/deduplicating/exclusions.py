@@ -1,4 +1,4 @@
-"""MATCHES of all snapshots -> EXCLUSIONS: which pairs are left out, repeats of a pair and those taken down.
+"""Find copies of pairs across all snapshots, and leave out all but the first: MATCHES -> EXCLUSIONS.
 
 Of equal pairs the one at the lowest place, (snapshot, shard, row), stays, whatever order snapshots were added in.
 Places that are taken down go first: what is left is what would be there had they never been crawled. Repeats inside a

@@ -1,4 +1,4 @@
-"""Which pairs a list of takedowns names: by URL, domain, page, image or pair."""
+"""Find the pairs that a list of takedowns names: by URL, domain, page, image or pair."""
 
 import re
 from collections.abc import Callable, Collection, Iterable

@@ -1,4 +1,4 @@
-"""CHECKPOINTS, zero-shot tasks -> SCORES, CLASS_SCORES: how well a model names images that it was not trained for."""
+"""Score how well models name images that they were not trained for: CHECKPOINTS -> SCORES, CLASS_SCORES."""
 
 from metaclip_dagster.evaluation.evaluating import evaluate, score_classes, score_model
 from metaclip_dagster.evaluation.models import LoadedModel, load_model

@@ -1,4 +1,4 @@
-"""A model and a zero-shot task -> SCORES and CLASS_SCORES: embed images and texts, rank the right answer of each."""
+"""Score a model on a zero-shot task: embed its images and texts, then rank the right answer of each."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

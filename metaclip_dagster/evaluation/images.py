@@ -1,4 +1,4 @@
-"""A task's test images, one after the other, each with its class or its captions."""
+"""Read a task's test images one after the other, each with its class or its captions."""
 
 import io
 import re

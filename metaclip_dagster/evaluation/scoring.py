@@ -1,4 +1,4 @@
-"""The rank of the right answer among all answers -> accuracy, recall and other scores, each beside that of guessing."""
+"""Compute accuracy, recall and other scores from the ranks of right answers, each beside that of guessing."""
 
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""A zero-shot task's folder, in CLIP_benchmark's layout or a folder a class -> its class names, prompts and metric."""
+"""Read a zero-shot task's folder, CLIP_benchmark's or one with a folder a class: class names, prompts, metric."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What an image looks like in 124 bits, a perceptual hash and its colours, and which of many images look alike."""
+"""Describe an image's looks in 124 bits, a perceptual hash and its colours, and find images that look alike."""
 
 from collections.abc import Iterator
 from itertools import pairwise

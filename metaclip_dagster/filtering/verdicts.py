@@ -1,4 +1,4 @@
-"""Which images a training set leaves out: those a filter scores badly, near duplicates, and copies of test images."""
+"""Decide which images a training set leaves out: bad scores, near duplicates, copies of test images."""
 
 import io
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Fetch and check the images of a ring: IMAGES."""
+"""Fetch and check the images of a ring: IMAGE_TEXTS -> IMAGES."""
 
 from metaclip_dagster.imaging.images import gather_images
 

@@ -1,4 +1,4 @@
-"""Whether bytes are an image that training can read; transparent and turned ones are written anew."""
+"""Check that bytes are an image that training can read; transparent and turned ones are written anew."""
 
 import io
 import re

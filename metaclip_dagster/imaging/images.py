@@ -1,4 +1,4 @@
-"""IMAGE_TEXTS -> IMAGES: fetch the images that the store lacks, keep those that training can read."""
+"""Fetch the images that the store lacks, and keep those that training can read: IMAGE_TEXTS -> IMAGES."""
 
 import hashlib
 from collections import Counter, OrderedDict, defaultdict

@@ -1,4 +1,4 @@
-"""Find every entry in the texts of PAIRS: MATCHES."""
+"""Find every entry in the texts of pairs: PAIRS, ENTRIES -> MATCHES."""
 
 from metaclip_dagster.matching.matches import (
     INDEX,

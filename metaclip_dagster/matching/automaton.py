@@ -1,4 +1,4 @@
-"""Find entries character by character in languages whose words have no spaces between: an Aho-Corasick automaton."""
+"""Find entries character by character in languages without spaces between words: an Aho-Corasick automaton."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,4 +1,7 @@
-"""PAIRS, ENTRIES -> MATCHES: search every pair's text for the entries of its language (Xu et al. 2023, §3.2)."""
+"""Search every pair's text for the entries of its language: PAIRS, ENTRIES -> MATCHES.
+
+Xu et al. 2023, section 3.2.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""WordNet, Wikipedia and a user's own lists -> CANDIDATES -> ENTRIES, the metadata that texts are searched for."""
+"""Make the entries that texts are searched for, from WordNet, Wikipedia and own lists: CANDIDATES -> ENTRIES."""
 
 from metaclip_dagster.metadata.candidates import rank_bigrams, rank_synsets, rank_titles, rank_unigrams
 from metaclip_dagster.metadata.entries import build_entries, describe_entries

@@ -1,4 +1,4 @@
-"""WordNet's names and NAME_COUNTS -> CANDIDATES: what may become an entry, ranked by its source's own score."""
+"""Rank by its source's own score what may become an entry: NAME_COUNTS and WordNet's names -> CANDIDATES."""
 
 import math
 from collections import Counter

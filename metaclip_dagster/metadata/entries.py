@@ -1,4 +1,4 @@
-"""CANDIDATES -> ENTRIES: fill each language's budget from ranked candidates, source by source."""
+"""Fill each language's budget from ranked candidates, source by source: CANDIDATES -> ENTRIES."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping

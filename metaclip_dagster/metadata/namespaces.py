@@ -1,4 +1,4 @@
-"""Which links of a wiki page show no text: those to files, categories and other languages, by any of their names."""
+"""Recognise links of a wiki page that show no text: those to files, categories and other languages."""
 
 import re
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""Wikipedia's dumps and pageviews -> NAME_COUNTS: how often each word, pair of neighbours and title occurs."""
+"""Count words, pairs of neighbouring words and titles in Wikipedia's dumps and pageviews: NAME_COUNTS."""
 
 import zlib
 from collections import Counter, defaultdict

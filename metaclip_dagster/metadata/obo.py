@@ -1,4 +1,4 @@
-"""Read the names and synonyms of an OBO file's terms as a stream of labels, whatever its other lines say."""
+"""Read the names and synonyms of an OBO file's terms as a stream of labels."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""Read the names of an ontology's terms (SKOS or OWL, as RDF) as a stream of labels; hierarchies are never walked."""
+"""Read the names of an ontology's terms (SKOS or OWL, as RDF) as a stream of labels.
+
+Hierarchies are never walked.
+"""
 
 import codecs
 import re

@@ -1,4 +1,4 @@
-"""Turn RDF/XML of any encoding into UTF-8 in which no entity grows or leads elsewhere, as pyoxigraph takes it."""
+"""Rewrite RDF/XML of any encoding as UTF-8 for pyoxigraph, with no entity that grows or leads elsewhere."""
 
 import codecs
 import re

@@ -1,4 +1,4 @@
-"""Wikitext -> the running text that a reader sees, and text -> runs of words."""
+"""Turn wikitext into the running text that a reader sees, and text into runs of words."""
 
 import html
 import re

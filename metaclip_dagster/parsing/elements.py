@@ -1,4 +1,4 @@
-"""HTML as browsers read it: a page's <img> elements and its <base>, and the character references of an attribute."""
+"""Read HTML as browsers do: the <img> elements and <base> of a page, and character references."""
 
 import re
 from collections.abc import Mapping, Sequence

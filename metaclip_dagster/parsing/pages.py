@@ -1,4 +1,4 @@
-"""A WAT or WARC record -> the page in it: its URL, its images and the texts that it has of them."""
+"""Read the page in a WAT or WARC record: its URL, its images and the texts that it has of them."""
 
 import json
 import re

@@ -1,4 +1,7 @@
-"""WAT or WARC bytes -> PAIRS: what each page says of each image that it shows (Xu et al. 2023, §3.1)."""
+"""Make PAIRS of WAT or WARC bytes: what each page says of each image that it shows.
+
+Xu et al. 2023, section 3.1.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence

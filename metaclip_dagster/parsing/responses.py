@@ -1,4 +1,4 @@
-"""An HTTP response as a crawler stored it -> the HTML text in it: decompressed, decoded, and safe to parse."""
+"""Read the HTML out of an HTTP response as a crawler stored it: decompressed, decoded, and safe to parse."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Cut from a WAT record's JSON the links that are no images, before Python makes objects of them: parsing is faster."""
+"""Cut the links that are no images from a WAT record's JSON, so that parsing it is faster."""
 
 import numpy as np
 import numpy.typing as npt

@@ -1,1 +1,1 @@
-"""What people read: data cards, the sweep, lists of entries and coverage, as JSON, plots and pages."""
+"""Write what people read: data cards, the sweep and pages on entries, as JSON, plots and HTML."""

@@ -1,4 +1,4 @@
-"""TRAINING_SETS -> CHECKPOINTS: CLIP trained by open_clip_train on the image store's own tars."""
+"""Train CLIP with open_clip_train on the image store's own tars: TRAINING_SETS -> CHECKPOINTS."""
 
 from metaclip_dagster.training.exporting import describe_checkpoint, export_checkpoint
 from metaclip_dagster.training.jobs import Online, SetFile, TrainingPlan

@@ -1,4 +1,4 @@
-"""A training's plan -> open_clip_train's command line, which leaves nothing to the defaults of a model's name."""
+"""Write open_clip_train's command line for a training's plan, leaving nothing to defaults."""
 
 from metaclip_dagster.training.jobs import TrainingPlan
 

@@ -1,4 +1,4 @@
-"""A checkpoint of open_clip_train -> a folder that open_clip loads, and its row of CHECKPOINTS."""
+"""Export a checkpoint as a folder that open_clip loads, and describe it as a row of CHECKPOINTS."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The plan of one training, which job.json holds, and checks that it can end well, made before anything is loaded."""
+"""Plan one training as its job.json, and check before anything is loaded that it can end well."""
 
 import math
 from collections import Counter

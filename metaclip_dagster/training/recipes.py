@@ -1,4 +1,4 @@
-"""How each model is trained: architecture, batch size, learning rate and so on, the same for every training set."""
+"""The recipe of each model: architecture, batch size, learning rate and so on, the same for every training set."""
 
 import re
 import sys

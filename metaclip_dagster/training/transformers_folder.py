@@ -1,4 +1,4 @@
-"""An exported model -> a folder that transformers loads: its names of the weights, its configs, CLIP's tokenizer."""
+"""Write an exported model as a folder that transformers loads: weights, configs and CLIP's tokenizer."""
 
 import json
 import re

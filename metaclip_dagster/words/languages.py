@@ -1,4 +1,4 @@
-"""Language codes: which ones a text can be identified as, which languages have no spaces, what other codes mean."""
+"""Language codes: which ones can be identified, which languages have no spaces, what other codes mean."""
 
 import re
 from collections.abc import Callable

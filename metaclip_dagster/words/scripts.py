@@ -1,4 +1,4 @@
-"""Where words begin and end in languages that do not part them by spaces alone: Chinese, Thai, Korean and others."""
+"""Find where words begin and end in scripts where spaces do not say it: Chinese, Thai, Korean and others."""
 
 import re
 from collections.abc import Iterator

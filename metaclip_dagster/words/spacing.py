@@ -1,4 +1,4 @@
-"""What a match is: where in a text an entry counts as found, and which entries no text can hold."""
+"""Define a match: where in a text an entry counts as found, and which entries no text can hold."""
 
 import re
 from collections.abc import Callable, Iterable

@@ -1,1 +1,1 @@
-"""Snapshots of Common Crawl: which there are, and their files."""
+"""Snapshots of Common Crawl, and their files."""

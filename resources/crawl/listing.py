@@ -1,4 +1,4 @@
-"""Which snapshots Common Crawl lists, which archives a snapshot has, and which of them are read."""
+"""List the snapshots of Common Crawl and the archives of each, and choose which archives are read."""
 
 import gzip
 import io

@@ -1,4 +1,4 @@
-"""Cuts the mini sample out of the sample: a few pages of every snapshot, a short dump, WordNet's adverbs."""
+"""Cut the mini sample out of the sample: a few pages of every snapshot, a short dump, WordNet's adverbs."""
 
 import bz2
 import gzip

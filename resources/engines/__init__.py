@@ -1,1 +1,1 @@
-"""Run stages over shards, here or on a cluster."""
+"""Run stages over shards, on this machine or on a cluster."""

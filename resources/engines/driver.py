@@ -1,4 +1,4 @@
-"""Run a stage over shards and report on each: one driver loop, engines behind it."""
+"""Run a stage over shards on any engine, and report on each: one driver loop for all engines."""
 
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence

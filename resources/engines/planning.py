@@ -1,4 +1,4 @@
-"""Which shards of a partition must be made, and how its manifest follows from their reports."""
+"""Plan which shards of a partition must be made, and write its manifest from their reports."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The compute resource: maps a stage over shards for an asset, and describes the finished partition to Dagster."""
+"""The compute resource: run a stage over shards for an asset, and describe the partition to Dagster."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Make one shard of a table on this process: call its stage, commit the rows, report how it went."""
+"""Make one shard of a table in this process: call its stage, commit the rows, report how it went."""
 
 import contextlib
 import inspect

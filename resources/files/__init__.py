@@ -1,1 +1,1 @@
-"""Files, whole or not there, on disks and object stores."""
+"""Files that are whole or not there, on disks and object stores."""

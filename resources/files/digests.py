@@ -1,4 +1,4 @@
-"""Digest a table's rows to 128 bits, which do not depend on batches, files, compression, times or paths."""
+"""Digest a table's rows to 128 bits that do not depend on batches, files, compression, times or paths."""
 
 from collections import defaultdict
 from collections.abc import Iterable

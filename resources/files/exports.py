@@ -1,4 +1,4 @@
-"""Write folders for other tools, each whole or not there: Parquet files without made-up URLs, and WebDataset."""
+"""Write Parquet files and WebDataset into folders for other tools, each whole or not there."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and lines that a kill cannot spoil."""
+"""Write files that are there whole or not at all, and lines that a kill cannot spoil."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Files on a disk or in an object store, through fsspec: whole or not there, and listings never trusted."""
+"""Write files whole or not at all on a disk or in an object store, through fsspec; trust no listing."""
 
 import contextlib
 import re

@@ -1,4 +1,4 @@
-"""Which addresses images may be asked of: public ones at a web server's ports, and those that a user allows."""
+"""Decide which addresses images may be fetched from: public ones at web ports, and those a user allows."""
 
 import ipaddress
 

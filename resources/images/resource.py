@@ -1,4 +1,4 @@
-"""The store of images and the source that they come from, as a resource of the graph."""
+"""The image store and the source of its images, as a resource of the graph."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Keep images by id in append-only tars, an index beside each.
+"""Keep images by id in append-only tars, each with an index beside it.
 
 <root>/<bucket>/<number>.tar        members <image_id>.<format>, in the order of their ids
 <root>/<bucket>/<number>.parquet    the segment's index: a row for each of those, and for each failure

@@ -1,4 +1,4 @@
-"""Read, write, check and blank the members of a tar of images, whose places stand in an index beside it."""
+"""Read, write, check and blank the members of a tar of images, by the index beside it."""
 
 import hashlib
 import os

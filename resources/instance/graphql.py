@@ -1,4 +1,4 @@
-"""Ask a running Dagster web server over GraphQL: launch a backfill, and follow it to its end."""
+"""Ask a running Dagster web server over GraphQL to launch a backfill, and follow it to its end."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Which URLs the runs in Dagster's history show, in samples, answers and errors; and how runs are deleted."""
+"""Find the URLs that runs in Dagster's history show, and delete those runs."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""Runs that no process executes any more, and runs that are to end with the code server that executes them."""
+"""Find runs that no process executes any more, and end runs together with the code server that runs them."""
 
 import contextlib
 import json

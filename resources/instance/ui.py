@@ -1,4 +1,4 @@
-"""Keeps Dagster's code server, daemon and web server alive over one deployment's runs, until a signal comes."""
+"""Keep Dagster's code server, daemon and web server alive over one deployment's runs, until a signal comes."""
 
 import contextlib
 import os

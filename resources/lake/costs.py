@@ -1,4 +1,4 @@
-"""What was spent on partitions that are finished, and from that what others will cost."""
+"""Sum up what finished partitions cost, and estimate from that what others will cost."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""The lake resource: finished partitions by table name, as deferred reads for workers or at once for the driver."""
+"""The lake resource: finished partitions by table name, read by workers later or by the driver at once."""
 
 import time
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The trainer resource: runs a training in processes of its own on the GPUs there are, and returns its result."""
+"""The trainer resource: run a training in processes of its own on the GPUs there are."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""What a training's folder holds: its job, the attempts at it, its result or why it failed."""
+"""Read and write a training's folder: its job, the attempts at it, its result or why it failed."""
 
 import json
 import resource

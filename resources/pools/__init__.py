@@ -1,1 +1,1 @@
-"""Read sets of pairs that others made."""
+"""Read sets of image-text pairs that others made."""

@@ -1,4 +1,4 @@
-"""Read images of sets that others made out of the sets' own files, by address."""
+"""Read images by address out of the files of sets that others made."""
 
 import errno
 import re

@@ -1,4 +1,4 @@
-"""Read TSV and CSV of sets that others made, so that a broken line costs itself alone."""
+"""Read TSV and CSV of sets that others made, so that a broken line costs only itself."""
 
 import codecs
 import csv

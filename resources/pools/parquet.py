@@ -1,4 +1,4 @@
-"""Read Parquet of sets that others made, with a column of images or without."""
+"""Read Parquet of sets that others made, with or without a column of images."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence

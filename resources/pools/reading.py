@@ -1,4 +1,4 @@
-"""Sets of images and texts that others made: which files pools.json names, and the rows in each of them."""
+"""Read the sets that pools.json names: find the files of each, and the rows in each file."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What one row of another's set is, by which names its columns are found, and the address of its image."""
+"""Read one row of a set that others made: find its columns by their names, and its image's address."""
 
 from collections.abc import Collection, Sequence
 from typing import NamedTuple

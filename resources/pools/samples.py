@@ -1,4 +1,4 @@
-"""Read samples as WebDataset has them, the members of a tar or the files of a folder, into rows."""
+"""Read WebDataset samples, the members of a tar or the files of a folder, into rows."""
 
 import json
 import tarfile

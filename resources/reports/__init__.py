@@ -1,1 +1,1 @@
-"""HTML and JSON for people."""
+"""Write reports for people, HTML and JSON, and serve them."""

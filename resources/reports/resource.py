@@ -1,4 +1,4 @@
-"""The reports resource: writes pages for people as HTML and JSON files, each whole or not there."""
+"""The reports resource: write pages as HTML and JSON files, each whole or not there."""
 
 import json
 from collections.abc import Mapping

@@ -1,1 +1,1 @@
-"""WordNet, Wikipedia and own lists: what entries are made of."""
+"""What entries are made of: WordNet, Wikipedia and users' own lists."""

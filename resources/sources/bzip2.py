@@ -1,4 +1,4 @@
-"""Unpack a bzip2 file from any of its streams on: each stands alone, so workers share a file without an index."""
+"""Unpack a bzip2 file from any of its streams on, so that workers share a file without an index."""
 
 import bz2
 import re

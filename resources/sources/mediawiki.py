@@ -1,4 +1,4 @@
-"""Read a MediaWiki XML export, a Wikipedia's dump, in pieces: the pages, whole, that begin in each."""
+"""Read a Wikipedia's dump (a MediaWiki XML export) in pieces: the whole pages that begin in each."""
 
 import gzip
 from collections.abc import Iterator

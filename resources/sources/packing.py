@@ -1,4 +1,4 @@
-"""Open files wherever they lie, plain or gz, and say of broken ones which and where."""
+"""Open files wherever they lie, plain or gzipped, and say which one is broken and where."""
 
 import gzip
 import io

@@ -1,4 +1,4 @@
-"""Where the metadata comes from: WordNet, Wikipedia dumps, pageviews, and lists of one's own."""
+"""The sources of metadata as a resource: WordNet, Wikipedia's dumps, pageviews, and users' own lists."""
 
 from collections.abc import Callable, Iterator
 from pathlib import PurePath

@@ -1,4 +1,4 @@
-"""Which files of Wikimedia's downloads make a Wikipedia's dump and its pageviews, and where they are."""
+"""Find which of Wikimedia's downloads make a Wikipedia's dump and its pageviews, and where they are."""
 
 import json
 import re

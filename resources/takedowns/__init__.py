@@ -1,1 +1,1 @@
-"""The list of what is taken down, and tables without it."""
+"""Read the list of what is taken down, and take it out of finished tables."""

@@ -1,4 +1,4 @@
-"""The takedown list resource: where the list lies, read for workers."""
+"""The takedown list resource: say where the list lies, and read it for workers."""
 
 from pathlib import Path
 

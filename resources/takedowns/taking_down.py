@@ -1,4 +1,4 @@
-"""Take rows out of finished tables, and note beside each training how many pairs of its set are taken down."""
+"""Take rows out of finished tables, and note beside each training how many of its pairs are taken down."""
 
 import json
 from collections import Counter

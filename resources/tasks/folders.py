@@ -1,4 +1,4 @@
-"""What zero-shot tasks are called, and what they say of themselves, by the folders that hold them."""
+"""Name zero-shot tasks by their folders, and read what each says of itself in its README."""
 
 from collections import Counter
 from collections.abc import Sequence

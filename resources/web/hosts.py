@@ -1,4 +1,4 @@
-"""Which connections to a host this machine has open, and which hosts refuse it: files that all its processes share."""
+"""Share among a machine's processes which connections to a host are open, and which hosts refuse more."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""Answers that browsers and urllib take and aiohttp's parser refuses: their heads are put in order before it.
+"""Accept HTTP answers that browsers take and aiohttp refuses: put their heads in order first.
 
 What is kept of a head: lines of a name and a value, one Content-Length, and none beside chunks. What follows the body
 is cut off, and the connection is not used again.

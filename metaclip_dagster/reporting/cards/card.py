@@ -1,4 +1,4 @@
-"""Entries, counts and what stages dropped -> the data card of one t: what balancing did to the distribution."""
+"""Put the data card of one t together: what balancing did to the distribution."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tables of a pool or a subset -> how many pairs they hold: by entry, by language or snapshot, by language score."""
+"""Count the pairs of a pool or a subset: by entry, language, snapshot and language score."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

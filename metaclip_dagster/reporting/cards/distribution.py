@@ -1,4 +1,4 @@
-"""Tables of entries and counts -> how often pairs match each entry, before and after, and whether it is in the head."""
+"""Set side by side how often pairs match each entry before and after balancing, in head and tail."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

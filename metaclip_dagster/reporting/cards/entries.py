@@ -1,4 +1,4 @@
-"""A distribution -> the entries that a data card shows: totals, sources, powers of ten, extremes and examples."""
+"""Choose the entries that a data card shows: totals, sources, powers of ten, extremes and examples."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The data card of one t as a page for people."""
+"""Render the data card of one t as a page."""
 
 from collections.abc import Mapping
 from typing import Any

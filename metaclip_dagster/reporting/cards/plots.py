@@ -1,4 +1,4 @@
-"""A data card's plots: counts by rank, matches by rank and subset sizes over t, as PNG of 900 x 500."""
+"""Plot counts by rank, matches by rank and subset sizes over t for a data card, as PNG of 900 x 500 pixels."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,1 +1,1 @@
-"""What all pages share: the frame, the style, numbers and texts as people read them, axes of plots."""
+"""What all pages share: frame, style, numbers and texts as people read them, and axes of plots."""

@@ -1,4 +1,4 @@
-"""Axes, curves, notes and the way to PNG: what every plot is drawn with; the same numbers give the same bytes."""
+"""Draw the axes, curves and notes of every plot as PNG; the same numbers give the same bytes."""
 
 import io
 from typing import Any

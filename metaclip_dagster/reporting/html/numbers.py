@@ -1,4 +1,4 @@
-"""Numbers as people read them: counts, shares and seconds, with a dash for what is not known."""
+"""Format numbers as people read them: counts, shares and seconds, with a dash for what is not known."""
 
 
 def share(part: int, whole: int) -> float | None:

@@ -1,4 +1,4 @@
-"""A Jinja2 template and its values -> one page, in which whatever the template did not write is text."""
+"""Render a page from a Jinja2 template, where whatever the template did not write is text."""
 
 import base64
 from functools import cache

@@ -1,4 +1,4 @@
-"""Text of a crawl -> the same text, short and without characters that hide, reorder or steer what is around it."""
+"""Shorten a crawl's text, and drop the characters in it that hide, reorder or steer what is around it."""
 
 import re
 import unicodedata

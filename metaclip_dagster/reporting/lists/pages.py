@@ -1,4 +1,4 @@
-"""The pages about the list of entries: how it was put together, and what the texts of a pool hold of it."""
+"""Render the pages about entries: how the list was put together, and what a pool's texts hold of it."""
 
 import itertools
 from collections.abc import Mapping

@@ -1,1 +1,1 @@
-"""The sweep over all t: what is compared, what was found, its plots, its table, its page."""
+"""The report on the sweep over all t: what is compared, what was found, its plots, its tables, its page."""

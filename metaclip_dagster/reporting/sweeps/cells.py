@@ -1,4 +1,4 @@
-"""Trained models with their scores -> the cells of a sweep, and by recipe their mean and spread over seeds."""
+"""Describe the cells of a sweep (models trained and scored), and by recipe their mean and spread over seeds."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Balanced beside unbalanced at equal pairs seen: on a task, and class by class."""
+"""Compare balanced with unbalanced data at equal pairs seen, on a task and class by class."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

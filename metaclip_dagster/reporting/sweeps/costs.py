@@ -1,4 +1,4 @@
-"""What partitions cost -> CPU and wall seconds by stage, the dearest first."""
+"""Sum up CPU and wall seconds by stage, the dearest first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

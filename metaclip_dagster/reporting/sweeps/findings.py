@@ -1,4 +1,4 @@
-"""What the sweep found, in sentences that its numbers bear: also that balancing did not win, or that nobody knows."""
+"""State what the sweep found, as its numbers bear it: also that balancing did not win, or that nobody knows."""
 
 from collections.abc import Iterable, Sequence
 

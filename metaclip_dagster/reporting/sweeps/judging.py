@@ -1,4 +1,4 @@
-"""Which cells and baselines of a sweep may stand side by side, and why the others may not."""
+"""Decide which cells and baselines of a sweep may stand side by side, and why the others may not."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The sweep over all t as a page for people, led by what was found."""
+"""Render the sweep over all t as a page that begins with what was found."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""A sweep's plots: scores and |D(t)| over t, and losses over pairs seen, as PNG of 900 pixels."""
+"""Plot a sweep: scores and subset sizes over t, and losses over pairs seen, as PNG 900 pixels wide."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Which pool are training sets and cells of, and which one is compared."""
+"""Say which pool training sets and cells belong to, and which pool is compared."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Rows of SCORES -> scores by task, part and metric, each with its chance; their mean and spread over seeds."""
+"""Group scores by task, part and metric, each with its chance, and with mean and spread over seeds."""
 
 import math
 from collections.abc import Collection, Iterable, Mapping

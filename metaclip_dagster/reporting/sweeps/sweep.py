@@ -1,4 +1,4 @@
-"""What training sets hold, what models trained on them score, and what it cost -> one report over all t."""
+"""Report on all t: what training sets hold, what models trained on them score, and what it cost."""
 
 import itertools
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The sweep as tables of text, a row a training set, for a terminal and for a page."""
+"""Lay the sweep out as tables of text, with a row for each training set, for terminals and pages."""
 
 from metaclip_dagster.reporting.html.numbers import number, percent
 from metaclip_dagster.reporting.html.text import reveal

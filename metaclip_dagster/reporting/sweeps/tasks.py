@@ -1,4 +1,4 @@
-"""Rows of SCORES -> the tasks of a sweep, in the order in which they are shown."""
+"""List the tasks of a sweep in the order in which they are shown."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any

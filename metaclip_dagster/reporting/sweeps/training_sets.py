@@ -1,4 +1,4 @@
-"""The name of a training set -> its t, its place in the order of t, and its label."""
+"""Read from the name of a training set its t, its place in the order of t, and its label."""
 
 import math
 
