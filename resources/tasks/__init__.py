@@ -1,1 +1,1 @@
-"""Zero-shot tasks: the folders that hold them, and the models to score on them."""
+"""Find zero-shot tasks by their folders, and the models to score on them."""
