@@ -85,7 +85,7 @@ def bind(where: Deployment) -> dg.Definitions:
             )(),
         },
         sensors=[*automation.sensors(where), failures.build_sensor(where)],
-        schedules=automation.schedules(),
+        schedules=[automation.newest_again],
         jobs=[explain.explain],
         executor=dg.in_process_executor,
     )

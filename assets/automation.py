@@ -119,11 +119,6 @@ def _set_baseline(listed: Sequence[str], registered: Sequence[str]) -> dg.Sensor
     )
 
 
-def schedules() -> Sequence[dg.ScheduleDefinition]:
-    """What looks again at what was taken."""
-    return [newest_again]
-
-
 @dg.schedule(
     cron_schedule="0 3 * * 1",
     target=dg.AssetSelection.assets("pairs"),

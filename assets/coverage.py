@@ -64,7 +64,8 @@ def coverage(
     manifest = compute.map_shards(context, merge_coverage, with_entries, inline=True)
     seen = sum((part.total("seen") for part in parts), Counter[str]())
     described = describe_coverage(lake.read("coverage"), lake.read("uncovered_words"), seen)
-    shards = {it.partition: [len(it.shards) + len(it.failed), _count_shards(lake, it.partition)] for it in parts}
+    listed = {key: len(lake.manifest("pairs", key).shards) for key in pool.snapshots}
+    shards = {it.partition: [len(it.shards) + len(it.failed), listed[it.partition]] for it in parts}
     report = {**described, "shards": shards, **config.model_dump()}
     links = reports.write("coverage", render_coverage(report), report)
     shown = {**config.model_dump(), **pool.metadata, **_show_coverage(described), **links}
@@ -83,10 +84,6 @@ def _cover_snapshot(
     shards = lake.shards("pairs", snapshot)
     drawn = {key: {"pairs": shards[key]} for key in _draw_shards(list(shards), snapshot, config)}
     return compute.map_shards(context, cover_pairs, drawn, table="coverage_parts", partition=snapshot, setup=setup)
-
-
-def _count_shards(lake: Lake, snapshot: str) -> int:
-    return len(lake.manifest("pairs", snapshot).shards)
 
 
 def _draw_shards(keys: list[str], snapshot: str, config: Sampling) -> list[str]:

@@ -69,7 +69,8 @@ def pairs(
     A snapshot is one release of Common Crawl, or a pool that others made (`pool-<name>`). Its archives are read file by
     file; no image is fetched here.
     """
-    _warn_without_contact(context, common_crawl)
+    if not common_crawl.contact and is_web(common_crawl.root):
+        context.log.warning(NO_CONTACT)
     key = context.partition_key
     before = lake.store("pairs", key).manifest()
     archive, draw, bound = _choose_archives(config, before.inputs if before else {})
@@ -87,11 +88,6 @@ def pairs(
         **_describe_failures(manifest, drawn),
     }
     return compute.result(manifest, metadata={**read, "max_broken_share": bound, **shown}, checks=checks)
-
-
-def _warn_without_contact(context: dg.AssetExecutionContext, common_crawl: CommonCrawl) -> None:
-    if not common_crawl.contact and is_web(common_crawl.root):
-        context.log.warning(NO_CONTACT)
 
 
 def _describe_failures(manifest: PartitionManifest, archives: Mapping[str, str]) -> dict[str, Any]:

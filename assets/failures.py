@@ -31,7 +31,9 @@ def describe_failure(context: dg.RunFailureSensorContext, where: Deployment) -> 
     errors = [event.step_failure_data.error for event in failures]
     kinds = [(error.cause or error).cls_name for error in errors if error]
     # A run whose process is gone has no failed step, but mostly names its assets.
-    assets = sorted({str(event.step_key) for event in failures} or {*_selected(run)})
+    assets = sorted(
+        {str(event.step_key) for event in failures} or {key.to_user_string() for key in run.asset_selection or ()}
+    )
     partition = run.tags.get("dagster/partition", "")
     link = f"http://127.0.0.1:{where.port}/runs/{run.run_id}"
     what = " ".join(filter(None, [", ".join(assets) or run.job_name, partition]))
@@ -45,7 +47,3 @@ def describe_failure(context: dg.RunFailureSensorContext, where: Deployment) -> 
         "errors": [str(kind) for kind in kinds],
         "link": link,
     }
-
-
-def _selected(run: dg.DagsterRun) -> list[str]:
-    return [key.to_user_string() for key in run.asset_selection or ()]

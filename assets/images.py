@@ -91,7 +91,8 @@ def images(
     D(t) is the ring of t and those of all smaller t. Images that cannot be had are kept count of, with the reason.
     """
     t, buckets = context.partition_key, image_store.buckets()
-    _warn_without_contact(context, image_store)
+    if image_store.from_web and not image_store.contact:
+        context.log.warning(NO_CONTACT)
     facts = record_parents(lake, "images", t) | record_ring(t) | record_pool(recorded_pool(lake.manifest("subsets", t)))
     texts = read_texts(lake, t, buckets)
     shards = {key: {"texts": texts[key], "bucket": bucket} for key, bucket in buckets.items()}
@@ -137,11 +138,6 @@ def read_rings(lake: Lake, rings: Sequence[str], buckets: Collection[str]) -> di
                 f"({len(odd)} in all); materialize images of {ring} again, which makes those that failed"
             )
     return {bucket: defer(chain_batches, *(shards_of[ring][bucket] for ring in rings)) for bucket in buckets}
-
-
-def _warn_without_contact(context: dg.AssetExecutionContext, image_store: Images) -> None:
-    if image_store.from_web and not image_store.contact:
-        context.log.warning(NO_CONTACT)
 
 
 def _thresholds_below(lake: Lake, t: str) -> dict[str, float]:

@@ -105,11 +105,6 @@ def record_matches(lake: Lake, snapshots: Sequence[str]) -> dict[str, str]:
     return {f"{_MATCHES}{snapshot}": lake.manifest("matches", snapshot).version for snapshot in snapshots}
 
 
-def matched_pairs(lake: Lake, snapshots: Sequence[str]) -> dict[str, int]:
-    """Pairs of each snapshot that match: how much the stages of the whole pool are made of."""
-    return {snapshot: lake.manifest("matches", snapshot).rows for snapshot in snapshots}
-
-
 def check_exclusions(lake: Lake, snapshots: Sequence[str]) -> None:
     """Raise dg.Failure unless EXCLUSIONS is made of just these snapshots: a pair's place may be in any of them."""
     inputs = lake.manifest("exclusions").inputs

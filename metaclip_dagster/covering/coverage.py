@@ -2,10 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -65,7 +63,8 @@ def cover_pairs(
 @writes(COVERAGE, name="covering:merge_coverage")
 def merge_coverage(parts: Iterable[pa.RecordBatch], *, entries: pa.Table) -> pa.Table:
     """One row an entry, in their order: the pairs that match it, or why none does."""
-    with _open_database(parts) as query:
+    with spilling() as query:
+        query.register("parts", pa.RecordBatchReader.from_batches(COVERAGE_PARTS, iter(parts)))
         query.register("entries", entries)
         merged = query.sql(
             """with counted as (
@@ -88,7 +87,8 @@ def merge_coverage(parts: Iterable[pa.RecordBatch], *, entries: pa.Table) -> pa.
 @writes(UNCOVERED_WORDS, name="covering:rank_words")
 def rank_words(parts: Iterable[pa.RecordBatch], *, top: int) -> pa.Table:
     """The words that no entry of their language has, the most frequent `top` of each language."""
-    with _open_database(parts) as query:
+    with spilling() as query:
+        query.register("parts", pa.RecordBatchReader.from_batches(COVERAGE_PARTS, iter(parts)))
         ranked = query.sql(
             """select language, name as word, sum(num_pairs)::ubigint as num_pairs from parts where kind = 'word'
                group by language, name
@@ -150,10 +150,3 @@ def _batch_rows(rows: list[tuple[str, str, str, int]]) -> Iterator[pa.RecordBatc
         columns = zip(*rows[start : start + ROWS], strict=True)
         arrays = [pa.array(column, field.type) for column, field in zip(columns, COVERAGE_PARTS, strict=True)]
         yield pa.RecordBatch.from_arrays(arrays, schema=COVERAGE_PARTS)
-
-
-@contextmanager
-def _open_database(parts: Iterable[pa.RecordBatch]) -> Iterator[duckdb.DuckDBPyConnection]:
-    with spilling() as query:
-        query.register("parts", pa.RecordBatchReader.from_batches(COVERAGE_PARTS, iter(parts)))
-        yield query

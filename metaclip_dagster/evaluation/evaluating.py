@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,6 @@ from metaclip_dagster.evaluation.models import LoadedModel
 from metaclip_dagster.evaluation.scoring import (
     Classified,
     Retrieved,
-    Score,
     count_per_class,
     rank_answers,
     retrieve,
@@ -49,14 +48,14 @@ def score_model(
     whole = score_classified(answers) if isinstance(answers, Classified) else score_retrieved(answers)
     if task.metric not in whole:
         raise ValueError(f"{task.folder}: {task.metric} needs images of both classes; name another in metric.txt")
-    rows = [("all", metric, score, _count_images(answers)) for metric, score in whole.items()]
-    rows.append(("all", "main", whole[task.metric], _count_images(answers)))
+    rows = [("all", metric, *score, _count_images(answers)) for metric, score in whole.items()]
+    rows.append(("all", "main", *whole[task.metric], _count_images(answers)))
     if isinstance(answers, Classified):
         for part in PARTS:
             part_answers = answers.of_classes(np.flatnonzero([of_class == part for of_class in task.parts]))
             if _count_images(part_answers):
                 part_scores = score_classified(part_answers)
-                rows += [(part, metric, part_scores[metric], _count_images(part_answers)) for metric in PART_METRICS]
+                rows += [(part, metric, *part_scores[metric], _count_images(part_answers)) for metric in PART_METRICS]
     shared_columns = {
         "task": task.name,
         "num_classes": len(task.class_names),
@@ -66,7 +65,8 @@ def score_model(
         "pairs_seen": pairs_seen,
         "task_version": task.version,
     }
-    return pa.Table.from_pylist([shared_columns | _score_row(*row) for row in rows], SCORES)
+    names = ("part", "metric", "score", "chance", "num_images")
+    return pa.Table.from_pylist([shared_columns | dict(zip(names, row, strict=True)) for row in rows], SCORES)
 
 
 @writes(CLASS_SCORES, name="evaluation.evaluating:score_classes", version=2)
@@ -154,13 +154,3 @@ def _fill(template: str, name: str) -> str:
 
 def _count_images(answers: Classified | Retrieved) -> int:
     return len(answers.class_id if isinstance(answers, Classified) else answers.text_rank)
-
-
-def _score_row(part: str, metric: str, score: Score, num_images: int) -> dict[str, Any]:
-    return {
-        "part": part,
-        "metric": metric,
-        "score": score.value,
-        "chance": score.chance,
-        "num_images": num_images,
-    }

@@ -18,17 +18,6 @@ from metaclip_dagster.schemas import ENTRIES, MATCHES, named, writes
 from metaclip_dagster.words.languages import PARTING, Identify
 from metaclip_dagster.words.spacing import why_unmatchable
 
-__all__ = [
-    "INDEX",
-    "Engine",
-    "Matcher",
-    "build_matcher",
-    "index_entries",
-    "match_entries",
-    "open_matcher",
-    "why_unmatchable",
-]
-
 INDEX = 1
 """How `index_entries` lays out what it gives; to be raised when that changes, for files of another are not read."""
 

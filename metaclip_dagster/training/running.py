@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from types import SimpleNamespace
 from typing import Any
 
@@ -65,7 +65,7 @@ def run_open_clip(plan: TrainingPlan, report: Report) -> None:
     import torch  # noqa: PLC0415
 
     open_clip.add_model_config(MODELS)
-    image_texts = ImageTexts(plan, _import_function(plan.uniform))
+    image_texts = ImageTexts(plan, resolve_name(plan.uniform))
     with ExitStack() as replacements:
         replacements.enter_context(run_faster())
         for module, name, replacement in [
@@ -168,12 +168,6 @@ def _wrap_ranks(device: str) -> Any:
             return self.module.load_state_dict(*args, **options)
 
     return Ranks
-
-
-def _import_function(name: str) -> Callable[..., Any]:
-    module, _, function = name.partition(":")
-    loaded: Callable[..., Any] = getattr(import_module(module), function)
-    return loaded
 
 
 @contextmanager

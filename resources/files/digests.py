@@ -52,14 +52,6 @@ class RowDigest:
             self._buffers[name].update(array.fill_null(nothing).to_numpy(zero_copy_only=False).tobytes())
 
 
-def table_digest(tables: Iterable[pa.Table], *keys: str) -> str:
-    """Digest of all rows sorted by a unique key: equal however the rows were cut into shards and ordered."""
-    table = pa.concat_tables(tables)
-    digest = RowDigest(table.schema)
-    digest.update(table.sort_by([(key, "ascending") for key in keys]))
-    return digest.hexdigest()
-
-
 def combine(digests: Iterable[str]) -> str:
     """One digest for a list of digests, in their order."""
     return xxhash.xxh3_128("\n".join(digests).encode()).hexdigest()

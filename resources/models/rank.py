@@ -9,8 +9,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from resources.files.local import write_text
@@ -118,10 +118,9 @@ def _ignore(numbers: Mapping[str, float]) -> None:
 
 def _import_function(name: str) -> Callable[..., Any]:
     """The function that a job names; a job can name no other code than the method's."""
-    module, _, function = name.partition(":")
-    if module.partition(".")[0] != METHOD:
+    if name.partition(":")[0].partition(".")[0] != METHOD:
         raise ValueError(f"{name!r} is no function of {METHOD}, and nothing else is run")
-    imported: Callable[..., Any] = getattr(import_module(module), function)
+    imported: Callable[..., Any] = resolve_name(name)
     return imported
 
 

@@ -78,12 +78,8 @@ def _holds_text(type_: pa.DataType, *, lists: bool) -> bool:
         type_ = type_.value_type
     if lists and (pa.types.is_list(type_) or pa.types.is_large_list(type_)):
         return _holds_text(type_.value_type, lists=False)
-    return bool(_is_binary(type_) or pa.types.is_null(type_))
-
-
-def _is_binary(type_: pa.DataType) -> bool:
     kinds = (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view())
-    return type_ in kinds
+    return type_ in (*kinds, pa.null())
 
 
 def _find_images(schema: pa.Schema) -> str | None:

@@ -510,11 +510,10 @@ def hostile_sweep() -> dict[str, Any]:
     return describe_sweep(
         cells=[*cells, cell(HOSTILE[3], 0.5, recipe=HOSTILE[0], pairs_seen=7)],
         missing=HOSTILE,
-        sets={name: SetFacts(1, 1, 1, dict.fromkeys(HOSTILE, 3)) for name in HOSTILE},
+        sets={name: SetFacts(1, 1, 1, dict.fromkeys(HOSTILE, 3), version=text) for name in HOSTILE},
         costs=[PartitionCost(name, name, 1.0, 1.0) for name in HOSTILE],
         baselines=score_rows(None, text, tasks, seed=None, pairs_seen=None),
         notes=dict.fromkeys(HOSTILE, text),
-        provenance=dict.fromkeys(HOSTILE, text),
     )
 
 

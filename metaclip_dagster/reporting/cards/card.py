@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from metaclip_dagster.reporting.cards.counts import NUM_SCORE_BINS, PairCounts
-from metaclip_dagster.reporting.cards.distribution import Distribution
+from metaclip_dagster.reporting.cards.distribution import Distribution, group_rows
 from metaclip_dagster.reporting.cards.entries import describe_entries
 from metaclip_dagster.reporting.html.numbers import share
 
@@ -40,7 +40,7 @@ def describe_subset(
     if not float(t) > 0:
         raise ValueError(f"t must be a positive number or inf, not {t!r}")
     distribution = Distribution.build(entries, entry_counts, subset_counts, thresholds)
-    before, after = distribution.num_matches
+    before, after = int(distribution.before.sum()), int(distribution.after.sum())
     return {
         "t": t,
         "pairs": {"pool": pool.total, "subset": subset.total, "kept": share(subset.total, pool.total)},
@@ -91,7 +91,7 @@ def _sort_numbers(numbers: Mapping[str, int]) -> dict[str, int]:
 def _describe_languages(
     distribution: Distribution, thresholds: Mapping[str, float], pool: PairCounts, subset: PairCounts
 ) -> list[Card]:
-    totals = distribution.totals_by_language()
+    totals = {name: distribution.totals(rows) for name, rows in group_rows(distribution.table["language"]).items()}
     names = sorted({*totals, *pool.by_language}, key=lambda name: (-pool.by_language.get(name, 0), name))
     return [
         {

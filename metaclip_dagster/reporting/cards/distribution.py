@@ -50,11 +50,6 @@ class Distribution:
         t_of_entry = np.array([thresholds[name] for name in names], np.float64)[of_language.indices.to_numpy()]
         return cls(entry_counts, before, subset_counts, before > t_of_entry)
 
-    @property
-    def num_matches(self) -> tuple[int, int]:
-        """Matches before and after."""
-        return int(self.before.sum()), int(self.after.sum())
-
     def totals(self, rows: Rows | slice = slice(None)) -> dict[str, Any]:
         """Entries, matches and what the head has of both, among these rows."""
         before, after, head = self.before[rows], self.after[rows], self.head[rows]
@@ -69,10 +64,6 @@ class Distribution:
             "head_before": share(head_before, matches_before),
             "head_after": share(head_after, matches_after),
         }
-
-    def totals_by_language(self) -> dict[str, dict[str, Any]]:
-        """The totals of every language that has entries."""
-        return {name: self.totals(rows) for name, rows in group_rows(self.table["language"]).items()}
 
     def describe(self, rows: Rows) -> list[dict[str, Any]]:
         """These entries with their counts, in this order."""

@@ -54,7 +54,6 @@ def describe_sweep(
     costs: Sequence[PartitionCost] = (),
     baselines: pa.Table | None = None,
     notes: Mapping[str, str] | None = None,
-    provenance: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The sweep as strict JSON: no NaN, no Infinity, null for what is not known; t stays text.
 
@@ -102,7 +101,7 @@ def describe_sweep(
             for model, rows, not_compared in judged_baselines
         ],
         "costs": describe_costs([cost for cost in costs if cost.pool in (None, compared)]),
-        "provenance": dict(sorted({**_describe_provenance(compared, facts), **(provenance or {})}.items())),
+        "provenance": dict(sorted(_describe_provenance(compared, facts).items())),
     }
     return {"findings": write_findings(sweep), **sweep}
 
