@@ -3,19 +3,19 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
 import dagster as dg
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, create_model
 
 from assets.choices import Sparse
 from assets.defaults import DEFAULTS
 from assets.keys import Cell
 from assets.queries.rungs import thresholds_of
 from metaclip_dagster.balancing import Draw, build_draw, draw_pairs, uniform
-from metaclip_dagster.training import change_recipe, recipe_of
+from metaclip_dagster.training import Recipe, change_recipe, recipe_of
 from resources.deferred import address_of
 from resources.files.digests import combine
 from resources.files.local import create
@@ -23,36 +23,12 @@ from resources.images.resource import Images
 from resources.lake.resource import Lake
 from resources.models.resource import Trainer
 
-
-class RecipeChanges(Sparse, use_attribute_docstrings=True):
-    """What of the model's recipe is changed; what is left out, or null, is as the recipe has it."""
-
-    architecture: str | None = None
-    """The model's name in open_clip, or of one of our own configs."""
-    batch_size: int | None = None
-    """Pairs a step, over all ranks."""
-    lr: float | None = None
-    """The learning rate at the end of the warm-up; a cosine then takes it to 0."""
-    wd: float | None = None
-    """Weight decay, of matrices only."""
-    warmup: int | None = None
-    """Steps over which the learning rate rises from 0."""
-    beta1: float | None = None
-    """AdamW's decay of the mean of gradients."""
-    beta2: float | None = None
-    """AdamW's decay of the mean of their squares."""
-    eps: float | None = None
-    """What AdamW adds to its denominator."""
-    epochs: int | None = None
-    """Equal parts of the budget; a checkpoint is written at the end of each, and a run that died resumes there."""
-    least_scale: float | None = None
-    """Random crops take at least this share of an image."""
-    accum_freq: int | None = None
-    """Parts that a rank's batch is taken in, one after the other, to fit in memory."""
-    grad_checkpointing: bool | None = None
-    """Compute activations again instead of keeping them."""
-    log_every: int | None = None
-    """Steps between two points of the loss curve."""
+_CHANGES: dict[str, Any] = {
+    name: (Annotated[hint.__origin__ | None, Field(description=hint.__metadata__[0])], None)
+    for name, hint in get_type_hints(Recipe, include_extras=True).items()
+}
+RecipeChanges: Any = create_model("RecipeChanges", __base__=Sparse, __module__=__name__, **_CHANGES)
+RecipeChanges.__doc__ = "What of the model's recipe is changed; what is left out, or null, is as the recipe has it."
 
 
 class Training(dg.Config, use_attribute_docstrings=True):

@@ -4,39 +4,26 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How a model is trained. The defaults are MetaCLIP's for ViT-B (Xu et al. 2023, table 12) and its code's."""
 
-    architecture: str
-    """The model's name in open_clip, or of one of our own configs."""
-    batch_size: int = 32_768
-    """Pairs a step, over all ranks."""
-    lr: float = 5e-4
-    """At the end of the warm-up; a cosine then takes it to 0."""
-    wd: float = 0.2
-    """Weight decay, of matrices only."""
-    warmup: int = 2_000
-    """Steps over which the learning rate rises from 0."""
-    beta1: float = 0.9
-    """AdamW's decay of the mean of gradients."""
-    beta2: float = 0.98
-    """AdamW's decay of the mean of their squares."""
-    eps: float = 1e-6
-    """What AdamW adds to its denominator."""
-    epochs: int = 32
-    """Equal parts of the budget; a checkpoint is written at the end of each, and a run that died resumes there."""
-    least_scale: float = 0.9
-    """Random crops take at least this share of an image."""
-    accum_freq: int = 1
-    """Parts that a rank's batch is taken in, one after the other, to fit in memory."""
-    grad_checkpointing: bool = False
-    """Compute activations again instead of keeping them."""
-    log_every: int = 100
-    """Steps between two points of the loss curve."""
+    architecture: Annotated[str, "The model's name in open_clip, or of one of our own configs."]
+    batch_size: Annotated[int, "Pairs a step, over all ranks."] = 32_768
+    lr: Annotated[float, "The learning rate at the end of the warm-up; a cosine then takes it to 0."] = 5e-4
+    wd: Annotated[float, "Weight decay, of matrices only."] = 0.2
+    warmup: Annotated[int, "Steps over which the learning rate rises from 0."] = 2_000
+    beta1: Annotated[float, "AdamW's decay of the mean of gradients."] = 0.9
+    beta2: Annotated[float, "AdamW's decay of the mean of their squares."] = 0.98
+    eps: Annotated[float, "What AdamW adds to its denominator."] = 1e-6
+    epochs: Annotated[int, "Equal parts of the budget; each ends in a checkpoint, where a run that died resumes."] = 32
+    least_scale: Annotated[float, "Random crops take at least this share of an image."] = 0.9
+    accum_freq: Annotated[int, "Parts that a rank's batch is taken in, one after the other, to fit in memory."] = 1
+    grad_checkpointing: Annotated[bool, "Compute activations again instead of keeping them."] = False
+    log_every: Annotated[int, "Steps between two points of the loss curve."] = 100
 
 
 RECIPES = {
