@@ -1,5 +1,6 @@
 """Rank candidates for entries from WordNet and Wikipedia (Xu et al. 2023, section 3.1)."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dagster as dg
@@ -76,12 +77,22 @@ class Titles(dg.Config, use_attribute_docstrings=True):
     """Parts of the sums, by the title's checksum; more of them need less memory at a time."""
 
 
-@dg.asset(
-    group_name="metadata",
-    kinds={"python", "parquet"},
-    owners=["team:data"],
-    check_specs=check_specs("wordnet_synsets", no_empty_list),
-)
+Make = Callable[..., dg.MaterializeResult]
+
+
+def _source_asset(
+    kinds: Sequence[str] = ("parquet", "duckdb"), deps: Sequence[dg.AssetsDefinition] = ()
+) -> Callable[[Make], dg.AssetsDefinition]:
+    """`dg.asset` with what all sources of entries have in common."""
+
+    def declare(make: Make) -> dg.AssetsDefinition:
+        checks, owners = check_specs(make.__name__, no_empty_list), ["team:data"]
+        return dg.asset(deps=deps, group_name="metadata", kinds={*kinds}, owners=owners, check_specs=checks)(make)
+
+    return declare
+
+
+@_source_asset(kinds=["python", "parquet"])
 def wordnet_synsets(
     context: dg.AssetExecutionContext, config: AsBefore[WordNet], lake: Lake, compute: Compute, sources: Sources
 ) -> dg.MaterializeResult:
@@ -92,12 +103,7 @@ def wordnet_synsets(
     return compute.result(manifest, metadata=metadata, checks=[no_empty_list(manifest)])
 
 
-@dg.asset(
-    group_name="metadata",
-    kinds={"parquet", "duckdb"},
-    owners=["team:data"],
-    check_specs=check_specs("wikipedia_ngrams", no_empty_list),
-)
+@_source_asset()
 def wikipedia_ngrams(
     context: dg.AssetExecutionContext, config: NGrams, lake: Lake, compute: Compute, sources: Sources
 ) -> dg.MaterializeResult:
@@ -115,13 +121,7 @@ def wikipedia_ngrams(
     return compute.result(manifest, beside=[parts], metadata=metadata, checks=[no_empty_list(manifest)])
 
 
-@dg.asset(
-    deps=[wikipedia_ngrams],
-    group_name="metadata",
-    kinds={"parquet", "duckdb"},
-    owners=["team:data"],
-    check_specs=check_specs("wikipedia_unigrams", no_empty_list),
-)
+@_source_asset(deps=[wikipedia_ngrams])
 def wikipedia_unigrams(
     context: dg.AssetExecutionContext, config: AsBefore[Unigrams], lake: Lake, compute: Compute, sources: Sources
 ) -> dg.MaterializeResult:
@@ -133,13 +133,7 @@ def wikipedia_unigrams(
     return compute.result(manifest, metadata=metadata, checks=[no_empty_list(manifest)])
 
 
-@dg.asset(
-    deps=[wikipedia_ngrams],
-    group_name="metadata",
-    kinds={"parquet", "duckdb"},
-    owners=["team:data"],
-    check_specs=check_specs("wikipedia_bigrams", no_empty_list),
-)
+@_source_asset(deps=[wikipedia_ngrams])
 def wikipedia_bigrams(
     context: dg.AssetExecutionContext, config: AsBefore[Bigrams], lake: Lake, compute: Compute, sources: Sources
 ) -> dg.MaterializeResult:
@@ -156,12 +150,7 @@ def wikipedia_bigrams(
     return compute.result(manifest, metadata=metadata, checks=[no_empty_list(manifest)])
 
 
-@dg.asset(
-    group_name="metadata",
-    kinds={"parquet", "duckdb"},
-    owners=["team:data"],
-    check_specs=check_specs("wikipedia_titles", no_empty_list),
-)
+@_source_asset()
 def wikipedia_titles(
     context: dg.AssetExecutionContext, config: AsBefore[Titles], lake: Lake, compute: Compute, sources: Sources
 ) -> dg.MaterializeResult:
