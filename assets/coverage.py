@@ -55,7 +55,7 @@ def coverage(
         "searches": defer(build_searches, lake.table("entries"), build_matcher),
         "identify": matching_setup(lake)["identify"],
     }
-    parts = [_cover_snapshot(context, config, lake, compute, key, setup) for key in pool.snapshots]
+    parts = [_cover_snapshot(context, config, compute, key, setup) for key in pool.snapshots]
     read: dict[str, Deferred] = {"parts": lake.stream("coverage_parts", pool.snapshots)}
     words = compute.map_shards(
         context, rank_words, {"00000": read}, table="uncovered_words", options={"top": config.top}, inline=True
@@ -73,15 +73,10 @@ def coverage(
 
 
 def _cover_snapshot(
-    context: dg.AssetExecutionContext,
-    config: Sampling,
-    lake: Lake,
-    compute: Compute,
-    snapshot: str,
-    setup: Mapping[str, Deferred],
+    context: dg.AssetExecutionContext, config: Sampling, compute: Compute, snapshot: str, setup: Mapping[str, Deferred]
 ) -> PartitionManifest:
     """COVERAGE_PARTS of the shards of a snapshot that the config draws."""
-    shards = lake.shards("pairs", snapshot)
+    shards = compute.lake.shards("pairs", snapshot)
     drawn = {key: {"pairs": shards[key]} for key in _draw_shards(list(shards), snapshot, config)}
     return compute.map_shards(context, cover_pairs, drawn, table="coverage_parts", partition=snapshot, setup=setup)
 

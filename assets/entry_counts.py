@@ -42,7 +42,7 @@ def entry_counts(
     """
     pool = pool_of(context, lake, "matches", matching_setup(lake))
     check_exclusions(lake, pool.snapshots)
-    counted = [_count_snapshot(context, config, lake, compute, key) for key in pool.snapshots]
+    counted = [_count_snapshot(context, config, compute, key) for key in pool.snapshots]
     shards = {
         "00000": {"counts": lake.stream("snapshot_counts", pool.snapshots), "entries": lake.table("entries")},
     }
@@ -56,12 +56,12 @@ def entry_counts(
 
 
 def _count_snapshot(
-    context: dg.AssetExecutionContext, config: Grouping, lake: Lake, compute: Compute, snapshot: str
+    context: dg.AssetExecutionContext, config: Grouping, compute: Compute, snapshot: str
 ) -> PartitionManifest:
     """SNAPSHOT_COUNTS of a snapshot: its pairs of the pool, counted a group of shards at a time."""
-    groups = group_shards(pool_shards(lake, snapshot), config.group_size)
+    groups = group_shards(pool_shards(compute.lake, snapshot), config.group_size)
     shards = {
         key: {"pool": defer(chain_batches, *group.values()), "snapshot": snapshot} for key, group in groups.items()
     }
-    size = lake.manifest("matches", snapshot).rows
+    size = compute.lake.manifest("matches", snapshot).rows
     return compute.map_shards(context, count_entries, shards, table="snapshot_counts", partition=snapshot, size=size)

@@ -54,9 +54,9 @@ def exclusions(
     pool = pool_of(context, lake, "matches", matching_setup(lake))
     facts = record_matches(lake, pool.snapshots)  # before they are read: what is made anew meanwhile is not recorded
     takedowns = read_takedowns(takedown_list, image_store.root)
-    taken_down = find_taken_down(context, lake, compute, takedowns, pool.snapshots)
-    places = [_scatter_snapshot(context, config, lake, compute, key, taken_down[key]) for key in pool.snapshots]
-    duplicates = _find_duplicates(context, config, lake, compute, places)
+    taken_down = find_taken_down(context, compute, takedowns, pool.snapshots)
+    places = [_scatter_snapshot(context, config, compute, key, taken_down[key]) for key in pool.snapshots]
+    duplicates = _find_duplicates(context, config, compute, places)
     shards = {
         key: {
             "exclusions": join_exclusions(lake.where("duplicates", "snapshot", key), taken_down[key]),
@@ -77,15 +77,10 @@ def exclusions(
 
 
 def _scatter_snapshot(
-    context: dg.AssetExecutionContext,
-    config: Exchange,
-    lake: Lake,
-    compute: Compute,
-    snapshot: str,
-    taken_down: TakenDown,
+    context: dg.AssetExecutionContext, config: Exchange, compute: Compute, snapshot: str, taken_down: TakenDown
 ) -> PartitionManifest:
     """PLACES of a snapshot: which of its shards have which pair, by buckets of pair_ids."""
-    matches = drop_taken_down(lake.shards("matches", snapshot, ["pair_id"]), taken_down)
+    matches = drop_taken_down(compute.lake.shards("matches", snapshot, ["pair_id"]), taken_down)
     groups = group_shards(matches, config.group_size)
     return compute.map_shards(
         context,
@@ -94,22 +89,18 @@ def _scatter_snapshot(
         table="places",
         partition=snapshot,
         options={"num_buckets": config.num_buckets},
-        size=lake.manifest("matches", snapshot).rows,
+        size=compute.lake.manifest("matches", snapshot).rows,
         whole=True,
     )
 
 
 def _find_duplicates(
-    context: dg.AssetExecutionContext,
-    config: Exchange,
-    lake: Lake,
-    compute: Compute,
-    places: list[PartitionManifest],
+    context: dg.AssetExecutionContext, config: Exchange, compute: Compute, places: list[PartitionManifest]
 ) -> PartitionManifest:
     """DUPLICATES of the whole pool, bucket by bucket: every place of a pair but the lowest."""
     snapshots = [manifest.partition for manifest in places]
     buckets = {
-        f"{bucket:05d}": {"places": lake.where("places", "bucket", bucket, partitions=snapshots)}
+        f"{bucket:05d}": {"places": compute.lake.where("places", "bucket", bucket, partitions=snapshots)}
         for bucket in range(config.num_buckets)
     }
     size = sum(manifest.size for manifest in places)

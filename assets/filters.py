@@ -83,7 +83,6 @@ class Filtering(dg.Config, use_attribute_docstrings=True):
 def apply_filters(
     context: dg.AssetExecutionContext,
     config: Filtering,
-    lake: Lake,
     compute: Compute,
     image_store: Images,
     zero_shot: ZeroShot,
@@ -95,25 +94,24 @@ def apply_filters(
     if not config.is_on:
         return {}, {}
     for ring in rings:
-        _score_ring(context, config, lake, compute, image_store, ring=ring, rings=rings)
-    samples = [] if config.leakage_distance == OFF else [_hash_tasks(context, lake, compute, zero_shot)]
+        _score_ring(context, config, compute, image_store, ring=ring, rings=rings)
+    samples = [] if config.leakage_distance == OFF else [_hash_tasks(context, compute, zero_shot)]
     options = config.options | {"num_buckets": len(buckets)}
     inputs = {
-        "rings": {ring: defer(chain_batches, *lake.shards("image_scores", ring).values()) for ring in rings},
+        "rings": {ring: defer(chain_batches, *compute.lake.shards("image_scores", ring).values()) for ring in rings},
         "samples": defer(chain_batches, *samples),
     }
     manifest = compute.map_shards(
         context, judge_images, {"00000": inputs}, table="image_verdicts", partition=rings[-1], options=options
     )
-    verdicts = lake.where_each("image_verdicts", "bucket", buckets.values(), partitions=[rings[-1]])
+    verdicts = compute.lake.where_each("image_verdicts", "bucket", buckets.values(), partitions=[rings[-1]])
     inputs_of = {key: {"verdicts": verdicts[bucket]} for key, bucket in buckets.items()}
-    return inputs_of, _count_verdicts(lake, config, manifest)
+    return inputs_of, _count_verdicts(compute.lake, config, manifest)
 
 
 def _score_ring(
     context: dg.AssetExecutionContext,
     config: Filtering,
-    lake: Lake,
     compute: Compute,
     image_store: Images,
     *,
@@ -122,29 +120,29 @@ def _score_ring(
 ) -> None:
     """IMAGE_SCORES of one ring; scores of earlier runs are taken over where the bytes are the same."""
     # They stand outside fingerprints, as the store does: a score is what its function gives, whenever it was asked.
-    finished = [] if compute.force else lake.finished("image_scores", rings)
+    finished = [] if compute.force else compute.lake.finished("image_scores", rings)
     stage = stage_version(score_images)
-    alike = [it for it in finished if lake.manifest("image_scores", it).inputs.get("stage") == stage]
-    earlier = [lake.shards("image_scores", it) for it in alike]
+    alike = [it for it in finished if compute.lake.manifest("image_scores", it).inputs.get("stage") == stage]
+    earlier = [compute.lake.shards("image_scores", it) for it in alike]
     shards = {
         key: {
             "images": images,
             "known": Deferred(chain_batches, tuple(of[key] for of in earlier if key in of), declared="known scores"),
         }
-        for key, images in lake.shards("images", ring).items()
+        for key, images in compute.lake.shards("images", ring).items()
     }
     setup = {"store": image_store.store(), "scorers": defer(load_scorers, tuple(sorted(config.filters)))}
     compute.map_shards(context, score_images, shards, table="image_scores", partition=ring, setup=setup, whole=True)
 
 
-def _hash_tasks(context: dg.AssetExecutionContext, lake: Lake, compute: Compute, zero_shot: ZeroShot) -> Deferred:
+def _hash_tasks(context: dg.AssetExecutionContext, compute: Compute, zero_shot: ZeroShot) -> Deferred:
     tasks = zero_shot.tasks(read_task, task_version)
     shards = {name: {"samples": defer(read_samples, task), "task": name} for name, task in tasks.items()}
     options = {"decode": decode_image}
     compute.map_shards(
         context, hash_samples, shards, table="sample_hashes", partition=WHOLE, options=options, whole=True
     )
-    return lake.stream("sample_hashes")
+    return compute.lake.stream("sample_hashes")
 
 
 def _count_verdicts(lake: Lake, config: Filtering, manifest: PartitionManifest) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from metaclip_dagster.deduplicating.takedowns import build_takedowns
 from resources.deferred import Deferred, defer
 from resources.engines.resource import Compute
 from resources.images.store import open_image_store
-from resources.lake.resource import Lake
 from resources.lake.shard_files import chain_batches
 from resources.takedowns.resource import TakedownList
 
@@ -35,16 +34,12 @@ def read_takedowns(takedown_list: TakedownList, images: str) -> Deferred | None:
 
 
 def find_taken_down(
-    context: dg.AssetExecutionContext,
-    lake: Lake,
-    compute: Compute,
-    takedowns: Deferred | None,
-    snapshots: Sequence[str],
+    context: dg.AssetExecutionContext, compute: Compute, takedowns: Deferred | None, snapshots: Sequence[str]
 ) -> dict[str, TakenDown]:
     """Judge every match of each snapshot; a list that changed has all of them judged again."""
     if takedowns is None:
         return {snapshot: {} for snapshot in snapshots}
-    return {snapshot: _find_taken_down_of(context, lake, compute, takedowns, snapshot) for snapshot in snapshots}
+    return {snapshot: _find_taken_down_of(context, compute, takedowns, snapshot) for snapshot in snapshots}
 
 
 def drop_taken_down(shards: Mapping[str, Deferred], taken_down: TakenDown) -> dict[str, Deferred]:
@@ -61,9 +56,9 @@ def join_exclusions(duplicates: Deferred, taken_down: TakenDown) -> Deferred:
 
 
 def _find_taken_down_of(
-    context: dg.AssetExecutionContext, lake: Lake, compute: Compute, takedowns: Deferred, snapshot: str
+    context: dg.AssetExecutionContext, compute: Compute, takedowns: Deferred, snapshot: str
 ) -> TakenDown:
-    pairs, matches = (lake.shards(name, snapshot, columns) for name, columns in _COLUMNS.items())
+    pairs, matches = (compute.lake.shards(name, snapshot, columns) for name, columns in _COLUMNS.items())
     shards = {
         key: {"pairs": pairs[key], "matches": matches[key], "snapshot": snapshot, "shard": key} for key in matches
     }
@@ -71,5 +66,5 @@ def _find_taken_down_of(
     manifest = compute.map_shards(
         context, find_takedowns, shards, table="takedowns", partition=snapshot, setup=setup, whole=True
     )
-    stored = lake.shards("takedowns", snapshot)
+    stored = compute.lake.shards("takedowns", snapshot)
     return {shard.key: stored[shard.key] for shard in manifest.shards if shard.rows}

@@ -69,7 +69,7 @@ def training_sets(
     facts = record_parents(lake, "training_sets", key) | record_pool(recorded_pool(lake.manifest("subsets", t)))
     facts |= {FAILED_IMAGES: json.dumps(failed, sort_keys=True), **choice.facts}
     verdicts, tallies = apply_filters(
-        context, choice.config, lake, compute, image_store, zero_shot, rings=rings, buckets=buckets
+        context, choice.config, compute, image_store, zero_shot, rings=rings, buckets=buckets
     )
     shards = {it: {"texts": texts[it], "images": images[it], **verdicts.get(it, {})} for it in buckets}
     manifest = compute.map_shards(context, build_training_set, shards, facts=facts)
