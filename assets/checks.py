@@ -16,6 +16,8 @@ from resources.engines.resource import round_floats
 from resources.lake.resource import Lake
 from resources.lake.tables import PartitionManifest
 
+MAX_FAILED_IMAGES = 0.3
+
 
 def check_specs(
     asset: str,
@@ -71,13 +73,8 @@ def every_snapshot_there(missing: Mapping[str, str]) -> dg.AssetCheckResult:
     """Every registered snapshot has its matches; the pool waits for one that has not, until it is made or dropped."""
     waits = [f"{key}: {why}" for key, why in missing.items()]
     way_out = f"make it, or take it out of the pool: metaclip drop {shlex.join(missing)}"
-    return dg.AssetCheckResult(
-        check_name="every_snapshot_there",
-        passed=not missing,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={"missing": len(missing), **missing},
-        description=f"{'; '.join(waits)}. Mend what failed and {way_out}" if waits else None,
-    )
+    says = f"{'; '.join(waits)}. Mend what failed and {way_out}" if waits else None
+    return _warn("every_snapshot_there", not missing, {"missing": len(missing), **missing}, says)
 
 
 def no_pair_twice(manifest: PartitionManifest, duplicates: int) -> dg.AssetCheckResult:
@@ -122,16 +119,12 @@ def some_images(manifest: PartitionManifest) -> dg.AssetCheckResult:
     return _check("some_images", 2 * failed <= seen, images=seen, failed=failed)
 
 
-def few_failed_images(manifest: PartitionManifest, bound: float = 0.3) -> dg.AssetCheckResult:
+def few_failed_images(manifest: PartitionManifest) -> dg.AssetCheckResult:
     """The share of the ring's images that could not be had is what a web that forgets explains."""
     seen, failed = manifest.total("seen")["images"], sum(manifest.total("dropped").values())
     share = failed / seen if seen else 0.0
-    return dg.AssetCheckResult(
-        check_name="few_failed_images",
-        passed=share <= bound,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata=round_floats({"images": seen, "failed": failed, "share": share, "bound": bound}),
-    )
+    numbers = {"images": seen, "failed": failed, "share": share, "bound": MAX_FAILED_IMAGES}
+    return _warn("few_failed_images", share <= MAX_FAILED_IMAGES, numbers)
 
 
 def every_pair_accounted_for(manifest: PartitionManifest, pairs_of_subset: int) -> dg.AssetCheckResult:
@@ -157,12 +150,7 @@ def above_chance(scores: pa.Table) -> dg.AssetCheckResult:
     """Every task's own metric is above three times chance, or above halfway from chance to 1 if that is less."""
     rows = [row for row in scores.to_pylist() if (row["part"], row["metric"]) == ("all", "main")]
     low = [row["task"] for row in rows if row["chance"] is not None and row["score"] <= bar_above(row["chance"])]
-    return dg.AssetCheckResult(
-        check_name="above_chance",
-        passed=not low,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={"tasks": len(rows), "at_chance": low},
-    )
+    return _warn("above_chance", not low, {"tasks": len(rows), "at_chance": low})
 
 
 def up_to_date(asset: str, outdated: Mapping[str, Mapping[str, str]]) -> dg.AssetCheckResult:
@@ -173,13 +161,8 @@ def up_to_date(asset: str, outdated: Mapping[str, Mapping[str, str]]) -> dg.Asse
         for table in (of_cells if asset == "sweep" else (asset,))
         for key, why in outdated[table].items()
     }
-    return dg.AssetCheckResult(
-        check_name="up_to_date",
-        passed=not reasons,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={"outdated": len(reasons), **reasons},
-        description="; ".join(f"{name}: {why}" for name, why in reasons.items()) or None,
-    )
+    says = "; ".join(f"{name}: {why}" for name, why in reasons.items()) or None
+    return _warn("up_to_date", not reasons, {"outdated": len(reasons), **reasons}, says)
 
 
 def of_one_pool(sweep: Mapping[str, Any]) -> dg.AssetCheckResult:
@@ -187,13 +170,15 @@ def of_one_pool(sweep: Mapping[str, Any]) -> dg.AssetCheckResult:
     apart = {
         f"pool {pool['number']}": f"{pool['described']}: {', '.join(pool['training_sets'])}" for pool in sweep["pools"]
     }
-    return dg.AssetCheckResult(
-        check_name="of_one_pool",
-        passed=len(apart) <= 1,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={"pools": len(apart), **apart},
-    )
+    return _warn("of_one_pool", len(apart) <= 1, {"pools": len(apart), **apart})
 
 
 def _check(name: str, passed: bool, **numbers: Any) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(check_name=name, passed=bool(passed), metadata=round_floats(numbers))
+
+
+def _warn(name: str, passed: bool, metadata: Mapping[str, Any], description: str | None = None) -> dg.AssetCheckResult:
+    severity, shown = dg.AssetCheckSeverity.WARN, round_floats(metadata)
+    return dg.AssetCheckResult(
+        check_name=name, passed=passed, severity=severity, metadata=shown, description=description
+    )

@@ -54,7 +54,7 @@ def exclusions(
     pool = pool_of(context, lake, "matches", matching_setup(lake))
     facts = record_matches(lake, pool.snapshots)  # before they are read: what is made anew meanwhile is not recorded
     takedowns = read_takedowns(takedown_list, image_store.root)
-    taken_down = find_taken_down(context, compute, takedowns, pool.snapshots)
+    taken_down = {key: find_taken_down(context, compute, takedowns, key) for key in pool.snapshots}
     places = [_scatter_snapshot(context, config, compute, key, taken_down[key]) for key in pool.snapshots]
     duplicates = _find_duplicates(context, config, compute, places)
     shards = {

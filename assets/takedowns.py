@@ -1,6 +1,6 @@
 """Find the pairs that the list of takedowns names; an empty list costs nothing and changes nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import dagster as dg
 
@@ -34,12 +34,21 @@ def read_takedowns(takedown_list: TakedownList, images: str) -> Deferred | None:
 
 
 def find_taken_down(
-    context: dg.AssetExecutionContext, compute: Compute, takedowns: Deferred | None, snapshots: Sequence[str]
-) -> dict[str, TakenDown]:
-    """Judge every match of each snapshot; a list that changed has all of them judged again."""
+    context: dg.AssetExecutionContext, compute: Compute, takedowns: Deferred | None, snapshot: str
+) -> TakenDown:
+    """Judge every match of the snapshot; a list that changed has all of them judged again."""
     if takedowns is None:
-        return {snapshot: {} for snapshot in snapshots}
-    return {snapshot: _find_taken_down_of(context, compute, takedowns, snapshot) for snapshot in snapshots}
+        return {}
+    pairs, matches = (compute.lake.shards(name, snapshot, columns) for name, columns in _COLUMNS.items())
+    shards = {
+        key: {"pairs": pairs[key], "matches": matches[key], "snapshot": snapshot, "shard": key} for key in matches
+    }
+    setup = {"takedowns": takedowns}
+    manifest = compute.map_shards(
+        context, find_takedowns, shards, table="takedowns", partition=snapshot, setup=setup, whole=True
+    )
+    stored = compute.lake.shards("takedowns", snapshot)
+    return {shard.key: stored[shard.key] for shard in manifest.shards if shard.rows}
 
 
 def drop_taken_down(shards: Mapping[str, Deferred], taken_down: TakenDown) -> dict[str, Deferred]:
@@ -53,18 +62,3 @@ def drop_taken_down(shards: Mapping[str, Deferred], taken_down: TakenDown) -> di
 def join_exclusions(duplicates: Deferred, taken_down: TakenDown) -> Deferred:
     """The exclusions of either kind."""
     return defer(chain_batches, duplicates, *taken_down.values()) if taken_down else duplicates
-
-
-def _find_taken_down_of(
-    context: dg.AssetExecutionContext, compute: Compute, takedowns: Deferred, snapshot: str
-) -> TakenDown:
-    pairs, matches = (compute.lake.shards(name, snapshot, columns) for name, columns in _COLUMNS.items())
-    shards = {
-        key: {"pairs": pairs[key], "matches": matches[key], "snapshot": snapshot, "shard": key} for key in matches
-    }
-    setup = {"takedowns": takedowns}
-    manifest = compute.map_shards(
-        context, find_takedowns, shards, table="takedowns", partition=snapshot, setup=setup, whole=True
-    )
-    stored = compute.lake.shards("takedowns", snapshot)
-    return {shard.key: stored[shard.key] for shard in manifest.shards if shard.rows}
