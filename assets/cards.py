@@ -18,9 +18,8 @@ from assets.queries.rungs import thresholds_of
 from assets.shown import plots as show_plots
 from assets.tags import tag_run
 from metaclip_dagster.balancing import count_sizes, parse_threshold, prepare_thresholds
-from metaclip_dagster.reporting.cards.card import describe_subset
+from metaclip_dagster.reporting.cards.card import describe_subset, render_card
 from metaclip_dagster.reporting.cards.counts import PairCounts, count_pairs, count_scores, count_subset
-from metaclip_dagster.reporting.cards.page import render_card
 from metaclip_dagster.reporting.cards.plots import plot_counts, plot_shares, plot_sizes
 from resources.deployments import command_line
 from resources.engines.resource import round_floats

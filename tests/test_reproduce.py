@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from assets import cards
-from metaclip_dagster.reporting.cards.page import render_card
+from metaclip_dagster.reporting.cards.card import render_card
 from resources.deployments import Deployment, command_line
 from resources.lake.resource import Lake
 

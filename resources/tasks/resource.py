@@ -1,12 +1,15 @@
 """Zero-shot tasks and the models to score on them, as a resource of the graph."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from resources.deferred import Deferred
-from resources.tasks.folders import name_tasks, read_notes
+
+_MOST_BYTES = 64 << 10  # of a README.md
 
 
 class ZeroShot(dg.ConfigurableResource, use_attribute_docstrings=True):
@@ -27,16 +30,26 @@ class ZeroShot(dg.ConfigurableResource, use_attribute_docstrings=True):
 
     def tasks(self, read: Callable[[str], Any], version: Callable[[str], str]) -> Mapping[str, Deferred]:
         """Each task by its folder's name, read by `read`. Raises dg.Failure for no task, and for two of one name."""
-        try:
-            folders = name_tasks(self._folders)
-        except ValueError as error:
-            raise dg.Failure(str(error)) from None
-        return {name: Deferred(read, (folder,), declared=version(folder)) for name, folder in folders.items()}
+        if not self._folders:
+            raise dg.Failure(
+                "there is no zero-shot task: put folders into tasks/ at home, or name them in the resource zero_shot"
+            )
+        names = Counter(Path(folder).name for folder in self._folders)
+        if alike := ", ".join(folder for folder in self._folders if names[Path(folder).name] > 1):
+            raise dg.Failure(f"tasks go by their folders' names, and these are named alike: {alike}; rename one")
+        return {Path(it).name: Deferred(read, (it,), declared=version(it)) for it in self._folders}
 
     def model(self, load: Callable[..., Any], *name: str, version: str) -> Deferred:
         """A model, loaded by `load` on the device; `version` changes with its weights."""
         return Deferred(load, name, {"device": self.device}, declared=f"{' '.join(name)} {version}")
 
     def notes(self) -> dict[str, str]:
-        """What each task says of itself in its README.md, by name."""
-        return read_notes(self._folders)
+        """What each task's README.md says below its heading, in one line, by task; of a long one the start."""
+        pages = {Path(folder).name: Path(folder, "README.md") for folder in self._folders}
+        texts = {name: _read_start(page) for name, page in pages.items() if page.is_file()}
+        return {name: " ".join(text.partition("\n")[2].split()) for name, text in texts.items()}
+
+
+def _read_start(page: Path) -> str:
+    with page.open("rb") as file:
+        return file.read(_MOST_BYTES).decode("utf-8", errors="replace")

@@ -17,9 +17,8 @@ from jinja2 import UndefinedError
 from PIL import Image
 from selectolax.lexbor import LexborHTMLParser
 
-from metaclip_dagster.reporting.cards.card import describe_subset
+from metaclip_dagster.reporting.cards.card import describe_subset, render_card
 from metaclip_dagster.reporting.cards.counts import PairCounts, count_pairs, count_scores, count_subset
-from metaclip_dagster.reporting.cards.page import render_card
 from metaclip_dagster.reporting.cards.plots import plot_counts, plot_shares, plot_sizes
 from metaclip_dagster.schemas import ENTRIES, ENTRY_COUNTS
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from resources.tasks.folders import read_notes
 from resources.tasks.resource import ZeroShot
 
 
@@ -18,7 +17,7 @@ def test_a_readme_that_is_long_or_no_text_is_told_as_far_as_it_goes(tmp_path: Pa
     for name, content in (("odd", b"# odd\n\xff\xfe birds\n"), ("long", b"# long\n" + b"word " * 1_000_000)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "README.md").write_bytes(content)
-    notes = read_notes([str(tmp_path / name) for name in ("odd", "long")])
+    notes = ZeroShot(folders=[str(tmp_path / name) for name in ("odd", "long")], checkpoints="").notes()
     assert notes["odd"] == "\ufffd\ufffd birds"
     assert notes["long"].startswith("word word")
     assert len(notes["long"]) < 100_000

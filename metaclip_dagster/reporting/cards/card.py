@@ -11,6 +11,8 @@ from metaclip_dagster.reporting.cards.counts import NUM_SCORE_BINS, PairCounts
 from metaclip_dagster.reporting.cards.distribution import Distribution, group_rows
 from metaclip_dagster.reporting.cards.entries import describe_entries
 from metaclip_dagster.reporting.html.numbers import share
+from metaclip_dagster.reporting.html.pages import render
+from metaclip_dagster.reporting.html.paper import NUM_ENTRIES
 
 Card = dict[str, Any]  # JSON, whose shape only `describe_subset` and the page know
 
@@ -61,6 +63,11 @@ def describe_subset(
         "provenance": dict(provenance or {}),
         "command": command,
     }
+
+
+def render_card(card: Mapping[str, Any], plots: Mapping[str, bytes]) -> str:
+    """The page of a card of `describe_subset`. `plots` are PNG by name (`counts`, `shares`, `sizes`)."""
+    return render("cards/card.html", card=card, plots=plots, paper_entries=NUM_ENTRIES)
 
 
 def _describe_stages(stages: Sequence[Mapping[str, Any]]) -> list[Card]:
