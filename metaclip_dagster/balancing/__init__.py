@@ -9,18 +9,3 @@ from metaclip_dagster.balancing.thresholds import (
     parse_threshold,
     prepare_thresholds,
 )
-
-__all__ = [
-    "Draw",
-    "admit",
-    "build_draw",
-    "count_sizes",
-    "draw_pairs",
-    "find_thresholds",
-    "keep_probability",
-    "language_thresholds",
-    "parse_threshold",
-    "prepare_thresholds",
-    "select_pairs",
-    "uniform",
-]

@@ -1,5 +1,3 @@
 """Say which entries the texts hold, and why not the others: PAIRS, ENTRIES -> COVERAGE."""
 
 from metaclip_dagster.covering.coverage import REASONS, cover_pairs, describe_coverage, merge_coverage, rank_words
-
-__all__ = ["REASONS", "cover_pairs", "describe_coverage", "merge_coverage", "rank_words"]

@@ -9,13 +9,3 @@ from metaclip_dagster.deduplicating.exclusions import (
     pair_ids,
     scatter_pairs,
 )
-
-__all__ = [
-    "DUPLICATE",
-    "exclude",
-    "find_duplicates",
-    "find_takedowns",
-    "gather_exclusions",
-    "pair_ids",
-    "scatter_pairs",
-]

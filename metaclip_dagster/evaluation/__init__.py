@@ -3,14 +3,3 @@
 from metaclip_dagster.evaluation.evaluating import evaluate, score_classes, score_model
 from metaclip_dagster.evaluation.models import LoadedModel, load_model
 from metaclip_dagster.evaluation.tasks import Task, read_task, task_version
-
-__all__ = [
-    "LoadedModel",
-    "Task",
-    "evaluate",
-    "load_model",
-    "read_task",
-    "score_classes",
-    "score_model",
-    "task_version",
-]

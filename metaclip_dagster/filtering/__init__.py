@@ -1,5 +1,3 @@
 """Score images, and say which of them a training set leaves out."""
 
 from metaclip_dagster.filtering.verdicts import hash_samples, judge_images, score_images
-
-__all__ = ["hash_samples", "judge_images", "score_images"]

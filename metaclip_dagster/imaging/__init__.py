@@ -1,5 +1,3 @@
 """Fetch and check the images of a ring: IMAGE_TEXTS -> IMAGES."""
 
 from metaclip_dagster.imaging.images import gather_images
-
-__all__ = ["gather_images"]

@@ -10,14 +10,3 @@ from metaclip_dagster.matching.matches import (
     open_matcher,
 )
 from metaclip_dagster.words.spacing import why_unmatchable
-
-__all__ = [
-    "INDEX",
-    "Engine",
-    "Matcher",
-    "build_matcher",
-    "index_entries",
-    "match_entries",
-    "open_matcher",
-    "why_unmatchable",
-]

@@ -5,19 +5,3 @@ from metaclip_dagster.metadata.entries import build_entries, describe_entries
 from metaclip_dagster.metadata.ngrams import count_ngrams, count_views, list_pages, sum_counts
 from metaclip_dagster.metadata.own_lists import read_own_entries
 from metaclip_dagster.metadata.wikitext import split_runs, strip_markup
-
-__all__ = [
-    "build_entries",
-    "count_ngrams",
-    "count_views",
-    "describe_entries",
-    "list_pages",
-    "rank_bigrams",
-    "rank_synsets",
-    "rank_titles",
-    "rank_unigrams",
-    "read_own_entries",
-    "split_runs",
-    "strip_markup",
-    "sum_counts",
-]

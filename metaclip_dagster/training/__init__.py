@@ -4,16 +4,3 @@ from metaclip_dagster.training.exporting import describe_checkpoint, export_chec
 from metaclip_dagster.training.jobs import Online, SetFile, TrainingPlan
 from metaclip_dagster.training.recipes import RECIPES, Recipe, change_recipe, recipe_of
 from metaclip_dagster.training.running import train
-
-__all__ = [
-    "RECIPES",
-    "Online",
-    "Recipe",
-    "SetFile",
-    "TrainingPlan",
-    "change_recipe",
-    "describe_checkpoint",
-    "export_checkpoint",
-    "recipe_of",
-    "train",
-]
