@@ -93,7 +93,8 @@ def baselines(
     Its key is `architecture:tag` of open_clip, or `architecture:file`.
     """
     architecture, _, pretrained = context.partition_key.partition(":")
-    model = zero_shot.model(load_model, architecture, pretrained, version=_read_version(pretrained))
+    version = str(archive_version(pretrained)) if Path(pretrained).is_file() else pretrained  # a tag is its own
+    model = zero_shot.model(load_model, architecture, pretrained, version=version)
     columns = {"model_name": context.partition_key}
     manifest, metadata, check = _score_tasks(context, config, compute, zero_shot, model, columns)
     return compute.result(manifest, metadata=metadata, checks=[check])
@@ -164,8 +165,3 @@ def _score_tasks(
 
 def _read_tasks(zero_shot: ZeroShot) -> dict[str, dict[str, Deferred]]:
     return {name: {"task": task} for name, task in zero_shot.tasks(read_task, task_version).items()}
-
-
-def _read_version(pretrained: str) -> str:
-    """A tag is its own version, a file's is its size and time."""
-    return str(archive_version(pretrained)) if Path(pretrained).is_file() else pretrained

@@ -101,7 +101,8 @@ def images(
         "store": image_store.store(retry_failed=config.retry_failed, refused=refused),
         "fetch": image_store.source(snapshots_of(lake.manifest("subsets", t))),
     }
-    options = {"thresholds_below": _thresholds_below(lake, t)}
+    smaller = rings_up_to(t)[:-1]
+    options = {"thresholds_below": thresholds_of(lake, smaller[-1]) if smaller else {}}
     manifest = compute.map_shards(
         context, gather_images, shards, setup=setup, options=options, facts=facts, force=config.retry_failed
     )
@@ -138,9 +139,3 @@ def read_rings(lake: Lake, rings: Sequence[str], buckets: Collection[str]) -> di
                 f"({len(odd)} in all); materialize images of {ring} again, which makes those that failed"
             )
     return {bucket: defer(chain_batches, *(shards_of[ring][bucket] for ring in rings)) for bucket in buckets}
-
-
-def _thresholds_below(lake: Lake, t: str) -> dict[str, float]:
-    """Each language's own t at the rung below, where the ring begins; none for the lowest."""
-    smaller = rings_up_to(t)[:-1]
-    return thresholds_of(lake, smaller[-1]) if smaller else {}

@@ -48,9 +48,8 @@ def scatter_pairs(
     """The places of a group of shards, bucket by bucket. Holds 24 bytes a pair of the group."""
     ids, shards = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)]
     for index, batches in enumerate(matches.values()):
-        shard_ids = np.concatenate([np.zeros(0, np.uint64), *(batch["pair_id"].to_numpy() for batch in batches)])
-        ids.append(shard_ids)
-        shards.append(np.full(len(shard_ids), index, np.int32))
+        ids.append(pair_ids(batches))
+        shards.append(np.full(len(ids[-1]), index, np.int32))
     pair_id, shard, names = np.concatenate(ids), np.concatenate(shards), pa.array(list(matches), pa.string())
     bucket = (pair_id % np.uint64(num_buckets)).astype(np.uint32)
     order = np.argsort(bucket, kind="stable")

@@ -122,7 +122,7 @@ def _classify(task: Task, model: LoadedModel, batches: Batches, batch_size: int)
         model.model,
         model.tokenizer,
         task.class_names,
-        [partial(_fill, template) for template in task.templates],
+        [partial(template.replace, "{c}") for template in task.templates],
         num_classes_per_batch=max(1, batch_size // len(task.templates)),
         device=model.device,
     ).float()
@@ -146,10 +146,6 @@ def _retrieve(task: Task, model: LoadedModel, batches: Batches, batch_size: int)
         image_parts.append(embedded.cpu().numpy())
         num_captions += [len(sample.captions) for sample in samples]
     return retrieve(np.concatenate(image_parts), np.concatenate(text_parts), np.array(num_captions, np.int64))
-
-
-def _fill(template: str, name: str) -> str:
-    return template.replace("{c}", name)
 
 
 def _count_images(answers: Classified | Retrieved) -> int:

@@ -54,7 +54,9 @@ def check_image(data: bytes, *, max_bytes: int = 20 << 20, max_pixels: int = 25_
     with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            checked = _check(data, max_pixels)
+            kind, size, picture, options = _decode(data, max_pixels)
+            # The decoder, which for WebP holds three times the pixels, is gone by now.
+            checked = CheckedImage(data if picture is None else _encode(picture, kind, options), kind, *size)
         except BadImageError:
             raise
         except Image.DecompressionBombError:
@@ -86,12 +88,6 @@ _MIN_SIDE = 4  # below are counting pixels and spacers
 _MAX_SCANS = 100
 # Above, what loses nothing is written fast: WebP's encoder takes 24 bytes and a microsecond a pixel.
 _MAX_SLOW_PIXELS = 1_000_000
-
-
-def _check(data: bytes, max_pixels: int) -> CheckedImage:
-    kind, size, picture, options = _decode(data, max_pixels)
-    # The decoder, which for WebP holds three times the pixels, is gone by now.
-    return CheckedImage(data if picture is None else _encode(picture, kind, options), kind, *size)
 
 
 def _decode(data: bytes, max_pixels: int) -> tuple[str, tuple[int, int], "Image.Image | None", dict[str, Any]]:

@@ -145,7 +145,7 @@ class _Asker:
 
     async def answer(self, url: str) -> bytes | str:
         """The image's bytes or the reason; tried again where that may help."""
-        host = _host(url)
+        host = url.partition("//")[2].partition("/")[0].lower()
         for tried in range(1, self._web.attempts + 1):
             async with self._of_host[host]:  # waited for here, so that no try spends its time on it
                 if self._failed[host] >= self._web.failures_of_host:
@@ -248,10 +248,6 @@ def _read_target(url: str) -> URL:
     # The query is left to the path: an empty one would lose its mark.
     path = parsed.href.removeprefix(parsed.origin)
     return URL.build(scheme=parsed.protocol[:-1], authority=parsed.host, path=path, encoded=True)
-
-
-def _host(url: str) -> str:
-    return url.partition("//")[2].partition("/")[0].lower()
 
 
 def _opted_out(headers: Any, words: Iterable[str]) -> bool:

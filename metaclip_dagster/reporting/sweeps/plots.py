@@ -91,7 +91,8 @@ def _plot_scores(sweep: Json, comparison: Json) -> bytes:
     _draw_sizes(lower, sweep["sets"], places)
     offline = {key: place for key, place in places.items() if not key.startswith("online-")}
     ticks = _thin_out(offline)
-    lower.set_xticks([*ticks.values()], [_label_tick(key) for key in ticks])
+    labels = ["inf\nunbalanced" if key == CONTROL else shorten_number(float(key)) for key in ticks]
+    lower.set_xticks([*ticks.values()], labels)
     lower.set_xlim(-0.08, 1.12)
     return to_png(figure)
 
@@ -148,10 +149,6 @@ def _thin_out(places: Mapping[str, float]) -> dict[str, float]:
         if not ticks or place - max(ticks.values()) > 0.07:
             ticks[name] = place
     return ticks
-
-
-def _label_tick(name: str) -> str:
-    return "inf\nunbalanced" if name == CONTROL else shorten_number(float(name))
 
 
 def _name_set(training_set: str) -> str:

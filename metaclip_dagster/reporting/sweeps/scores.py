@@ -58,7 +58,8 @@ def mean_over_tasks(rows: Iterable[Json]) -> float:
 def average_seeds(scores_by_seed: Mapping[int, Scores]) -> list[Json]:
     """Mean and sample standard deviation (n - 1) of each score over its seeds; one seed alone has no spread."""
     averages: list[Json] = []
-    for key in sorted({key for scores in scores_by_seed.values() for key in scores}, key=_rank_key):
+    keys = {key for scores in scores_by_seed.values() for key in scores}
+    for key in sorted(keys, key=lambda key: (key[0], rank_part(key[1]), rank_metric(key[2]))):
         seeds = {seed: scores_by_seed[seed][key] for seed in sorted(scores_by_seed) if key in scores_by_seed[seed]}
         chance = next((chance for _, chance in seeds.values() if chance is not None), None)
         names = dict(zip(("task", "part", "metric"), key, strict=True))
@@ -120,8 +121,3 @@ def _average_tasks(scores: Scores, tasks: Iterable[str]) -> tuple[float, float |
     chances = [chance for _, chance in main if chance is not None]
     chance = float(np.mean(chances)) if len(chances) == len(main) else None
     return float(np.mean([score for score, _ in main])), chance
-
-
-def _rank_key(key: Key) -> tuple[Any, ...]:
-    task, part, metric = key
-    return task, rank_part(part), rank_metric(metric)
