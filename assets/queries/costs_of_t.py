@@ -80,11 +80,8 @@ def _seconds_per_pair(where: Deployment, lake: Lake) -> Iterator[tuple[tuple[Cel
     trainer = Trainer(root=str(where.checkpoints))
     for key in lake.finished("checkpoints", [k for table, k in lake.partitions() if table == "checkpoints"]):
         [row] = lake.read("checkpoints", [key]).to_pylist()
-        try:
-            result = trainer.result(row["path"])
-        except FileNotFoundError:
-            continue  # its folder was removed
-        yield (Cell.of(key), row["architecture"]), result["cpu_seconds"] / result["pairs_seen"]
+        if result := trainer.result(row["path"]):
+            yield (Cell.of(key), row["architecture"]), result["cpu_seconds"] / result["pairs_seen"]
 
 
 def _fetched(ring: PartitionManifest) -> int:

@@ -26,7 +26,7 @@ FAILED_IMAGES = "failed images"
 def make_sweep(lake: Lake, trainer: Trainer, *, baselines: Sequence[str], notes: Mapping[str, str]) -> dict[str, Any]:
     """The sweep over every cell of the deployment; `notes` are what tasks say of themselves, by task."""
     trained = {key: lake.read("checkpoints", [key]).to_pylist()[0] for key in lake.finished("checkpoints", CELLS)}
-    results = {key: result for key, row in trained.items() if (result := _read_result(trainer, row["path"]))}
+    results = {key: result for key, row in trained.items() if (result := trainer.result(row["path"]))}
     scores = _read_manifests(lake, "scores", lake.finished("class_scores", trained))
     sets = _read_manifests(lake, "training_sets", TRAINING_SETS)
     # Where no set says its pool, none is compared by it, nor are costs.
@@ -57,14 +57,6 @@ def make_sweep(lake: Lake, trainer: Trainer, *, baselines: Sequence[str], notes:
 def _read_manifests(lake: Lake, table: str, partitions: Iterable[str]) -> dict[str, PartitionManifest]:
     """The manifests of those of the partitions that are finished."""
     return {partition: lake.manifest(table, partition) for partition in lake.finished(table, partitions)}
-
-
-def _read_result(trainer: Trainer, path: str) -> dict[str, Any] | None:
-    """The numbers of a finished training; None where its folder was removed."""
-    try:
-        return trainer.result(path)
-    except FileNotFoundError:
-        return None
 
 
 def _describe_cell(

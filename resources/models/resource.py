@@ -91,9 +91,10 @@ class Trainer(dg.ConfigurableResource, use_attribute_docstrings=True):
         """The precision that is asked for, or the device's default."""
         return self.precision or {"cpu": "fp32", "cuda": "amp_bf16"}[self.device]
 
-    def result(self, model: str) -> dict[str, Any]:
-        """The result of the training that gave a model, by the model's folder relative to the root."""
-        return read_result(Path(self.root, model).parent)
+    def result(self, model: str) -> dict[str, Any] | None:
+        """The result of the training that gave a model, by its folder relative to the root; None where that is gone."""
+        folder = Path(self.root, model).parent
+        return read_result(folder) if (folder / RESULT).exists() else None
 
     def _count_devices(self) -> int:
         if self.device == "cpu":
