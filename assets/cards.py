@@ -102,7 +102,6 @@ def make_card(lake: Lake, t: str) -> tuple[dict[str, Any], dict[str, bytes]]:
 
 
 def _combine_versions(lake: Lake, t: str) -> str:
-    """A digest of the versions that a card is made of."""
     subset = lake.manifest("subsets", t)
     snapshots = snapshots_of(subset)
     whole = [lake.manifest(name).version for name in ("entries", "exclusions", "entry_counts")]

@@ -87,7 +87,6 @@ def _draw_shards(keys: list[str], snapshot: str, config: Sampling) -> list[str]:
 
 
 def _show_coverage(described: Mapping[str, Any]) -> dict[str, Any]:
-    """The tables of the report, for the UI."""
     columns = ["language", "pairs", "match", "entries", "found", *REASONS]
     rows = [
         [

@@ -91,7 +91,6 @@ def pairs(
 
 
 def _describe_failures(manifest: PartitionManifest, archives: Mapping[str, str]) -> dict[str, Any]:
-    """Which archives are missing, why, and how they are read again."""
     if not manifest.failed:
         return {}
     rows = [(number, archives[number], why) for number, why in manifest.failed.items()]

@@ -84,7 +84,6 @@ def entries(
 
 
 def _list_dropped(own_lists: Mapping[str, PartitionManifest]) -> list[dict[str, Any]]:
-    """How many rows of each list were dropped, and why."""
     return [
         {"list": name, "why": why, "rows": rows}
         for name, manifest in own_lists.items()
@@ -126,7 +125,6 @@ def _list_candidates(lake: Lake, own_lists: Sequence[str], languages: Sequence[s
 
 
 def _show_sources(languages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What became of each source, for the UI."""
     rows = [(language["language"], source) for language in languages for source in language["sources"]]
     fates = ["candidates", "taken", "already_there", "beyond_cap", "beyond_budget"]
     by_source = [

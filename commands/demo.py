@@ -164,7 +164,6 @@ def _reused(result: dg.ExecuteInProcessResult) -> str:
 
 
 def _print_summary(lake: Lake, keys: Sequence[str]) -> None:
-    """Pairs per stage and snapshot, and |D(t)| per t."""
     rows = [["pairs", *keys, "in all"]]
     for stage, says in STAGES.items():
         counts = [lake.manifest(stage, key).rows for key in keys]

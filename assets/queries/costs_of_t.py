@@ -85,5 +85,4 @@ def _seconds_per_pair(where: Deployment, lake: Lake) -> Iterator[tuple[tuple[Cel
 
 
 def _fetched(ring: PartitionManifest) -> int:
-    """Images of the ring that the store lacked."""
     return ring.total("seen")["fetched"]

@@ -55,7 +55,6 @@ def make_sweep(lake: Lake, trainer: Trainer, *, baselines: Sequence[str], notes:
 
 
 def _read_manifests(lake: Lake, table: str, partitions: Iterable[str]) -> dict[str, PartitionManifest]:
-    """The manifests of those of the partitions that are finished."""
     return {partition: lake.manifest(table, partition) for partition in lake.finished(table, partitions)}
 
 

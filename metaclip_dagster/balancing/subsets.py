@@ -53,7 +53,6 @@ def select_pairs(
 
 
 def _is_below(admissions: pa.RecordBatch, thresholds: Mapping[str, float]) -> pa.Array:
-    """Whether each pair is admitted below its language's t."""
     languages = admissions["language"].dictionary_encode()
     of_language = [thresholds[language] for language in languages.dictionary.to_pylist()]
     t = np.array(of_language, np.float64)[languages.indices.to_numpy()]

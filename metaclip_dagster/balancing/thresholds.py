@@ -130,7 +130,6 @@ def _find_count(distinct: npt.NDArray[np.uint64], shares: Floats, share: float) 
 
 
 def _split_languages(admissions: pa.RecordBatch) -> Iterator[tuple[str, Floats]]:
-    """Each language of a batch with its pairs' admitted_at."""
     languages, admitted_at = admissions["language"].dictionary_encode(), admissions["admitted_at"].to_numpy()
     for index, language in enumerate(languages.dictionary.to_pylist()):
         yield language, admitted_at[languages.indices.to_numpy() == index]

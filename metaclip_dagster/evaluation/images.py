@@ -73,7 +73,6 @@ def decode_image(sample: Sample) -> "Image.Image":
 
 
 def _read_tar(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """Members that stand together under one key."""
     key, files = "", dict[str, bytes]()
     for name, content in _read_members(path):
         named = _MEMBER.fullmatch(name)

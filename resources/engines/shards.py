@@ -153,7 +153,6 @@ _FINAL = (ValueError, TypeError, LookupError, AttributeError, ImportError, FileN
 
 
 def _tallies_of(stage: Callable[..., Any]) -> list[str]:
-    """The tallies that a stage takes as arguments."""
     return [name for name in TALLIES if name in inspect.signature(stage).parameters]
 
 

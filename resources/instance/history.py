@@ -50,7 +50,6 @@ _URL = re.compile(r"(?=(https?://[^\s/?#]{0,253}))")  # a host has 253 character
 
 
 def _strings(value: Any) -> Iterator[str]:
-    """All strings of a JSON value, names among them."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):

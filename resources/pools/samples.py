@@ -118,7 +118,6 @@ def _read_sample(parts: Mapping[str, _Member], path: str, names: Names, pool: st
 
 
 def _lines(part: _Member) -> list[str]:
-    """A text a line."""
     return [line for line in part.read().decode("utf-8-sig", "replace").splitlines() if line.strip()]
 
 

@@ -91,7 +91,6 @@ def _describe_stages(stages: Sequence[Mapping[str, Any]]) -> list[Card]:
 
 
 def _sort_numbers(numbers: Mapping[str, int]) -> dict[str, int]:
-    """The numbers that are not 0, the largest first."""
     return {str(name): int(n) for name, n in sorted(numbers.items(), key=lambda item: (-item[1], item[0])) if n}
 
 

@@ -94,7 +94,6 @@ def plot_sizes(t_values: Sequence[float], sizes: Sequence[int], rungs: Mapping[s
 
 
 def _rank_counts(counts: Counts) -> tuple[npt.NDArray[np.int64], Counts]:
-    """Some ranks, and the counts there."""
     ranked = np.sort(counts[counts > 0])[::-1]
     ranks = _space_ranks(len(ranked))
     return ranks, ranked[ranks - 1]

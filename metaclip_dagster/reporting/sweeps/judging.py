@@ -77,5 +77,4 @@ def _choose_most_common(every: Iterable[Rows]) -> dict[str, str]:
 
 
 def _list_versions(rows: Rows) -> set[tuple[str, str]]:
-    """Tasks with their versions."""
     return {(row["task"], row["task_version"]) for row in rows}

@@ -109,7 +109,6 @@ def _list_tasks(scores: Scores) -> set[str]:
 
 
 def _average(values: Mapping[int, float]) -> Json:
-    """Mean and spread of a score by seed."""
     scores = [*values.values()]
     spread = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
     return {"mean": float(np.mean(scores)), "spread": spread, "seeds": [*values], "values": scores}

@@ -114,7 +114,6 @@ def _group_by_model(scores: pa.Table | None) -> dict[str, list[Json]]:
 
 
 def _choose_task(recipe: Json, tasks: Sequence[Json]) -> Json:
-    """The first task that the recipe was scored on."""
     scored = {score["task"] for row in recipe["sets"] for score in row["scores"]}
     return next((task for task in tasks if task["task"] in scored), tasks[0])
 

@@ -79,7 +79,6 @@ def _choose_columns(sweep: Json) -> list[Column]:
 
 
 def _find_chance(sweep: Json, task: str, part: str, metric: str) -> float | None:
-    """What guessing gives, as any of the scores says."""
     every = [row["scores"] for recipe in sweep["recipes"] for row in recipe["sets"]]
     every += [baseline["scores"] for baseline in sweep["baselines"]]
     chances = (score["chance"] for scores in every if (score := find_score(scores, task, part, metric)))
