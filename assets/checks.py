@@ -19,13 +19,15 @@ from resources.lake.tables import PartitionManifest
 MAX_FAILED_IMAGES = 0.3
 
 
+_OF_THE_ASSET = {"every_snapshot_there", "up_to_date", "of_one_pool"}
+"""These look at all partitions at once."""
+_WARNINGS = {*_OF_THE_ASSET, "few_failed_images", "above_chance"}
+
+
 def check_specs(
-    asset: str,
-    *checks: Callable[..., dg.AssetCheckResult],
-    blocking: bool = True,
-    partitions: dg.PartitionsDefinition | None = None,
+    asset: str, *checks: Callable[..., dg.AssetCheckResult], partitions: dg.PartitionsDefinition | None = None
 ) -> list[dg.AssetCheckSpec]:
-    """Declare checks of an asset by the functions that make them; they block what follows unless `blocking` is False.
+    """Declare checks of an asset by the functions that make them; all but those that only warn block what follows.
 
     `partitions` are the asset's: each partition then has a result of its own, which no other partition replaces.
     """
@@ -35,9 +37,9 @@ def check_specs(
             dg.AssetCheckSpec(
                 check.__name__,
                 asset=asset,
-                blocking=blocking,
+                blocking=check.__name__ not in _WARNINGS,
                 description=(check.__doc__ or "").split("\n")[0],
-                partitions_def=partitions,
+                partitions_def=None if check.__name__ in _OF_THE_ASSET else partitions,
             )
             for check in checks
         ]

@@ -45,10 +45,7 @@ class Scoring(dg.Config, use_attribute_docstrings=True):
     kinds={"pytorch"},
     owners=["team:models"],
     pool="gpu",
-    check_specs=[
-        *check_specs("scores", above_chance, blocking=False, partitions=cells),
-        *check_specs("scores", up_to_date, blocking=False),
-    ],
+    check_specs=check_specs("scores", above_chance, up_to_date, partitions=cells),
 )
 @tag_run
 def scores(
@@ -82,7 +79,7 @@ def scores(
     kinds={"pytorch"},
     owners=["team:models"],
     pool="gpu",
-    check_specs=check_specs("baselines", above_chance, blocking=False, partitions=baseline_keys),
+    check_specs=check_specs("baselines", above_chance, partitions=baseline_keys),
 )
 @tag_run
 def baselines(
@@ -113,7 +110,7 @@ def baselines(
     group_name="evaluation",
     kinds={"python", "html"},
     owners=["team:models"],
-    check_specs=check_specs("sweep", of_one_pool, up_to_date, blocking=False),
+    check_specs=check_specs("sweep", of_one_pool, up_to_date),
 )
 def sweep(
     context: dg.AssetExecutionContext, lake: Lake, reports: Reports, trainer: Trainer, zero_shot: ZeroShot

@@ -33,10 +33,7 @@ class Exchange(Grouping):
     kinds={"parquet", "duckdb"},
     owners=["team:data"],
     metadata=lineage(pair_id="matches.pair_id"),
-    check_specs=[
-        *check_specs("exclusions", no_pair_twice),
-        *check_specs("exclusions", every_snapshot_there, blocking=False),
-    ],
+    check_specs=check_specs("exclusions", no_pair_twice, every_snapshot_there),
     automation_condition=when_changed("entry_counts", "admissions"),
 )
 def exclusions(

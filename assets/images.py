@@ -43,10 +43,7 @@ class Fetching(dg.Config, use_attribute_docstrings=True):
         url="subsets.url",
         texts="subsets.pair_id subsets.text subsets.language subsets.entry_ids subsets.admitted_at",
     ),
-    check_specs=[
-        *check_specs("image_texts", every_pair_scattered, partitions=thresholds),
-        *check_specs("image_texts", up_to_date, blocking=False),
-    ],
+    check_specs=check_specs("image_texts", every_pair_scattered, up_to_date, partitions=thresholds),
 )
 @tag_run
 def image_texts(
@@ -71,11 +68,7 @@ def image_texts(
     group_name="training",
     kinds={"python", "webdataset"},
     owners=["team:models"],
-    check_specs=[
-        *check_specs("images", some_images, partitions=thresholds),
-        *check_specs("images", few_failed_images, blocking=False, partitions=thresholds),
-        *check_specs("images", up_to_date, blocking=False),
-    ],
+    check_specs=check_specs("images", some_images, few_failed_images, up_to_date, partitions=thresholds),
 )
 @tag_run
 def images(

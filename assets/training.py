@@ -42,10 +42,7 @@ from resources.tasks.resource import ZeroShot
         image_id="images.image_id",
         texts="subsets.pair_id subsets.text subsets.language subsets.entry_ids subsets.admitted_at",
     ),
-    check_specs=[
-        *check_specs("training_sets", every_pair_accounted_for, partitions=training_set_keys),
-        *check_specs("training_sets", up_to_date, blocking=False),
-    ],
+    check_specs=check_specs("training_sets", every_pair_accounted_for, up_to_date, partitions=training_set_keys),
 )
 @tag_run
 def training_sets(
@@ -87,10 +84,7 @@ def training_sets(
     kinds={"pytorch"},
     owners=["team:models"],
     pool="gpu",
-    check_specs=[
-        *check_specs("checkpoints", budget_spent, loss_below_chance, partitions=cells),
-        *check_specs("checkpoints", up_to_date, blocking=False),
-    ],
+    check_specs=check_specs("checkpoints", budget_spent, loss_below_chance, up_to_date, partitions=cells),
 )
 @tag_run
 def checkpoints(

@@ -2,13 +2,13 @@
 
 import heapq
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaclip_dagster.explaining import pairs_with
-from resources.deferred import Deferred
 from resources.lake.resource import Lake
 from resources.lake.tables import PartitionManifest
 
@@ -51,14 +51,12 @@ class Reader:
 
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
-        self._manifests: dict[tuple[str, str], PartitionManifest | None] = {}
-        self._shards: dict[tuple[str, str], dict[str, Deferred]] = {}
+        self._shards = cache(lake.shards)
+        self._manifest = cache(lambda table, partition: lake.store(table, partition).manifest())
 
     def manifest(self, table: str, partition: str) -> PartitionManifest | None:
         """The finished partition, or None."""
-        if (table, partition) not in self._manifests:
-            self._manifests[table, partition] = self.lake.store(table, partition).manifest()
-        return self._manifests[table, partition]
+        return self._manifest(table, partition)
 
     def finished(self, table: str, *partitions: str) -> list[str]:
         """Those of the partitions that are finished."""
@@ -70,9 +68,7 @@ class Reader:
 
     def rows(self, table: str, partition: str, shard: str, column: str, value: int | str) -> list[dict[str, Any]]:
         """All rows of that shard whose `column` is `value`; none where the shard failed."""
-        if (table, partition) not in self._shards:
-            self._shards[table, partition] = self.lake.shards(table, partition)
-        batches = self._shards[table, partition].get(shard)
+        batches = self._shards(table, partition).get(shard)
         return select_rows(batches(), column, value) if batches else []
 
     def rows_of_image(self, table: str, partition: str, image_id: str) -> list[dict[str, Any]]:
