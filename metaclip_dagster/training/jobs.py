@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -71,10 +71,6 @@ class TrainingPlan:
         fields["shards"] = tuple(SetFile(shard["path"], tuple(shard["tars"])) for shard in job["shards"])
         fields["online"] = Online(**job["online"]) if job.get("online") else None
         return cls(**fields)
-
-    def to_json(self) -> dict[str, Any]:
-        """The plan as plain values, from which `from_json` makes an equal one."""
-        return asdict(self)
 
     @property
     def tars(self) -> list[tuple[str, str]]:

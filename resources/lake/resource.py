@@ -94,20 +94,14 @@ class Lake(dg.ConfigurableResource, use_attribute_docstrings=True):
         Its version is that of all the partitions, unless the caller knows the rows' own (`versions`).
         """
         paths, whole = self._paths(table, partitions, shard)
-        declared = version if version is not None else f"{whole} {column}={value}"
-        return Deferred(read_where, (paths, self.storage_options, column, value), declared=declared)
+        return self._where(paths, column, value, version if version is not None else f"{whole} {column}={value}")
 
     def where_each(
         self, table: str, column: str, values: Iterable[int], *, partitions: Iterable[str] = (WHOLE,)
     ) -> dict[int, Deferred]:
         """`where` for each of many values, at the cost of one: manifests are read once."""
         paths, whole = self._paths(table, partitions)
-        return {
-            value: Deferred(
-                read_where, (paths, self.storage_options, column, value), declared=f"{whole} {column}={value}"
-            )
-            for value in values
-        }
+        return {value: self._where(paths, column, value, f"{whole} {column}={value}") for value in values}
 
     def versions(self, table: str, column: str, *, shard: str) -> dict[str, str]:
         """The version of the rows of each value of a column by which that shard of an unpartitioned table is sorted."""
@@ -161,6 +155,9 @@ class Lake(dg.ConfigurableResource, use_attribute_docstrings=True):
             gone += [f"{table}/{quote(partition, safe='')}/{name}" for name in names]
         filesystem, root = connect(self.root, self.storage_options)
         return gone + abort_uploads(filesystem, root, older_than_seconds=older_than_hours * 3600, now=now)
+
+    def _where(self, paths: list[str], column: str, value: str | int, version: str) -> Deferred:
+        return Deferred(read_where, (paths, self.storage_options, column, value), declared=version)
 
     def _paths(self, table: str, partitions: Iterable[str], shard: str | None = None) -> tuple[list[str], str]:
         """Where the shards of the partitions lie, and one version of all the partitions."""

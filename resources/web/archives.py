@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, cast
 import fsspec
 
 from resources.deferred import named
-from resources.web.client import Web
+from resources.web.client import ArchiveVersion, Web
 
 
 @dataclass(frozen=True)
@@ -25,19 +25,6 @@ class Access:
     cache: str = ""
     """A folder that keeps what came from the web, up to `cache_bytes`, the longest unread going first."""
     cache_bytes: int = 0
-
-
-@dataclass(frozen=True)
-class ArchiveVersion:
-    """What changes when an archive does."""
-
-    num_bytes: int | None
-    tag: str
-    """Its ETag or when it was last modified, as far as that is known."""
-
-    def __str__(self) -> str:
-        """As fingerprints have it."""
-        return self.tag if self.num_bytes is None else f"{self.num_bytes} {self.tag}"
 
 
 ABSENT = ArchiveVersion(None, "absent")
@@ -72,7 +59,8 @@ def archive_version(url: str, access: Access = _LOCAL) -> ArchiveVersion:
     """
     try:
         if is_web(url):
-            return RELEASED if access.web is None else _announced(url, access.web)
+            num_bytes, tag = access.web.describe(url) if access.web else RELEASED
+            return ArchiveVersion(num_bytes or None, tag) if num_bytes or tag else RELEASED  # some HEADs say 0 bytes
         filesystem, path = fsspec.core.url_to_fs(url, **access.storage_options)
         info = filesystem.info(path)
     except FileNotFoundError:
@@ -89,12 +77,6 @@ def archive_version(url: str, access: Access = _LOCAL) -> ArchiveVersion:
 def is_web(url: str) -> bool:
     """Whether it is an address of the web, and no folder or object store."""
     return url.startswith(("http://", "https://"))
-
-
-def _announced(url: str, web: Web) -> ArchiveVersion:
-    num_bytes, tag = web.describe(url)
-    num_bytes = num_bytes or None  # some hosts answer HEAD with a length of 0
-    return ArchiveVersion(num_bytes, tag or "") if num_bytes or tag else RELEASED
 
 
 def _open_kept(url: str, web: Web, version: ArchiveVersion, cache: Path, cache_bytes: int) -> BinaryIO:

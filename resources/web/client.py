@@ -34,12 +34,16 @@ _REFUSED = {401, 403, 451}
 Answer = TypeVar("Answer")
 
 
-class Announced(NamedTuple):
-    """What a host says of a body before it sends it; None where it does not say."""
+class ArchiveVersion(NamedTuple):
+    """What changes when a file or a body does, as far as its host says it."""
 
     num_bytes: int | None
-    tag: str | None
+    tag: str
     """Its ETag, or else when it was last modified."""
+
+    def __str__(self) -> str:
+        """As fingerprints have it."""
+        return self.tag if self.num_bytes is None else f"{self.num_bytes} {self.tag}"
 
 
 @dataclass(frozen=True)
@@ -85,15 +89,15 @@ class Web:
             stack.pop_all()
         return file
 
-    def describe(self, url: str) -> Announced:
+    def describe(self, url: str) -> ArchiveVersion:
         """What the host announces for the URL, without the body: nothing where it answers no HEAD requests.
 
         Raises as `open` does.
         """
 
-        def read_headers(_: float) -> Announced:
+        def read_headers(_: float) -> ArchiveVersion:
             with _ask(self, url, "HEAD") as response:
-                return _read_announced(response.headers) if response.status == 200 else Announced(None, None)
+                return _read_announced(response.headers) if response.status == 200 else ArchiveVersion(None, "")
 
         return _persist(self, url, read_headers)
 
@@ -189,7 +193,7 @@ class _Transfer:
         if response.status == 200:
             self._file.truncate(0)
             self._file.seek(0)
-            self._tag = tag or ""
+            self._tag = tag
             if self._tag_file:
                 self._tag_file.write_text(self._tag, encoding="utf-8")
             return length
@@ -277,9 +281,10 @@ def _pool() -> urllib3.PoolManager:
     return urllib3.PoolManager(maxsize=8)  # knows no proxy and follows nothing by itself
 
 
-def _read_announced(headers: Mapping[str, str]) -> Announced:
+def _read_announced(headers: Mapping[str, str]) -> ArchiveVersion:
     length = headers.get("Content-Length", "")
-    return Announced(int(length) if length.isdecimal() else None, headers.get("ETag") or headers.get("Last-Modified"))
+    tag = headers.get("ETag") or headers.get("Last-Modified") or ""
+    return ArchiveVersion(int(length) if length.isdecimal() else None, tag)
 
 
 def _without_secrets(url: str) -> str:

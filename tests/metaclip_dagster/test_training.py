@@ -5,7 +5,7 @@ import json
 import math
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,7 @@ def test_open_clip_knows_every_recipes_architecture_with_quick_gelu() -> None:
 
 def test_a_job_is_the_same_after_json(folder: Path) -> None:
     for job in (job_of(folder), job_of(folder, online=online(folder))):
-        read_back = json.loads(json.dumps({**job.to_json(), "train": "somebody else's"}, allow_nan=False))
+        read_back = json.loads(json.dumps({**asdict(job), "train": "somebody else's"}, allow_nan=False))
         assert TrainingPlan.from_json(read_back) == job
 
 
@@ -172,7 +172,7 @@ def test_a_tar_that_was_cut_short_is_refused_before_training(folder: Path, tmp_p
 
 def test_no_rank_trains_a_job_of_another_number_of_ranks(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the job is for 2 ranks, and 1 were started"):
-        train(job_of(folder, tmp_path, ranks=2).to_json(), print)
+        train(asdict(job_of(folder, tmp_path, ranks=2)), print)
 
 
 def test_steps_that_were_redone_count_once_in_the_curve(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,7 @@ def test_a_training_that_fails_says_why(
 
 def unplaced(job: TrainingPlan) -> dict[str, Any]:
     """What an asset hands to the trainer: where it runs is not its business."""
-    content = job.to_json()
+    content = asdict(job)
     for name in ("device", "precision", "ranks", "loader_workers", "out"):
         del content[name]
     return content

@@ -322,7 +322,7 @@ def test_what_a_writer_left_while_another_waited_is_built_on(server: Host, web: 
 def test_what_is_announced_is_told_without_the_body(server: Host, web: Web) -> None:
     assert web.describe(f"{server.url}/file.gz") == (len(BODY), '"one"')
     server.answers_heads = False
-    assert web.describe(f"{server.url}/file.gz") == (None, None)
+    assert web.describe(f"{server.url}/file.gz") == (None, "")
     assert server.asked == []
 
 

@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def starting() -> Iterator[Callable[[Path], psutil.Process]]:
 def write_job(job: TrainingPlan) -> Path:
     path = Path(job.out) / "job.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**job.to_json(), "train": "metaclip_dagster.training.running:train"}))
+    path.write_text(json.dumps({**asdict(job), "train": "metaclip_dagster.training.running:train"}))
     return path
 
 
