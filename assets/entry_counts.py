@@ -43,9 +43,7 @@ def entry_counts(
     pool = pool_of(context, lake, "matches", matching_setup(lake))
     check_exclusions(lake, pool.snapshots)
     counted = [_count_snapshot(context, config, compute, key) for key in pool.snapshots]
-    shards = {
-        "00000": {"counts": lake.stream("snapshot_counts", pool.snapshots), "entries": lake.table("entries")},
-    }
+    shards = {"00000": {"counts": lake.stream("snapshot_counts", pool.snapshots), "entries": lake.table("entries")}}
     before = build_before(lake, "entry_counts")
     facts = record_pool(PoolVersion(tuple(pool.snapshots), lake.manifest("entries").version, ""))
     size = sum(manifest.size for manifest in counted)

@@ -65,10 +65,7 @@ def exclusions(
     num_duplicates = lake.dataset("exclusions").count_rows(filter=pc.field("reason") == DUPLICATE)
     excluded = table(["snapshot", "pairs excluded"], [(shard.key, shard.rows) for shard in manifest.shards])
     shown = {"excluded": excluded, "taken_down": manifest.rows - num_duplicates}
-    checks = [
-        no_pair_twice(duplicates, num_duplicates),
-        every_snapshot_there(find_missing(context.instance, lake)),
-    ]
+    checks = [no_pair_twice(duplicates, num_duplicates), every_snapshot_there(find_missing(context.instance, lake))]
     metadata = {**config.model_dump(), **pool.metadata, **shown}
     return compute.result(manifest, beside=[*places, duplicates], metadata=metadata, checks=checks)
 

@@ -109,11 +109,7 @@ def judge_images(
 
 
 def _score_image(
-    row: Mapping[str, Any],
-    scored: dict[str, Any],
-    store: Store,
-    scorers: Mapping[str, Scorer],
-    seen: Counter[str],
+    row: Mapping[str, Any], scored: dict[str, Any], store: Store, scorers: Mapping[str, Scorer], seen: Counter[str]
 ) -> dict[str, Any]:
     from PIL import Image  # noqa: PLC0415  # what reads the graph must not load it
 

@@ -129,9 +129,7 @@ def _count_bytes(result: CheckedImage | str) -> int:
 
 
 def _fetch_images(
-    images: Mapping[str, tuple[str, str]],
-    fetch: FetchImages,
-    check: Callable[[bytes], tuple[str, CheckedImage | str]],
+    images: Mapping[str, tuple[str, str]], fetch: FetchImages, check: Callable[[bytes], tuple[str, CheckedImage | str]]
 ) -> Iterator[tuple[dict[str, Any], bytes | None]]:
     """For each image, as its address is answered: what an IMAGES row can tell before it is stored, and the bytes."""
     waiting: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)

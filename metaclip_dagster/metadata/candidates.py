@@ -49,12 +49,7 @@ def rank_unigrams(
 
 @writes(CANDIDATES, name="metadata.candidates:rank_bigrams")
 def rank_bigrams(
-    ngrams: Iterable[pa.RecordBatch],
-    *,
-    language: str = "en",
-    min_pmi: float = 30.0,
-    min_count: int = 3,
-    top: int = 0,
+    ngrams: Iterable[pa.RecordBatch], *, language: str = "en", min_pmi: float = 30.0, min_count: int = 3, top: int = 0
 ) -> Iterator[pa.RecordBatch]:
     """Neighbours whose pointwise mutual information is at least `min_pmi`, the first `top` of them or, with 0, all.
 

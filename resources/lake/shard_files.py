@@ -18,10 +18,7 @@ from resources.files.object_store import connect, is_local
 def open_parquet(path: str, storage_options: Mapping[str, Any]) -> Iterator[pq.ParquetFile]:
     """Open a shard's file. From an object store, what is asked of a row group at once is fetched in few requests."""
     filesystem, place = connect(path, storage_options)
-    with (
-        filesystem.open(place, "rb") as file,
-        pq.ParquetFile(file, pre_buffer=not is_local(filesystem)) as parquet,
-    ):
+    with filesystem.open(place, "rb") as file, pq.ParquetFile(file, pre_buffer=not is_local(filesystem)) as parquet:
         yield parquet
 
 

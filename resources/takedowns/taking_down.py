@@ -54,11 +54,7 @@ def leave_out(
 
 
 def flag_training(
-    folder: Path,
-    count: Callable[[pa.RecordBatch], int],
-    storage_options: Mapping[str, Any],
-    *,
-    dry_run: bool = False,
+    folder: Path, count: Callable[[pa.RecordBatch], int], storage_options: Mapping[str, Any], *, dry_run: bool = False
 ) -> int | None:
     """Say beside a training how many pairs of its set are taken down, and give it; None: the set is gone.
 
