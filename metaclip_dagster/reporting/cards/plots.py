@@ -13,11 +13,11 @@ from metaclip_dagster.reporting.html.canvas import (
     draw_curve,
     new_axes,
     shorten_labels,
-    shorten_number,
     spell_t,
     to_png,
     write_note,
 )
+from metaclip_dagster.reporting.html.numbers import shorten_number
 
 Counts = npt.NDArray[np.uint64]
 

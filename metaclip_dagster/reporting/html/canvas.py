@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from metaclip_dagster.reporting.html.numbers import shorten_number
+
 WIDTH, HEIGHT = 900, 500  # pixels
 
 # Okabe and Ito's blue and vermilion, which no colour blindness confuses; marks and words are grey.
@@ -56,18 +58,6 @@ def shorten_labels(*sides: Any) -> None:
     """Write an axis' numbers as 20k and 1.6B."""
     for side in sides:
         side.set_major_formatter(lambda value, _: shorten_number(value))
-
-
-def shorten_number(number: float) -> str:
-    """A number as an axis has room for it.
-
-    >>> shorten_number(1_600_000_000), shorten_number(20_000), shorten_number(0.5)
-    ('1.6B', '20k', '0.5')
-    """
-    for unit, size in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= size:
-            return f"{number / size:.3g}{unit}"
-    return f"{number:.3g}"
 
 
 def spell_t(t: str) -> str:

@@ -27,10 +27,19 @@ def compact_number(value: int) -> str:
     >>> compact_number(1234567), compact_number(400_100_000)
     ('1,234,567', '400M')
     """
-    if value < 10_000_000:
-        return f"{value:,}"
-    size, unit = (1e9, "B") if value >= 1e9 else (1e6, "M")
-    return f"{value / size:.3g}{unit}"
+    return f"{value:,}" if value < 10_000_000 else shorten_number(value)
+
+
+def shorten_number(number: float) -> str:
+    """A number as an axis has room for it.
+
+    >>> shorten_number(1_600_000_000), shorten_number(20_000), shorten_number(0.5)
+    ('1.6B', '20k', '0.5')
+    """
+    for unit, size in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:.3g}"
 
 
 def percent(share: float | None) -> str:

@@ -15,11 +15,10 @@ from metaclip_dagster.reporting.html.canvas import (
     new_axes,
     new_figure,
     shorten_labels,
-    shorten_number,
     style_axes,
     to_png,
 )
-from metaclip_dagster.reporting.html.numbers import percent
+from metaclip_dagster.reporting.html.numbers import percent, shorten_number
 from metaclip_dagster.reporting.sweeps.scores import Json, find_score, name_metric
 from metaclip_dagster.reporting.sweeps.training_sets import CONTROL, rank_set, read_t
 
