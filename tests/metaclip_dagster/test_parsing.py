@@ -2,18 +2,15 @@
 
 import gzip
 import hashlib
-import inspect
 import json
 import re
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from urllib.parse import urldefrag, urljoin
 
 import html5lib
 import pyarrow as pa
@@ -21,10 +18,8 @@ import pytest
 import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from warcio.archiveiterator import ArchiveIterator
 
-from metaclip_dagster.parsing import BROKEN_RECORDS, clean_text, parse_warc, parse_wat
-from metaclip_dagster.schemas import PAIRS
+from metaclip_dagster.parsing import BROKEN_RECORDS, clean_text, parse_wat
 from tests.metaclip_dagster.archives import (
     Rows,
     content,
@@ -39,7 +34,6 @@ from tests.metaclip_dagster.archives import (
 )
 
 ROOT = Path(__file__).parents[2]
-REAL = ROOT.parent / "shared" / "data"
 SAMPLE = ROOT / "data" / "sample" / "crawl"
 PAGE = "http://h.example/p/a.html"
 Fault = tuple[bytes, int, dict[str, int]]
@@ -77,12 +71,6 @@ def test_a_pair_says_where_it_comes_from() -> None:
         "pool_address": None,
     }
     assert (title["text"], title["text_source"], title["image_id"]) == ("the dog", "title", alt["image_id"])
-
-
-def test_a_warc_says_its_own_name_and_offset() -> None:
-    first, second = member(response(b"<img src=a alt=x>")), member(response(b"<img src=b alt=y>"))
-    rows = warc_rows(first + second, name="crawl.warc.gz")
-    assert [(row["warc"], row["offset"]) for row in rows] == [("crawl.warc.gz", 0), ("crawl.warc.gz", len(first))]
 
 
 def test_each_distinct_text_is_a_pair_and_its_first_source_is_named() -> None:
@@ -132,12 +120,6 @@ def test_every_image_is_a_pair_or_is_counted() -> None:
     assert (len(rows), dropped) == (1, wanted)
     assert seen["images"] == len(rows) + dropped.total()
     assert not BROKEN_RECORDS & set(wanted)
-
-
-def test_the_stages_are_generators_that_say_what_they_write() -> None:
-    for parse in (parse_wat, parse_warc):
-        assert inspect.isgeneratorfunction(parse)
-        assert parse.writes is PAIRS  # type: ignore[attr-defined]  # see schemas.writes
 
 
 def test_batches_are_bounded_and_stream() -> None:
@@ -209,6 +191,7 @@ def faults() -> dict[str, Fault]:
         ),
         "headers as lists": (among(member(wat_record(listed))), 11, {}),
         "page URL only in the record's header": (among(member(wat_record(no_page))), 11, {}),
+        "page URL in brackets": (among(member(wat_record(no_page, WARC_Target_URI=f"<{PAGE}>"))), 11, {}),
         "no page URL": (among(member(wat_record(no_page, WARC_Target_URI=""))), 10, {"no_page_url": 1}),
         "endless page URL": (
             among(member(wat_record(content("http://h/" + "x" * 9000, [{"url": "a", "alt": "x"}])))),
@@ -448,115 +431,6 @@ def test_the_sample_gives_the_same_pairs_from_wat_and_warc() -> None:
         assert any(row["text_source"] == "data-image-title" for row in warc)
         differ_by_data_image_title_only(wat, warc)
         assert not BROKEN_RECORDS & set(dropped)
-
-
-# Real archives against an independent reader
-
-needs_real = pytest.mark.skipif(not REAL.exists(), reason=f"{REAL}, which holds real archives, is not there")
-
-
-class Images(HTMLParser):
-    """Images and base of a page by the standard library's parser."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.base = ""
-        self.images: list[dict[str, str | None]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = dict(reversed(attrs))
-        if tag == "base" and not self.base:
-            self.base = attributes.get("href") or ""
-        if tag == "img":
-            self.images.append(attributes)
-
-
-def read_warc_plainly(path: Path) -> set[tuple[str, str, str]]:
-    """Pairs by warcio and html.parser."""
-    pairs = set()
-    with path.open("rb") as archive:
-        for each in ArchiveIterator(archive):
-            kind = each.http_headers.get_header("content-type", "") if each.http_headers else ""
-            if each.rec_type != "response" or not re.search("text/html|xhtml", kind):
-                continue
-            body = each.content_stream().read()
-            charset = re.search(rb"charset=[\"']?([\w-]+)", kind.encode() + b" " + body[:2000])
-            parser = Images()
-            # Python's gb2312 takes some marks for others than browsers do, who read it as gb18030.
-            encoding = (charset[1].decode() if charset else "utf-8").lower().replace("gb2312", "gb18030")
-            parser.feed(body.decode(encoding, "replace"))
-            page = each.rec_headers.get_header("WARC-Target-URI").strip("<>")
-            for image in parser.images:
-                for source in ("alt", "title", "data-image-title"):
-                    text = re.sub(r"\s+", " ", image.get(source) or "").strip()
-                    url = urldefrag(urljoin(urljoin(page, parser.base), (image.get("src") or "").strip())).url
-                    if text and image.get("src") and url.startswith("http"):
-                        pairs.add((url, text, source))
-    return pairs
-
-
-def read_wat_plainly(path: Path) -> set[tuple[str, str, str]]:
-    """Pairs by gzip lines and json."""
-    pairs = set()
-    with gzip.open(path) as lines:
-        for line in lines:
-            if not line.startswith(b"{"):
-                continue
-            envelope = json.loads(line)["Envelope"]
-            html = envelope["Payload-Metadata"].get("HTTP-Response-Metadata", {}).get("HTML-Metadata", {})
-            for link in html.get("Links", []):
-                for source in ("alt", "title"):
-                    text = re.sub(r"\s+", " ", link.get(source) or "").strip()
-                    if link["path"] == "IMG@/src" and text:
-                        page = envelope["WARC-Header-Metadata"]["WARC-Target-URI"].strip("<>")
-                        pairs.add((urldefrag(urljoin(page, link["url"])).url, text, source))
-    return pairs
-
-
-@needs_real
-@pytest.mark.parametrize(
-    ("path", "num_pairs"),
-    [
-        ("cc/warcfile.warc.gz", 32),
-        ("cc/whirlwind.warc.gz", 7),
-        ("cc/IAH-urls-wget.warc", 14),
-        ("cc/link-extraction-test.warc", 4),
-        ("docs-crawl/sample.warc.gz", 2032),
-    ],
-)
-def test_a_real_warc_gives_what_warcio_and_html_parser_find(path: str, num_pairs: int) -> None:
-    dropped: Counter[str] = Counter()
-    rows = warc_rows((REAL / path).read_bytes(), dropped)
-    plain = read_warc_plainly(REAL / path)
-    assert url_texts(rows) == {(url, text) for url, text, _ in plain}
-    assert {(row["url"], row["text"], row["text_source"]) for row in rows} <= plain
-    assert len(rows) == num_pairs
-    assert not BROKEN_RECORDS & set(dropped)
-
-
-@needs_real
-@pytest.mark.parametrize("path", ["cc/whirlwind.warc.wat.gz", "docs-crawl/sample.warc.wat.gz"])
-def test_a_real_wat_gives_what_lines_and_json_find(path: str) -> None:
-    rows = wat_rows((REAL / path).read_bytes())
-    plain = read_wat_plainly(REAL / path)
-    assert url_texts(rows) == {(url, text) for url, text, _ in plain}
-    assert {(row["url"], row["text"], row["text_source"]) for row in rows} <= plain
-
-
-@needs_real
-def test_the_docs_crawl_gives_the_same_pairs_from_wat_and_warc() -> None:
-    wat = wat_rows((REAL / "docs-crawl" / "sample.warc.wat.gz").read_bytes())
-    warc = warc_rows((REAL / "docs-crawl" / "sample.warc.gz").read_bytes(), name="crawl-00000.warc.gz")
-    described = max(row["offset"] for row in wat)  # the WAT describes the first 649 pages only
-    differ_by_data_image_title_only(wat, [row for row in warc if row["offset"] <= described])
-
-
-@needs_real
-def test_a_warc_that_was_cut_off_in_its_only_record_is_an_error() -> None:
-    dropped: Counter[str] = Counter()
-    with pytest.raises(ValueError, match=r"clipped.*compare its length"):
-        warc_rows((REAL / "cc" / "clipped.warc.gz").read_bytes(), dropped, name="clipped.warc.gz")
-    assert dropped == {"truncated": 1}
 
 
 # Texts
