@@ -14,6 +14,7 @@ HEAVY = (
     "nltk",
     "matplotlib",
     "PIL",
+    "safetensors",
     "webdataset",
     "huggingface_hub",
     "fasttext",

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from metaclip_dagster.schemas import ENTRIES, ENTRY_COUNTS, MATCHES
+from metaclip_dagster.schemas import ENTRIES, ENTRY_COUNTS, MATCHES, PAIRS
 
 
 def image_of(pair_id: int) -> bytes:
@@ -25,18 +25,37 @@ def matches_of(pairs: Mapping[int, Sequence[int]], language: str = "en") -> pa.R
     return pa.RecordBatch.from_pydict(columns, schema=MATCHES)
 
 
-def entries_of(words: Sequence[str], language: str | Sequence[str] = "en") -> pa.Table:
+def entries_of(
+    words: Sequence[str],
+    language: str | Sequence[str] = "en",
+    unmatchable: Sequence[str | None] | None = None,
+    *,
+    sources: Sequence[str] | None = None,
+) -> pa.Table:
     """ENTRIES of these words."""
     languages = [language] * len(words) if isinstance(language, str) else list(language)
     columns = {
         "entry_id": range(len(words)),
         "entry": list(words),
         "language": languages,
-        "source": ["own"] * len(words),
+        "source": sources or ["own"] * len(words),
         "rank": range(len(words)),
-        "unmatchable": [None] * len(words),
+        "unmatchable": unmatchable or [None] * len(words),
     }
     return pa.Table.from_pydict(columns, schema=ENTRIES)
+
+
+def pairs_of(texts: Sequence[str]) -> pa.RecordBatch:
+    """PAIRS of these texts: the pair at place i is 10 * i, and its image i."""
+    columns: dict[str, Sequence[object]] = {
+        "pair_id": [10 * i for i in range(len(texts))],
+        "image_id": [image_of(i) for i in range(len(texts))],
+        "text": texts,
+        "offset": range(len(texts)),
+    }
+    return pa.RecordBatch.from_pydict(
+        {name: columns.get(name, [""] * len(texts)) for name in PAIRS.names}, schema=PAIRS
+    )
 
 
 def counts_of(counts: Sequence[int], language: str | Sequence[str] = "en") -> pa.Table:

@@ -5,7 +5,6 @@ from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 import xxhash
 from hypothesis import given, settings
@@ -307,4 +306,3 @@ def test_tables_of_different_shards_are_not_joined() -> None:
 
 def test_an_empty_pool_is_admitted_as_nothing() -> None:
     assert list(admit([POOL[:0]], draw=build_draw(COUNTS), seed=0)) == []
-    assert pc.sum(COUNTS["entry_count"]).as_py() > 0

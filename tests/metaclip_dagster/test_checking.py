@@ -238,8 +238,11 @@ def test_a_hostile_image_does_not_blow_the_memory(what: str, tmp_path: Path) -> 
         "except BadImageError: pass\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
     )
-    ran = subprocess.run([sys.executable, "-c", program, tmp_path / "bad"], capture_output=True, text=True, check=True)
-    assert int(ran.stdout) < 20_000  # KiB
+    assert int(run_on(tmp_path / "bad", program)) < 20_000  # KiB
+
+
+def run_on(file: Path, program: str) -> str:
+    return subprocess.run([sys.executable, "-c", program, file], capture_output=True, text=True, check=True).stdout
 
 
 TURNS = {
@@ -367,10 +370,7 @@ def test_what_is_written_again_takes_bounded_memory_time_and_room(what: str, tmp
         "used = resource.getrusage(resource.RUSAGE_SELF)\n"
         "print(peak, used.ru_utime + used.ru_stime, len(made.data), made.width * made.height, made.data != data)"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", program, tmp_path / "large"], capture_output=True, text=True, check=True
-    )
-    kib, seconds, size, pixels, is_made = ran.stdout.split()
+    kib, seconds, size, pixels, is_made = run_on(tmp_path / "large", program).split()
     assert is_made == "True"
     assert int(kib) << 10 < (12 << 20) + 16 * int(pixels)
     assert float(seconds) < 10  # of the processor; some 2 where it is idle

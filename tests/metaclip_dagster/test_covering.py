@@ -14,7 +14,8 @@ from metaclip_dagster.covering import coverage as covering
 from metaclip_dagster.covering.folding import build_searches, loosen_text
 from metaclip_dagster.matching import build_matcher, match_entries, why_unmatchable
 from metaclip_dagster.reporting.lists.pages import render_coverage
-from metaclip_dagster.schemas import COVERAGE_PARTS, ENTRIES, PAIRS
+from tests.metaclip_dagster import tables
+from tests.metaclip_dagster.tables import pairs_of
 
 Told = dict[str, Any]
 
@@ -24,19 +25,7 @@ entries_of = st.lists(st.lists(pieces, min_size=1, max_size=2).map(" ".join), mi
 
 
 def table_of(entries: Sequence[str], languages: Sequence[str] | None = None) -> pa.Table:
-    n = len(entries)
-    ranks = pa.array(range(n), pa.uint32())
-    reasons = pa.array([why_unmatchable(entry) for entry in entries], pa.string())
-    return pa.table([ranks, entries, languages or ["en"] * n, ["own"] * n, ranks, reasons], schema=ENTRIES)
-
-
-def pairs_of(texts: Sequence[str]) -> pa.RecordBatch:
-    n = len(texts)
-    same = [""] * n
-    columns = [range(n), [bytes(12)] * n, same, texts, same, same, same, range(n), [None] * n]
-    return pa.record_batch(
-        [pa.array(column, field.type) for column, field in zip(columns, PAIRS, strict=True)], schema=PAIRS
-    )
+    return tables.entries_of(entries, languages or "en", [why_unmatchable(entry) for entry in entries])
 
 
 def identify(texts: list[str]) -> tuple[list[str], list[float]]:
@@ -174,10 +163,6 @@ def test_the_most_frequent_words_come_first_and_only_so_many() -> None:
 
 def test_vowels_that_are_combining_marks_stay_with_their_letters() -> None:
     assert loosen_text("“กินข้าว” — हिन्दी!") == "กินข้าว हिन्दी"
-
-
-def test_what_is_handed_on_is_the_table_declared() -> None:
-    assert all(batch.schema == COVERAGE_PARTS for batch in parts_of(table_of(["dog"]), [["dog", "Dog x"]], Counter()))
 
 
 def test_the_page_of_coverage_escapes_texts_and_entries() -> None:

@@ -68,21 +68,6 @@ def test_the_exchange_gives_what_a_loop_in_place_order_gives(crawl: Crawl, num_b
     assert seen == Counter({"places": len(pairs), "distinct_pairs": len(set(pairs))}) - Counter()
 
 
-@settings(max_examples=8)
-@given(crawls, st.randoms(use_true_random=False))
-def test_the_order_of_registration_changes_nothing(crawl: Crawl, random: "object") -> None:
-    keys = list(crawl)
-    random.shuffle(keys)  # type: ignore[attr-defined]  # hypothesis gives a random.Random
-    shuffled = {key: crawl[key] for key in keys}
-    assert find(shuffled, 2, 1) == find(crawl, 2, 1)
-
-
-def test_a_pool_without_a_snapshot_is_the_pool_built_without_it() -> None:
-    crawl = {"S-01": {"00000": [1, 2]}, "S-02": {"00000": [2, 3]}, "S-03": {"00000": [3, 4]}}
-    without = {key: shards for key, shards in crawl.items() if key != "S-01"}
-    assert find(without, 1, 1)[0] == [("S-03", "00000", 3)]
-
-
 def test_exclude_removes_what_is_excluded_and_nothing_else() -> None:
     excluded = pa.RecordBatch.from_pydict(
         {"snapshot": ["S"] * 2, "shard": ["0"] * 2, "pair_id": [2, 99], "reason": ["duplicate"] * 2}, schema=EXCLUSIONS

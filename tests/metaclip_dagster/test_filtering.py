@@ -21,6 +21,7 @@ from metaclip_dagster.filtering.hashes import Looks, find_nearest, find_nearest_
 from metaclip_dagster.filters import aspect, load_scorers, shorter_side
 from metaclip_dagster.schemas import IMAGE_SCORES, IMAGES
 from resources.deployments import SAMPLE
+from tests.metaclip_dagster.test_checking import encode
 
 NEAR = 6
 SIDE, ASPECT = "metaclip_dagster.filters:shorter_side", "metaclip_dagster.filters:aspect"
@@ -46,7 +47,7 @@ class Store:
     """Images by the name of a tar of their own; counts what is read."""
 
     def __init__(self, images: Mapping[str, Image.Image]) -> None:
-        self.files, self.reads = {image_id: encode(image) for image_id, image in images.items()}, Counter[str]()
+        self.files, self.reads = {image_id: encode(image, "PNG") for image_id, image in images.items()}, Counter[str]()
 
     def read(self, tar: str, offset: int, size: int) -> bytes:
         self.reads[tar] += 1
@@ -61,12 +62,6 @@ class Store:
             + [{"image_id": "ff" * 12, "reason": "not_found"}],
             IMAGES,
         )
-
-
-def encode(image: Image.Image) -> bytes:
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()
 
 
 def image_id(number: int) -> str:

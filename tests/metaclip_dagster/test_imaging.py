@@ -18,12 +18,7 @@ from metaclip_dagster.imaging import gather_images
 from metaclip_dagster.imaging.checking import check_image
 from metaclip_dagster.schemas import IMAGE_TEXTS, IMAGES
 from resources.images.store import ImageStore
-
-
-def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
+from tests.metaclip_dagster.test_checking import encode
 
 
 def texts_of(*texts: tuple[int, str, float]) -> pa.RecordBatch:

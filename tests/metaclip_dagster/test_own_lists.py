@@ -34,10 +34,6 @@ def test_a_text_file_ranks_as_it_stands() -> None:
     assert table.sort_by([("score", "descending")])["entry"].to_pylist() == ["b", "a", "c"]
 
 
-def test_commas_are_text_in_a_text_file() -> None:
-    assert entries_of(b"Austin, Texas\nentry\n") == ["Austin, Texas", "entry"]
-
-
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -154,11 +150,7 @@ def test_an_array_larger_than_what_is_held_is_to_be_saved_as_lines(monkeypatch: 
         ("a.json", b"[" * 100_000, "not readable after 0 entries: no JSON, depth limit exceeded"),
         ("a.json", b'[{"entry": "dog", "language": 1}]', "is neither a string nor an object with an 'entry'"),
         ("a.jsonl", b'"dog"\n"c\xff"', r"after 1 entries: no JSON, .*UTF-8.*, line 2"),
-        (
-            "a.jsonl",
-            b'"dog"\ncat\n',
-            r"after 1 entries: no JSON, unexpected .*, line 2",
-        ),
+        ("a.jsonl", b'"dog"\ncat\n', r"after 1 entries: no JSON, unexpected .*, line 2"),
         ("a.parquet", b"PAR1", "not readable after 0 entries: Parquet file size is 4 bytes"),
         ("a.parquet", parquet(name=["dog"]), "no column is named 'entry', only name"),
         (

@@ -23,26 +23,16 @@ from metaclip_dagster.words.languages import LANGUAGES, PARTING, SPACELESS, iden
 from metaclip_dagster.words.scripts import find_particles, fold_text, join_words
 from metaclip_dagster.words.spacing import build_finder, space_marks, why_unmatchable
 from resources.models import language_id
-from tests.metaclip_dagster.tables import entries_of
+from tests.metaclip_dagster.tables import entries_of, pairs_of
 
 # Sentences that a reader of the language can check: what is in them, and what is not.
 SENTENCES = [
     ("zh", "一只可爱的小猫正在红色沙发上睡觉。", ["猫", "小猫", "红色", "沙发"], ["狗", "红色 沙发"]),
-    (
-        "zh",
-        "我用iPhone手机在北京天安门广场拍照，很开心！",
-        ["iPhone", "手机", "天安门广场"],
-        ["Phone", "iPhones"],
-    ),
+    ("zh", "我用iPhone手机在北京天安门广场拍照，很开心！", ["iPhone", "手机", "天安门广场"], ["Phone", "iPhones"]),
     ("zh", "《你好，李焕英》是一部“喜剧”电影", ["你好，李焕英", "喜剧", "电影"], ["你好,李焕英"]),
     ("zh", "一隻黑貓坐在窗邊看著臺北１０１大樓", ["黑貓", "貓", "臺北101", "101", "１０１", "大樓"], ["猫", "10"]),
     ("ja", "東京タワーの前で猫がコーヒーを飲んでいる。", ["東京", "東京タワー", "猫", "コーヒー"], ["コーヒ", "犬"]),
-    (
-        "ja",
-        "佐々木さんは雪の日にスキーへ行き、シャツを買った。",
-        ["佐々木", "スキー", "シャツ"],
-        ["スキ", "シ", "佐"],
-    ),
+    ("ja", "佐々木さんは雪の日にスキーへ行き、シャツを買った。", ["佐々木", "スキー", "シャツ"], ["スキ", "シ", "佐"]),
     ("ja", "ﾊﾞﾅﾅとﾁｮｺﾚｰﾄのｹｰｷを食べました", ["バナナ", "チョコレート", "ケーキ", "ﾊﾞﾅﾅ"], ["ハナナ", "チ"]),
     ("ja", "レオナルド・ダ・ヴィンチの絵", ["レオナルド・ダ・ヴィンチ", "ヴィンチ", "絵"], ["レオナルド ダ ヴィンチ"]),
     ("ja", "映画「君の名は。」のNHKホール上映会", ["君の名は。", "君の名は", "NHKホール", "NHK"], ["HK"]),
@@ -179,19 +169,11 @@ def test_the_pool_of_two_languages_is_both_pools(texts: list[str], ours: list[st
             for row in pa.Table.from_batches(matches, MATCHES).to_pylist()
         ]
 
-    batch = batch_of(texts)
+    batch = pairs_of(texts)
     both = pool(entries_of([*ours, *theirs], ["en"] * len(ours) + ["ja"] * len(theirs)))
     assert both == sorted(pool(entries_of(ours)) + pool(entries_of(theirs, "ja")))
     # What others have in their scripts changes nothing in English.
     assert [row for row in both if row[1] == "en"] == pool(entries_of(ours))
-
-
-def batch_of(texts: Sequence[str]) -> pa.RecordBatch:
-    ids = pa.array(range(len(texts)), pa.uint64())
-    return pa.record_batch(
-        [ids, pa.array([bytes(12)] * len(texts), pa.binary(12)), pa.array(texts, pa.string())],
-        ["pair_id", "image_id", "text"],
-    )
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
@@ -282,7 +264,7 @@ def test_every_language_of_a_pool_is_held_to_a_t_of_its_own_and_none_is_lost() -
     dropped: Counter[str] = Counter()
     matches = [
         *match_entries(
-            [batch_of(repeated)],
+            [pairs_of(repeated)],
             matcher=build_matcher(entries),
             identify=language_id.load_identifier(),
             dropped=dropped,

@@ -6,7 +6,7 @@ import json
 import math
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,7 @@ from metaclip_dagster.reporting.sweeps.scores import mean_over_tasks
 from metaclip_dagster.reporting.sweeps.sweep import SetFacts, describe_sweep
 from metaclip_dagster.reporting.sweeps.tables import sweep_table
 from metaclip_dagster.schemas import CLASS_SCORES, SCORES
+from tests.metaclip_dagster.pages import parse_harmless, strict
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -124,13 +125,6 @@ def cell(
         tasks = {"birds": tasks}
     table = score_rows(training_set, model, tasks, seed=seed, pairs_seen=scored_at or pairs_seen, **row_options)
     return TrainedCell(checkpoint, table, classes, losses, outdated, pool)
-
-
-def strict(text: str) -> Any:
-    def refuse(constant: str) -> NoReturn:
-        raise AssertionError(f"{constant} is not JSON")
-
-    return json.loads(text, parse_constant=refuse)
 
 
 def mean_of(sweep: Mapping[str, Any], training_set: str, part: str = "all", recipe: int = 0) -> Mapping[str, Any]:
@@ -329,10 +323,7 @@ def test_what_is_unscored_or_scored_with_other_weights_is_named() -> None:
         ([], "No cell has been scored yet"),
         ([cell("20", None)], "No cell has been scored yet"),
         ([cell("20", 0.5)], "t = 20 scores 50.0% top-1 on birds (chance 1.0%); no unbalanced control is there"),
-        (
-            [cell("inf", 0.5)],
-            "unbalanced (t = inf) scores 50.0% top-1 on birds (chance 1.0%); no balanced cell",
-        ),
+        ([cell("inf", 0.5)], "unbalanced (t = inf) scores 50.0% top-1 on birds (chance 1.0%); no balanced cell"),
         ([cell("inf", 0.5), cell("online-20", 0.6)], "online, t = 20 scores 60.0% top-1 on birds against 50.0%"),
         ([cell("random", 0.5)], "no cell has a score on birds"),
         ([cell("20", math.nan)], "no cell has a score on birds"),
@@ -520,17 +511,8 @@ def hostile_sweep() -> dict[str, Any]:
 def test_hostile_names_end_as_harmless_text() -> None:
     sweep = hostile_sweep()
     page = render_sweep(sweep, plot_sweep(sweep))
-    tree = LexborHTMLParser(page)
+    parse_harmless(page)
     assert sweep["classes"]["helped"]
-    assert not tree.css("script, iframe, object, embed, link, form, base")
-    allowed = {"id", "class", "href", "style", "alt", "src", "width", "height", "title", "role", "tabindex", "scope"}
-    allowed |= {"aria-label", "aria-hidden", "charset", "name", "content", "http-equiv", "lang"}
-    for node in tree.css("*"):
-        attributes = node.attributes
-        assert set(attributes) <= allowed
-        assert (attributes.get("src") or "data:image/png;base64,").startswith("data:image/png;base64,")
-        assert (attributes.get("href") or "#").startswith("#")
-        assert set(attributes.get("style") or "") <= set("width:height.%0123456789")
     for text in (page, *itertools.chain(*sweep_table(sweep)), *sweep["findings"]):
         assert not set(text) & set("\x1b\x00\x07\u202e")
     assert len(page) < 500_000

@@ -131,6 +131,4 @@ def test_exclusions_are_of_matches_alone_each_once_in_its_place() -> None:
         find_takedowns([THREE, THREE.slice(3)], [matches], takedowns=takedowns, snapshot="S", shard="00007")
     )
     rows = pa.Table.from_batches(exclusions, find_takedowns.writes).to_pylist()  # type: ignore[attr-defined]
-    assert rows == [
-        {"snapshot": "S", "shard": "00007", "pair_id": pair_id_of(URL, "a cat"), "reason": "taken_down"},
-    ]
+    assert rows == [{"snapshot": "S", "shard": "00007", "pair_id": pair_id_of(URL, "a cat"), "reason": "taken_down"}]

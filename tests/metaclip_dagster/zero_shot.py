@@ -2,12 +2,13 @@
 
 import io
 import json
-import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from tests.metaclip_dagster.training_sets import write_tar
 
 MODEL = {
     "embed_dim": 16,
@@ -58,16 +59,6 @@ def classified(classes: Sequence[int], suffix: str = "png") -> list[tuple[str, b
         for at, number in enumerate(classes)
         for member in [(f"s{at:04}.cls", str(number).encode()), (f"s{at:04}.{suffix}", draw(at, suffix))]
     ]
-
-
-def write_tar(path: Path, members: Members) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w") as tar:
-        for name, content in members:
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return path
 
 
 def write_task(folder: Path, tars: Sequence[Members], **texts: str) -> Path:
