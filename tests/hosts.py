@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import Any
 
 Act = Callable[["Handler"], None]
@@ -103,6 +103,31 @@ def serving(read: Callable[[str], bytes | None]) -> Iterator[Host]:
             yield host
         finally:
             host.shutdown()
+            thread.join()
+
+
+@contextmanager
+def receiving(answer: bytes = b"", status: int = 200) -> Iterator[tuple[str, list[bytes]]]:
+    """A server that gives one answer to whatever is posted: its address, and what was posted so far."""
+    posted: list[bytes] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            posted.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Receiver) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", posted
+        finally:
+            server.shutdown()
             thread.join()
 
 

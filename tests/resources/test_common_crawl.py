@@ -255,19 +255,12 @@ def test_a_share_that_is_none_is_refused(share: float) -> None:
 
 @pytest.mark.parametrize(
     "listed",
-    [b"../../etc/passwd", b"/etc/passwd", b"http://10.0.0.1/x.wat.gz", b"crawl-data/a\x00b", b"crawl-data/\xff", b""],
-)
-def test_a_path_list_that_leads_elsewhere_is_refused(listed: bytes, tmp_path: Path) -> None:
+    [b"../../etc/passwd", b"/etc/passwd", b"http://10.0.0.1/x.wat.gz", b"crawl-data/a\x00b", b"crawl-data/\xff", b"",
+     pytest.param(b"a/b\n" * (20 << 20), id="a bomb")],
+)  # fmt: skip
+def test_a_path_list_that_leads_elsewhere_or_inflates_without_end_is_refused(listed: bytes, tmp_path: Path) -> None:
     (tmp_path / f"crawl-data/{SNAPSHOT}").mkdir(parents=True)
     (tmp_path / "collinfo.json").write_text(json.dumps([{"id": SNAPSHOT}]), encoding="utf-8")
     (tmp_path / f"crawl-data/{SNAPSHOT}/wat.paths.gz").write_bytes(gzip.compress(listed))
-    with pytest.raises(ValueError, match="list of paths"):
-        CommonCrawl(root=str(tmp_path), snapshot_pattern="SAMPLE.*").archives(SNAPSHOT, "wat")
-
-
-def test_a_path_list_that_inflates_without_end_is_refused(tmp_path: Path) -> None:
-    (tmp_path / f"crawl-data/{SNAPSHOT}").mkdir(parents=True)
-    (tmp_path / "collinfo.json").write_text(json.dumps([{"id": SNAPSHOT}]), encoding="utf-8")
-    (tmp_path / f"crawl-data/{SNAPSHOT}/wat.paths.gz").write_bytes(gzip.compress(b"a/b\n" * (20 << 20)))
     with pytest.raises(ValueError, match="list of paths"):
         CommonCrawl(root=str(tmp_path), snapshot_pattern="SAMPLE.*").archives(SNAPSHOT, "wat")

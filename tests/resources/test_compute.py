@@ -10,7 +10,6 @@ import pytest
 
 from definitions import bind
 from resources.deployments import read_deployment
-from resources.engines.local_engine import LocalEngine
 from resources.engines.resource import LOG_LINES, Compute, Local, RayCluster
 from resources.engines.shards import Shard
 from resources.lake.resource import Lake
@@ -42,20 +41,6 @@ def test_the_engine_is_the_deployments_unless_a_run_chooses_another() -> None:
     assert configured("", {"engine": {"ray": chosen.model_dump(exclude={"kind"})}}).engine == chosen
     with pytest.raises(dg.DagsterInvalidConfigError, match="address"):
         configured(CLUSTER, {"engine": {"ray": {"max_in_flight": 7}}})
-
-
-@pytest.mark.parametrize("ray", ["", CLUSTER])
-def test_a_config_of_one_field_leaves_the_deployments_others(ray: str) -> None:
-    forced = configured(ray, {"force": True})
-    assert (forced.force, forced.workers, forced.max_failed_fraction) == (True, 3, 0.5)
-    assert forced.engine == configured(ray, {}).engine
-    assert configured(ray, {"workers": 2}).workers == 2
-
-
-def test_a_shard_is_run_here_where_no_cluster_is_named(tmp_path: Path) -> None:
-    engine = Compute(lake=Lake(root=str(tmp_path)), workers=2)._engine(2)
-    assert isinstance(engine, LocalEngine)
-    engine.close([])
 
 
 def test_the_first_failures_are_told_whole_and_the_rest_are_counted(

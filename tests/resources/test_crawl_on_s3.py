@@ -16,7 +16,8 @@ from resources.deployments import Deployment, read_deployment
 from resources.pools.images import open_pool_images
 from tests.data.test_sample import CRAWL
 from tests.image_hosts import picture
-from tests.resources.test_pools import pairs_of, pool_of, tar_of, write_lines
+from tests.metaclip_dagster.training_sets import write_tar
+from tests.resources.test_pools import pairs_of, pool_of, write_lines
 
 SNAPSHOT = "SAMPLE-2026-01"
 S3: Any = fsspec.get_filesystem_class("s3")
@@ -96,7 +97,7 @@ def test_only_archives_that_are_drawn_are_asked_about(asked: Asked, tmp_path: Pa
 
 
 def test_an_image_of_a_pool_in_a_bucket_costs_one_request_of_its_size(asked: Asked, tmp_path: Path) -> None:
-    tar_of(tmp_path / "part 0.tar", [(f"{number}.jpg", picture(number)) for number in range(20)])
+    write_tar(tmp_path / "part 0.tar", [(f"{number}.jpg", picture(number)) for number in range(20)])
     S3().put(str(tmp_path / "part 0.tar"), "s3://crawl/pool/part 0.tar")
     crawl = pool_of(tmp_path, files="s3://crawl/pool/*.tar")
     fetch = open_pool_images({"theirs": crawl.pool("pool-theirs").image_files()}, None)

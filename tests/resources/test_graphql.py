@@ -2,39 +2,22 @@
 
 import json
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
 
 from resources.instance.graphql import WebServer
+from tests.hosts import receiving
 
 
 @contextmanager
-def answering(data: dict[str, Any]) -> Iterator[tuple[WebServer, list[dict[str, Any]]]]:
+def answering(data: dict[str, Any]) -> Iterator[tuple[WebServer, list[bytes]]]:
     """A web server with one answer to all, and what it was asked."""
-    asked: list[dict[str, Any]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            asked.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(json.dumps(data).encode())
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # its name there
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield WebServer(f"http://127.0.0.1:{server.server_port}"), asked
-        server.shutdown()
-        thread.join()
+    with receiving(json.dumps(data).encode()) as (url, asked):
+        yield WebServer(url), asked
 
 
 def run(run_id: str, status: str, *steps: str, root: str = "") -> dict[str, Any]:
@@ -49,10 +32,7 @@ def run(run_id: str, status: str, *steps: str, root: str = "") -> dict[str, Any]
 
 def backfill(status: str, *runs: dict[str, Any]) -> dict[str, Any]:
     counts = {"numPartitionsTargeted": 2, "numPartitionsMaterialized": 1}
-    assets = [
-        {"assetKey": {"path": ["scores"]}, **counts},
-        {"assetKey": {"path": ["sweep"]}, "materialized": True},
-    ]
+    assets = [{"assetKey": {"path": ["scores"]}, **counts}, {"assetKey": {"path": ["sweep"]}, "materialized": True}]
     backfill = {"status": status, "error": None, "runs": list(runs)}
     return {"data": {"partitionBackfillOrError": {**backfill, "assetBackfillData": {"assetBackfillStatuses": assets}}}}
 
@@ -90,7 +70,7 @@ def test_each_asset_of_a_backfill_has_partitions_of_its_own() -> None:
     with answering({"data": {"launchPartitionBackfill": {"backfillId": "abc"}}}) as (web, asked):
         assert web.launch({"scores": ["tiny|20", "tiny|inf"], "sweep": None}, "a sweep") == "abc"
     ranges = [{"start": key, "end": key} for key in ("tiny|20", "tiny|inf")]
-    assert asked[0]["variables"]["backfill"]["partitionsByAssets"] == [
+    assert json.loads(asked[0])["variables"]["backfill"]["partitionsByAssets"] == [
         {"assetKey": {"path": ["scores"]}, "partitions": {"ranges": ranges}},
         {"assetKey": {"path": ["sweep"]}},
     ]

@@ -154,11 +154,6 @@ def test_a_damaged_archive_is_refused_or_answers_every_url(pack: Pack, flips: li
         assert all(isinstance(answer, str) or answer == bodies[url] for url, answer in answered.items())
 
 
-def test_a_revisit_gives_the_response_in_another_archive() -> None:
-    archives = [revisit("http://i.example/2", "http://i.example/1"), response("http://i.example/1", b"one")]
-    assert answers(archives, "http://i.example/2") == {"http://i.example/2": b"one"}
-
-
 def test_the_samples_images_are_all_there_and_a_shared_record_is_read_once() -> None:
     crawl = CommonCrawl(root=str(SAMPLE), snapshot_pattern=r"SAMPLE-\d{4}-\d{2}")
     archives = [crawl.opening(path) for path in crawl.archives("SAMPLE-2026-03", "images").values()]

@@ -1,7 +1,6 @@
 """Images are stored once, whole or not at all, whatever runs at once, is killed or is cut short."""
 
 import hashlib
-import io
 import multiprocessing
 import os
 import signal
@@ -17,20 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from metaclip_dagster.imaging import gather_images
-from metaclip_dagster.schemas import IMAGE_TEXTS, IMAGES
+from metaclip_dagster.schemas import IMAGES
 from resources.images.store import ImageStore, open_image_store
+from tests.image_hosts import picture
+from tests.metaclip_dagster.test_imaging import image_id, texts_of, url
 
-
-def png() -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (8, 8), "red").save(file, "PNG")
-    return file.getvalue()
-
-
-PNG = png()
+PNG = picture(0, kind="PNG")
 
 
 def row(image_id: str, data: bytes | None = None, reason: str = "gone") -> tuple[dict[str, Any], bytes | None]:
@@ -187,37 +180,22 @@ def test_an_object_store_is_refused() -> None:
         open_image_store("s3://images")
 
 
-def url(number: int) -> str:
-    return f"http://images.example/{number}"
-
-
-def image_id(number: int) -> str:
-    return hashlib.sha224(url(number).encode()).hexdigest()[:24]
-
-
 def log_fetch(log: Path, urls: Sequence[str], *, die_at: int = -1) -> Iterator[tuple[str, bytes | str]]:
     """Answer and write each URL down; die, as if killed, at the so-maniest."""
-    for number, url in enumerate(urls):
+    for number, asked in enumerate(urls):
         if number == die_at:
             os.kill(os.getpid(), signal.SIGKILL)
         with log.open("a", encoding="utf-8") as file:
-            file.write(f"{url}\n")
-        yield url, PNG if int(url.rsplit("/", 1)[1]) % 3 else "not_found"
+            file.write(f"{asked}\n")
+        yield asked, PNG if int(asked.rsplit("/", 1)[1]) % 3 else "not_found"
 
 
 Moment = Literal["never", "fetching", "before the tar's name", "before the index", "before the index's name"]
 
 
-def gather(root: Path, log: Path, numbers: Iterable[int], moment: Moment = "never", *, retry: bool = False) -> None:
+def gather(root: Path, log: Path, numbers: Iterable[int], moment: Moment = "never") -> None:
     """Gather these images in this process, and be killed at this moment of the second segment."""
-    texts = pa.RecordBatch.from_pylist(
-        [
-            {"bucket": 0, "image_id": image_id(n), "url": url(n), "pair_id": n, "text": "x", "language": "en",
-             "entry_ids": [0], "admitted_at": 1.0}
-            for n in numbers
-        ],
-        IMAGE_TEXTS,
-    )  # fmt: skip
+    texts = texts_of(*((number, "en", 1.0) for number in numbers))
     segments: list[int] = []
 
     def fetch(urls: Sequence[str]) -> Iterator[tuple[str, bytes | str]]:
@@ -230,7 +208,7 @@ def gather(root: Path, log: Path, numbers: Iterable[int], moment: Moment = "neve
     if moment == "before the index":
         _kill_before(pq, "write_table", lambda *_: len(segments) == 2)
     options: dict[str, Any] = {"bucket": 0, "thresholds_below": {}, "dropped": Counter(), "seen": Counter()}
-    store = open_image_store(str(root), retry, segment_images=10)
+    store = open_image_store(str(root), segment_images=10)
     list(gather_images([texts], store=store, fetch=fetch, **options))
 
 
@@ -295,12 +273,3 @@ def test_a_killed_writer_loses_its_segment_only_and_leaves_nothing_half_written(
         name for name, times in fetched.items() if times == 1
     }
     assert sum(fetched.values()) == 35 + (5 if moment == "fetching" else 10)
-
-
-def test_failures_are_fetched_again_only_when_asked_for(tmp_path: Path) -> None:
-    root, log = tmp_path / "store", tmp_path / "log"
-    gather(root, log, range(30))
-    gather(root, log, range(30))
-    assert len(log.read_text(encoding="utf-8").split()) == 30
-    gather(root, log, range(30), retry=True)
-    assert Counter(log.read_text(encoding="utf-8").split()[30:]) == Counter(url(n) for n in range(0, 30, 3))

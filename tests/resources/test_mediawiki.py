@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from resources.sources.mediawiki import MAX_PAGE, read_pages, read_site
 from tests.resources.exports import export, page
 
-REAL = Path(__file__).parents[3] / "shared" / "data" / "wiki"
 xml_texts = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="￾￿"), max_size=60)
 Pages = list[tuple[str | None, str | None]]
 

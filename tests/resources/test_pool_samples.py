@@ -19,7 +19,8 @@ from metaclip_dagster.urls import image_id_of
 from resources.images.store import ImageStore
 from resources.pools.images import open_pool_images
 from tests.image_hosts import picture
-from tests.resources.test_pools import pairs_of, pool_of, tar_of
+from tests.metaclip_dagster.training_sets import write_tar
+from tests.resources.test_pools import pairs_of, pool_of
 
 Members = list[tuple[str, bytes]]
 MADE_UP = "https://theirs.invalid/"
@@ -70,7 +71,7 @@ TARS: dict[str, Members] = {
 
 @pytest.mark.parametrize("layout", [*TARS])
 def test_a_tar_gives_the_samples_that_webdataset_reads(layout: str, tmp_path: Path) -> None:
-    tar_of(tmp_path / "0.tar", TARS[layout])
+    write_tar(tmp_path / "0.tar", TARS[layout])
     crawl = pool_of(tmp_path, files="0.tar")
     pairs, dropped = pairs_of(crawl)
     with (tmp_path / "0.tar").open("rb") as stream:
@@ -89,7 +90,7 @@ def test_a_tar_gives_the_samples_that_webdataset_reads(layout: str, tmp_path: Pa
 
 def test_what_zip_tools_of_macos_leave_in_a_tar_parts_no_sample(tmp_path: Path) -> None:
     members = [("0.jpg", picture(0)), ("__MACOSX/0.jpg", APPLE_DOUBLE), ("a/__MACOSX/0.x", b""), ("0.txt", b"a dog")]
-    tar_of(tmp_path / "0.tar", members)
+    write_tar(tmp_path / "0.tar", members)
     assert pairs_of(pool_of(tmp_path, files="0.tar"))[0]["text"].to_pylist() == ["a dog"]
 
 
@@ -97,7 +98,7 @@ def test_what_zip_tools_of_macos_leave_in_a_tar_parts_no_sample(tmp_path: Path) 
 def crawl(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     """Both of img2dataset's outputs that hold images as files."""
     if request.param == "tar":
-        tar_of(tmp_path / "00000.tar", img2dataset())
+        write_tar(tmp_path / "00000.tar", img2dataset())
         return pool_of(tmp_path, files="*.tar")
     (tmp_path / "00000").mkdir()
     for name, data in img2dataset():
@@ -144,7 +145,7 @@ def test_the_store_has_a_pools_image_by_its_origin(crawl: Any, tmp_path: Path) -
 @pytest.mark.parametrize("origin", [None, "", "photo.jpg", "s3://bucket/a.jpg", "data:image/png;base64,AA", 7])
 def test_an_image_without_an_origin_on_the_web_has_the_pools_address(origin: object, tmp_path: Path) -> None:
     sample = [("0.jpg", picture(0)), ("0.json", json.dumps({"url": origin, "caption": "a dog"}).encode())]
-    tar_of(tmp_path / "0.tar", sample)
+    write_tar(tmp_path / "0.tar", sample)
     pairs, dropped = pairs_of(pool_of(tmp_path, files="0.tar"))
     [address] = pairs["pool_address"].to_pylist()
     assert pairs["url"].to_pylist() == [address]
@@ -154,7 +155,7 @@ def test_an_image_without_an_origin_on_the_web_has_the_pools_address(origin: obj
 
 def test_a_json_may_name_the_page_and_hold_several_captions(tmp_path: Path) -> None:
     row = {"URL": "https://h.org/a.jpg", "page_url": "https://h.org/page", "caption": ["a dog", "a black dog", 3]}
-    tar_of(tmp_path / "0.tar", [("0.jpg", picture(0)), ("0.json", json.dumps(row).encode()), ("0.txt", b"not read")])
+    write_tar(tmp_path / "0.tar", [("0.jpg", picture(0)), ("0.json", json.dumps(row).encode()), ("0.txt", b"not read")])
     pairs, _ = pairs_of(pool_of(tmp_path, files="0.tar"))
     assert pairs.select(["url", "text", "page_url"]).to_pylist() == [
         {"url": "https://h.org/a.jpg", "text": text, "page_url": "https://h.org/page"}
@@ -165,7 +166,7 @@ def test_a_json_may_name_the_page_and_hold_several_captions(tmp_path: Path) -> N
 @pytest.mark.parametrize("text", ["caption.txt", "prompt"])
 def test_a_pool_may_choose_one_of_several_texts(text: str, tmp_path: Path) -> None:
     row = json.dumps({"caption": "of the JSON", "prompt": "chosen"}).encode()
-    tar_of(
+    write_tar(
         tmp_path / "0.tar",
         [("0.caption.txt", b"chosen"), ("0.jpg", picture(0)), ("0.json", row), ("0.txt", b"another")],
     )
@@ -211,14 +212,14 @@ def test_what_says_where_an_image_came_from_is_read_or_its_sample_is_counted(
     members: Members, reason: str, tmp_path: Path
 ) -> None:
     """Else a takedown would miss an image of whose origin nothing is known."""
-    tar_of(tmp_path / "0.tar", [("0.jpg", picture(0)), *members])
+    write_tar(tmp_path / "0.tar", [("0.jpg", picture(0)), *members])
     pairs, dropped = pairs_of(pool_of(tmp_path, files="0.tar"))
     assert (pairs.num_rows, dropped) == (0, {reason: 1})
 
 
 def test_an_image_has_a_thousand_texts_and_the_others_are_counted(tmp_path: Path) -> None:
     lines = "".join(f"dog {number}\n" for number in range(1500))
-    tar_of(tmp_path / "0.tar", [("0.jpg", picture(0)), ("0.txt", lines.encode())])
+    write_tar(tmp_path / "0.tar", [("0.jpg", picture(0)), ("0.txt", lines.encode())])
     pairs, dropped = pairs_of(pool_of(tmp_path, files="0.tar"))
     assert (pairs.num_rows, dropped) == (1000, {"too_many_texts": 500})
 

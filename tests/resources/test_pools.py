@@ -2,9 +2,7 @@
 
 import contextlib
 import gzip
-import io
 import json
-import tarfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,6 +21,7 @@ from resources.pools.images import open_pool_images
 from resources.pools.reading import PairSet, read_pools
 from resources.pools.rows import Names
 from tests.image_hosts import picture
+from tests.metaclip_dagster.training_sets import write_tar
 
 ROWS = [
     ("https://example.org/a.jpg", "A black dog"),
@@ -59,14 +58,6 @@ def bare(path: Path, header: str) -> None:
 def dos(path: Path, delimiter: str, header: str) -> None:
     write_lines(path, delimiter, header)
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-
-
-def tar_of(path: Path, members: list[tuple[str, bytes]]) -> None:
-    with tarfile.open(path, "w") as tar:
-        for name, data in members:
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
 
 
 def pool_of(folder: Path, **settings: Any) -> CommonCrawl:
@@ -207,7 +198,7 @@ def test_a_webdataset_brings_its_images_along(tmp_path: Path) -> None:
         ("000/2.txt", b"no image"), ("000/3.jpg", picture(3)), ("000/3.pyd", b"never loaded"), ("000/3.txt", b"Three"),
     ]  # fmt: skip
     for number in range(2):
-        tar_of(tmp_path / f"{number:05d}.tar", members)
+        write_tar(tmp_path / f"{number:05d}.tar", members)
     crawl = pool_of(tmp_path, files="*.tar")
     pairs, dropped = pairs_of(crawl)
     assert pairs["text"].to_pylist() == ["A black dog", "A cat", "Three"] * 2
@@ -220,7 +211,7 @@ def test_a_webdataset_brings_its_images_along(tmp_path: Path) -> None:
 
 def test_a_tar_that_breaks_off_or_is_broken_inside_is_refused_wherever_that_is(tmp_path: Path) -> None:
     """As a killed writer leaves it: even at the end of a member, where what is there looks whole."""
-    tar_of(tmp_path / "a.tar", [(f"{number}.{kind}", b"x" * 100) for number in range(3) for kind in ("jpg", "txt")])
+    write_tar(tmp_path / "a.tar", [(f"{number}.{kind}", b"x" * 100) for number in range(3) for kind in ("jpg", "txt")])
     whole = (tmp_path / "a.tar").read_bytes()
     for begin in range(0, 6144, 1024):
         broken = whole[:begin] + b"\x99" * 512 + whole[begin + 512 :]
@@ -232,7 +223,7 @@ def test_a_tar_that_breaks_off_or_is_broken_inside_is_refused_wherever_that_is(t
 
 @pytest.mark.parametrize("name", ["part 1.tar", "a=1.tar", "50%.tar", "a+b,c.tar", "ä#1?.tar"])
 def test_a_tar_may_have_any_name(name: str, tmp_path: Path) -> None:
-    tar_of(tmp_path / name, [("0.jpg", picture(0)), ("0.txt", b"text")])
+    write_tar(tmp_path / name, [("0.jpg", picture(0)), ("0.txt", b"text")])
     crawl = pool_of(tmp_path, files="*.tar")
     [url] = pairs_of(crawl)[0]["url"].to_pylist()
     assert dict(open_pool_images({"theirs": crawl.pool("pool-theirs").image_files()}, None)([url])) == {url: picture(0)}
@@ -240,7 +231,7 @@ def test_a_tar_may_have_any_name(name: str, tmp_path: Path) -> None:
 
 def test_only_members_of_the_pool_are_read(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"secret" * 1000)
-    tar_of(tmp_path / "0.tar", [("0.jpg", picture(0)), ("0.txt", b"text")])
+    write_tar(tmp_path / "0.tar", [("0.jpg", picture(0)), ("0.txt", b"text")])
     crawl = pool_of(tmp_path, files="0.tar")
     [good] = pairs_of(crawl)[0]["url"].to_pylist()
     size = len(picture(0))

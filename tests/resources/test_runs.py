@@ -28,6 +28,11 @@ with dg.DagsterInstance.from_config(sys.argv[1]) as instance:
 CONFIG = REPOSITORY / "resources" / "instance" / "dagster.yaml"
 
 
+@dg.job
+def nothing() -> None:
+    pass
+
+
 @pytest.mark.parametrize("canceling", [False, True])
 def test_a_run_is_lost_when_its_process_is_gone_and_not_before(tmp_path: Path, canceling: bool) -> None:
     (tmp_path / "dagster.yaml").write_bytes(CONFIG.read_bytes())
@@ -55,10 +60,6 @@ def test_a_run_is_lost_when_its_process_is_gone_and_not_before(tmp_path: Path, c
 
 
 def test_a_run_that_names_no_process_yet_is_left_to_run_monitoring(tmp_path: Path) -> None:
-    @dg.job
-    def nothing() -> None:
-        pass
-
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.STARTING)
         end_lost_runs(instance)
@@ -66,10 +67,6 @@ def test_a_run_that_names_no_process_yet_is_left_to_run_monitoring(tmp_path: Pat
 
 
 def test_a_run_of_another_launcher_has_its_process_elsewhere_and_is_left_alone(tmp_path: Path) -> None:
-    @dg.job
-    def nothing() -> None:
-        pass
-
     launcher = {"module": "dagster._core.launcher.sync_in_memory_run_launcher", "class": "SyncInMemoryRunLauncher"}
     with dg.DagsterInstance.local_temp(str(tmp_path), overrides={"run_launcher": launcher}) as instance:
         run = instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.STARTED)
@@ -80,10 +77,6 @@ def test_a_run_of_another_launcher_has_its_process_elsewhere_and_is_left_alone(t
 
 
 def test_what_was_launched_at_a_dead_code_server_is_lost_though_it_names_no_process(tmp_path: Path) -> None:
-    @dg.job
-    def nothing() -> None:
-        pass
-
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         tags = [{".dagster/grpc_info": json.dumps({"socket": socket})} for socket in ("/dead", "/alive")]
         dead, alive = (

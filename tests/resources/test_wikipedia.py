@@ -3,7 +3,6 @@
 import bz2
 import gzip
 import io
-import shutil
 from datetime import date
 from pathlib import Path
 
@@ -24,7 +23,6 @@ from resources.sources.wikipedia import (
 )
 from tests.resources.exports import export, page
 
-REAL = Path(__file__).parents[3] / "shared" / "data" / "wiki"
 SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "wikipedia"
 ENGLISH = Site("enwiki", "Main Page", ((0, ""), (1, "Talk"), (6, "File"), (100, "Portal")))
 GERMAN = Site("dewiki", "Wikipedia:Hauptseite", ((0, ""), (6, "Datei"), (14, "Kategorie")))
@@ -122,22 +120,9 @@ def test_views_are_of_the_wikipedias_asked_for_alone() -> None:
 
 
 def test_titles_with_a_colon_are_articles_unless_a_namespace_stands_before_it() -> None:
-    lines = [
-        "2001:_A_Space_Odyssey",
-        "Special:Search",
-        "user_talk:Jimbo",
-        "File:Dog.jpg",
-        "Star_Trek:_Picard",
-        "Talk:Dog",
-    ]
-    lines += [
-        "WP:NPOV",
-        "Wikipedia:About",
-        "Template_talk:X",
-        "Help:Contents",
-        "Category:Dogs",
-        "Terminator_2:_Judgment_Day",
-    ]
+    lines = ["2001:_A_Space_Odyssey", "Special:Search", "user_talk:Jimbo", "File:Dog.jpg", "Star_Trek:_Picard"]
+    lines += ["Talk:Dog", "WP:NPOV", "Wikipedia:About", "Template_talk:X", "Help:Contents", "Category:Dogs"]
+    lines += ["Terminator_2:_Judgment_Day"]
     titles = [viewed[0] for viewed in titles_of("".join(f"en {line} 1 0\n" for line in lines)) if viewed]
     assert titles == ["2001: A Space Odyssey", "Star Trek: Picard", "Terminator 2: Judgment Day"]
 
@@ -149,11 +134,8 @@ def test_namespaces_have_the_sites_own_names_too() -> None:
 
 
 def test_titles_are_decoded() -> None:
-    assert titles_of("en AC%2FDC 1 0\nen %C3%89dith_Piaf 2 0\nen 100%_Pure 3 0\n") == [
-        ("AC/DC", 1),
-        ("Édith Piaf", 2),
-        ("100% Pure", 3),
-    ]
+    titles = titles_of("en AC%2FDC 1 0\nen %C3%89dith_Piaf 2 0\nen 100%_Pure 3 0\n")
+    assert titles == [("AC/DC", 1), ("Édith Piaf", 2), ("100% Pure", 3)]
 
 
 def test_the_main_page_and_the_unknown_title_are_no_candidates() -> None:
@@ -197,22 +179,6 @@ def test_days_are_drawn_by_their_seed_and_more_of_them_keep_the_fewer() -> None:
     assert pageview_days(3, first=first, last=date(2021, 1, 3)) == [date(2021, 1, day) for day in (1, 2, 3)]
     with pytest.raises(ValueError, match="there are 3 days"):
         pageview_days(4, first=first, last=date(2021, 1, 3))
-
-
-def test_real_dumps_are_read(tmp_path: Path) -> None:
-    if not REAL.is_dir():
-        pytest.skip("the real dump extracts are not beside this checkout")
-    for path in REAL.glob("enwiki-*.bz2"):
-        shutil.copy(path, tmp_path)
-    [url] = find_dump(str(tmp_path), "en")
-    whole = list(open_pages(url, 0, None))
-    assert (len(whole), whole[0][0]) == (106, "Anarchism")
-    # 100 of its 206 pages redirect, one of them outside the articles
-    assert dict(open_titles(url, 0, None))["AccessibleComputing"] == "Computer accessibility"
-    assert [page for start, end in cut_pieces(url, 400_000) for page in open_pages(url, start, end)] == whole
-    site = open_site([url], "en")
-    assert (site.main_page, dict(site.namespaces)[447]) == ("Main Page", "Education Program talk")
-    assert len(list(open_pages(str(REAL / "enwiki-table-markup.xml.bz2"), 0, None))) == 5
 
 
 def test_the_samples_pageviews_are_read_whole() -> None:
