@@ -1,6 +1,5 @@
 """A headless Chromium that opens pages, and tells what it shows and what went wrong on its console."""
 
-import base64
 import json
 import os
 import re
@@ -77,10 +76,6 @@ class Browser:
     def prefer(self, mode: str) -> None:
         """Say that the reader likes pages `dark` or `light`."""
         self._ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": mode}])
-
-    def picture(self, path: Path) -> None:
-        """Write what is shown as PNG."""
-        path.write_bytes(base64.b64decode(self._ask("Page.captureScreenshot")["data"]))
 
     def _ask(self, method: str, **parameters: Any) -> dict[str, Any]:
         self._number += 1

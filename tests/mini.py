@@ -14,11 +14,9 @@ from assets.keys import THRESHOLDS, TRAINING_SETS
 from assets.partitions import register_snapshots
 from commands import demo
 from definitions import bind
-from resources.crawl.mini import CRAWL, build_mini, mini_deployment, split_members
+from resources.crawl.mini import mini_deployment
 from resources.crawl.resource import open_crawl
 from resources.deployments import Deployment
-
-__all__ = ["CRAWL", "build_mini", "mini_deployment", "split_members"]
 
 
 def curate_tables(where: Deployment, skip: int = 0) -> None:

@@ -1,10 +1,7 @@
 """Laws of explaining over a whole lake: what is told is what the tables hold."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,14 +21,13 @@ from assets.queries.traces import TracedPair, Verdicts
 from commands import demo, explain
 from commands.parser import build_parser
 from definitions import bind
-from metaclip_dagster.explaining import QuestionError, Table, explain_draw, read_question, render_text
+from metaclip_dagster.explaining import QuestionError, Table, explain_draw, render_text
 from resources.crawl.mini import mini_deployment
 from resources.deployments import Deployment
 from resources.lake.resource import Lake
 from resources.models.language_id import load_identifier
 
 SNAPSHOTS = ["SAMPLE-2026-01", "SAMPLE-2026-02"]
-ROOT = Path(__file__).parents[1]
 
 
 def found(lake: Lake, pair_ids: list[int], limit: int = 20) -> list[TracedPair]:
@@ -59,12 +55,6 @@ def test_admitted_at_is_admissions_own_for_every_pair_of_the_pool(lake: Lake) ->
         }
     stored = lake.read("admissions", SNAPSHOTS)
     assert dict(zip(stored["pair_id"].to_pylist(), stored["admitted_at"].to_pylist(), strict=True)) == drawn
-
-
-def test_a_url_and_its_text_lead_to_each_pair_that_was_parsed(lake: Lake) -> None:
-    for row in lake.read("pairs", SNAPSHOTS).to_pylist():
-        assert read_question(row["url"], row["text"]) == ("pair_id", row["pair_id"])
-        assert read_question(row["url"]) == ("image_id", row["image_id"])
 
 
 def test_every_kind_of_pair_is_told_as_the_tables_have_it(lake: Lake) -> None:
@@ -263,25 +253,6 @@ def test_images_and_training_sets_are_told_as_their_tables_have_them(
     assert len(reasons) > 1  # the mini sample lacks some images
 
 
-def test_a_hostile_text_of_a_million_letters_ends_as_a_short_harmless_one(lake: Lake, tmp_path: Path) -> None:
-    shutil.copytree(lake.root, tmp_path / "lake")
-    hostile = Lake(root=str(tmp_path / "lake"))
-    asked, file = None, hostile.dataset("pairs", SNAPSHOTS[:1]).files[0]
-    pairs = pq.read_table(file)
-    asked = str(pairs["pair_id"][0])
-    text = "\x1b]0;owned\x07\x1b[2J<script>alert(1)</script>\u202e" + "x" * 1_000_000
-    for column in ("text", "page_url"):
-        at = pairs.schema.get_field_index(column)
-        values = pa.array([text, *pairs[column].to_pylist()[1:]], pa.string())
-        pairs = pairs.set_column(at, pairs.schema.field(at), values)
-    pq.write_table(pairs, file)
-    answer = render_text(explain_pair(hostile, SNAPSHOTS, asked))
-    assert not set(answer) & set("\x1b\x07\u202e")
-    assert "⟨U+001B⟩]0;owned⟨U+0007⟩" in answer
-    assert "1,000,0" in answer
-    assert len(answer) < 10_000
-
-
 def run_job(curated: Deployment, config: Mapping[str, Any]) -> dg.ExecuteInProcessResult:
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("snapshot", SNAPSHOTS)
@@ -321,18 +292,10 @@ def test_a_job_without_a_question_fails_with_the_way_out(
     assert says in str(failure.step_failure_data.user_failure_data.description)
 
 
-def test_the_command_answers_and_says_in_a_line_why_it_does_not(
-    curated: Deployment, lake: Lake, tmp_path: Path
-) -> None:
+def test_the_command_answers(curated: Deployment, lake: Lake) -> None:
     row = lake.read("subsets", ["20"]).slice(0, 1).to_pylist()[0]
     asked = build_parser().parse_args(["explain", "pair", row["url"], "--text", row["text"]])
     assert f"\npair {row['pair_id']}\n  text" in explain.answer(curated, asked)
     entry = lake.read("entries")["entry"][0].as_py()
     asked = build_parser().parse_args(["explain", "entry", entry])
     assert explain.answer(curated, asked).startswith(f"entry {entry} (en)\n")
-    command = [sys.executable, "-m", "metaclip_dagster", "explain", "pair", "x.png"]
-    environment = {**os.environ, "METACLIP_DATA": str(tmp_path)}
-    run = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
-    assert (run.returncode, run.stdout) == (1, "")
-    assert run.stderr.startswith("metaclip explain: 'x.png' is no pair_id")
-    assert run.stderr.count("\n") == 1

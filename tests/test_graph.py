@@ -10,7 +10,6 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-import pyarrow.compute as pc
 import pytest
 
 from assets.cards import AUTOMATION
@@ -18,7 +17,7 @@ from assets.keys import THRESHOLDS
 from assets.queries.answers import explain_pair
 from commands import demo
 from definitions import bind
-from metaclip_dagster.balancing import find_thresholds, keep_probability
+from metaclip_dagster.balancing import keep_probability
 from metaclip_dagster.explaining import QuestionError
 from resources.crawl.mini import mini_deployment
 from resources.deployments import Deployment
@@ -54,13 +53,6 @@ def test_subsets_of_the_demo_are_nested_keep_the_tail_and_have_the_size_of_the_c
         assert subset >= {pair for pair, entries in pool.items() if counts[entries].min() <= t}
         p = np.array([keep_probability(counts[entries], t) for entries in pool.values()])
         assert abs(len(subset) - p.sum()) <= 4 * math.sqrt((p * (1 - p)).sum())
-
-
-def test_one_call_gives_the_t_for_exactly_n_pairs_of_the_demo(lake: Lake) -> None:
-    admissions, counts = lake.read("admissions", SNAPSHOTS), lake.read("entry_counts")
-    for num_pairs in (1, 50, admissions.num_rows):
-        [t] = find_thresholds([num_pairs], admissions.to_batches(), counts)
-        assert pc.sum(pc.less(admissions["admitted_at"], t)).as_py() == num_pairs
 
 
 def test_a_second_run_makes_nothing_anew_and_a_forced_one_everything(curated: Deployment, tmp_path: Path) -> None:
@@ -199,10 +191,7 @@ def test_a_card_that_is_there_is_not_made_again_by_automation(curated: Deploymen
 
         def make(**tags: str) -> tuple[float, dg.AssetMaterialization]:
             result = job.execute_in_process(
-                instance=again.instance,
-                asset_selection=[dg.AssetKey("data_cards")],
-                partition_key="20",
-                tags=tags,
+                instance=again.instance, asset_selection=[dg.AssetKey("data_cards")], partition_key="20", tags=tags
             )
             [event] = result.get_asset_materialization_events()
             return (again.where.reports / "data_card_t_20.json").stat().st_mtime_ns, event.materialization

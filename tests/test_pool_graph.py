@@ -18,7 +18,7 @@ from resources.crawl.resource import open_crawl
 from resources.deployments import Deployment
 from resources.lake.resource import Lake
 from tests.image_hosts import ImageHosts, image_hosts, picture
-from tests.resources.test_pools import tar_of
+from tests.metaclip_dagster.training_sets import write_tar
 
 POOLS = ["pool-tars", "pool-web"]
 ORIGIN = "https://photos.example/{}.jpg"  # of the first ten in the tar
@@ -50,7 +50,7 @@ def lake(mini: Path, curated: Deployment, hosts: ImageHosts, tmp_path_factory: p
             ("json", json.dumps({"url": ORIGIN.format(number)} if number < 10 else {}).encode()),
         )
     ]
-    tar_of(home / "tars 0.tar", members)
+    write_tar(home / "tars 0.tar", members)
     pools = {"web": {"files": "web.tsv", "columns": ["url", "text"]}, "tars": {"files": "tars *.tar"}}
     where = mini_deployment(mini, home)
     Path(where.pools).write_text(json.dumps(pools), encoding="utf-8")

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import signal
@@ -36,11 +35,10 @@ from resources.deferred import defer
 from resources.deployments import Deployment
 from resources.images.store import ImageStore
 from resources.lake.resource import Lake
-from resources.lake.tables import PartitionManifest, ShardManifest
 from resources.models.resource import Trainer
 from resources.models.training_folders import JOB
 from tests.graphs import SNAPSHOTS, Graph, copy_home, open_graph
-from tests.lakes import digests
+from tests.lakes import commit, digests
 
 DOMAIN = "reaction-box.example"
 SETS = ("20", "inf", "online-20")
@@ -234,10 +232,7 @@ def train(taken: Taken, key: str) -> Path:
     version = taken.lake.manifest("training_sets", key).version
     row = {"training_set": key, "model": "tiny", "seed": 0, "path": f"{key}/tiny/0123/model", "set_version": version}
     row |= {"pairs_seen": 1, "budget": 1, "loss": 1.0, "sha256": "0", "recipe": "{}", "architecture": "tiny"}
-    store = taken.lake.store("checkpoints", f"tiny|{key}")
-    file, rows, size, digest = store.commit("00000", "0", CHECKPOINTS, [pa.RecordBatch.from_pylist([row], CHECKPOINTS)])
-    shard = ShardManifest("00000", "0", file, rows, size, digest)
-    store.finish(PartitionManifest("checkpoints", f"tiny|{key}", digest, 0, (shard,)))
+    commit(taken.lake, "checkpoints", f"tiny|{key}", pa.RecordBatch.from_pylist([row], CHECKPOINTS))
     return folder
 
 
@@ -337,12 +332,6 @@ import os, sys
 from pathlib import Path
 from commands import purge
 from resources.images import store as image_store
-from resources.deferred import defer
-from resources.images.store import ImageStore
-from resources.lake.resource import Lake
-from resources.models.resource import Trainer
-from resources.models.training_folders import JOB
-from resources.lake.tables import PartitionManifest, ShardManifest
 from resources.lake.tables import TableStore
 from resources.crawl.mini import mini_deployment
 left = int(sys.argv[3])
@@ -402,18 +391,6 @@ def test_nothing_is_purged_while_a_run_is_in_progress(mini: Path, tmp_path: Path
         assert [left.status for left in instance.get_runs()] == [dg.DagsterRunStatus.STARTED]
         instance.report_run_canceled(run)
     assert purge.take_down(where)["pairs"] == 0
-
-
-def test_a_file_that_goes_while_it_is_read_is_told_in_a_line(curated: Deployment, tmp_path: Path) -> None:
-    home = tmp_path / "sample"
-    shutil.copytree(Path(curated.lake, "pairs"), home / "lake" / "pairs")
-    next((home / "lake").rglob("*.parquet")).unlink()
-    (home / "takedowns.csv").write_text("kind,value,reason\ndomain,x.example,\n", encoding="utf-8")
-    command = [sys.executable, "-m", "metaclip_dagster", "purge", "--dry-run"]
-    environment = {**os.environ, "METACLIP_DEPLOYMENT": "sample", "METACLIP_DATA": str(tmp_path)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert re.fullmatch(r"metaclip purge: .*\.parquet.*\n", done.stderr)
 
 
 def test_the_history_forgets_the_runs_that_showed_it_and_no_others(mini: Path, tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
@@ -95,14 +93,6 @@ def test_a_second_run_fetches_and_trains_nothing(trained: Graph) -> None:
     assert {path.stat().st_mtime_ns == before[path] for path in checkpoints} == {True}
 
 
-def test_a_ring_that_is_asked_for_anew_fetches_nothing_that_the_store_holds(trained: Graph, tmp_path: Path) -> None:
-    with open_graph(copy_home(trained.where, tmp_path, ("lake",), ("images",))) as again:
-        shutil.rmtree(tmp_path / "lake" / "images" / "inf")
-        again.make(["images"], "inf")
-        tally = again.lake.manifest("images", "inf").total("seen")
-    assert (tally["fetched"], tally["held"]) == (0, tally["images"])
-
-
 def test_failures_alone_are_asked_for_again(trained: Graph, tmp_path: Path) -> None:
     with open_graph(copy_home(trained.where, tmp_path, ("lake", "images"))) as again:
         retry = {"ops": {"images": {"config": {"retry_failed": True}}}}
@@ -111,15 +101,11 @@ def test_failures_alone_are_asked_for_again(trained: Graph, tmp_path: Path) -> N
     assert manifest.total("seen")["fetched"] == sum(manifest.total("dropped").values()) > 0
 
 
-def test_a_checkpoint_saw_its_budget_and_is_loaded_by_whoever_has_open_clip(trained: Graph) -> None:
+def test_a_checkpoint_saw_its_budget(trained: Graph) -> None:
     for cell in CELLS:
         [row] = trained.lake.read("checkpoints", [cell.key]).to_pylist()
         assert (row["pairs_seen"], row["budget"]) == (STEPS * 32, STEPS * 32)
         assert (row["training_set"], row["model"], row["seed"]) == (cell.training_set, "tiny", 0)
-    folder = trained.where.checkpoints / row["path"]
-    code = f"import open_clip; print(open_clip.create_model_and_transforms('local-dir:{folder}')[0].visual.image_size)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
-    assert "32" in run.stdout
 
 
 def test_scores_stand_beside_chance_for_every_task_and_class(trained: Graph) -> None:

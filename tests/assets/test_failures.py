@@ -1,11 +1,8 @@
 """A failed run is told of, to whom the deployment names, and without what is nobody else's business."""
 
 import json
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import dagster as dg
@@ -13,27 +10,9 @@ import pytest
 
 from assets.failures import build_sensor
 from resources.deployments import Deployment, read_deployment
+from tests.hosts import receiving
 
 SECRET = "s3cr3t-of-a-url"
-
-
-@contextmanager
-def listening(status: int = 200) -> Iterator[tuple[str, list[bytes]]]:
-    """A server of the loopback and what is posted to it."""
-    posted: list[bytes] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            posted.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(status)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None: ...
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/{SECRET}", posted
-        server.shutdown()
 
 
 class Told(dg.Config):
@@ -64,8 +43,8 @@ def tell(context: dg.RunFailureSensorContext, **changed: str) -> Deployment:
 
 
 def test_a_webhook_hears_what_failed_where_to_look_and_no_secret(context: dg.RunFailureSensorContext) -> None:
-    with listening() as (url, posted):
-        tell(context, failure_webhook=url)
+    with receiving() as (url, posted):
+        tell(context, failure_webhook=f"{url}/{SECRET}")
     [document] = posted
     notice = json.loads(document)
     assert SECRET.encode() not in document
@@ -81,8 +60,8 @@ def test_a_command_hears_the_same_on_its_standard_input(context: dg.RunFailureSe
 def test_a_webhook_that_fails_is_named_by_its_variable_and_never_by_its_address(
     context: dg.RunFailureSensorContext,
 ) -> None:
-    with listening(500) as (url, _), pytest.raises(Exception, match="METACLIP_FAILURE_WEBHOOK answers 500") as caught:
-        tell(context, failure_webhook=url)
+    with receiving(status=500) as (url, _), pytest.raises(Exception, match="WEBHOOK answers 500") as caught:
+        tell(context, failure_webhook=f"{url}/{SECRET}")
     assert SECRET not in repr(caught.getrepr(style="short", showlocals=False))
     for address in (f"http://127.0.0.1:1/{SECRET}", f"file:///{SECRET}", f"http://h:{SECRET}/", f"http://h/{SECRET} x"):
         with pytest.raises(Exception, match="METACLIP_FAILURE_WEBHOOK") as caught:

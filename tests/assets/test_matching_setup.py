@@ -7,43 +7,31 @@ import pyarrow as pa
 
 from assets.pool import matching_setup
 from metaclip_dagster.matching import build_matcher, match_entries
-from metaclip_dagster.schemas import ENTRIES, MATCHES, PAIRS
+from metaclip_dagster.schemas import MATCHES
 from resources.deferred import defer, named
-from resources.engines.driver import InlineEngine, drive
+from resources.engines.driver import drive
 from resources.engines.local_engine import LocalEngine
 from resources.engines.shards import Shard, StageCall
 from resources.lake.resource import Lake
 from resources.lake.shard_files import read_table
-from resources.lake.tables import PartitionManifest, TableStore
+from resources.lake.tables import TableStore
 from resources.models.language_id import load_identifier
+from tests.lakes import commit
+from tests.metaclip_dagster.tables import entries_of, pairs_of
 
 WORDS = ["dog", "red dog", "the dog runs", "a"]
 
 
 def lake_with_entries(root: Path) -> Lake:
-    rows = [[*range(len(WORDS))], WORDS, ["en"] * len(WORDS), ["own"] * len(WORDS), [*range(len(WORDS))]]
-    table = pa.table([*rows, pa.nulls(len(WORDS), pa.string())], schema=ENTRIES)
     lake = Lake(root=str(root / "lake"))
-    store = lake.store("entries")
-    report = next(
-        drive(InlineEngine(), StageCall(entries_as_they_are, ENTRIES, store), [Shard("00000", {"table": table})])
-    )
-    assert report.manifest, report.error
-    store.finish(PartitionManifest("entries", "all", "1", 0, (report.manifest,), {}, {}, 0))
+    [rows] = entries_of(WORDS).to_batches()
+    commit(lake, "entries", "all", rows)
     return lake
-
-
-@named("tests.assets.test_matching_setup:entries_as_they_are")
-def entries_as_they_are(table: pa.Table) -> pa.Table:
-    return table
 
 
 @named("tests.assets.test_matching_setup:pairs_of_shard")
 def pairs_of_shard(number: int) -> list[pa.RecordBatch]:
-    texts = [f"the red dog runs with a ball over the green field {number}", "nothing"] * 20
-    columns = {"pair_id": [*range(40)], "image_id": [bytes(12)] * 40, "text": texts, "offset": [0] * 40}
-    arrays = [pa.array(columns.get(f.name, [""] * 40), f.type) for f in PAIRS]
-    return [pa.RecordBatch.from_arrays(arrays, schema=PAIRS)]
+    return [pairs_of([f"the red dog runs with a ball over the green field {number}", "nothing"] * 20)]
 
 
 def test_workers_share_an_index_and_match_as_one_process_does(tmp_path: Path) -> None:

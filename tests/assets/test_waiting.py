@@ -25,11 +25,7 @@ class Pool:
     def run(self, name: str, key: str, act: Callable[[], None] = NOTHING, rows: int = 1) -> None:
         """A run of `pairs` or `matches`, which gives so many rows unless `act` raises."""
 
-        @dg.asset(
-            name=name,
-            partitions_def=snapshots,
-            check_specs=[dg.AssetCheckSpec("no_empty_snapshot", asset=name)],
-        )
+        @dg.asset(name=name, partitions_def=snapshots, check_specs=[dg.AssetCheckSpec("no_empty_snapshot", asset=name)])
         def make(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:  # type: ignore[type-arg]
             return body(context, lake=lake)
 

@@ -26,13 +26,18 @@ POOL = ["--pairs", "3000", "--num-entries", "300"]
 SMALL = ["--images", "600", "--pairs", "256", "--rounds", "1"]
 
 
+def write_lists(folder: Path) -> list[str]:
+    """Entries and texts of one's own, as a benchmark is told of them."""
+    (folder / "entries.txt").write_text("red\nred apple\napple\n", "utf-8")
+    pq.write_table(pa.table({"text": ["a red apple", "no match", "apple , red"] * 100}), folder / "texts.parquet")
+    return ["--entries", str(folder / "entries.txt"), "--texts", str(folder / "texts.parquet")]
+
+
 @pytest.fixture
 def options(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
     """What makes a benchmark small."""
     if request.param == "matching":
-        (tmp_path / "entries.txt").write_text("red\nred apple\napple\n", "utf-8")
-        pq.write_table(pa.table({"text": ["a red apple", "no match", "apple , red"] * 100}), tmp_path / "texts.parquet")
-        return ["--entries", str(tmp_path / "entries.txt"), "--texts", str(tmp_path / "texts.parquet")]
+        return write_lists(tmp_path)
     if request.param == "parsing":
         page, image = "http://h.example/a.html", {"src": "/i.png", "alt": "a red apple"}
         wat = wat_record(content(page, [{"url": image["src"], "alt": image["alt"]}]))
@@ -48,14 +53,11 @@ def options(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
                     wheel.writestr(member_name, text)
         return ["--packages", str(tmp_path), "--budget", "1000", "--lines", "100"]
     if request.param in ("graph", "scaling"):
-        (tmp_path / "entries.txt").write_text("red\nred apple\napple\n", "utf-8")
+        entries = write_lists(tmp_path)[:2]
         images = [{"url": f"/{number}.png", "alt": "a red apple"} for number in range(9)]
         (tmp_path / "a.wat.gz").write_bytes(member(wat_record(content("http://h.example/a.html", images))))
-        read = ["--wat", str(tmp_path / "a.wat.gz"), "--entries", str(tmp_path / "entries.txt")]
-        return [
-            *read,
-            *(["--times", "2"] if request.param == "graph" else ["--sizes", "1", "2", "--workers", "1"]),
-        ]
+        read = ["--wat", str(tmp_path / "a.wat.gz"), *entries]
+        return [*read, *(["--times", "2"] if request.param == "graph" else ["--sizes", "1", "2", "--workers", "1"])]
     if request.param == "demo":
         return ["--home", str(request.getfixturevalue("curated").home)]
     plain = {
@@ -124,10 +126,7 @@ def test_rows_replace_the_last_ones_of_their_benchmark_only(tmp_path: Path) -> N
 
 @pytest.mark.night
 def test_texts_of_ones_own_make_a_pool(tmp_path: Path, run: Callable[..., list[Row]]) -> None:
-    (tmp_path / "entries.txt").write_text("red\nred apple\napple\n", "utf-8")
-    pq.write_table(pa.table({"text": ["a red apple", "no match", "apple , red"] * 100}), tmp_path / "texts.parquet")
-    named = ["--entries", str(tmp_path / "entries.txt"), "--texts", str(tmp_path / "texts.parquet")]
-    assert "200 pairs, 500 matches, 3 entries" in run("counting", named)[0]["input"]
+    assert "200 pairs, 500 matches, 3 entries" in run("counting", write_lists(tmp_path))[0]["input"]
 
 
 def test_a_snapshot_costs_what_its_rows_say_times_its_size() -> None:

@@ -116,11 +116,6 @@ def test_a_file_with_another_checksum_is_thrown_away(wikimedia: Wikimedia, host:
     assert not list((tmp_path / "wikipedia").glob("dewiki*"))
 
 
-def test_a_day_without_a_dump_is_told(host: Host, tmp_path: Path) -> None:
-    run = download(host, tmp_path, "dump", "20260101")
-    assert (run.returncode, "404" in run.stderr) == (1, True)
-
-
 def test_wordnet_lies_where_the_deployment_reads_it(host: Host, tmp_path: Path) -> None:
     host.plan = [cut_after(1_000_000)]
     run = download(host, tmp_path, "wordnet")

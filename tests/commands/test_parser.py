@@ -91,11 +91,14 @@ def test_what_cannot_be_parsed_is_said_in_a_line(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("sweep --t 7", "metaclip sweep: '7' is no training set of this deployment, which has 20, 100, inf, online-20"),
-        ("export subset 7 out", "metaclip export: '7' is no t of this deployment, which has 20, 100, inf"),
-        ("register Q", "metaclip register: 'Q' is no snapshot id of this deployment"),
-        ("rerun Q", "metaclip rerun: no Dagster web server answers at http://127.0.0.1:1"),
-        ("purge", "metaclip purge: "),
+        ("sweep --t 7", "'7' is no training set of this deployment, which has 20, 100, inf, online-20"),
+        ("export subset 7 out", "'7' is no t of this deployment, which has 20, 100, inf"),
+        ("export subset 20 out", "subsets has no finished partition '20'; materialize it first"),
+        ("export training-set 20 out", "training_sets has no finished partition '20'; materialize it first"),
+        ("register Q", "'Q' is no snapshot id of this deployment"),
+        ("rerun Q", "no Dagster web server answers at http://127.0.0.1:1"),
+        ("explain pair x.png", "'x.png' is no pair_id"),
+        ("purge", "takedowns.csv"),
     ],
 )
 def test_what_stands_in_the_way_is_said_in_a_line(
@@ -104,7 +107,9 @@ def test_what_stands_in_the_way_is_said_in_a_line(
     assert main(arguments.split()) == 1
     said = capsys.readouterr()
     assert (said.out, said.err.count("\n")) == ("", 1)
-    assert said.err.startswith(message)
+    assert said.err.startswith(f"metaclip {arguments.split(maxsplit=1)[0]}: ")
+    assert message in said.err
+    assert not Path("out").exists()
 
 
 def test_ctrl_c_leaves_what_was_launched_and_says_so(

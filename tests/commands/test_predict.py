@@ -92,10 +92,7 @@ def test_the_rings_of_all_rungs_are_the_images_of_the_pool(curated: Deployment, 
     where = replace(curated, home=curated.home / "nowhere")  # a store that has nothing yet
     images = [set(lake.read("subsets", [t])["image_id"].to_pylist()) for t in THRESHOLDS]
     sizes = [measure(where, lake, t) for t in THRESHOLDS]
-    assert [size.ring for size in sizes] == [
-        len(images[0]),
-        *(len(b - a) for a, b in pairwise(images)),
-    ]
+    assert [size.ring for size in sizes] == [len(images[0]), *(len(b - a) for a, b in pairwise(images))]
     assert all(size.to_fetch == size.ring and size.bytes_an_image == 0 for size in sizes)
     between = measure(where, lake, "50")
     assert sizes[0].pairs < between.pairs < sizes[1].pairs

@@ -3,14 +3,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import yaml
 
 import assets.coverage
 import assets.entries
 from commands import demo
+from metaclip_dagster.schemas import SUBSETS
 from resources.deployments import read_deployment
 from resources.lake.resource import Lake
+from tests.lakes import commit
 
 ROOT = Path(__file__).parents[2]
 README = ROOT.joinpath("README.md").read_text(encoding="utf-8")
@@ -26,24 +29,14 @@ def test_the_notebook_snippet_gives_500_pairs_without_dagster() -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_hugging_face_datasets_read_a_subset_as_it_lies_in_the_lake(tmp_path: Path) -> None:
-    from metaclip_dagster.schemas import SUBSETS
-    from resources.engines.driver import InlineEngine, drive
-    from resources.engines.shards import Shard, StageCall
-    from tests.docs.stages import give_subset
-
-    store = Lake(root=str(tmp_path / "lake")).store("subsets", "20")
-    [report] = drive(InlineEngine(), StageCall(give_subset, SUBSETS, store), [Shard("SAMPLE-2026-01/00000", {})])
-    assert report.manifest is not None, report.error
     from datasets import load_dataset
 
-    subset = load_dataset("parquet", data_files=[store.path(report.manifest)], split="train", cache_dir=str(tmp_path))
+    lake, row = Lake(root=str(tmp_path / "lake")), {"pair_id": 1, "url": "http://h.example/dog.png", "text": "a dog"}
+    commit(lake, "subsets", "20", pa.RecordBatch.from_pylist([row], SUBSETS))
+    files = lake.dataset("subsets", ["20"]).files
+    subset = load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path))
     assert subset[0]["url"] == "http://h.example/dog.png"
     assert subset[0]["text"] == "a dog"
-
-
-def test_every_file_the_readme_links_to_is_there() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
 
 
 def test_the_targets_the_readme_names_are_in_the_makefile() -> None:

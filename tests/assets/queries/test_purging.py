@@ -13,7 +13,7 @@ from metaclip_dagster.deduplicating.takedowns import ImageSet, build_takedowns
 from metaclip_dagster.schemas import EXCLUSIONS, IMAGE_TEXTS, IMAGES, MATCHES, PAIRS, SUBSETS, TRAINING_SETS
 from resources.instance.history import SHOWN
 from resources.lake.resource import Lake
-from resources.lake.tables import PartitionManifest, ShardManifest
+from tests.lakes import commit
 
 X, Y, Z = (name * 12 for name in (b"x", b"y", b"z"))
 # Pair 1 stands on two pages, 2 shares its image with 3, 4 is alone.
@@ -30,13 +30,6 @@ PLACES = [(1, "A"), (2, "A"), (1, "B"), (3, "B"), (4, "B")]
 
 def batch(schema: pa.Schema, *rows: Mapping[str, object]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(list(rows), schema)
-
-
-def commit(lake: Lake, table: str, partition: str, rows: pa.RecordBatch) -> None:
-    store = lake.store(table, partition)
-    file, num_rows, size, digest = store.commit("0", "f" * 32, rows.schema, [rows])
-    shard = ShardManifest("0", "f" * 32, file, num_rows, size, digest)
-    store.finish(PartitionManifest(table, partition, digest, 0, (shard,)))
 
 
 @pytest.fixture

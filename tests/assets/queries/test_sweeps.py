@@ -16,6 +16,7 @@ from metaclip_dagster.schemas import CHECKPOINTS
 from resources.lake.resource import Lake
 from resources.lake.tables import PartitionManifest, ShardManifest
 from resources.models.resource import Trainer
+from tests.lakes import commit
 
 NOW = PoolVersion(("01", "02"), "e" * 32, "v")
 MODEL = Cell.of(str(cells.get_partition_keys()[0])).model
@@ -28,11 +29,8 @@ def train(lake: Lake, training_set: str, pool: PoolVersion | None, set_pool: Poo
     )
     row: dict[str, Any] = {"training_set": training_set, "model": MODEL, "seed": 0, "path": "gone", "set_version": "s"}
     row |= {"pairs_seen": 1, "budget": 1, "loss": 1.0, "sha256": "0", "recipe": "{}", "architecture": "tiny"}
-    key = Cell(training_set, MODEL).key
-    store = lake.store("checkpoints", key)
-    written = store.commit("00000", "0", CHECKPOINTS, [pa.RecordBatch.from_pylist([row], CHECKPOINTS)])
-    shard = ShardManifest("00000", "0", *written)
-    store.finish(PartitionManifest("checkpoints", key, "c", 0, (shard,), inputs=record_pool(pool)))
+    rows = pa.RecordBatch.from_pylist([row], CHECKPOINTS)
+    commit(lake, "checkpoints", Cell(training_set, MODEL).key, rows, record_pool(pool))
 
 
 @pytest.fixture
