@@ -1,7 +1,6 @@
 """What a lake holds, as digests that do not know of shards, order, times and paths; and rows that a test puts there."""
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 
 import pyarrow as pa
 
@@ -39,10 +38,8 @@ def _digest(table: pa.Table, *keys: str) -> str:
     return digest.hexdigest()
 
 
-def commit(
-    lake: Lake, table: str, partition: str, rows: pa.RecordBatch, inputs: Mapping[str, str] = MappingProxyType({})
-) -> None:
-    """Finish a partition that is one shard of these rows, as if a stage had made it."""
+def commit(lake: Lake, table: str, partition: str, rows: pa.RecordBatch, **inputs: str) -> None:
+    """Finish a partition that is one shard of these rows, as if a stage had made it of these inputs."""
     store = lake.store(table, partition)
     written = store.commit("0", "f" * 32, rows.schema, [rows])
     shard = ShardManifest("0", "f" * 32, *written)

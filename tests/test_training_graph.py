@@ -26,7 +26,7 @@ from resources.deployments import Deployment
 from resources.images.resource import Images
 from resources.lake.resource import Lake
 from resources.models.resource import Trainer
-from tests.graphs import Graph, copy_home, open_graph
+from tests.graphs import SNAPSHOTS, Graph, copy_home, open_graph
 
 STEPS = 8
 RECIPE = {"batch_size": 32, "epochs": 2, "warmup": 2, "log_every": 2}
@@ -182,8 +182,7 @@ def test_pairs_that_are_lost_on_the_way_from_the_subset_are_missed(trained: Grap
 def test_texts_of_another_subset_are_refused_with_the_way_out(trained: Graph, tmp_path: Path) -> None:
     lake = copied(trained, tmp_path)
     rewrite(lake, "subsets", "20", version="another")
-    with dg.DagsterInstance.ephemeral() as instance:
-        again = Graph(replace(trained.where, home=tmp_path), instance)
+    with open_graph(replace(trained.where, home=tmp_path)) as again:
         for name in ("images", "training_sets"):
             with pytest.raises(dg.Failure, match=r"image_texts of t = 20 .* materialize image_texts of 20 first"):
                 again.make([name], "20")
@@ -196,8 +195,7 @@ def test_a_lake_whose_texts_were_made_on_the_way_is_reused_whole(trained: Graph,
     del inputs["read subsets/20"]  # as images and training_sets made it before it was an asset
     rewrite(lake, "image_texts", "20", inputs=inputs)
     before = set(Path(lake.root).rglob("*.parquet"))
-    with dg.DagsterInstance.ephemeral() as instance:
-        again = Graph(replace(trained.where, home=tmp_path), instance)
+    with open_graph(replace(trained.where, home=tmp_path)) as again:
         for name in ("image_texts", "images", "training_sets"):
             [event] = again.make([name], "20").get_asset_materialization_events()
             metadata = event.materialization.metadata
@@ -285,10 +283,8 @@ def test_the_report_counts_every_manifest_once_and_tells_baselines_tails_failure
     [row] = lake.read("checkpoints", [CELLS[0].key]).to_pylist()
     weights = shutil.copy(trained.where.checkpoints / row["path"] / WEIGHTS, tmp_path / "w.safetensors")
     keys = [f"{row['architecture']}:{weights}", "ViT-B-32-quickgelu:metaclip_400m"]
-    with dg.DagsterInstance.ephemeral() as instance:
-        instance.add_dynamic_partitions("baseline", keys)
-        instance.add_dynamic_partitions("snapshot", sorted(path.name for path in Path(lake.root, "pairs").iterdir()))
-        again = Graph(replace(trained.where, home=tmp_path), instance)
+    with open_graph(replace(trained.where, home=tmp_path), *SNAPSHOTS) as again:
+        again.instance.add_dynamic_partitions("baseline", keys)
         [check] = again.make(["baselines"], keys[0]).get_asset_check_evaluations()
         again.make(["sweep"])
     sweep = json.loads((again.where.reports / "sweep.json").read_text(encoding="utf-8"))
@@ -414,13 +410,11 @@ def test_what_is_made_of_an_older_subset_is_outdated_down_to_the_scores(trained:
 def test_a_subset_that_changed_shows_on_the_graph_below_it(trained: Graph, tmp_path: Path) -> None:
     lake = copied(trained, tmp_path)
     rewrite(lake, "images", "20", inputs=dict(lake.manifest("images", "20").inputs) | {"read subsets/20": "older"})
-    with dg.DagsterInstance.ephemeral() as instance:
-        register = sorted(path.name for path in Path(lake.root, "pairs").iterdir())
-        instance.add_dynamic_partitions("snapshot", register)
-        Graph(replace(trained.where, home=tmp_path), instance).make(["subsets"], "100")
+    with open_graph(replace(trained.where, home=tmp_path), *SNAPSHOTS) as again:
+        again.make(["subsets"], "100")
         for asset in ("images", "training_sets", "checkpoints", "scores", "sweep"):
             key = dg.AssetCheckKey(dg.AssetKey(asset), "up_to_date")
-            [last] = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+            [last] = again.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
             assert last.evaluation is not None
             assert not last.evaluation.passed, asset
 
@@ -430,6 +424,9 @@ def test_where_scores_are_finished_those_of_classes_are_too(trained: Graph, tmp_
     shutil.rmtree(folder_of(lake, "scores", key))
     shutil.rmtree(Path(lake.root, "class_scores"))
     Path(lake.root, "class_scores").touch()  # nothing can be written below it
-    with dg.DagsterInstance.ephemeral() as instance, pytest.raises(NotADirectoryError, match="class_scores"):
-        Graph(replace(trained.where, home=tmp_path), instance).make(["scores"], key)
+    with (
+        open_graph(replace(trained.where, home=tmp_path)) as again,
+        pytest.raises(NotADirectoryError, match="class_sc"),
+    ):
+        again.make(["scores"], key)
     assert lake.finished("scores", [key]) == []

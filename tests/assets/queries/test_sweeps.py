@@ -30,7 +30,7 @@ def train(lake: Lake, training_set: str, pool: PoolVersion | None, set_pool: Poo
     row: dict[str, Any] = {"training_set": training_set, "model": MODEL, "seed": 0, "path": "gone", "set_version": "s"}
     row |= {"pairs_seen": 1, "budget": 1, "loss": 1.0, "sha256": "0", "recipe": "{}", "architecture": "tiny"}
     rows = pa.RecordBatch.from_pylist([row], CHECKPOINTS)
-    commit(lake, "checkpoints", Cell(training_set, MODEL).key, rows, record_pool(pool))
+    commit(lake, "checkpoints", Cell(training_set, MODEL).key, rows, **record_pool(pool))
 
 
 @pytest.fixture
