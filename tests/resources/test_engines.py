@@ -390,7 +390,7 @@ def run_program(folder: Path, stage: str) -> subprocess.Popen[bytes]:
     """A driver of its own, whose main module imports Dagster; it prints the rows of each shard as a line."""
     (folder / "main.py").write_text(PROGRAM, encoding="utf-8")
     root = Path(__file__).parents[2]
-    command = [sys.executable, folder / "main.py", folder / "lake", stage]
+    command = [sys.executable, str(folder / "main.py"), str(folder / "lake"), stage]
     return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(root)}, cwd=root, stdout=subprocess.PIPE)
 
 
