@@ -109,7 +109,7 @@ def test_state_is_built_once_a_worker_which_imports_no_dagster(
 
 def test_a_cancelled_run_begins_nothing_more(cluster: Cluster, store: TableStore, notes: Path) -> None:
     call, shards = call_of(stages.take_note, store), slow_shards(60, notes)
-    driver, reports = cluster.drive(Drive(call, shards, stop_after=3, linger=120.0))
+    driver, reports = cluster.drive(Drive(call, shards, stop_after=3, linger=600.0))
     received = [next(reports) for _ in range(3)]
     before, begun = 0, 3
     while before < begun:  # the driver lives on, as a Dagster run does
