@@ -32,7 +32,7 @@ from metaclip_dagster.training.running import read_curve
 from metaclip_dagster.training.transformers_folder import write_for_transformers
 from tests.metaclip_dagster.training_sets import IN_SET, NAMES, RECIPE, build_set, job_of, online
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -310,7 +310,7 @@ def test_an_architecture_that_transformers_lacks_is_named(tmp_path: Path) -> Non
 def test_what_is_no_checkpoint_is_refused_and_never_run(tmp_path: Path) -> None:
     import torch
 
-    from tests.metaclip_dagster.test_loading import Bomb
+    from tests.metaclip_dagster.training.test_loading import Bomb
 
     mark, path = tmp_path / "ran", tmp_path / "epoch_latest.pt"
     for content in (b"", b"no checkpoint", b"PK\x03\x04 nor a zip"):

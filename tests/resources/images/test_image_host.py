@@ -17,7 +17,7 @@ from resources.images.host import open_warc_images
 from resources.web.archives import open_archive
 from tests.metaclip_dagster.archives import member, record
 
-SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "crawl"
+SAMPLE = Path(__file__).parents[3] / "data" / "sample" / "crawl"
 Pack = Callable[[bytes], bytes]
 PACKS = [bytes, member]
 

@@ -23,7 +23,7 @@ from tests.graphs import SNAPSHOTS
 from tests.lakes import digests
 from tests.s3 import BUCKET, KEYS, Proxy, by_chance, no_faults, once, serving
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SCHEMA = pa.schema([("number", pa.int64()), ("text", pa.string())])
 
 

@@ -31,7 +31,7 @@ from metaclip_dagster.words.spacing import MARKS, join_texts, space_marks
 from resources.models.language_id import load_identifier
 from tests.metaclip_dagster.tables import entries_of, pairs_of
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 WORDS = ["a", "b", "ab", "A", "x-y", "'", "/", "U.S", "\0", "é", "e\u0301", "ß", "\ud7ff", "\ue000", "\U00010000"]
 SCRIPTS = ["犬", "か", "ー", "ﾊ", "개", "가", "ก", "ิ", "न", "्", "א", "ا", "👩\u200d🚀", "🇩🇪", "👍🏽", "\ufe0f"]
 BLANKS = [" ", " ", " ", " ", "  ", "\t", "\n", "\r", "\v", "\f", "\x1c", "\x85", "\xa0", "\u2003", "\u2028", "\u3000"]

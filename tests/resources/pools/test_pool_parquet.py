@@ -10,7 +10,7 @@ import pytest
 
 from resources.pools.images import open_pool_images
 from tests.image_hosts import picture
-from tests.resources.test_pools import pairs_of, pool_of
+from tests.resources.pools.test_pools import pairs_of, pool_of
 
 URLS = ["https://h.org/1.jpg", "https://h.org/2.jpg"]
 TEXTS = ["a dog", "caf\u00e9"]

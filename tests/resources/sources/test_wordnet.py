@@ -7,7 +7,7 @@ import pytest
 
 from resources.sources.wordnet import synset_names
 
-SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "nltk_data"
+SAMPLE = Path(__file__).parents[3] / "data" / "sample" / "nltk_data"
 
 
 @pytest.fixture

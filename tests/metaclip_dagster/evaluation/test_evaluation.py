@@ -39,7 +39,7 @@ from metaclip_dagster.evaluation.scoring import (
     score_retrieved,
 )
 from metaclip_dagster.schemas import CLASS_SCORES, SCORES
-from tests.metaclip_dagster.test_loading import Bomb
+from tests.metaclip_dagster.training.test_loading import Bomb
 from tests.metaclip_dagster.training_sets import write_tar
 from tests.metaclip_dagster.zero_shot import MODEL, classified, draw, encode, export_model, write_task
 

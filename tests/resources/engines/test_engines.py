@@ -389,7 +389,7 @@ if __name__ == "__main__":
 def run_program(folder: Path, stage: str) -> subprocess.Popen[bytes]:
     """A driver of its own, whose main module imports Dagster; it prints the rows of each shard as a line."""
     (folder / "main.py").write_text(PROGRAM, encoding="utf-8")
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     command = [sys.executable, str(folder / "main.py"), str(folder / "lake"), stage]
     return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(root)}, cwd=root, stdout=subprocess.PIPE)
 

@@ -23,7 +23,7 @@ from tests.graphs import SNAPSHOTS
 from tests.lakes import digests
 from tests.ray_cluster import ADDRESS, Cluster, Drive, cluster_of_two
 from tests.resources import stages
-from tests.resources.test_engines import call_of, data_files, numbers, shards_of
+from tests.resources.engines.test_engines import call_of, data_files, numbers, shards_of
 
 pytestmark = pytest.mark.night
 CORES = 2

@@ -30,7 +30,7 @@ from resources.takedowns.resource import TakedownList
 from resources.takedowns.taking_down import FLAG, flag_training, leave_out, read_flag
 
 SCHEMA = pa.schema([("number", pa.int64())])
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @named("tests.resources.test_takedowns:count")

@@ -21,7 +21,7 @@ from metaclip_dagster.imaging import gather_images
 from metaclip_dagster.schemas import IMAGES
 from resources.images.store import ImageStore, open_image_store
 from tests.image_hosts import picture
-from tests.metaclip_dagster.test_imaging import image_id, texts_of, url
+from tests.metaclip_dagster.imaging.test_imaging import image_id, texts_of, url
 
 PNG = picture(0, kind="PNG")
 

@@ -18,7 +18,7 @@ from metaclip_dagster.imaging import gather_images
 from metaclip_dagster.imaging.checking import check_image
 from metaclip_dagster.schemas import IMAGE_TEXTS, IMAGES
 from resources.images.store import ImageStore
-from tests.metaclip_dagster.test_checking import encode
+from tests.metaclip_dagster.imaging.test_checking import encode
 
 
 def texts_of(*texts: tuple[int, str, float]) -> pa.RecordBatch:

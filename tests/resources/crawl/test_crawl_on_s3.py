@@ -17,7 +17,7 @@ from resources.pools.images import open_pool_images
 from tests.data.test_sample import CRAWL
 from tests.image_hosts import picture
 from tests.metaclip_dagster.training_sets import write_tar
-from tests.resources.test_pools import pairs_of, pool_of, write_lines
+from tests.resources.pools.test_pools import pairs_of, pool_of, write_lines
 
 SNAPSHOT = "SAMPLE-2026-01"
 S3: Any = fsspec.get_filesystem_class("s3")

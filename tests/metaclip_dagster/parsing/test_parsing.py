@@ -33,7 +33,7 @@ from tests.metaclip_dagster.archives import (
     wat_rows,
 )
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SAMPLE = ROOT / "data" / "sample" / "crawl"
 PAGE = "http://h.example/p/a.html"
 Fault = tuple[bytes, int, dict[str, int]]

@@ -23,7 +23,7 @@ from resources.sources.wikipedia import (
 )
 from tests.resources.exports import export, page
 
-SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "wikipedia"
+SAMPLE = Path(__file__).parents[3] / "data" / "sample" / "wikipedia"
 ENGLISH = Site("enwiki", "Main Page", ((0, ""), (1, "Talk"), (6, "File"), (100, "Portal")))
 GERMAN = Site("dewiki", "Wikipedia:Hauptseite", ((0, ""), (6, "Datei"), (14, "Kategorie")))
 

@@ -19,7 +19,7 @@ from metaclip_dagster.parsing.heads import parse_headers
 from metaclip_dagster.parsing.records import Record, read_records
 from tests.metaclip_dagster.archives import Trickle, member, members, record
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TEN = [record("response", f"block {i} ".encode() * (1 + i * 7), WARC_Target_URI=f"http://h/{i}") for i in range(10)]
 TEN_MEMBERS = [member(plain) for plain in TEN]
 

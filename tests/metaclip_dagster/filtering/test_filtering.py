@@ -21,7 +21,7 @@ from metaclip_dagster.filtering.hashes import Looks, find_nearest, find_nearest_
 from metaclip_dagster.filters import aspect, load_scorers, shorter_side
 from metaclip_dagster.schemas import IMAGE_SCORES, IMAGES
 from resources.deployments import SAMPLE
-from tests.metaclip_dagster.test_checking import encode
+from tests.metaclip_dagster.imaging.test_checking import encode
 
 NEAR = 6
 SIDE, ASPECT = "metaclip_dagster.filters:shorter_side", "metaclip_dagster.filters:aspect"
