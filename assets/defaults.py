@@ -4,10 +4,11 @@ from resources.deployments import Deployment, deployment
 
 DEFAULTS = deployment()
 
-_IN_THE_GRAPH = (
+COMPARED = (
     "thresholds", "languages", "budget", "min_count", "min_pmi", "min_views", "titles_in_dump_only", "num_buckets",
     "group_size", "pairs_to_see", "filters", "near_duplicate_distance", "leakage_distance",
 )  # fmt: skip
+"""The fields of the deployment that partitions and defaults of configs are made of, with `models`."""
 
 
 def check_deployment(where: Deployment) -> None:
@@ -15,7 +16,7 @@ def check_deployment(where: Deployment) -> None:
 
     Its models may be some of the graph's. All else, folders and addresses among it, is bound with the resources.
     """
-    others = [name for name in _IN_THE_GRAPH if getattr(where, name) != getattr(DEFAULTS, name)]
+    others = [name for name in COMPARED if getattr(where, name) != getattr(DEFAULTS, name)]
     others += [] if {*where.models} <= {*DEFAULTS.models} else ["models"]
     if others:
         raise ValueError(

@@ -1,5 +1,6 @@
 """What Dagster is told: the graph as committed, every field of a run described, nothing that the deployment decides."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import dagster as dg
 import pytest
 from dagster_dg_core.context import DgContext
 
+from assets.defaults import COMPARED
 from assets.jobs import RecipeChanges
 from assets.keys import CELLS
 from assets.partitions import cells
@@ -37,11 +39,11 @@ def test_the_graph_is_as_committed() -> None:
 def test_config_of_one_field_leaves_the_others(resource: str, changed: dict[str, Any]) -> None:
     job = bind(read_deployment({"METACLIP_CONTACT": "you@example.org"})).resolve_implicit_global_asset_job_def()
 
-    def told(config: dict[str, Any]) -> dict[str, Any]:
+    def configure(config: dict[str, Any]) -> dict[str, Any]:
         resolved = dg.validate_run_config(job, {"resources": {resource: {"config": config}}} if config else {})
         return dict(resolved["resources"][resource]["config"])
 
-    assert told(changed) == told({}) | changed != told({})
+    assert configure(changed) == configure({}) | changed != configure({})
 
 
 def test_every_field_of_the_launchpad_is_described_and_typed_and_none_defaults_to_a_path_of_the_machine() -> None:
@@ -113,6 +115,16 @@ def test_two_deployments_in_one_process_have_their_own_lakes_and_one_with_other_
     for changes in others:
         with pytest.raises(ValueError, match=f"has other {next(iter(changes))} than this process"):
             bind(replace(where, **changes))
+
+
+def test_whatever_the_graph_takes_from_the_deployment_at_import_is_compared_when_it_is_bound() -> None:
+    uses = {
+        name
+        for path in (REPOSITORY / "assets").rglob("*.py")
+        for name in re.findall(r"DEFAULTS\.(\w+)", path.read_text(encoding="utf-8"))
+    }
+    follows_from_languages, compared_apart = "reference_language", "models"
+    assert uses - {follows_from_languages, compared_apart} <= {*COMPARED}
 
 
 def test_partitions_are_the_keys_that_queries_know() -> None:

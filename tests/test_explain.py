@@ -30,7 +30,7 @@ from resources.models.language_id import load_identifier
 SNAPSHOTS = ["SAMPLE-2026-01", "SAMPLE-2026-02"]
 
 
-def found(lake: Lake, pair_ids: list[int], limit: int = 20) -> list[TracedPair]:
+def trace_pairs(lake: Lake, pair_ids: list[int], limit: int = 20) -> list[TracedPair]:
     places = {pair_id: find_pairs(lake, SNAPSHOTS, "pair_id", pair_id)[pair_id] for pair_id in pair_ids}
     return Verdicts(lake).describe(places, limit)
 
@@ -63,7 +63,7 @@ def test_every_kind_of_pair_is_told_as_the_tables_have_it(lake: Lake) -> None:
     unmatched = sorted(set(pairs["pair_id"].to_pylist()) - set(matches["pair_id"].to_pylist()))
     ids = [*matches["pair_id"].to_pylist()[::40], *doubled[::10], *unmatched[::40]]
     members = {t: set(lake.read("subsets", [t])["pair_id"].to_pylist()) for t in THRESHOLDS}
-    for pair in found(lake, ids):
+    for pair in trace_pairs(lake, ids):
         verdicts = [place.verdict for place in pair.places]
         assert pair.num_places == len(pair.places) == pairs["pair_id"].to_pylist().count(pair.pair_id)
         if pair.pair_id in members["inf"]:
@@ -171,18 +171,18 @@ def test_tables_of_different_ages_are_named_and_the_rest_is_told(lake: Lake, tmp
     for factor in (2, 0):
         changed = pc.multiply(counts["entry_count"], pa.scalar(factor, pa.uint64()))
         pq.write_table(counts.set_column(at, counts.schema.field(at), changed), file)
-        [pair] = found(mixed, [asked])
+        [pair] = trace_pairs(mixed, [asked])
         assert ("stale" in dict(pair.notes)) == (factor == 2)
         assert (pair.drawing is None) == ("matches are newer" in dict(pair.notes)["admitted_at"]) == (factor == 0)
     at, words = counts.schema.get_field_index("entry"), counts["entry"].to_pylist()
     others = pa.array([*words[1:], words[0]], pa.string())
     pq.write_table(counts.set_column(at, counts.schema.field(at), others), file)
-    [pair] = found(mixed, [asked])
+    [pair] = trace_pairs(mixed, [asked])
     assert pair.drawing is None
     assert "are of different lists of entries" in dict(pair.notes)["admitted_at"]
     entry = counts["entry"][counts.num_rows - 1].as_py()
     pq.write_table(counts.slice(0, 1), file)
-    assert "matches are newer" in dict(found(mixed, [asked])[0].notes)["admitted_at"]
+    assert "matches are newer" in dict(trace_pairs(mixed, [asked])[0].notes)["admitted_at"]
     with pytest.raises(QuestionError, match="older list of entries: materialize matches"):
         explain_entry(mixed, entry)
 
@@ -195,7 +195,7 @@ def test_the_place_that_the_pool_has_a_pair_from_is_told_whatever_the_limit(lake
     excluded = pq.read_table(file)
     pq.write_table(excluded.slice(0, 0), file)
     asked = excluded["pair_id"][0].as_py()
-    [pair] = found(later, [asked], limit=1)
+    [pair] = trace_pairs(later, [asked], limit=1)
     assert pair.num_places > 1
     assert ["not searched yet" in pair.places[0].verdict, pair.places[-1].verdict] == [True, "in the pool"]
     assert len(pair.places) == 2
@@ -227,7 +227,7 @@ def test_a_pair_that_is_left_out_for_another_reason_is_told_that_reason(lake: La
     at = excluded.schema.get_field_index("reason")
     reasons = pa.array(["taken down"] * excluded.num_rows, pa.string())
     pq.write_table(excluded.set_column(at, excluded.schema.field(at), reasons), file)
-    [pair] = found(without, excluded["pair_id"][:1].to_pylist())
+    [pair] = trace_pairs(without, excluded["pair_id"][:1].to_pylist())
     assert "left out as taken down" in [place.verdict for place in pair.places]
 
 

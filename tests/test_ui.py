@@ -169,7 +169,7 @@ def test_a_page_renders_without_console_errors_and_runs_nothing_of_the_crawl(
     browser.settle()
     dom = browser.run("document.documentElement.outerHTML")
     assert "data-hacked" not in dom[: dom.index("<head")]
-    assert _Dangerous.found(dom) == []
+    assert _Dangerous.list_in(dom) == []
     assert browser.console == []
     if page == "pairs":
         assert f"&lt;script&gt;{MARK}&lt;/script&gt;" in dom
@@ -208,7 +208,7 @@ class _Dangerous(HTMLParser):
     """Whatever in a page would run or fetch something of the crawl's."""
 
     @classmethod
-    def found(cls, dom: str) -> list[str]:
+    def list_in(cls, dom: str) -> list[str]:
         parser = cls()
         parser.feed(dom)
         return parser._dangers

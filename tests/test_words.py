@@ -24,6 +24,8 @@ def find_odd_words(source: str) -> Iterator[str]:
             name = node.id if isinstance(node, ast.Name) else node.attr
         elif isinstance(node, ast.arg):
             name = node.arg
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            name = node.name
         else:
             name = ""
         if name.strip("_") in SAYS_NOTHING:
@@ -38,6 +40,7 @@ def find_odd_words(source: str) -> Iterator[str]:
     ("source", "words"),
     [
         ("def f(told): ...", ["line 1: told"]),
+        ('def found():\n    """Rows of the page."""', ["line 1: found"]),
         ("made, rows = 1, 2\nrow.kept = made", ["line 1: made", "line 2: kept"]),
         ("for _own in ():\n    with x as held: ...", ["line 1: _own", "line 2: held"]),
         ('"""Yes."""', ["docstring of the module: Yes."]),

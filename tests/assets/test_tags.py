@@ -21,11 +21,11 @@ def test_a_run_has_tags_of_its_snapshot_or_of_its_t_and_model(
 ) -> None:
     @dg.asset(partitions_def=partitions)
     @tag_run
-    def made(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    def tagged(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         return dg.MaterializeResult()
 
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("snapshot", ["SAMPLE-2026-01"])
-        run = instance.get_run_by_id(dg.materialize([made], instance=instance, partition_key=key).run_id)
+        run = instance.get_run_by_id(dg.materialize([tagged], instance=instance, partition_key=key).run_id)
     assert run is not None
     assert tags.items() <= run.tags.items()

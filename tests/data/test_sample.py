@@ -49,7 +49,7 @@ def members(path: str) -> dict[int, bytes]:
 
 
 @cache
-def told(path: str) -> tuple[dict, ...]:  # type: ignore[type-arg]  # JSON
+def wat_records(path: str) -> tuple[dict, ...]:  # type: ignore[type-arg]  # JSON
     """The JSON of a WAT file's metadata records."""
     bodies = [member.partition(b"\r\n\r\n")[2] for member in members(path).values()]
     return tuple(json.loads(body) for body in bodies if body.startswith(b"{"))
@@ -62,7 +62,7 @@ def links(path: str) -> tuple[tuple[str, str, str], ...]:
 
 
 def _links(path: str) -> Iterator[tuple[str, str, str]]:
-    for record in told(path):
+    for record in wat_records(path):
         envelope = record["Envelope"]
         html = envelope["Payload-Metadata"].get("HTTP-Response-Metadata", {}).get("HTML-Metadata", {})
         page = envelope["WARC-Header-Metadata"].get("WARC-Target-URI", "")
@@ -111,8 +111,8 @@ def test_wat_offsets_point_at_the_record_they_tell_of() -> None:
     for snapshot in snapshots():
         for warc, wat in zip(paths(snapshot, "warc"), paths(snapshot, "wat"), strict=True):
             records = members(warc)
-            assert len(records) == len(told(wat))
-            for record in told(wat):
+            assert len(records) == len(wat_records(wat))
+            for record in wat_records(wat):
                 head = records[int(record["Container"]["Offset"])].partition(b"\r\n\r\n")[0].decode()
                 assert record["Envelope"]["WARC-Header-Metadata"]["WARC-Record-ID"] in head
                 assert record["Container"]["Filename"] == warc.rsplit("/", 1)[1]
@@ -218,7 +218,7 @@ def task_files(task: str) -> dict[str, bytes]:
 
 
 def page_titles(path: str) -> Iterator[str]:
-    for record in told(path):
+    for record in wat_records(path):
         response = record["Envelope"]["Payload-Metadata"].get("HTTP-Response-Metadata", {})
         yield response.get("HTML-Metadata", {}).get("Head", {}).get("Title", "")
 

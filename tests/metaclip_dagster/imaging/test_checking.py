@@ -137,10 +137,10 @@ BAD: dict[str, tuple[str, Make]] = {
 @pytest.mark.parametrize("what", BAD)
 def test_an_image_that_training_cannot_use_is_refused_with_its_reason(what: str) -> None:
     reason, make = BAD[what]
-    assert told(make()) == reason
+    assert reason_of(make()) == reason
 
 
-def told(data: bytes, **options: Any) -> str:
+def reason_of(data: bytes, **options: Any) -> str:
     try:
         check_image(data, **options)
     except BadImageError as bad:
@@ -200,9 +200,9 @@ def test_alpha_lands_on_white_without_loss(kind: str, mode: str) -> None:
 
 def test_the_limits_are_the_callers() -> None:
     data = encode(picture(), "PNG")
-    assert told(data, max_bytes=len(data)) == told(data, max_pixels=16 * 16) == "kept"
-    assert told(data, max_bytes=len(data) - 1) == "too_large"
-    assert told(data, max_pixels=16 * 16 - 1) == "too_many_pixels"
+    assert reason_of(data, max_bytes=len(data)) == reason_of(data, max_pixels=16 * 16) == "kept"
+    assert reason_of(data, max_bytes=len(data) - 1) == "too_large"
+    assert reason_of(data, max_pixels=16 * 16 - 1) == "too_many_pixels"
 
 
 @settings(max_examples=300)
@@ -215,14 +215,14 @@ def test_no_bytes_do_worse_than_to_be_refused(what: str, flips: list[tuple[int, 
     data = bytearray(KEPT[what][1]())
     for at, value in flips:
         data[at % len(data)] = value
-    told(bytes(data[: length or None]))
+    reason_of(bytes(data[: length or None]))
 
 
 def test_threads_may_check_at_once_and_leave_the_warning_filters_alone() -> None:
     payloads = [KEPT[what][1]() for what in KEPT] * 8
     before = list(warnings.filters)
     with ThreadPoolExecutor(4) as pool:
-        assert set(pool.map(told, payloads)) == {"kept"}
+        assert set(pool.map(reason_of, payloads)) == {"kept"}
     assert warnings.filters == before
 
 
@@ -380,5 +380,5 @@ def test_what_is_written_again_takes_bounded_memory_time_and_room(what: str, tmp
 def test_what_grows_beyond_the_bound_as_it_is_written_again_is_too_large() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
     data = encode(Image.fromarray(noise), "PNG", transparency=3)  # grey, and in colour on white
-    assert told(data, max_bytes=5 * len(data) // 4) == "too_large"
-    assert told(data, max_bytes=4 * len(data)) == "kept"
+    assert reason_of(data, max_bytes=5 * len(data) // 4) == "too_large"
+    assert reason_of(data, max_bytes=4 * len(data)) == "kept"

@@ -19,7 +19,7 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaclip_dagster.parsing import BROKEN_RECORDS, clean_text, parse_wat
+from metaclip_dagster.parsing import BROKEN_RECORDS, clean_text, parse_warc, parse_wat
 from tests.metaclip_dagster.archives import (
     Rows,
     content,
@@ -49,6 +49,7 @@ def good(i: int) -> dict[str, Any]:
 
 TEN = [wat_record(good(i)) for i in range(10)]
 FIVE, OTHER_FIVE = members(*TEN[:5]), members(*TEN[5:])
+TEN_RESPONSES = [response(page_source([{"src": f"i{i}.png", "alt": f"alt {i}"}])) for i in range(10)]
 TEN_PAIRS = {(f"http://h.example/{i}/i{i}.png", f"alt {i}") for i in range(10)}
 
 
@@ -215,15 +216,18 @@ def test_a_fault_costs_what_it_touches_and_is_counted(fault: str) -> None:
 
 
 @pytest.mark.parametrize("is_packed", [True, False])
-def test_an_archive_that_ends_inside_a_record_gives_what_it_has_and_fails(is_packed: bool) -> None:
-    whole = members(*TEN) if is_packed else b"".join(TEN)
+@pytest.mark.parametrize(("parse", "records"), [(parse_wat, TEN), (parse_warc, TEN_RESPONSES)], ids=["wat", "warc"])
+def test_an_archive_that_ends_inside_a_record_gives_what_it_has_and_fails(
+    parse: Callable[..., Iterator[pa.RecordBatch]], records: list[bytes], is_packed: bool
+) -> None:
+    whole = members(*records) if is_packed else b"".join(records)
     dropped: Counter[str] = Counter(truncated=3)  # of another archive, counted by the same hand
-    pairs = parse_wat(BytesIO(whole[:-40]), name="cut.wat.gz", dropped=dropped)
+    pairs = parse(BytesIO(whole[:-40]), name="cut.gz", dropped=dropped)
     assert next(pairs).num_rows == 9
-    with pytest.raises(EOFError, match=r"cut.wat.gz: ends inside a record"):
+    with pytest.raises(EOFError, match=r"cut.gz: ends inside a record"):
         next(pairs)
     assert dropped == {"truncated": 4}
-    at_a_boundary = parse_wat(BytesIO(members(*TEN[:9])), name="cut.wat.gz", dropped=dropped)
+    at_a_boundary = parse(BytesIO(members(*records[:9])), name="cut.gz", dropped=dropped)
     assert sum(batch.num_rows for batch in at_a_boundary) == 9
 
 
