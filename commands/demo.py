@@ -37,8 +37,8 @@ def main(asked: argparse.Namespace) -> None:
     begin: Callable[[Deployment], None] = run_quick if asked.quick else curate if asked.no_training else run
     try:
         begin(deployment())
-    except dg.DagsterError as error:  # of a blocking check, for instance
-        raise RuntimeError(str(error)) from error
+    except (dg.DagsterError, dg.Failure) as error:  # a blocking check, shards that failed
+        raise RuntimeError(str(error).partition("\n")[0]) from error
     sys.stdout.flush()
     os._exit(0)  # at a usual end DuckDB, kept alive by torch, would list all its functions as leaked
 

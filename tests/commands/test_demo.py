@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from resources.crawl.mini import DUMP
+from resources.deployments import SAMPLE
+
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("METACLIP_")}
 
 
@@ -27,6 +30,17 @@ def test_a_few_pages_are_balanced_and_made_once(tmp_path: Path) -> None:
     assert "SAMPLE-2026-01  pairs  matches" in again.stdout
     assert all(line.endswith("reused") for line in again.stdout.splitlines() if " admissions " in line)
     assert (tmp_path / "quick" / "sample" / "reports" / "data_card_t_20.html").exists()
+
+
+def test_what_stops_a_run_is_said_in_the_last_line(tmp_path: Path) -> None:
+    dump = (SAMPLE / "wikipedia" / DUMP).read_bytes()
+    (tmp_path / DUMP).write_bytes(dump[: len(dump) // 2])
+    command = [sys.executable, "-m", "metaclip_dagster", "demo", "--no-training"]
+    environment = ENVIRONMENT | {"METACLIP_DATA": str(tmp_path), "METACLIP_WIKIPEDIA": str(tmp_path)}
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    *_, last = run.stderr.splitlines()
+    assert (run.returncode, "Traceback (most recent call last)" in run.stderr) == (1, False), run.stderr
+    assert re.match(r"metaclip demo: ngram_parts/all: 1 of 1 shards failed", last), last
 
 
 def test_it_is_of_the_sample_alone(tmp_path: Path) -> None:
