@@ -1,7 +1,8 @@
 """The definitions that Dagster loads: the graph of assets, bound to the deployment."""
 
+import inspect
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import copy
 from typing import Any, ClassVar, TypeVar
 
@@ -51,7 +52,7 @@ def bind(where: Deployment) -> dg.Definitions:
     connections = {"connections", "cache_gb"}
     common_crawl = _fix_fields(CommonCrawl, **open_crawl(where).model_dump(exclude=connections))()
     return dg.Definitions(
-        assets=_link_sources(dg.load_assets_from_modules(MODULES)),
+        assets=[_link_source(asset) for asset in dg.load_assets_from_modules(MODULES)],
         resources={
             "lake": _hide_config(lake),
             "io_manager": dg.IOManagerDefinition.hardcoded_io_manager(LakeReader(lake), LakeReader.__doc__),
@@ -124,11 +125,18 @@ def _set_defaults(resource: type[Resource], **values: Any) -> Callable[..., Reso
     )
 
 
-def _link_sources(assets: Sequence[Any]) -> Sequence[Any]:
-    """The assets, each with the place of its code, which the UI links."""
+def _link_source(asset: Any) -> Any:
+    """The asset with the place of its code, which the UI links: that of its own function, whatever decorates it.
+
+    `dg.with_source_code_references` takes the file of the outermost decorator.
+    """
+    function = inspect.unwrap(asset.op.compute_fn.decorated_fn)
+    file, line = inspect.getsourcefile(function), inspect.getsourcelines(function)[1]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
-        return dg.with_source_code_references(assets)
+        code = dg.LocalFileCodeReference(file_path=str(file), line_number=line)
+        place = dg.CodeReferencesMetadataValue(code_references=[code])
+    return asset.map_asset_specs(lambda spec: spec.merge_attributes(metadata={"dagster/code_references": place}))
 
 
 defs = bind(deployment())

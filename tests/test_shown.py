@@ -2,6 +2,7 @@
 
 import string
 import unicodedata
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -126,4 +127,5 @@ def test_every_asset_has_a_group_an_owner_a_description_and_at_most_three_kinds(
         assert spec.owners
         assert all(owner.startswith("team:") for owner in spec.owners)
         assert 1 <= len(spec.kinds) <= 3
-        assert "dagster/code_references" in spec.metadata
+        [place] = spec.metadata["dagster/code_references"].code_references
+        assert f"\ndef {spec.key.to_user_string()}(" in Path(place.file_path).read_text(encoding="utf-8")
