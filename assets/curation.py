@@ -112,6 +112,8 @@ def admissions(
         text="pairs.text",
         page_url="pairs.page_url",
         pool_address="pairs.pool_address",
+        license="pairs.license",
+        license_evidence="pairs.license_evidence",
         language="admissions.language",
         admitted_at="admissions.admitted_at",
         entry_ids="matches.entry_ids",

@@ -64,6 +64,8 @@ _TEXTS = pa.list_(
     )
 )
 
+_SIGNALS = pa.list_(pa.struct([("signal", pa.string()), ("value", pa.string())]))
+
 _SCORES = pa.list_(pa.struct([("filter", pa.string()), ("score", pa.float64())]))
 
 PAIRS = _table(
@@ -79,6 +81,10 @@ PAIRS = _table(
         pa.string(),
         "Where a file of another pool holds the image's bytes; null where only its URL is known",
     ),
+    crawled_at=(pa.timestamp("s"), "When the page was crawled, in UTC; null where the archive does not say"),
+    page_signals=(_SIGNALS, "What the page and its response say against this use, each signal with its words"),
+    license=(pa.string(), "SPDX identifier of the image's licence, where the page names just one; else null"),
+    license_evidence=(pa.string(), "Where on the page the licence is named, and its URL; null where none is"),
 )
 NAME_COUNT_PARTS = _table(
     bucket=(pa.uint32(), "Which of the buckets the name falls in, by its checksum"),
@@ -162,6 +168,8 @@ SUBSETS = _table(
         pa.string(),
         "Where a file of another pool holds the image's bytes; null where only its URL is known",
     ),
+    license=(pa.string(), "SPDX identifier of the image's licence, where the page names just one; else null"),
+    license_evidence=(pa.string(), "Where on the page the licence is named, and its URL; null where none is"),
 )
 IMAGE_TEXTS = _table(
     bucket=(pa.uint32(), "Which of the image store's buckets the image falls in, by its id"),

@@ -41,7 +41,7 @@ def select_pairs(
         if not chosen["pair_id"].equals(ids[rows]):
             raise ValueError(f"{snapshot}: pairs, matches and admissions of a shard disagree; run matches again")
         columns = {
-            **{name: chosen[name] for name in ("pair_id", "url", "text", "page_url", "pool_address")},
+            **{name: chosen[name] for name in _OF_PAIRS},
             "snapshot": pa.repeat(pa.scalar(snapshot), chosen.num_rows),
             "image_id": pa.array([image.hex() for image in chosen["image_id"].to_pylist()], pa.string()),
             "language": admitted["language"][rows].combine_chunks(),
@@ -50,6 +50,9 @@ def select_pairs(
             "t": pa.array([thresholds[name] for name in admitted["language"][rows].to_pylist()], pa.float64()),
         }
         yield pa.RecordBatch.from_arrays([columns[name] for name in SUBSETS.names], schema=SUBSETS)
+
+
+_OF_PAIRS = ("pair_id", "url", "text", "page_url", "pool_address", "license", "license_evidence")
 
 
 def _is_below(admissions: pa.RecordBatch, thresholds: Mapping[str, float]) -> pa.Array:

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -29,6 +30,9 @@ class Page(NamedTuple):
     warc: str | None
     offset: int | None
     pool_address: str | None = None
+    crawled_at: datetime | None = None
+    signals: Sequence[Mapping[str, str]] = ()
+    license: tuple[str | None, str | None] = (None, None)
 
 
 def is_wat_record(record: Record) -> bool:

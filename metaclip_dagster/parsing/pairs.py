@@ -203,7 +203,7 @@ def _pair_texts(pages: Iterable[Page], *, dropped: Counter[str], seen: Counter[s
         seen["images"] += len(page.images)
         page_url = clean_text(page.url)
         base = _resolve_base(page)
-        place = (page.warc, page.offset, page.pool_address)
+        place = (page.warc, page.offset, page.pool_address, page.crawled_at, page.signals)
         for src, texts in page.images:
             sources = _clean_texts(texts)
             if not sources:
@@ -219,7 +219,7 @@ def _pair_texts(pages: Iterable[Page], *, dropped: Counter[str], seen: Counter[s
                     dropped["repeat"] += 1
                     continue
                 pair_ids.add(pair_id)
-                rows.append((pair_id, image_id_of(url), url, text, source, page_url, *place))
+                rows.append((pair_id, image_id_of(url), url, text, source, page_url, *place, *page.license))
                 num_characters += len(url) + len(text) + len(page_url)
                 if len(rows) == _BATCH_PAIRS or num_characters > _BATCH_CHARACTERS:
                     yield _batch_rows(rows)

@@ -53,9 +53,8 @@ def pairs_of(texts: Sequence[str]) -> pa.RecordBatch:
         "text": texts,
         "offset": range(len(texts)),
     }
-    return pa.RecordBatch.from_pydict(
-        {name: columns.get(name, [""] * len(texts)) for name in PAIRS.names}, schema=PAIRS
-    )
+    empty = {field.name: [None if field.type != pa.string() else ""] * len(texts) for field in PAIRS}
+    return pa.RecordBatch.from_pydict(empty | columns, schema=PAIRS)
 
 
 def counts_of(counts: Sequence[int], language: str | Sequence[str] = "en") -> pa.Table:

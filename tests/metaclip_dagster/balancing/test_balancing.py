@@ -264,6 +264,10 @@ def pairs_of(ids: list[int]) -> pa.RecordBatch:
         "warc": ["a.warc.gz"] * len(ids),
         "offset": [0] * len(ids),
         "pool_address": [f"https://theirs.invalid/0.tar/{i}-9.png" for i in ids],
+        "crawled_at": [None] * len(ids),
+        "page_signals": [[]] * len(ids),
+        "license": ["CC-BY-4.0"] * len(ids),
+        "license_evidence": [f"rel=license https://licences.example/{i}" for i in ids],
     }
     return pa.RecordBatch.from_pydict(columns, schema=PAIRS)
 
@@ -289,6 +293,8 @@ def test_a_subset_joins_what_the_three_tables_know_of_a_pair() -> None:
         "admitted_at": 1.5,
         "t": 20.0,
         "pool_address": "https://theirs.invalid/0.tar/1-9.png",
+        "license": "CC-BY-4.0",
+        "license_evidence": "rel=license https://licences.example/1",
     }
     nothing = list(select_pairs(pairs, matches, admissions, thresholds={"en": 1.0}, snapshot="S"))
     assert sum(batch.num_rows for batch in nothing) == 0

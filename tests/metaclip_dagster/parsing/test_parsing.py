@@ -70,6 +70,10 @@ def test_a_pair_says_where_it_comes_from() -> None:
         "warc": "crawl.warc.gz",
         "offset": 80610308,
         "pool_address": None,
+        "crawled_at": None,
+        "page_signals": [],
+        "license": None,
+        "license_evidence": None,
     }
     assert (title["text"], title["text_source"], title["image_id"]) == ("the dog", "title", alt["image_id"])
 
