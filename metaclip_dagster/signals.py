@@ -1,0 +1,142 @@
+"""Read what metas and HTTP headers say against this use; a signal stands only where somebody says no."""
+
+import re
+from collections.abc import Iterable
+from types import MappingProxyType
+
+SIGNALS = MappingProxyType(
+    {
+        "robots_txt_page": "robots.txt of the page's host disallows the page for one of the agents asked about",
+        "robots_txt_image": "robots.txt of the image's host disallows the image for one of the agents asked about",
+        "tdmrep_page": "/.well-known/tdmrep.json of the page's host reserves text and data mining of the page",
+        "tdmrep_image": "/.well-known/tdmrep.json of the image's host reserves text and data mining of the image",
+        "content_usage_robots_page": "a Content-Usage line in robots.txt of the page's host disallows training on it",
+        "content_usage_robots_image": "a Content-Usage line in robots.txt of the image's host disallows training on it",
+        "meta_robots": "a <meta> for robots in the page says noai, noimageai, noindex, noimageindex or noml",
+        "meta_tdm_reservation": 'a <meta name="tdm-reservation"> in the page says 1',
+        "x_robots_tag_page": "the page's header X-Robots-Tag says noai, noimageai, noindex, noimageindex or noml",
+        "tdm_reservation_page": "the page's header TDM-Reservation says 1",
+        "content_usage_page": "the page's header Content-Usage disallows training",
+        "x_robots_tag_image": "the image's header X-Robots-Tag says noai, noimageai, noindex, noimageindex or noml",
+        "tdm_reservation_image": "the image's header TDM-Reservation says 1",
+        "content_usage_image": "the image's header Content-Usage disallows training",
+        "c2pa_training_mining": "the image's C2PA manifest does not allow training, by CAWG's training-mining",
+    }
+)
+"""Each signal's name, and when it stands."""
+
+HEADERS = MappingProxyType(
+    {"x-robots-tag": "x_robots_tag", "tdm-reservation": "tdm_reservation", "content-usage": "content_usage"}
+)
+"""The headers that may carry a signal, in lower case, each with its signal's name but for the `_page` or `_image`."""
+
+
+def read_robots_words(value: str) -> list[str]:
+    """The words in a list of directives that say no, in lower case, each once; `none` is noindex and nofollow.
+
+    Whatever else the list says, as `index` beside `noindex`, takes nothing back.
+
+    >>> read_robots_words("NoAI, index nofollow,noindex"), read_robots_words("all, max-image-preview:large")
+    (['noai', 'noindex'], [])
+    """
+    words = _SEPARATORS.split(value[:_MAX_READ].lower())
+    return list(dict.fromkeys(word for word in words if word in _NO))
+
+
+def read_robots_tag(value: str) -> list[tuple[str, list[str]]]:
+    """What an X-Robots-Tag says no to: the bot that is asked ("" for all), and its words as `read_robots_words`.
+
+    A bot's name holds up to the next one, or to the end of the header.
+
+    >>> read_robots_tag("noai, max-snippet: 5, GoogleBot: noindex, nofollow")
+    [('', ['noai']), ('googlebot', ['noindex'])]
+    """
+    asked: dict[str, list[str]] = {}
+    bot = ""
+    for part in value[:_MAX_READ].lower().split(","):
+        name, colon, directive = part.rpartition(":")
+        if colon and not _VALUED.match(name):
+            bot = name.strip(" \t*")
+        asked.setdefault(bot, []).extend(read_robots_words(directive if colon else part))
+    return [(bot, list(dict.fromkeys(words))) for bot, words in asked.items() if words]
+
+
+def read_tdm_reservation(value: str) -> bool:
+    """Whether TDM-Reservation reserves the rights to text and data mining (W3C TDMRep, 2024): 1, and nothing else."""
+    return value.strip() == "1"
+
+
+def read_content_usage(value: str) -> bool:
+    """Whether a Content-Usage disallows training on the content (draft-ietf-aipref-vocab-08, attach-05).
+
+    It is a dictionary of RFC 9651. Where `train-ai` is neither `y` nor `n`, `bots` of earlier drafts, automated
+    processing of all kinds, stands for it. What cannot be parsed says nothing, by the draft.
+
+    >>> [read_content_usage(usage) for usage in ("search=y, train-ai=n", "train-ai=y;a=n", "bots=n", "Train-AI=n")]
+    [True, False, True, False]
+    """
+    stated: dict[str, str | None] = {}
+    text, at = value[: _MAX_READ + 1].strip(" \t"), 0
+    while at < len(text):
+        member = _MEMBER.match(text, at)
+        if not member or len(text) > _MAX_READ:
+            return False
+        stated[member["key"]] = member["item"]
+        at = member.end()
+    said = (stated.get(category) for category in ("train-ai", "bots"))
+    return next((preference == "n" for preference in said if preference in {"y", "n"}), False)
+
+
+def read_header_signals(headers: Iterable[tuple[str, str]], about: str) -> list[dict[str, str]]:
+    """The signals in the HTTP headers of a page or an image (`about`), sorted, each with its value as `shorten_value`.
+
+    A header that is repeated is one of several lines; of Content-Usage they make one dictionary.
+
+    >>> read_header_signals([("X-Robots-Tag", "gptbot: noai"), ("TDM-Reservation", "0")], "page")
+    [{'signal': 'x_robots_tag_page', 'value': 'gptbot: noai'}]
+    """
+    values: dict[str, list[str]] = {}
+    for name, value in headers:
+        if name.lower() in HEADERS:
+            values.setdefault(HEADERS[name.lower()], []).append(value)
+    signals = [
+        ("x_robots_tag", f"{bot}: {', '.join(words)}" if bot else ", ".join(words))
+        for value in values.get("x_robots_tag", ())
+        for bot, words in read_robots_tag(value)
+    ]
+    if any(map(read_tdm_reservation, values.get("tdm_reservation", ()))):
+        signals.append(("tdm_reservation", "1"))
+    if read_content_usage(usage := ", ".join(values.get("content_usage", ()))):
+        signals.append(("content_usage", usage))
+    return list_signals((f"{signal}_{about}", value) for signal, value in signals)
+
+
+def list_signals(signals: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    """Signals as tables hold them: sorted, each once, with values as `shorten_value`."""
+    distinct = sorted({(signal, shorten_value(value)) for signal, value in signals})
+    return [{"signal": signal, "value": value} for signal, value in distinct]
+
+
+def shorten_value(value: str) -> str:
+    """What a stranger's server said, in one line of 200 characters at most, with nothing but what can be printed."""
+    printable = "".join(c if c.isprintable() else " " for c in value[:_MAX_READ])
+    return " ".join(printable.split())[:_MAX_VALUE].rstrip()
+
+
+_MAX_READ = 8192  # servers send no longer headers
+_MAX_VALUE = 200
+_SEPARATORS = re.compile(r"[\s,;]+")
+_NO = frozenset(("noai", "noimageai", "noindex", "noimageindex", "noml", "none"))
+# Directives with a value, whose colon names no bot.
+_VALUED = re.compile(r"\s*(?:unavailable_after|max-snippet|max-image-preview|max-video-preview)\b")
+# RFC 9651, 3.2: no quantifier gives back what it took, so reading is linear.
+_KEY = r"[a-z*][a-z0-9_.*-]*+"
+_ITEM = (
+    r'(?:"(?:[ !#-\[\]-~]|\\["\\])*+"|%"[ !#-~]*+"|:[A-Za-z0-9+/=]*+:|\?[01]|@?-?[0-9]{1,15}(?:\.[0-9]{1,3})?'
+    r"|[A-Za-z*][A-Za-z0-9!#$%&'*+.^_`|~:/-]*+)"
+)
+_PARAMETERS = rf"(?:;[ ]*+{_KEY}(?:={_ITEM})?)*+"
+_INNER_LIST = rf"\([ ]*+(?:{_ITEM}{_PARAMETERS}(?:[ ]++|(?=\))))*+\)"
+_MEMBER = re.compile(
+    rf"(?P<key>{_KEY})(?:=(?P<item>{_ITEM}|{_INNER_LIST}))?{_PARAMETERS}[ \t]*+(?:$|,[ \t]*+(?=[a-z*]))"
+)
