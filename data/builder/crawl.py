@@ -9,6 +9,7 @@ from data.builder.draws import draw
 from data.builder.pages import Page
 from data.builder.plan import Snapshot
 from data.builder.sites import LOGO_EMOJI, LOGO_PATH
+from data.builder.statements import Answer, rule_answers
 from data.builder.warc import Record, compress, fetch_records, image_records, page_records, warcinfo
 from data.builder.wat import wat_records
 
@@ -19,13 +20,13 @@ Drawings = dict[str, dict[str, bytes]]
 
 
 def write_crawl(root: Path, snapshots: list[Snapshot], drawings: Drawings) -> None:
-    """All snapshots: collinfo.json, path lists, WARC, WAT and image files."""
+    """All snapshots: collinfo.json, path lists, WARC, WAT, robots.txt and image files."""
     known: set[str] = set()
     for snapshot in snapshots:
         pages = snapshot.pages()
         images = {url: image for url, image in _images(snapshot.new, drawings).items() if url not in known}
         known |= images.keys()
-        paths: dict[str, list[str]] = {"warc": [], "wat": [], "images": []}
+        paths: dict[str, list[str]] = {"warc": [], "wat": [], "images": [], "robotstxt": []}
         for number, records in enumerate(_image_files(snapshot, images)):
             paths["images"].append(
                 _write(root, _path(snapshot, "images", number, ".warc"), [r.to_bytes() for r in records])
@@ -34,6 +35,8 @@ def write_crawl(root: Path, snapshots: list[Snapshot], drawings: Drawings) -> No
             mine = [page for page in pages if int(draw("file", snapshot.id, page.url) * FILES_A_SNAPSHOT) == number]
             for kind, path, members in _page_files(snapshot, number, mine):
                 paths[kind].append(_write(root, path, members))
+            path, members = _robots_file(snapshot, number, sorted({page.host for page in pages}))
+            paths["robotstxt"].append(_write(root, path, members))
         for kind, listed in paths.items():
             lines = "".join(f"{path}\n" for path in listed).encode()
             _write(root, f"crawl-data/{snapshot.id}/{kind}.paths.gz", [gzip.compress(lines, 9, mtime=0)])
@@ -89,11 +92,23 @@ def _page_files(snapshot: Snapshot, number: int, pages: list[Page]) -> list[tupl
     for page in pages:
         records += page_records(page, _date(snapshot, page.url), info)
     note = b"Not every answer is a page of HTML: this one is plain text, with an <img> that nobody parses.\n"
-    date, path = _date(snapshot, f"note {number}"), f"/notes/{number}.txt"
-    records += fetch_records("noto-emoji.example", path, content_type="text/plain", body=note, date=date, info=info)
+    answer = Answer(f"http://noto-emoji.example/notes/{number}.txt", note)
+    records += fetch_records(answer, date=_date(snapshot, f"note {number}"), info=info)
     members = compress(records)
     metadata_records = wat_records(warc_name, wat_name, records, members, f"{_day(snapshot)}T06:00:00Z")
     return [("warc", warc, members), ("wat", wat, compress(metadata_records))]
+
+
+def _robots_file(snapshot: Snapshot, number: int, hosts: list[str]) -> tuple[str, list[bytes]]:
+    """A WARC file of what some of the hosts answered when they were asked for their robots.txt."""
+    path = _path(snapshot, "robotstxt", number, ".warc.gz")
+    name = path.rsplit("/", 1)[1]
+    info = warcinfo(name, snapshot.id, _date(snapshot, f"robotstxt {name}"))
+    mine = [host for host in hosts if int(draw("robotstxt", host) * FILES_A_SNAPSHOT) == number]
+    records = [info]
+    for answer in rule_answers(mine):
+        records += fetch_records(answer, date=_date(snapshot, answer.url), info=info)
+    return path, compress(records)
 
 
 def _path(snapshot: Snapshot, kind: str, number: int, suffix: str) -> str:

@@ -5,6 +5,7 @@ from html import escape
 
 from data.builder.draws import draw
 from data.builder.sites import LOGO_PATH
+from data.builder.statements import footer_lines, head_lines
 
 PLACEHOLDER = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 
@@ -56,11 +57,14 @@ def render(page: Page) -> bytes:
     """The page's body in its charset; what the charset lacks becomes a numeric entity, as browsers send it."""
     base = f'<base href="{_base(page)}">\n' if page.writing == "base" else ""
     title = escape(page.title, quote=False)
+    designer, addresses = page.pictures[0].drawing[0], [picture.url for picture in page.pictures]
+    head = "".join(f"{line}\n" for line in head_lines(page.host, page.path, designer))
     lines = [
-        f'<!DOCTYPE html>\n<html lang="{page.language}">\n<head>\n<title>{title}</title>\n{base}</head>\n<body>',
+        f'<!DOCTYPE html>\n<html lang="{page.language}">\n<head>\n<title>{title}</title>\n{head}{base}</head>\n<body>',
         f'<p><a href="/"><img src="{_written(page, page.host, LOGO_PATH)}" alt="{page.host} logo"></a></p>',
         f"<h1>{title}</h1>" if not page.is_broken() else f"<h1>{title}<b>",
         *(_tag(page, picture) for picture in page.pictures),
+        *footer_lines(page.host, page.path, designer, addresses),
         '<p><a href="/about.html">about</a></p>\n</body>\n</html>\n' if not page.is_broken() else "<p>about</div></td>",
     ]
     return encode("\n".join(lines), page.charset)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from data.builder.draws import draw
 from data.builder.pages import Page, render
+from data.builder.statements import PAGE_HEADERS, Answer
 
 _PROFILE = "http://netpreserve.org/warc/1.0/revisit/identical-payload-digest"
 _FIRST_ID = uuid.UUID("6d657461-636c-4970-8000-000000000000").int
@@ -74,13 +75,15 @@ def warcinfo(file_name: str, snapshot: str, date: str) -> Record:
 
 def page_records(page: Page, date: str, info: Record) -> list[Record]:
     """Request, response and metadata of one page."""
-    content_type = f"text/html; charset={page.charset}"
-    return fetch_records(page.host, page.path, content_type=content_type, body=render(page), date=date, info=info)
+    answer = Answer(page.url, render(page), content_type=f"text/html; charset={page.charset}")
+    return fetch_records(answer, date=date, info=info, headers=PAGE_HEADERS.get(page.host, ()))
 
 
-def fetch_records(host: str, path: str, *, content_type: str, body: bytes, date: str, info: Record) -> list[Record]:
+def fetch_records(answer: Answer, *, date: str, info: Record, headers: Headers = ()) -> list[Record]:
     """Request, response and metadata of anything that a site sent; its header names are in the site's own case."""
-    url = f"http://{host}{path}"
+    url, body, content_type = answer.url, answer.body, answer.content_type
+    host, slash, rest = url.partition("://")[2].partition("/")
+    path = slash + rest
     request_id, response_id, metadata_id = (record_id(kind, url, date) for kind in ("request", "response", "metadata"))
     request = (
         f"GET {path} HTTP/1.1\r\nUser-Agent: SampleBot/1.0\r\nAccept: text/html,*/*;q=0.8\r\n"
@@ -88,8 +91,10 @@ def fetch_records(host: str, path: str, *, content_type: str, body: bytes, date:
     ).encode()
     cookies = "Set-Cookie: seen=1\r\nSet-Cookie: tone=3\r\n" if draw("cookies", host) < 0.2 else ""
     name = "content-type" if draw("case", host) < 0.3 else "Content-Type"
+    location = (("Location", answer.location),) if answer.location else ()
+    more = "".join(f"{name}: {value}\r\n" for name, value in (*headers, *location))
     response = (
-        f"HTTP/1.1 200 OK\r\nServer: sample\r\n{name}: {content_type}\r\n{cookies}"
+        f"HTTP/1.1 {answer.status}\r\nServer: sample\r\n{name}: {content_type}\r\n{cookies}{more}"
         f"X-Crawler-Content-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n"
     ).encode() + body
     metadata = f"fetchTimeMs: {20 + int(draw('fetch', url, date) * 400)}\r\n\r\n".encode()

@@ -102,6 +102,9 @@ def _headers(lines: list[str]) -> dict[str, str | list[str]]:
     return {name: value if len(value) > 1 else value[0] for name, value in values.items()}
 
 
+_META = ("name", "rel", "content", "http-equiv", "property")
+
+
 class _Links(HTMLParser):
     """What ia-web-commons takes from a page: links as written, attributes decoded, data: addresses cut short."""
 
@@ -123,7 +126,14 @@ class _Links(HTMLParser):
             self.links.append(link | {name: values[name] for name in ("alt", "title") if name in values})
         elif tag == "a" and "href" in values:
             self._anchor = {"path": "A@/href", "url": _trim(values["href"])}
+            self._anchor |= {"rel": values["rel"]} if "rel" in values else {}
             self.links.append(self._anchor)
+        elif tag == "link" and "href" in values:
+            link = {"path": "LINK@/href", "url": _trim(values["href"])}
+            link |= {name: values[name] for name in ("rel", "type") if name in values}
+            self.head.setdefault("Link", []).append(link)
+        elif tag == "meta" and len(meta := {name: values[name] for name in _META if name in values}) > 1:
+            self.head.setdefault("Metas", []).append(meta)
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "title":

@@ -44,6 +44,10 @@ def build_mini(folder: Path, num_files: int = 1, pairs_of_a_file: int = PAIRS_OF
             gzip.compress("\n".join(images).encode())
         )
         (folder / "crawl/crawl-data" / snapshot / "wat.paths.gz").write_bytes(gzip.compress("\n".join(paths).encode()))
+        for path in [f"crawl-data/{snapshot}/robotstxt.paths.gz", *_paths(snapshot, "robotstxt")]:  # whole: tiny
+            target = folder / "crawl" / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(CRAWL / path)
     shutil.copytree(SAMPLE / "wikipedia", folder / "wikipedia")
     (folder / "wikipedia" / DUMP).write_bytes(bz2.compress(_short_dump()))
     return folder

@@ -93,7 +93,7 @@ def test_nothing_passes_for_a_release_of_common_crawl() -> None:
     assert not any(b"CC-MAIN" in path.name.encode() for path in CRAWL.rglob("*"))
 
 
-@pytest.mark.parametrize("kind", ["warc", "wat", "images"])
+@pytest.mark.parametrize("kind", ["warc", "wat", "images", "robotstxt"])
 def test_the_path_lists_name_every_file_and_no_other(kind: str) -> None:
     listed = {path for snapshot in snapshots() for path in paths(snapshot, kind)}
     there = {str(path.relative_to(CRAWL)) for path in CRAWL.glob(f"crawl-data/*/segments/*/{kind}/*")}
@@ -137,6 +137,56 @@ def test_a_revisit_has_its_response_in_the_same_file() -> None:
                 for kind in (b"response", b"revisit")
             }
             assert digests[b"response"] >= digests[b"revisit"]
+
+
+def answers(snapshot: str) -> dict[str, tuple[str, bytes]]:
+    """Status and body of each file of rules that a snapshot's robotstxt archives have, by its URL."""
+    records = [record for path in paths(snapshot, "robotstxt") for record in members(path).values()]
+    parts = [record.split(b"\r\n\r\n", 2) for record in records if b"WARC-Type: response" in record]
+    urls = [re.search(rb"WARC-Target-URI: (\S+)", head) for head, _, _ in parts]
+    answered = [(head.split(b"\r\n", 1)[0].decode(), body.removesuffix(b"\r\n\r\n")) for _, head, body in parts]
+    return {url[1].decode(): answer for url, answer in zip(urls, answered, strict=True) if url}
+
+
+def test_every_host_of_a_page_was_asked_for_its_robots_txt() -> None:
+    for snapshot in snapshots():
+        hosts = {page.split("/")[2] for path in paths(snapshot, "wat") for page, _, _ in links(path)}
+        asked = {url for url in answers(snapshot) if url.endswith("/robots.txt") and url.startswith("http://")}
+        assert asked == {f"http://{host}/robots.txt" for host in hosts}
+
+
+def test_robots_txt_comes_in_the_ways_of_the_web() -> None:
+    known = answers("SAMPLE-2026-01")
+    statuses = {status.split(" ")[1] for status, _ in known.values()}
+    assert statuses == {"200", "301", "404"}
+    assert any(body.startswith(b"\xef\xbb\xbf") for _, body in known.values())
+    assert any(b"Content-Usage: " in body for _, body in known.values())
+    assert any(b"User-agent: GPTBot\nUser-agent: CCBot\nDisallow: /\n" in body for _, body in known.values())
+    assert [url for url in known if url.endswith("/.well-known/tdmrep.json")]
+
+
+def test_pages_say_no_in_metas_and_headers_and_name_only_their_drawings_licence() -> None:
+    documents = [
+        (record["Envelope"]["WARC-Header-Metadata"]["WARC-Target-URI"], response)
+        for snapshot in snapshots()
+        for path in paths(snapshot, "wat")
+        for record in wat_records(path)
+        if (response := record["Envelope"]["Payload-Metadata"].get("HTTP-Response-Metadata", {})).get("HTML-Metadata")
+    ]
+    contents = {m["content"] for _, r in documents for m in r["HTML-Metadata"]["Head"].get("Metas", ())}
+    assert {"noai, noimageai", "NOINDEX", "index, follow", "1"} < contents
+    names = {name for _, response in documents for name in response["Headers"]}
+    assert {"X-Robots-Tag", "TDM-Reservation", "Content-Usage"} < names
+    licences = {"noto-emoji": "LICENSE-2.0", "fluent-emoji": "mit", "openmoji-drawings": "by-sa/4.0/"}
+    named: set[str] = set()
+    for page, response in documents:
+        html = response["HTML-Metadata"]
+        for link in (*html["Head"].get("Link", ()), *html.get("Links", ())):
+            if "license" in link.get("rel", ""):
+                host = page.split("/")[2].removesuffix(".example")
+                assert link["url"].endswith(licences[host])
+                named.add(host)
+    assert named == licences.keys()
 
 
 def test_the_drawings_to_be_classified_are_in_no_snapshot() -> None:
