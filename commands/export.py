@@ -1,4 +1,4 @@
-"""Write a subset (Parquet), a training set (plain WebDataset) or a model to a folder for other tools."""
+"""Write counts, a subset (Parquet), a training set (plain WebDataset) or a model to a folder for other tools."""
 
 import argparse
 import shutil
@@ -7,7 +7,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from assets.keys import THRESHOLDS, TRAINING_SETS, Cell, rings_up_to
+from assets.queries.distributions import read_distribution
 from commands.names import check_choice
+from metaclip_dagster.counting import write_distribution
 from metaclip_dagster.sharding import webdataset_samples
 from metaclip_dagster.training.transformers_folder import write_for_transformers
 from resources.deployments import Deployment, deployment
@@ -24,10 +26,20 @@ def main(asked: argparse.Namespace) -> None:
         print(export_model(where, training_set, check_choice(asked.model, where.models, "model"), asked.folder))
         return
     t = check_choice(asked.t, THRESHOLDS, "t")
-    if asked.part == "subset":
+    if asked.part == "counts":
+        print(export_counts(where, t, asked.folder))
+    elif asked.part == "subset":
         print(export_subset(where, t, asked.folder))
     else:
         print(export_training_set(where, t, asked.folder, images_per_tar=asked.images_per_tar))
+
+
+def export_counts(where: Deployment, t: str, folder: Path) -> str:
+    """Write how many pairs match each entry, in the pool and in D(t), as Parquet and as MetaCLIP's JSON."""
+    distribution = read_distribution(open_lake(where), t)
+    with new_folder(folder) as partial:
+        files = write_distribution(distribution, partial)
+    return f"counts of {distribution.num_rows:,} entries, in the pool and in D({t}), in {len(files)} files: {folder}"
 
 
 def export_subset(where: Deployment, t: str, folder: Path) -> str:

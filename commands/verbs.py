@@ -95,6 +95,11 @@ PREDICT = {
     "t": Verb("say what a t will cost, from its subset to scores", "predict t 50", [ANY_T]),
 }
 EXPORT = {
+    "counts": Verb(
+        "write how many pairs match each entry, in the pool and in D(t): Parquet, and MetaCLIP's JSON",
+        "export counts 20 FOLDER",
+        [T, FOLDER],
+    ),
     "subset": Verb(
         "write the Parquet files of D(t), for img2dataset, datasets or DuckDB", "export subset 20 FOLDER", [T, FOLDER]
     ),

@@ -1,0 +1,4 @@
+"""Count the pairs that match each entry, and set counts beside others: MATCHES, EXCLUSIONS -> ENTRY_COUNTS."""
+
+from metaclip_dagster.counting.distribution import DISTRIBUTION, build_distribution, write_distribution
+from metaclip_dagster.counting.matches import MOST_ENTRIES, count_entries, merge_counts
