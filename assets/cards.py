@@ -14,6 +14,7 @@ from assets.defaults import DEFAULTS
 from assets.keys import THRESHOLDS
 from assets.partitions import thresholds
 from assets.pool import snapshots_of
+from assets.queries.provenance import describe_balance
 from assets.queries.rungs import thresholds_of
 from assets.shown import plots as show_plots
 from assets.tags import tag_run
@@ -91,6 +92,7 @@ def make_card(lake: Lake, t: str) -> tuple[dict[str, Any], dict[str, bytes]]:
         subset=PairCounts(*(count_pairs(lake.stream("subsets", [t])(), column) for column in ("language", "snapshot"))),
         stages=_count_stages(lake, snapshots, subset),
         language_scores=count_scores(lake.stream("matches", snapshots)()),
+        balanced_to=describe_balance(lake),
         provenance={"snapshots": ", ".join(snapshots), **_list_versions(lake, snapshots[0], subset)},
         command=command_line(
             *("dagster", "asset", "materialize", "-f", "definitions.py"),
@@ -151,7 +153,7 @@ def _list_versions(lake: Lake, snapshot: str, subset: PartitionManifest) -> dict
 
 
 def _plot_sizes(lake: Lake, counts: pa.Table, snapshots: list[str]) -> bytes:
-    largest = max(2, int(counts["entry_count"].to_numpy().max()))
+    largest = max(2, int(counts["balanced_to"].to_numpy().max()))
     curve = [float(t) for t in np.geomspace(1, largest, CURVE_POINTS)]
     rungs = [parse_threshold(t) for t in THRESHOLDS]
     held_to = map(prepare_thresholds(counts, reference=DEFAULTS.reference_language), [*curve, *rungs])

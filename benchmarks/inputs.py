@@ -189,7 +189,7 @@ def write_pools(folder: Path, args: argparse.Namespace) -> tuple[list[str], int,
 def counts_of(entry_count: npt.NDArray[np.int64]) -> pa.Table:
     """ENTRY_COUNTS of entries e0, e1 ..."""
     num = len(entry_count)
-    columns = [range(num), [f"e{i}" for i in range(num)], ["en"] * num, entry_count, [[]] * num]
+    columns = [range(num), [f"e{i}" for i in range(num)], ["en"] * num, entry_count, entry_count, [[]] * num]
     return pa.table([pa.array(c, f.type) for c, f in zip(columns, ENTRY_COUNTS, strict=True)], schema=ENTRY_COUNTS)
 
 

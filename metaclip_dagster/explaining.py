@@ -25,10 +25,11 @@ class QuestionError(ValueError):
 
 @dataclass(frozen=True)
 class Coin:
-    """One entry of a pair and what was drawn for both: heads at every t above `drawn`, which is u times the count."""
+    """One entry of a pair and what was drawn for both: heads at every t above `drawn`, which is u x balanced_to."""
 
     entry: str
     entry_count: int
+    balanced_to: int
     u: float
     drawn: float
 
@@ -74,7 +75,10 @@ def explain_draw(pair_id: int, entry_counts: pa.Table, thresholds: Mapping[str, 
     draw = build_draw(entry_counts)
     u = uniform(np.full(len(counts), pair_id, np.uint64), draw.entry_key, seed)
     drawn = u * draw.entry_count
-    coins = sorted(map(Coin, words, counts, u.tolist(), drawn.tolist()), key=lambda coin: coin.drawn)
+    coins = sorted(
+        map(Coin, words, counts, entry_counts["balanced_to"].to_pylist(), u.tolist(), drawn.tolist()),
+        key=lambda coin: coin.drawn,
+    )
     admitted_at = coins[0].drawn
     return Drawing(
         coins,

@@ -145,6 +145,7 @@ ENTRY_COUNTS = _table(
     entry=(pa.string(), "The entry itself"),
     language=(pa.string(), "The entry's language"),
     entry_count=(pa.uint64(), "Pairs of the pool that match it"),
+    balanced_to=(pa.uint64(), "The count that balancing draws with: entry_count, or one that somebody published"),
     snapshot_counts=(_SNAPSHOT_COUNTS, "The same, a snapshot at a time; snapshots with none are left out"),
 )
 ADMISSIONS = _table(

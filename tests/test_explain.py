@@ -166,11 +166,13 @@ def test_tables_of_different_ages_are_named_and_the_rest_is_told(lake: Lake, tmp
     mixed = Lake(root=str(tmp_path / "lake"))
     [file] = mixed.dataset("entry_counts").files
     counts = pq.read_table(file)
-    at = counts.schema.get_field_index("entry_count")
     asked = lake.read("subsets", ["20"])["pair_id"][0].as_py()
     for factor in (2, 0):
-        changed = pc.multiply(counts["entry_count"], pa.scalar(factor, pa.uint64()))
-        pq.write_table(counts.set_column(at, counts.schema.field(at), changed), file)
+        changed = counts
+        for name in ("entry_count", "balanced_to"):
+            at, numbers = counts.schema.get_field_index(name), pc.multiply(counts[name], pa.scalar(factor, pa.uint64()))
+            changed = changed.set_column(at, counts.schema.field(at), numbers)
+        pq.write_table(changed, file)
         [pair] = trace_pairs(mixed, [asked])
         assert ("stale" in dict(pair.notes)) == (factor == 2)
         assert (pair.drawing is None) == ("matches are newer" in dict(pair.notes)["admitted_at"]) == (factor == 0)

@@ -100,7 +100,7 @@ def _describe_pair(pair: TracedPair) -> list[Table]:
 
 
 def _describe_drawing(pair: TracedPair, drawing: Drawing) -> list[Table]:
-    coins = [(coin.entry, coin.entry_count, coin.u, coin.drawn) for coin in drawing.coins[:MAX_COINS]]
+    coins = [(coin.entry, coin.entry_count, coin.balanced_to, coin.u, coin.drawn) for coin in drawing.coins[:MAX_COINS]]
     more = f", the {MAX_COINS} least drawn of {len(drawing.coins):,}" if len(drawing.coins) > MAX_COINS else ""
     rungs = [
         (
@@ -113,7 +113,11 @@ def _describe_drawing(pair: TracedPair, drawing: Drawing) -> list[Table]:
         for t, is_kept in drawing.decision.items()
     ]
     return [
-        Table.build(f"entries of pair {pair.pair_id}{more}", ("entry", "entry_count", "u", "u x count"), coins),
+        Table.build(
+            f"entries of pair {pair.pair_id}{more}",
+            ("entry", "entry_count", "balanced_to", "u", "u x balanced_to"),
+            coins,
+        ),
         Table.build(f"t of pair {pair.pair_id}", ("t", "its language's", "P(keep)", "decision", "subset made"), rungs),
     ]
 
@@ -124,9 +128,11 @@ def _describe_entry(lake: Lake, row: dict[str, Any], limit: int) -> list[Table]:
     counted: dict[str, Any] = next(iter(counts.slice(row["entry_id"], 1).to_pylist()), {})
     if (counted.get("entry"), counted.get("language")) != (row["entry"], row["language"]):
         raise QuestionError("entry_counts is of an older list of entries: materialize matches and what is below them")
-    count = counted["entry_count"]
+    count, balanced_to = counted["entry_count"], counted["balanced_to"]
     facts = [(key, str(row[key])) for key in ("entry_id", "language", "source", "rank")]
     facts.append(("pairs of the pool", f"{count:,}"))
+    if balanced_to != count:
+        facts.append(("balanced to a published count of", f"{balanced_to:,}"))
     if row["unmatchable"]:
         facts.append(("no text can hold it", row["unmatchable"]))
     finished = lake.finished("subsets", THRESHOLDS)
@@ -136,8 +142,9 @@ def _describe_entry(lake: Lake, row: dict[str, Any], limit: int) -> list[Table]:
         num_pairs: int | str = "not made"
         if t in finished:
             num_pairs, sample = count_pairs_with(lake, t, row["entry_id"], limit if t == finished[-1] else 0)
-        side = "head" if count > threshold else "tail"
-        rungs.append((t, show_number(threshold), side, show_number(min(threshold, count)), num_pairs))
+        side = "head" if balanced_to > threshold else "tail"
+        coins = count * min(1.0, threshold / max(balanced_to, 1))
+        rungs.append((t, show_number(threshold), side, show_number(coins), num_pairs))
     pairs = [
         (str(pair["pair_id"]), pair["text"], pair["admitted_at"], pair["snapshot"], pair["url"]) for pair in sample
     ]

@@ -1,10 +1,18 @@
 """Read from the lake how many pairs match each entry, in the pool and in a subset."""
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from assets.defaults import DEFAULTS
 from metaclip_dagster.counting import build_distribution
 from metaclip_dagster.reporting.cards.counts import count_subset
 from resources.lake.resource import Lake
+
+
+def list_languages(lake: Lake) -> list[str]:
+    """The languages that have entries, that which t is meant for first: what a file of counts is in without saying."""
+    languages = pc.unique(lake.dataset("entries").to_table(columns=["language"])["language"]).to_pylist()
+    return sorted(languages, key=lambda language: (language != DEFAULTS.reference_language, language))
 
 
 def read_distribution(lake: Lake, t: str) -> pa.Table:

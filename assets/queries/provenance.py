@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
+from pathlib import PurePosixPath
 
 from assets.keys import CELLS, THRESHOLDS, TRAINING_SETS, Cell, rings_up_to, rung_of
 from metaclip_dagster.reporting.sweeps.pools import PoolVersion
@@ -11,7 +12,7 @@ from resources.lake.tables import PartitionManifest
 
 BELOW_SUBSETS = ("image_texts", "images", "training_sets", "checkpoints", "scores")
 
-_POOL, _READ, _BELOW = "pool version", "read ", "rung below"
+_POOL, _READ, _BELOW, _BALANCED_TO = "pool version", "read ", "rung below", "balanced to"
 
 Outdated = dict[str, dict[str, str]]
 """By asset and partition, why."""
@@ -28,6 +29,24 @@ def recorded_pool(manifest: PartitionManifest) -> PoolVersion | None:
         return None
     fields = json.loads(recorded)
     return PoolVersion(tuple(fields["snapshots"]), fields["entries"], fields["entry_counts"])
+
+
+def record_counts(url: str) -> dict[str, str]:
+    """For the manifest of ENTRY_COUNTS: the name of the file that the pool is balanced to; nothing without one."""
+    return {_BALANCED_TO: PurePosixPath(url).name} if url else {}
+
+
+def describe_balance(lake: Lake) -> str:
+    """Which counts the pool is balanced to, in words: its own, or those of a file, and what that lacks."""
+    manifest = lake.manifest("entry_counts")
+    if not (name := manifest.inputs.get(_BALANCED_TO)):
+        return "the pool's own counts"
+    seen = manifest.total("seen")
+    absent, matches = seen["absent_from_published"], seen["matches_absent_from_published"]
+    return (
+        f"counts of {name}, which has {seen['published_entries']:,} entries; {absent:,} entries of ours, with "
+        f"{matches:,} matches, are not in it and are balanced to their own counts"
+    )
 
 
 def current_pool(lake: Lake) -> PoolVersion | None:

@@ -16,9 +16,10 @@ Ids = npt.NDArray[np.uint64]
 
 @dataclass(frozen=True)
 class Draw:
-    """What pairs are drawn with: each entry's count in the pool, and a hash of its language and words, by entry_id."""
+    """What pairs are drawn with, by entry_id: each entry's count, and a hash of its language and words."""
 
     entry_count: Floats
+    """The count that it is balanced to: the pool's own, or a published one."""
     entry_key: Ids
 
 
@@ -27,7 +28,7 @@ def build_draw(entry_counts: pa.Table) -> Draw:
     """Prepare ENTRY_COUNTS for `admit`. Keys are of words, not positions: a changed list redraws nothing else."""
     words = zip(entry_counts["language"].to_pylist(), entry_counts["entry"].to_pylist(), strict=True)
     interleaved = np.empty(len(entry_counts), [("count", np.float64), ("key", np.uint64)])  # one look-up an entry
-    interleaved["count"] = entry_counts["entry_count"].to_numpy()
+    interleaved["count"] = entry_counts["balanced_to"].to_numpy()
     interleaved["key"] = [xxhash.xxh3_64_intdigest(f"{language}\n{entry}".encode()) for language, entry in words]
     draw = Draw(interleaved["count"], interleaved["key"])
     draw_pairs(pa.RecordBatch.from_pylist([], MATCHES), draw, 0)  # compiles what is not yet, not while pairs wait

@@ -32,6 +32,7 @@ def parse_threshold(text: str) -> float:
 def language_thresholds(entry_counts: pa.Table, t: float, *, reference: str = "en") -> dict[str, float]:
     """Each language's own t (Meta CLIP 2): that whose tail holds the share of matches that t's tail holds in English.
 
+    Matches are those of the counts that balancing draws with, `balanced_to`.
     English, or what `reference` names, is held to t itself; another language's t is its largest count whose own tail
     share is at most English's, and at least its smallest count that is not 0. inf is inf everywhere. Nondecreasing in
     t, so subsets stay nested.
@@ -47,7 +48,7 @@ def prepare_thresholds(entry_counts: pa.Table, *, reference: str = "en") -> Call
     """`language_thresholds` as a function of t, for many: entries are sorted once."""
     languages = entry_counts["language"].combine_chunks().dictionary_encode()
     names, of_entry = languages.dictionary.to_pylist(), languages.indices.to_numpy()
-    counts = entry_counts["entry_count"].to_numpy()
+    counts = entry_counts["balanced_to"].to_numpy()
     tails = {name: _sum_tails(counts[of_entry == names.index(name)]) for name in sorted(names)}
 
     def find_language_thresholds(t: float) -> dict[str, float]:

@@ -2,3 +2,4 @@
 
 from metaclip_dagster.counting.distribution import DISTRIBUTION, build_distribution, write_distribution
 from metaclip_dagster.counting.matches import MOST_ENTRIES, count_entries, merge_counts
+from metaclip_dagster.counting.published import PublishedCounts, read_published

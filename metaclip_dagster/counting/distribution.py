@@ -9,13 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from metaclip_dagster.schemas import ENTRIES
+from metaclip_dagster.schemas import ENTRIES, ENTRY_COUNTS
 
 DISTRIBUTION = pa.schema(
     [
         *(ENTRIES.field(name) for name in ("entry_id", "entry", "language", "source")),
         pa.field("before", pa.uint64(), metadata={"description": "Pairs of the pool that match it"}),
         pa.field("after", pa.uint64(), metadata={"description": "Pairs of the subset that match it"}),
+        ENTRY_COUNTS.field("balanced_to"),
     ]
 )
 """One row an entry, in the order of ENTRIES: what balancing did to each."""
@@ -34,7 +35,8 @@ def build_distribution(entries: pa.Table, entry_counts: pa.Table, subset_counts:
             "of a subset are not of the same entries in the same order: make entry_counts again, then subsets"
         )
     words = [entries[name] for name in ("entry_id", "entry", "language", "source")]
-    return pa.table([*words, entry_counts["entry_count"], pa.array(subset_counts, pa.uint64())], DISTRIBUTION)
+    after = pa.array(subset_counts, pa.uint64())
+    return pa.table([*words, entry_counts["entry_count"], after, entry_counts["balanced_to"]], DISTRIBUTION)
 
 
 def write_distribution(distribution: pa.Table, folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""The sources of metadata as a resource: WordNet, Wikipedia's dumps, pageviews, and users' own lists."""
+"""The sources of metadata as a resource: WordNet, Wikipedia's dumps, pageviews, users' own lists, published counts."""
 
 from collections.abc import Callable, Iterator
 from pathlib import PurePath
@@ -9,6 +9,7 @@ from pydantic import Field
 
 from resources.deferred import Deferred
 from resources.sources.mediawiki import Site
+from resources.sources.published_counts import find_counts
 from resources.sources.wikipedia import (
     cut_pieces,
     find_dump,
@@ -70,6 +71,10 @@ class Sources(dg.ConfigurableResource, use_attribute_docstrings=True):
         if archive_version(url) == ABSENT:
             raise FileNotFoundError(f"{url}: no such list of entries; name a path or URL that can be read here")
         return Deferred(open_archive, (url,), declared=f"own {_version(url)}")
+
+    def published_counts(self, url: str) -> dict[str, Deferred]:
+        """Files of counts that somebody published, as `find_counts` has them."""
+        return find_counts(url)
 
     def _defer_pieces(self, read: Callable[..., Iterator[Any]], what: str, language: str) -> dict[str, Deferred]:
         """The reading of each piece of the language's dump; `what` stands in fingerprints, and never changes."""

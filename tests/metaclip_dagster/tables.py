@@ -65,6 +65,7 @@ def counts_of(counts: Sequence[int], language: str | Sequence[str] = "en") -> pa
         "entry": [f"e{i}" for i in range(len(counts))],
         "language": languages,
         "entry_count": list(counts),
+        "balanced_to": list(counts),
         "snapshot_counts": [[]] * len(counts),
     }
     return pa.Table.from_pydict(columns, schema=ENTRY_COUNTS)

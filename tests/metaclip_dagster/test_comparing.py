@@ -27,7 +27,8 @@ def entries_of(rows: Sequence[Entry]) -> pa.Table:
 
 def counts_of(rows: dict[Entry, int]) -> pa.Table:
     languages, words = [language for language, _ in rows], [word for _, word in rows]
-    return pa.table([range(len(rows)), words, languages, list(rows.values()), [[]] * len(rows)], schema=ENTRY_COUNTS)
+    counts = list(rows.values())
+    return pa.table([range(len(rows)), words, languages, counts, counts, [[]] * len(rows)], schema=ENTRY_COUNTS)
 
 
 def ids(pairs: Sequence[int]) -> list[pa.RecordBatch]:

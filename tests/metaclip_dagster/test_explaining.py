@@ -41,7 +41,7 @@ def test_the_least_coin_is_admitted_at_to_the_last_bit_and_decides_at_every_t(se
         counts = COUNTS.take(row["entry_ids"])
         drawing = explain_draw(row["pair_id"], counts, thresholds, seed=seed)
         assert drawing.admitted_at == drawing.coins[0].drawn == expects
-        assert [coin.drawn for coin in drawing.coins] == sorted(coin.u * coin.entry_count for coin in drawing.coins)
+        assert [coin.drawn for coin in drawing.coins] == sorted(coin.u * coin.balanced_to for coin in drawing.coins)
         assert sorted(coin.entry for coin in drawing.coins) == sorted(counts["entry"].to_pylist())
         assert drawing.decision == {rung: expects < t for rung, t in thresholds.items()}
         of = counts["entry_count"].to_numpy().astype(np.float64)

@@ -28,6 +28,7 @@ def describe_subset(
     subset: PairCounts,
     stages: Sequence[Mapping[str, Any]] = (),
     language_scores: Sequence[int] = (),
+    balanced_to: str = "the pool's own counts",
     provenance: Mapping[str, str] | None = None,
     command: str = "",
 ) -> Card:
@@ -35,9 +36,10 @@ def describe_subset(
 
     `thresholds` is each language's own t; `subset_counts` is from `count_subset`, `language_scores` from
     `count_scores`. Each of `stages`, in the order that pairs pass them, is {stage, rows, dropped, seen}: rows that
-    came out, and numbers by reason. `provenance` is what made the subset (seed, versions), and `command` what makes it
-    again, both shown as they are. An entry is in the head when its count is above its language's t (Xu et al. 2023,
-    section 3.4). Raises ValueError where the inputs cannot be of one pool.
+    came out, and numbers by reason. `balanced_to` says in words which counts were drawn with, `provenance` what made
+    the subset (seed, versions), and `command` what makes it again, all shown as they are. An entry is in the head when
+    the count it is balanced to is above its language's t (Xu et al. 2023, section 3.4). Raises ValueError where the
+    inputs cannot be of one pool.
     """
     if not float(t) > 0:
         raise ValueError(f"t must be a positive number or inf, not {t!r}")
@@ -45,6 +47,7 @@ def describe_subset(
     before, after = int(distribution.before.sum()), int(distribution.after.sum())
     return {
         "t": t,
+        "balanced_to": balanced_to,
         "pairs": {"pool": pool.total, "subset": subset.total, "kept": share(subset.total, pool.total)},
         "matches": {
             "pool": before,

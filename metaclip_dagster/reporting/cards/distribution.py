@@ -16,7 +16,11 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Distribution:
-    """Each entry in the order of ENTRY_COUNTS: its matches before and after, and whether it is in the head."""
+    """Each entry in the order of ENTRY_COUNTS: its matches before and after, and whether it is in the head.
+
+    The head is by the counts that the pool is balanced to, which may be other than its own; what nothing matches is in
+    no head.
+    """
 
     table: pa.Table
     before: Counts
@@ -48,7 +52,8 @@ class Distribution:
         if missing:
             raise ValueError(f"no t for {', '.join(missing)}; thresholds must name every language of the entries")
         t_of_entry = np.array([thresholds[name] for name in names], np.float64)[of_language.indices.to_numpy()]
-        return cls(entry_counts, before, subset_counts, before > t_of_entry)
+        head = (entry_counts["balanced_to"].to_numpy() > t_of_entry) & (before > 0)
+        return cls(entry_counts, before, subset_counts, head)
 
     def totals(self, rows: Rows | slice = slice(None)) -> dict[str, Any]:
         """Entries, matches and what the head has of both, among these rows."""

@@ -42,7 +42,7 @@ counts_of_pool = st.lists(st.integers(0, 400), min_size=0, max_size=40)
 
 def counts_table(entries: pa.Table, counts: Sequence[int]) -> pa.Table:
     columns = [entries[name] for name in ("entry_id", "entry", "language")]
-    return pa.table([*columns, counts, [[]] * len(counts)], schema=ENTRY_COUNTS)
+    return pa.table([*columns, counts, counts, [[]] * len(counts)], schema=ENTRY_COUNTS)
 
 
 def subset_batch(entry_ids: Sequence[Sequence[int]]) -> pa.RecordBatch:
