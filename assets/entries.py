@@ -9,12 +9,13 @@ from pydantic import Field, field_validator
 from assets.checks import check_specs, no_empty_list
 from assets.choices import AsBefore
 from assets.defaults import DEFAULTS
+from assets.queries.candidates import check_missing, list_candidates
 from assets.queries.changes import build_before, compare_entries_to
 from assets.shown import show_changed_entries, table
 from metaclip_dagster.matching import why_unmatchable
 from metaclip_dagster.metadata import build_entries, describe_entries, read_own_entries
 from metaclip_dagster.reporting.lists.pages import render_entries
-from resources.deferred import Deferred
+from resources.deferred import resolve
 from resources.engines.resource import Compute
 from resources.lake.resource import Lake
 from resources.lake.tables import PartitionManifest
@@ -23,8 +24,6 @@ from resources.sources.resource import Sources
 
 SOURCES = ["wordnet_synsets", "wikipedia_unigrams", "wikipedia_bigrams", "wikipedia_titles"]
 """Declared precedence: an entry that several sources name belongs to the first."""
-
-Candidates = dict[str, dict[str, Deferred]]
 
 
 class Budget(dg.Config, use_attribute_docstrings=True):
@@ -64,16 +63,18 @@ def entries(
 ) -> dg.MaterializeResult:
     """The list that texts are searched for: sources in declared precedence, each by rank, up to the budget.
 
-    The paper calls it the metadata. Another list makes all matches, and so the whole pool, anew.
+    The paper calls it the metadata. Another list makes all matches, and so the whole pool, anew. A source that was
+    never materialized is left out where the budget is full before it, or its cap is 0.
     """
     before, choice = build_before(lake, "entries"), config.choose(context, lake)
     budget = choice.config
     own_lists = _read_own_lists(context, budget, compute, sources)
-    candidates = _list_candidates(lake, [*own_lists], budget.languages)
+    candidates = list_candidates(lake, [*own_lists], SOURCES, budget.languages)
+    check_missing(candidates, budget=budget.budget, caps=budget.caps)
     options = {"budget": budget.budget, "caps": budget.caps, "why_unmatchable": why_unmatchable}
     inputs = {"00000": {"languages": candidates}}
     manifest = compute.map_shards(context, build_entries, inputs, options=options, facts=choice.facts)
-    called = {language: {name: call() for name, call in of.items()} for language, of in candidates.items()}
+    called = {language: {name: resolve(rows) for name, rows in of.items()} for language, of in candidates.items()}
     languages = describe_entries(called, lake.read("entries"), budget=budget.budget, caps=budget.caps)
     changes, dropped = compare_entries_to(before, lake), _list_dropped(own_lists)
     report = {**budget.model_dump(), "languages": languages, "changes": changes, "dropped_of_own_lists": dropped}
@@ -111,17 +112,6 @@ def _read_own_lists(
             context, read_own_entries, shard, table="own_entries", partition=name, options=options
         )
     return manifests
-
-
-def _list_candidates(lake: Lake, own_lists: Sequence[str], languages: Sequence[str]) -> Candidates:
-    """By language, then by source, the rows that only a worker reads, one language after the other."""
-    return {
-        language: {
-            **{name: lake.where("own_entries", "language", language, partitions=[name]) for name in own_lists},
-            **{name: lake.where(name, "language", language) for name in SOURCES},
-        }
-        for language in languages
-    }
 
 
 def _show_sources(languages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from assets.entries import SOURCES
 from assets.keys import THRESHOLDS
+from resources.crawl.mini import mini_deployment
 from resources.deployments import Deployment
 from resources.lake.resource import Lake
 from tests.graphs import SNAPSHOTS, Graph, copy_home, open_graph
@@ -125,3 +127,20 @@ def test_each_language_has_a_budget_of_its_own_and_what_is_missing_is_told(
     assert [row["taken"] for row in metadata["by_source"] if row["source"] == "own:own.tsv"] == [2, 1]
     page = (graph.where.reports / "entries.html").read_text("utf-8")
     assert "8 more would have filled the budget" in page
+
+
+def test_own_lists_that_fill_the_budget_need_no_other_source(mini: Path, tmp_path: Path) -> None:
+    own_list = tmp_path / "own.tsv"
+    own_list.write_text("entry\tlanguage\nowl\ten\nhoopoe\ten\nowl\ten\nUhu\tde\n", "utf-8")
+    with open_graph(mini_deployment(mini, tmp_path / "home")) as fresh:
+        graph = Described(fresh.where, fresh.instance)
+        config: dict[str, Any] = {"own_lists": [str(own_list)], "languages": ["en", "de"], "budget": 2}
+        with pytest.raises(FileNotFoundError, match=r"wordnet_synsets, .* leave open 1 of 2 entries in de"):
+            graph.make_one("entries", **config)
+        with pytest.raises(FileNotFoundError, match=r"wikipedia_unigrams, .*caps: \{wikipedia_unigrams: 0, "):
+            graph.make_one("entries", **config, caps={"wordnet_synsets": 0})
+        caps = dict.fromkeys(SOURCES, 0)
+        assert graph.make_one("entries", **config, caps=caps)["missing"] == 1
+        assert graph.lake.read("entries")["entry"].to_pylist() == ["owl", "hoopoe", "Uhu"]
+        graph.make_one("entries", **config | {"budget": 1, "caps": {}})
+        assert graph.lake.read("entries")["entry"].to_pylist() == ["owl", "Uhu"]

@@ -91,6 +91,16 @@ def describe_entries(
     return descriptions
 
 
+def count_missing(languages: Mapping[str, Sources], *, budget: int, caps: Mapping[str, int]) -> dict[str, int]:
+    """How many entries of the budget these sources leave open, by language; languages that they fill are left out."""
+    missing = {}
+    for language, sources in languages.items():
+        fates = Counter(candidate.fate for candidate in _judge_candidates(language, sources, budget, caps))
+        if fates[TAKEN] < budget:
+            missing[language] = budget - fates[TAKEN]
+    return missing
+
+
 class _Candidate(NamedTuple):
     source: str
     rank: int

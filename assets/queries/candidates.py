@@ -1,0 +1,45 @@
+"""List the candidates of every source for the entries, and say whether a source that was never made is needed."""
+
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
+
+from metaclip_dagster.metadata import count_missing
+from resources.deferred import Deferred, resolve
+from resources.lake.resource import WHOLE, Lake
+
+Rows = Deferred | tuple[()]
+Candidates = dict[str, dict[str, Rows]]
+"""By language, then by source, the rows that only a worker reads, one language after the other; () where never made."""
+
+
+def list_candidates(
+    lake: Lake, own_lists: Sequence[str], sources: Sequence[str], languages: Sequence[str]
+) -> Candidates:
+    """One's own lists first, then the sources in their precedence."""
+    is_there = {name: bool(lake.finished(name, [WHOLE])) for name in sources}
+    return {
+        language: {
+            **{name: lake.where("own_entries", "language", language, partitions=[name]) for name in own_lists},
+            **{name: lake.where(name, "language", language) if is_there[name] else () for name in sources},
+        }
+        for language in languages
+    }
+
+
+def check_missing(candidates: Candidates, *, budget: int, caps: Mapping[str, int]) -> None:
+    """Raise FileNotFoundError where a source was never made and a language's budget is not full before it."""
+    [sources, *_] = candidates.values()
+    absent = [name for name, rows in sources.items() if rows == () and caps.get(name) != 0]
+    if not absent:
+        return
+    before = [*takewhile(lambda name: name != absent[0], sources)]
+    called = {language: {name: resolve(of[name]) for name in before} for language, of in candidates.items()}
+    missing = count_missing(called, budget=budget, caps=caps)
+    if not missing:
+        return
+    entries = ", ".join(f"{num:,} of {budget:,} entries in {language}" for language, num in missing.items())
+    no_more = ", ".join(f"{name}: 0" for name in absent)
+    raise FileNotFoundError(
+        f"{', '.join(absent)}: never materialized, and the sources before leave open {entries}; materialize what is "
+        f"missing, or do without it (caps: {{{no_more}}}), or lower the budget to what your own lists fill"
+    )
