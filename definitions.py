@@ -23,6 +23,7 @@ from assets import (
     failures,
     images,
     metadata,
+    open_lineage,
     training,
 )
 from assets.defaults import check_deployment
@@ -85,7 +86,7 @@ def bind(where: Deployment) -> dg.Definitions:
                 device=where.device,
             )(),
         },
-        sensors=[*automation.sensors(where), failures.build_sensor(where)],
+        sensors=[*automation.sensors(where), failures.build_sensor(where), open_lineage.build_sensor(where)],
         schedules=[automation.newest_again],
         jobs=[explain.explain],
         executor=dg.in_process_executor,

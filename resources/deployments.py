@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from resources.files.local import write_text
-from resources.variables import read_lake, read_languages, read_options, read_thresholds
+from resources.variables import read_lake, read_languages, read_open_lineage, read_options, read_thresholds
 
 REPOSITORY = Path(__file__).parent.parent
 SAMPLE = REPOSITORY / "data" / "sample"
@@ -99,6 +99,8 @@ class Deployment:
     """Who is told of a failed run by a POST, from METACLIP_FAILURE_WEBHOOK: an address that may itself be a secret."""
     failure_command: str = ""
     """What is told of a failed run on its standard input, from METACLIP_FAILURE_COMMAND."""
+    open_lineage: str = ""
+    """Where OpenLineage events of materializations go, from METACLIP_OPENLINEAGE: a file, or the URL of a service."""
 
     @property
     def reference_language(self) -> str:
@@ -224,6 +226,7 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
         reports_url=environment.get("METACLIP_REPORTS_URL", f"http://127.0.0.1:{reports_port}").rstrip("/"),
         failure_webhook=environment.get("METACLIP_FAILURE_WEBHOOK", ""),
         failure_command=environment.get("METACLIP_FAILURE_COMMAND", ""),
+        open_lineage=read_open_lineage(environment),
     )
 
 

@@ -56,6 +56,16 @@ def read_languages(environment: Mapping[str, str]) -> tuple[str, ...]:
     return languages
 
 
+def read_open_lineage(environment: Mapping[str, str]) -> str:
+    """The file, whole path, or web address in METACLIP_OPENLINEAGE; empty where it is not set."""
+    target = environment.get("METACLIP_OPENLINEAGE", "")
+    if not target or target.startswith(("http://", "https://")):
+        return target
+    if "://" in target:  # not shown: it may hold what is nobody's business
+        raise ValueError("METACLIP_OPENLINEAGE: name a file of this machine, or a service by http:// or https://")
+    return str(Path(target).absolute())
+
+
 def _refuse_credentials(name: str, url: str, options: Mapping[str, Any]) -> None:
     try:
         refuse_credentials(url, options)

@@ -107,14 +107,17 @@ def serving(read: Callable[[str], bytes | None]) -> Iterator[Host]:
 
 
 @contextmanager
-def receiving(answer: bytes = b"", status: int = 200) -> Iterator[tuple[str, list[bytes]]]:
-    """A server that gives one answer to whatever is posted: its address, and what was posted so far."""
+def receiving(answer: bytes = b"", status: int = 200, *, first: int = 0) -> Iterator[tuple[str, list[bytes]]]:
+    """A server that gives one answer to whatever is posted: its address, and what was posted so far.
+
+    The `first` posts are taken with status 200, whatever the status of those that follow.
+    """
     posted: list[bytes] = []
 
     class Receiver(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             posted.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(status)
+            self.send_response(status if len(posted) > first else 200)
             self.end_headers()
             self.wfile.write(answer)
 
