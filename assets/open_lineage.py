@@ -38,8 +38,8 @@ def send_events(context: dg.SensorEvaluationContext, where: Deployment) -> str:
         from resources.instance.open_lineage import describe_materialization, open_client, send  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise RuntimeError(
-            f"METACLIP_OPENLINEAGE is set, and {error.name} is not installed: install the extra `openlineage` "
-            "(uv pip install openlineage-python), or unset it"
+            f"METACLIP_OPENLINEAGE is set, and {error.name} is not installed: install the extra `openlineage`, "
+            "which is openlineage-python, or unset it"
         ) from None
     client, num_sent = open_client(where.open_lineage), 0
     for record, node in _list_records(context)[:MOST_EVENTS]:

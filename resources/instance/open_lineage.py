@@ -10,6 +10,7 @@ from openlineage.client import OpenLineageClient
 from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
 from openlineage.client.facet_v2 import (
     DatasetFacet,
+    JobFacet,
     OutputDatasetFacet,
     base_subset_dataset,
     dataset_version_dataset,
@@ -61,7 +62,7 @@ def describe_materialization(
     if materialization is None:
         raise ValueError(f"the event {record.storage_id} of Dagster's history is no materialization")
     name, tags = materialization.asset_key.to_user_string(), materialization.tags or {}
-    job_facets = {"jobType": job_type_job.JobTypeJobFacet("BATCH", "DAGSTER", "ASSET")}
+    job_facets: dict[str, JobFacet] = {"jobType": job_type_job.JobTypeJobFacet("BATCH", "DAGSTER", "ASSET")}
     if description:
         job_facets["documentation"] = documentation_job.DocumentationJobFacet(description)
     parent = parent_run.ParentRunFacet(parent_run.Run(entry.run_id), parent_run.Job(namespace, entry.job_name or name))

@@ -21,14 +21,14 @@ COLUMNS = dg.TableSchema([dg.TableColumn("pair_id", "uint64", description="The p
 
 
 @dg.asset(partitions_def=dg.StaticPartitionsDefinition(["S-01", "S-02"]))
-def pairs(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+def pairs(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     """Images with texts."""
-    metadata = {"rows": 7, "bytes": 80, "dagster/column_schema": COLUMNS, "token": SECRET}
+    metadata: dict[str, Any] = {"rows": 7, "bytes": 80, "dagster/column_schema": COLUMNS, "token": SECRET}
     return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(f"v {context.partition_key}"))
 
 
 @dg.asset(deps=[dg.AssetDep(pairs, partition_mapping=dg.AllPartitionMapping())])
-def report() -> dg.MaterializeResult:
+def report() -> dg.MaterializeResult[Any]:
     """A page, no table."""
     return dg.MaterializeResult(data_version=dg.DataVersion("v report"))
 
