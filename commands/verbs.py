@@ -38,6 +38,7 @@ def _day(name: str, which: str) -> Argument:
 
 LAUNCHED = "what was launched goes on: stop it in the UI"
 
+COUNTS = _argument("file", metavar="FILE", help="JSON of entry and count, Parquet, or a folder of such, one a language")
 DAYS = _argument("--days", type=int, default=25, metavar="N", help="how many; default 25")
 DUMP_DAY = _argument("day", metavar="DAY", help="of the dump, as in 20261101")
 ENTRY = _argument("entry", metavar="ENTRY", help="as it stands in the metadata: case counts")
@@ -50,6 +51,7 @@ MODELS = _argument("--model", action="append", metavar="MODEL", help="one model;
 NO_WAIT = _flag("--no-wait", "launch it and leave")
 OLDER = "default 24; no run that goes on may have begun before"
 OLDER_THAN = _argument("--older-than-hours", type=float, default=24.0, metavar="HOURS", help=OLDER)
+OF_T = _argument("--t", metavar="T", help="D(t), beside a released data card, instead of the pool")
 PAIR = _argument(
     "pair", metavar="URL_OR_ID", help="the image's URL, a pair_id, or an image_id of 24 hexadecimal digits"
 )
@@ -148,6 +150,11 @@ GROUPS: dict[str, dict[str, Verb]] = {
     },
     "Ask": {
         "explain": Verb("say why a pair is kept, or who matches an entry", parts=EXPLAIN),
+        "compare": Verb(
+            "set the pool, or D(t), beside counts that others published, entry by entry",
+            "compare entry_counts_400m.json",
+            [COUNTS, OF_T],
+        ),
         "predict": Verb("say what a snapshot or a t will cost, beside what it took", parts=PREDICT),
     },
     "Hand on, take down": {

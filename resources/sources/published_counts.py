@@ -12,8 +12,8 @@ FILES_OF_FOLDER = "entry_counts*.json*"
 """As MetaCLIP's are called; with several languages, each has one."""
 
 
-def find_counts(url: str) -> dict[str, Deferred]:
-    """The file, or a folder's files called entry_counts, by name; their versions are digests of their bytes.
+def find_counts(url: str, files_of_folder: str = FILES_OF_FOLDER) -> dict[str, Deferred]:
+    """The file, or a folder's files of such names, by name; their versions are digests of their bytes.
 
     Raises FileNotFoundError if there is none, ValueError if it is on the web, where nobody is told of a change.
     """
@@ -21,9 +21,9 @@ def find_counts(url: str) -> dict[str, Deferred]:
         raise ValueError(f"{url}: counts are not read from the web; download the file and name it here")
     filesystem, path = fsspec.core.url_to_fs(url)
     is_folder = filesystem.isdir(path)
-    paths = sorted(filesystem.glob(f"{path.rstrip('/')}/{FILES_OF_FOLDER}")) if is_folder else [path]
+    paths = sorted(filesystem.glob(f"{path.rstrip('/')}/{files_of_folder}")) if is_folder else [path]
     if not paths or not filesystem.exists(paths[0]):
-        lacks = f"the folder has no {FILES_OF_FOLDER}" if is_folder else "there is no such file of counts"
+        lacks = f"the folder has no {files_of_folder}" if is_folder else "there is no such file of counts"
         raise FileNotFoundError(f"{url}: {lacks}; name a JSON or Parquet file, or a folder of them, one a language")
     files = {}
     for path_of_file in paths:

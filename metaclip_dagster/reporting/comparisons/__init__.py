@@ -1,0 +1,1 @@
+"""The page that sets a pool or subset beside counts that others published."""
