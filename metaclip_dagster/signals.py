@@ -63,7 +63,7 @@ def read_robots_tag(value: str) -> list[tuple[str, list[str]]]:
 
 def read_tdm_reservation(value: str) -> bool:
     """Whether TDM-Reservation reserves the rights to text and data mining (W3C TDMRep, 2024): 1, and nothing else."""
-    return value.strip() == "1"
+    return value.strip(" \t\r\n\f") == "1"
 
 
 def read_content_usage(value: str) -> bool:
@@ -85,6 +85,22 @@ def read_content_usage(value: str) -> bool:
         at = member.end()
     said = (stated.get(category) for category in ("train-ai", "bots"))
     return next((preference == "n" for preference in said if preference in {"y", "n"}), False)
+
+
+def read_meta_signals(metas: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    """The signals in a page's `<meta>` elements, by name and content: those for robots, and TDMRep's; as of headers.
+
+    >>> read_meta_signals([("Robots", "noai, follow"), ("description", "noai")])
+    [{'signal': 'meta_robots', 'value': 'robots: noai'}]
+    """
+    signals = []
+    for name, content in metas:
+        meta = name.strip().lower()
+        if meta == "tdm-reservation" and read_tdm_reservation(content):
+            signals.append(("meta_tdm_reservation", "1"))
+        elif _ROBOT.fullmatch(meta) and (words := read_robots_words(content)):
+            signals.append(("meta_robots", f"{meta}: {', '.join(words)}"))
+    return list_signals(signals)
 
 
 def read_header_signals(headers: Iterable[tuple[str, str]], about: str) -> list[dict[str, str]]:
@@ -117,12 +133,21 @@ def list_signals(signals: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
     return [{"signal": signal, "value": value} for signal, value in distinct]
 
 
+def merge_signals(*lists: Iterable[dict[str, str]]) -> list[dict[str, str]]:
+    """Several lists of signals as one, sorted."""
+    return list_signals((signal["signal"], signal["value"]) for signals in lists for signal in signals)
+
+
 def shorten_value(value: str) -> str:
     """What a stranger's server said, in one line of 200 characters at most, with nothing but what can be printed."""
     printable = "".join(c if c.isprintable() else " " for c in value[:_MAX_READ])
     return " ".join(printable.split())[:_MAX_VALUE].rstrip()
 
 
+# The names of robots that have none of these words in them are few.
+_ROBOT = re.compile(
+    r"[\w.-]{0,40}(?:bot|spider|crawler)[\w.-]{0,40}|slurp|teoma|yandex|google-extended|anthropic-ai|cohere-ai|claude-web"
+)
 _MAX_READ = 8192  # servers send no longer headers
 _MAX_VALUE = 200
 _SEPARATORS = re.compile(r"[\s,;]+")

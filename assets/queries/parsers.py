@@ -31,8 +31,8 @@ def why_outdated(lake: Lake, table: str, partitions: Iterable[str]) -> str | Non
     below = f", then {', '.join(_BELOW_PAIRS[at + 1 :])}" if table != "subsets" else ""
     return (
         f"{table} of {', '.join(others)} was made from pages that another version of this program parsed "
-        f"({', '.join(sorted({*others.values()}))}; today's are {', '.join(sorted(today))}): images and pairs have "
-        f"other ids there. Materialize {first}{table} of {', '.join(others)} again{below}"
+        f"({', '.join(sorted({*others.values()}))}; today's are {', '.join(sorted(today))}): ids may be others "
+        f"there, and opt-outs and licences missing. Materialize {first}{table} of {', '.join(others)} again{below}"
     )
 
 

@@ -127,7 +127,6 @@ class _Links(HTMLParser):
         elif tag == "a" and "href" in values:
             self._anchor = {"path": "A@/href", "url": _trim(values["href"])}
             self._anchor |= {"rel": values["rel"]} if "rel" in values else {}
-            self.links.append(self._anchor)
         elif tag == "link" and "href" in values:
             link = {"path": "LINK@/href", "url": _trim(values["href"])}
             link |= {name: values[name] for name in ("rel", "type") if name in values}
@@ -138,7 +137,8 @@ class _Links(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if tag == "title":
             self._in_title = False
-        elif tag == "a":
+        elif tag == "a" and self._anchor is not None:
+            self.links.append(self._anchor)  # behind the images in it, and only where it is closed
             self._anchor = None
 
     def handle_data(self, data: str) -> None:

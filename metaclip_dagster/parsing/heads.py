@@ -77,15 +77,19 @@ def parse_headers(head: bytes) -> dict[str, str]:
     >>> parse_headers(b"HTTP/1.1 200 OK\r\nContent-TYPE:\r\n text/html\r\n")
     {'content-type': 'text/html'}
     """
+    headers: dict[str, str] = {}
+    for name, value in list_headers(head):
+        headers.setdefault(name, value)
+    return headers
+
+
+def list_headers(head: bytes) -> list[tuple[str, str]]:
+    """The headers as `parse_headers` reads them, in order, repeated ones too."""
     text = head.decode("utf-8", "replace")
     if "\n " in text or "\n\t" in text:
         text = _FOLD.sub(" ", text)
-    headers: dict[str, str] = {}
-    for line in text.split("\n")[1:]:
-        name, colon, value = line.partition(":")
-        if colon:
-            headers.setdefault(name.strip().lower(), value.strip())
-    return headers
+    parts = [line.partition(":") for line in text.split("\n")[1:]]
+    return [(name.strip().lower(), value.strip()) for name, colon, value in parts if colon]
 
 
 _BLANKS = (BLANK, b"\n\n")

@@ -5,13 +5,17 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 import orjson
 
+from metaclip_dagster.parsing.declarations import leads_to_license, read_date, read_wat_license, read_wat_signals
 from metaclip_dagster.parsing.elements import decode_references, find_elements
+from metaclip_dagster.parsing.licenses import NO_LICENSE, Named, choose_license, read_image_licenses
 from metaclip_dagster.parsing.records import BrokenRecordError, Record
 from metaclip_dagster.parsing.responses import is_too_complex, read_markup
+from metaclip_dagster.signals import merge_signals, read_header_signals, read_meta_signals
 
 # Where an image's text is looked for, the first one first. A WAT carries the first two only.
 TEXT_SOURCES = ("alt", "title", "data-image-title")
@@ -21,7 +25,8 @@ class Page(NamedTuple):
     """A page with images: src, and texts in the order of TEXT_SOURCES, as they were found; they may be any object.
 
     `warc` and `offset` say where its WARC record lies; None where the archive does not. `pool_address` is of a pool's
-    row alone.
+    row alone. `signals` are what the page says against this use, as a table holds them. `license` is what it says of
+    all its images, `image_licenses` what it says of some, by their URLs as it writes them.
     """
 
     url: str
@@ -32,7 +37,8 @@ class Page(NamedTuple):
     pool_address: str | None = None
     crawled_at: datetime | None = None
     signals: Sequence[Mapping[str, str]] = ()
-    license: tuple[str | None, str | None] = (None, None)
+    license: Named = NO_LICENSE
+    image_licenses: Mapping[str, Named] = MappingProxyType({})
 
 
 def is_wat_record(record: Record) -> bool:
@@ -77,7 +83,8 @@ def read_wat_page(record: Record, *, thin: Callable[[memoryview], bytes | memory
     envelope = _descend(content, "Envelope")
     if not envelope:
         raise BrokenRecordError("no_envelope")
-    html = _descend(envelope, "Payload-Metadata", "HTTP-Response-Metadata", "HTML-Metadata")
+    response = _descend(envelope, *_RESPONSE)
+    html = _descend(response, "HTML-Metadata")
     links = html.get("Links")
     images: list[tuple[object, tuple[object, ...]]] = [
         (link.get("url"), (link.get("alt"), link.get("title")))
@@ -88,16 +95,23 @@ def read_wat_page(record: Record, *, thin: Callable[[memoryview], bytes | memory
         return None
     container, headers = _descend(content, "Container"), _descend(envelope, "WARC-Header-Metadata")
     warc, offset = container.get("Filename"), container.get("Offset")
-    base = _descend(html, "Head").get("Base")
+    head = _descend(html, "Head")
+    base = head.get("Base")
+    decode: Callable[[str], str] = str
     if _has_references(warc, headers, record):
-        base = _decode(base)
+        base, decode = _decode(base), decode_references
         images = [(_decode(url), tuple(map(_decode, texts))) for url, texts in images]
+    if leads_to_license(links, decode):
+        links = _descend(_load_json(record, bytes), "Envelope", *_RESPONSE, "HTML-Metadata").get("Links")
     return Page(
         _read_page_url(headers, record),
         base,
         images,
         warc if isinstance(warc, str) and warc.isprintable() else None,
         int(offset) if isinstance(offset, str) and re.fullmatch("[0-9]{1,18}", offset) else None,
+        crawled_at=read_date(_find_header(headers, "WARC-Date")),
+        signals=read_wat_signals(head, _descend(response, "Headers"), decode),
+        license=read_wat_license(head, links, decode),
     )
 
 
@@ -116,13 +130,23 @@ def read_warc_page(record: Record, *, name: str, max_bytes: int) -> Page | None:
     markup = read_markup(record, max_bytes=max_bytes)
     if markup is None:
         return None
-    elements, base = find_elements(markup)
-    if not elements:
+    elements = find_elements(markup)
+    if not elements.images:
         return None
-    images = [(img.get("src"), [img.get(source) for source in TEXT_SOURCES]) for img in elements]
-    return Page(_read_page_url({}, record), base, images, name, record.offset)
+    return Page(
+        _read_page_url({}, record),
+        elements.base,
+        [(img.get("src"), [img.get(source) for source in TEXT_SOURCES]) for img in elements.images],
+        name,
+        record.offset,
+        crawled_at=read_date(record.headers.get("warc-date")),
+        signals=merge_signals(read_meta_signals(elements.metas), read_header_signals(markup.headers, "page")),
+        license=choose_license(elements.license_urls, elements.items),
+        image_licenses=read_image_licenses(elements.scripts),
+    )
 
 
+_RESPONSE = ("Payload-Metadata", "HTTP-Response-Metadata")
 # No server takes longer ones, and a page's URL is repeated with each of its images.
 _MAX_URL_CHARACTERS = 8192
 
@@ -170,13 +194,15 @@ def _decode(value: object) -> object:
     return decode_references(value) if isinstance(value, str) else value
 
 
+def _find_header(headers: dict[str, object], name: str) -> object:
+    """A header as a WAT tells it, in whatever case; the first, where it is a list, as repeated ones are since 2024."""
+    value = headers.get(name) or next((value for key, value in headers.items() if key.lower() == name.lower()), None)
+    return next(iter(value), None) if isinstance(value, list) else value
+
+
 def _read_page_url(headers: dict[str, object], record: Record) -> str:
-    """The page's URL as a WAT tells it (a repeated header is a list since CC-MAIN-2024-51), else the record's own."""
-    target = headers.get("WARC-Target-URI") or next(
-        (value for name, value in headers.items() if name.lower() == "warc-target-uri"), None
-    )
-    if isinstance(target, list):
-        target = next(iter(target), None)
+    """The page's URL as a WAT tells it, else the record's own."""
+    target = _find_header(headers, "WARC-Target-URI")
     url = target if isinstance(target, str) else record.headers.get("warc-target-uri", "")
     url = url.strip().removeprefix("<").removesuffix(">")
     if not 0 < len(url) <= _MAX_URL_CHARACTERS:

@@ -32,7 +32,7 @@ BROKEN_RECORDS = frozenset(
 )
 
 
-@writes(PAIRS, name="parsing:parse_wat", version=1 + URL_NORMALISATION, prepare=compile_thinning)
+@writes(PAIRS, name="parsing:parse_wat", version=2 + URL_NORMALISATION, prepare=compile_thinning)
 def parse_wat(
     archive: BinaryIO,
     *,
@@ -65,7 +65,7 @@ def parse_wat(
     _refuse_cut(dropped["truncated"] - num_cut, name)
 
 
-@writes(PAIRS, name="parsing:parse_warc", version=1 + URL_NORMALISATION)
+@writes(PAIRS, name="parsing:parse_warc", version=2 + URL_NORMALISATION)
 def parse_warc(
     archive: BinaryIO,
     *,
@@ -97,7 +97,7 @@ def parse_warc(
     _refuse_cut(dropped["truncated"] - num_cut, name)
 
 
-@writes(PAIRS, name="parsing:parse_rows", version=2 + URL_NORMALISATION)
+@writes(PAIRS, name="parsing:parse_rows", version=3 + URL_NORMALISATION)
 def parse_rows(
     rows: Iterable[tuple[object, Sequence[object], object, int, str | None] | str],
     *,
@@ -204,6 +204,7 @@ def _pair_texts(pages: Iterable[Page], *, dropped: Counter[str], seen: Counter[s
         page_url = clean_text(page.url)
         base = _resolve_base(page)
         place = (page.warc, page.offset, page.pool_address, page.crawled_at, page.signals)
+        licenses = {normalise_url(src, base)[0]: named for src, named in page.image_licenses.items()}
         for src, texts in page.images:
             sources = _clean_texts(texts)
             if not sources:
@@ -219,7 +220,9 @@ def _pair_texts(pages: Iterable[Page], *, dropped: Counter[str], seen: Counter[s
                     dropped["repeat"] += 1
                     continue
                 pair_ids.add(pair_id)
-                rows.append((pair_id, image_id_of(url), url, text, source, page_url, *place, *page.license))
+                rows.append(
+                    (pair_id, image_id_of(url), url, text, source, page_url, *place, *licenses.get(url, page.license))
+                )
                 num_characters += len(url) + len(text) + len(page_url)
                 if len(rows) == _BATCH_PAIRS or num_characters > _BATCH_CHARACTERS:
                     yield _batch_rows(rows)

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from io import BytesIO
 from typing import NamedTuple
 
@@ -10,15 +11,16 @@ from isal import isal_zlib
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 from zstandard import ZstdDecompressor, ZstdError
 
-from metaclip_dagster.parsing.heads import parse_headers
+from metaclip_dagster.parsing.heads import list_headers
 from metaclip_dagster.parsing.records import BrokenRecordError, InflateError, Record
 
 
 class Markup(NamedTuple):
-    """A page's characters, and whether browsers read them by the rules of XML."""
+    """A page's characters, whether browsers read them by the rules of XML, and the headers that came with it."""
 
     text: str
     is_xml: bool
+    headers: Sequence[tuple[str, str]] = ()
 
 
 def read_markup(record: Record, *, max_bytes: int) -> Markup | None:
@@ -32,7 +34,8 @@ def read_markup(record: Record, *, max_bytes: int) -> Markup | None:
         BrokenRecordError: `bad_body`, `too_large`, or `too_complex`: parsing would not end.
 
     """
-    headers, body = _split_message(record)
+    lines, body = _split_message(record)
+    headers = dict(reversed(lines))  # the first of each
     content_type = headers.get("content-type", "")
     if not _HTML.search(f"{content_type} {record.headers.get('warc-identified-payload-type', '')}"):
         return None
@@ -41,7 +44,7 @@ def read_markup(record: Record, *, max_bytes: int) -> Markup | None:
     text = _decode_text(body, content_type, is_xml=is_xml)
     if is_too_complex(body, b"<") or _is_too_deep(text):
         raise BrokenRecordError("too_complex")
-    return Markup(text, is_xml)
+    return Markup(text, is_xml, lines)
 
 
 def is_too_complex(data: bytes, opening: bytes, begin: int = 0, end: int | None = None) -> bool:
@@ -76,18 +79,18 @@ _FLAT = _VOID | {"a", "dd", "dt", "li", "option", "p", "td", "th", "tr"}
 _MAX_DEPTH = 4096
 
 
-def _split_message(record: Record) -> tuple[dict[str, str], bytes]:
+def _split_message(record: Record) -> tuple[list[tuple[str, str]], bytes]:
     """The headers and body of an HTTP message; a block that is the page itself has its Content-Type in the record."""
     block, content_type = record.block, record.headers.get("content-type", "")
     if block.startswith(b"HTTP/"):
         blank_line = _BLANK_LINE.search(block)
         return (
-            parse_headers(block[: blank_line.start()] if blank_line else block),
+            list_headers(block[: blank_line.start()] if blank_line else block),
             block[blank_line.end() :] if blank_line else b"",
         )
     if block and "application/http" in content_type.lower():
         raise BrokenRecordError("bad_body")
-    return {"content-type": content_type}, block
+    return [("content-type", content_type)], block
 
 
 def _decode_body(headers: dict[str, str], body: bytes, max_bytes: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Cut the links that are no images from a WAT record's JSON, so that parsing it is faster."""
+"""Cut from a WAT record's JSON the links that are no images and say nothing of licences, so that parsing is faster."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +10,11 @@ Offsets = npt.NDArray[np.int32]
 
 
 def cut_other_links(block: bytes | memoryview) -> memoryview:
-    r"""The JSON with `{}` in the place of each run of objects in an array that surely are no images.
+    r"""The JSON with `{}` in the place of each run of objects in an array that surely say nothing that is read here.
 
-    Those are objects of strings alone, none of them beginning as IMG@/src may, written without blanks, in UTF-8, and
-    with no escape of a surrogate. All else stays, byte for byte.
+    Those are objects of strings alone, written without blanks, in UTF-8, and with no escape of a surrogate. None of the
+    strings begins as IMG@/src may; no `url` may lead to Creative Commons, no `rel` may be of a license, and no
+    `content` (of a meta) may hold a word against this use. All else stays, byte for byte.
 
     What is no JSON stays none: a run is cut behind "[" or "," and outside a string, read from the left as parsers read,
     and there either any object may stand or nothing that begins with "{". What is UTF-8 or not stays so too.
@@ -27,7 +28,12 @@ def cut_other_links(block: bytes | memoryview) -> memoryview:
 
 
 _QUOTE, _BACKSLASH, _COLON, _COMMA, _OPEN, _CLOSE, _OPEN_ARRAY = b'"\\:,{}['
-_D, _I, _M, _U, _EIGHT = b"dIMu8"
+_CAPITAL_I, _CAPITAL_M, _EIGHT = b"IM8"
+_BLANK, _AMPERSAND, _SLASH, _ONE = b" &/1"
+_A, _C, _D, _E, _I, _L, _M, _N, _O, _R, _U = b"acdeilmnoru"
+# What a key says of the value behind it.
+_PLAIN, _URL, _REL, _CONTENT, _ANY = range(5)
+_URL_BYTES = 24  # of which a link to Creative Commons has its host's first letters
 # 1 where a byte is not simply itself in a string of ASCII
 _IS_STOP = np.array([byte < 32 or byte > 127 or byte in b'"\\' for byte in range(256)], np.uint8)
 _ESCAPED = np.isin(np.arange(256), [*b'"\\/bfnrt'])
@@ -42,6 +48,7 @@ def _cut(data: Bytes, stops: Offsets, thin: Bytes) -> int:
     begin = 0  # of what is not written yet
     element = -1  # where the object begins that may be cut if its other strings allow it
     is_value = False
+    key = _PLAIN
     end = 0  # of the string before
     while i < num_stops:
         at = stops[i]
@@ -58,6 +65,11 @@ def _cut(data: Bytes, stops: Offsets, thin: Bytes) -> int:
             element, closing = -1, abs(closing)
         if closing >= num_stops:
             break
+        if element >= 0:
+            if not is_value:
+                key = _ANY if data[stops[i + 1]] == _BACKSLASH else _read_key(data, at + 1, stops[closing])
+            elif key != _PLAIN and _may_say(data, key, at + 1, stops[closing]):
+                element = -1
         i, end = closing + 1, stops[closing]
         if element >= 0 and is_value and end + 1 < len(data) and data[end + 1] == _CLOSE:
             if not (begin and element == begin + 1 and data[begin] == _COMMA):
@@ -106,7 +118,42 @@ def _may_be_image(data: Bytes, at: int) -> bool:
     if at + 1 >= len(data):
         return True
     first, second = data[at], data[at + 1]
-    return bool(second == _U if first == _BACKSLASH else first == _I and second in (_M, _BACKSLASH))
+    return bool(second == _U if first == _BACKSLASH else first == _CAPITAL_I and second in (_CAPITAL_M, _BACKSLASH))
+
+
+@inlined
+def _read_key(data: Bytes, begin: int, end: int) -> int:
+    """Whether a key without escapes is url, rel or content."""
+    if end - begin == 3:
+        first, second, third = data[begin], data[begin + 1], data[begin + 2]
+        if first == _U and second == _R and third == _L:
+            return _URL
+        return _REL if first == _R and second == _E and third == _L else _PLAIN
+    is_content = end - begin == 7 and data[begin] == _C and data[begin + 1] == _O and data[begin + 2] == _N
+    return _CONTENT if is_content else _PLAIN
+
+
+@inlined
+def _may_say(data: Bytes, key: int, begin: int, end: int) -> bool:
+    """Whether the value of this key may be one that is read, in whatever case, escaped or not."""
+    if key == _ANY or (key == _CONTENT and begin < end and data[begin] in (_ONE, _BLANK)):  # of tdm-reservation
+        return True
+    for at in range(begin, min(end, begin + _URL_BYTES) if key == _URL else end):
+        is_escape = data[at] == _AMPERSAND or (data[at] == _BACKSLASH and data[at + 1] != _SLASH)
+        if is_escape or (at + 3 < end and _begins_word(data, key, at)):
+            return True
+    return False
+
+
+@inlined
+def _begins_word(data: Bytes, key: int, at: int) -> bool:
+    """Whether the letters here begin Creative Commons, license, or a word against this use, by the key."""
+    first, second, third, fourth = data[at] | 0x20, data[at + 1] | 0x20, data[at + 2] | 0x20, data[at + 3] | 0x20
+    if key == _URL:
+        return bool(first == _C and second == _R and third == _E and fourth == _A)
+    if key == _REL:
+        return bool(first == _L and second == _I and third == _C and fourth == _E)
+    return bool(first == _N and second == _O and third in (_A, _I, _M, _N))
 
 
 @inlined

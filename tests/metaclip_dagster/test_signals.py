@@ -8,6 +8,7 @@ from metaclip_dagster.signals import (
     SIGNALS,
     read_content_usage,
     read_header_signals,
+    read_meta_signals,
     read_robots_tag,
     read_robots_words,
     shorten_value,
@@ -89,7 +90,7 @@ def test_a_repeated_header_is_one_more_line_and_its_case_does_not_matter() -> No
 )
 def test_any_header_is_read_to_declared_signals_with_short_printable_values(value: str) -> None:
     headers = [(name, value) for name in ("X-Robots-Tag", "TDM-Reservation", "Content-Usage")]
-    for signal in read_header_signals(headers, "page"):
+    for signal in [*read_header_signals(headers, "page"), *read_meta_signals([(value, "noai")])]:
         assert signal["signal"] in SIGNALS
         assert len(signal["value"]) <= 200
         assert signal["value"].isprintable()

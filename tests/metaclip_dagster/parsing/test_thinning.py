@@ -38,12 +38,23 @@ def described() -> dict[str, Any]:
     built["Envelope"]["Payload-Metadata"]["HTTP-Response-Metadata"]["HTML-Metadata"]["Head"] |= {
         "Base": "http://base.example/",
         "Metas": [{"name": "author", "content": "x"}, {"property": "og:image", "content": "y"}],
+        "Link": [{"path": "LINK@/href", "url": "/s.css", "rel": "stylesheet"}],
     }
     built["Envelope"]["WARC-Header-Metadata"]["WARC-Target-URI"] = [{"a": "b"}, {"c": "d"}, "http://h.example/p"]
     return built
 
 
 WHOLE = compact(described())
+SAYING = [
+    *(b'{"name":"robots","content":"index,NoAI"}', b'{"content":"1","name":"tdm-reservation"}'),
+    *(b'{"name":"GPTBot","content":"none"}', b'{"name":"robots","content":"no\\u0061i"}'),
+    b'{"path":"LINK@/href","url":"https://creativecommons.org/licenses/by/4.0/","rel":"License"}',
+    b'{"path":"A@/href","url":"//creativecommons.org/licenses/by-sa/4.0/","rel":"me license"}',
+    b'{"path":"A@/href","url":"HTTPS:\\/\\/www.CreativeCommons.org\\/licenses\\/by\\/4.0\\/","text":"CC BY"}',
+    b'{"path":"A@/href","url":"https:\\u002f/creativecommons.org/licenses/by/4.0/","text":"CC BY"}',
+    b'{"path":"A@/href","url":"https://&#99;reativecommons.org/licenses/by/4.0/","text":"CC BY"}',
+    b'{"path":"A@/href","\\u0075rl":"https://creativecommons.org/licenses/by/4.0/","text":"CC BY"}',
+]
 IMAGE = b'{"path":"IMG@/src","url":"c.png","alt":"more"}'
 PIECES = [
     *(bytes([byte]) for byte in b'"\\{}[],: \t\n\x00\x1f\x7f-0.eI'),
@@ -52,6 +63,7 @@ PIECES = [
     *(b'"\\u0070ath":"IMG@/src",', b'"path":"IMG@/src",', b'"path":"A@/href",', b"IMG@/src", b'"IMG@/src"', b"NaN,"),
     *(IMAGE, IMAGE + b",", b"," + IMAGE, b"[" + IMAGE + b"],", b'"Links":[', b'"Links":[' + IMAGE + b"],"),
     *(b"{}", b"{},", b',{"a":"b"}', b'{"a":"b"},', b'{"a":{"b":"c"}},', b'"k":{"a":"b"},', b'{ "a" : "b" },', b'","'),
+    *(piece + b"," for piece in SAYING),
     *(b'[{"', b'":",', b'":"', b'"},{"', b"[" * 1000 + b"]" * 1000 + b",", b'"Envelope":{},', b'"WARC-Target-URI":7,'),
 ]
 SEAMS = [at for at in range(len(WHOLE)) if WHOLE[at : at + 1] in b'"{}[],:'] + [len(WHOLE)]
@@ -98,6 +110,14 @@ def test_the_order_of_keys_blanks_and_escapes_make_no_difference(
 ) -> None:
     block = json.dumps(reordered(described(), data), ensure_ascii=ascii_only, separators=separators).encode()
     assert page_of(block) == page_of(block, thin=bytes) == page_of(WHOLE)
+
+
+@pytest.mark.parametrize("saying", SAYING)
+@pytest.mark.parametrize("place", [b'"Links":[', b'"Metas":[', b'"Link":['])
+def test_what_says_how_a_page_may_be_used_is_not_cut(saying: bytes, place: bytes) -> None:
+    block = WHOLE.replace(place, place + saying + b",")
+    assert saying in bytes(cut_other_links(block))
+    assert page_of(block) == page_of(block, thin=bytes)
 
 
 def test_what_is_left_is_the_images_and_little_else() -> None:
@@ -160,9 +180,11 @@ whole_texts = st.text(st.characters(codec="utf-8", max_codepoint=0xFFFF) | st.sa
     lambda text: not text.startswith("IM")
 )
 
+keys = st.sampled_from(["", "path", "text", "title", "contents", "ur", "REL"])
+
 
 @settings(max_examples=300)
-@given(st.lists(st.dictionaries(whole_texts, whole_texts, min_size=1), min_size=1), st.booleans())
+@given(st.lists(st.dictionaries(keys, whole_texts, min_size=1), min_size=1), st.booleans())
 @example([{"": "\r"}], False)
 @example([{"": "a\ud7a3"}], True)
 def test_a_run_of_other_links_is_cut_whole_whatever_its_texts_are(
