@@ -24,6 +24,7 @@ from assets import (
     images,
     metadata,
     open_lineage,
+    publishing,
     training,
 )
 from assets.defaults import check_deployment
@@ -33,6 +34,7 @@ from resources.engines.resource import Compute, Local, RayCluster
 from resources.images.resource import Images
 from resources.lake.resource import LakeReader, open_lake
 from resources.models.resource import Trainer
+from resources.published.resource import Published
 from resources.reports.resource import Reports
 from resources.sources.resource import Sources
 from resources.takedowns.resource import TakedownList
@@ -40,7 +42,10 @@ from resources.tasks.resource import ZeroShot
 
 Resource = TypeVar("Resource", bound=dg.ConfigurableResource)
 
-MODULES = [metadata, entries, crawl, coverage, curation, exclusions, entry_counts, cards, images, training, evaluation]
+MODULES = [
+    metadata, entries, crawl, coverage, curation, exclusions, entry_counts, cards, images, training, evaluation,
+    publishing,
+]  # fmt: skip
 
 
 def bind(where: Deployment) -> dg.Definitions:
@@ -72,6 +77,7 @@ def bind(where: Deployment) -> dg.Definitions:
             )(),
             "takedown_list": _hide_config(TakedownList(path=str(where.takedowns), named=bool(where.takedown_list))),
             "reports": _hide_config(Reports(root=str(where.reports), url=where.reports_url)),
+            "publications": _hide_config(Published(root=str(where.published), publisher=str(where.publisher))),
             "image_store": _set_defaults(
                 _fix_fields(Images, root=str(where.images), num_buckets=where.image_buckets, contact=where.contact),
                 from_web=where.images_from_web,

@@ -8,12 +8,13 @@ from tqdm import tqdm
 
 from assets.keys import THRESHOLDS, TRAINING_SETS, Cell, rings_up_to
 from assets.queries.distributions import read_distribution
+from assets.queries.publications import copy_subset
 from commands.names import check_choice
 from metaclip_dagster.counting import write_distribution
 from metaclip_dagster.sharding import webdataset_samples
 from metaclip_dagster.training.transformers_folder import write_for_transformers
 from resources.deployments import Deployment, deployment
-from resources.files.exports import clear_made_up_addresses, new_folder, write_webdataset
+from resources.files.exports import new_folder, write_webdataset
 from resources.images.store import open_image_store
 from resources.lake.resource import open_lake
 
@@ -43,15 +44,11 @@ def export_counts(where: Deployment, t: str, folder: Path) -> str:
 
 
 def export_subset(where: Deployment, t: str, folder: Path) -> str:
-    """Copy the Parquet files of D(t), and no superseded ones, for img2dataset, datasets or DuckDB.
-
-    A url is null where an image came without one, in a pool's own tars.
-    """
+    """Copy the Parquet files of D(t), and no superseded ones, for img2dataset, datasets or DuckDB."""
     lake = open_lake(where)
     pairs = lake.manifest("subsets", t).rows
     with new_folder(folder) as partial:
-        files = lake.copy_files("subsets", t, partial)
-        num_without = sum(map(clear_made_up_addresses, files))
+        files, num_without = copy_subset(lake, t, partial)
     note = f", {num_without:,} of them without an address" if num_without else ""
     return f"{pairs:,} pairs of D({t}) in {len(files)} files{note}: {folder}"
 

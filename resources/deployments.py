@@ -146,6 +146,16 @@ class Deployment:
         return self.home / "reports"
 
     @property
+    def published(self) -> Path:
+        """Folders that are given away as they stand: a dataset, and models."""
+        return self.home / "published"
+
+    @property
+    def publisher(self) -> Path:
+        """What only people know of what is given away: title, licence, contact, answers."""
+        return self.home / "publisher.yaml"
+
+    @property
     def dagster_home(self) -> Path:
         """Runs, events and schedules of this deployment; made if missing, its dagster.yaml always the project's own."""
         home = self.home / "dagster_home"

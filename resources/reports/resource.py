@@ -33,3 +33,10 @@ class Reports(dg.ConfigurableResource, use_attribute_docstrings=True):
             return {kind: dg.MetadataValue.path(str(path)) for kind, path in paths.items()}
         links = {kind: dg.MetadataValue.url(f"{self.url}/{quote(path.name)}") for kind, path in paths.items()}
         return {**links, "page_path": dg.MetadataValue.path(str(page))}
+
+    def read(self, name: str) -> tuple[str, dict[str, Any]]:
+        """The page and the data of a report; raises FileNotFoundError where it was never written."""
+        page, data = Path(self.root, f"{name}.html"), Path(self.root, f"{name}.json")
+        if not (page.exists() and data.exists()):
+            raise FileNotFoundError(f"{page} is not there; materialize the asset that writes it first")
+        return page.read_text("utf-8"), json.loads(data.read_text("utf-8"))

@@ -1,0 +1,44 @@
+"""Write subsets as one dataset repository that others can load, cite and check, with documents about all of it."""
+
+import dagster as dg
+
+from assets.partitions import thresholds
+from assets.queries.publications import read_parts, write_part
+from assets.tags import tag_run
+from metaclip_dagster.publishing.documents import write_documents
+from metaclip_dagster.publishing.publisher import read_publisher, write_template
+from resources.files.local import write_text
+from resources.lake.resource import Lake
+from resources.published.resource import Published
+from resources.reports.resource import Reports
+
+DATASET = "dataset"
+
+
+@dg.asset(
+    partitions_def=thresholds,
+    deps=["subsets", "data_cards", "entry_counts"],
+    group_name="publishing",
+    kinds={"parquet", "huggingface"},
+    owners=["team:data"],
+)
+@tag_run
+def published(
+    context: dg.AssetExecutionContext, lake: Lake, reports: Reports, publications: Published
+) -> dg.MaterializeResult:
+    """D(t) as a part of a folder that is a dataset repository as it stands, and the documents about all its parts.
+
+    Rows, distribution and data card of t, a dataset card, Croissant, a datasheet, notes on rights, a citation and
+    checksums. What only people know comes from publisher.yaml.
+    """
+    t = context.partition_key
+    publisher = read_publisher(publications.read_publisher(), publications.publisher)
+    publications.write_example(write_template())
+    page, card = reports.read(f"data_card_t_{t}")
+    with publications.change(DATASET) as folder:
+        pairs = write_part(lake, card, page, t, folder)
+        for name, text in write_documents(read_parts(folder), publisher).items():
+            write_text(folder / name, text)
+    return dg.MaterializeResult(
+        metadata={"pairs": pairs, **publications.describe(DATASET), "open": publisher.list_open()}
+    )

@@ -1,0 +1,97 @@
+"""Copy D(t) with its data card into a dataset's folder, and read from the folder what its documents say."""
+
+import json
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from markupsafe import escape
+
+from assets.keys import THRESHOLDS
+from assets.queries.distributions import read_distribution
+from assets.queries.provenance import recorded_pool
+from metaclip_dagster.counting import write_distribution
+from metaclip_dagster.publishing.parts import (
+    DataFile,
+    Part,
+    count_licenses,
+    find_example,
+    find_period,
+    name_config,
+)
+from resources.files.exports import clear_made_up_addresses
+from resources.files.local import write_text
+from resources.lake.resource import Lake
+from resources.published.folders import digest_file
+
+CARDS, DATA, DISTRIBUTION = "cards", "data", "distribution"
+
+
+def copy_subset(lake: Lake, t: str, folder: Path) -> tuple[list[Path], int]:
+    """Copy the Parquet files of D(t), and no superseded ones, to a folder; gives them and the rows without an address.
+
+    A url is null where an image came without one, in a pool's own tars.
+    """
+    files = lake.copy_files("subsets", t, folder)
+    return files, sum(map(clear_made_up_addresses, files))
+
+
+def write_part(lake: Lake, card: dict[str, Any], page: str, t: str, folder: Path) -> int:
+    """Put the rows of D(t) and its data card into the folder, in place of what is there of this t; gives the pairs.
+
+    Raises ValueError for a data card that is of another build of the subset.
+    """
+    subset = lake.manifest("subsets", t)
+    if card["provenance"].get("subset") != subset.version:
+        raise ValueError(f"the data card of t = {t} is of another build of the subset; materialize data_cards of {t}")
+    data, distribution = (folder / name / name_config(t) for name in (DATA, DISTRIBUTION))
+    for part in (data, distribution):
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+    files, _ = copy_subset(lake, t, data)
+    write_distribution(read_distribution(lake, t), distribution)
+    pool = recorded_pool(subset)
+    snapshots = pool.snapshots if pool else tuple(snapshot["snapshot"] for snapshot in card["snapshots"])
+    dates = lake.dataset("pairs", snapshots).to_batches(columns=["crawled_at"])
+    public = {
+        **card,
+        "command": f"dagster asset materialize -f definitions.py --select subsets,data_cards --partition {t}",
+        "crawled": find_period(dates),
+        "licenses": count_licenses(ds.dataset(files).to_batches(columns=["license"])),
+        "software": f"metaclip_dagster {version('metaclip-dagster')}",
+    }
+    # The card's own command names folders of this machine.
+    page = page.replace(escape(card["command"]), escape(public["command"]))
+    text = json.dumps(public, allow_nan=False, ensure_ascii=False, indent=1)
+    write_text(folder / CARDS / f"{name_config(t)}.json", text)
+    write_text(folder / CARDS / f"{name_config(t)}.html", page)
+    return subset.rows
+
+
+def read_parts(folder: Path) -> list[Part]:
+    """Every t of the deployment that is in the folder, in ascending order, as it lies there."""
+    return [read_part(folder, t) for t in THRESHOLDS if (folder / CARDS / f"{name_config(t)}.json").exists()]
+
+
+def read_part(folder: Path, t: str) -> Part:
+    """D(t) as it lies in the folder."""
+    card = json.loads((folder / CARDS / f"{name_config(t)}.json").read_text("utf-8"))
+    paths = sorted((folder / DATA / name_config(t)).glob("*.parquet"))
+    beside = sorted((folder / DISTRIBUTION / name_config(t)).iterdir())
+    return Part(
+        card=card,
+        files=[describe_file(folder, path) for path in paths],
+        distribution=[describe_file(folder, path) for path in beside],
+        licenses=card["licenses"],
+        crawled=tuple(card["crawled"]) if card["crawled"] else None,
+        software=card["software"],
+        example=find_example(batch for path in paths for batch in pq.ParquetFile(path).iter_batches()),
+    )
+
+
+def describe_file(folder: Path, path: Path) -> DataFile:
+    """A file of the folder with its size and SHA-256."""
+    return DataFile(path.relative_to(folder).as_posix(), path.stat().st_size, digest_file(path))

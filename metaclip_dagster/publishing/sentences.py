@@ -1,0 +1,82 @@
+"""Say in sentences what the parts of a dataset are made of: collection, processing, limits, rights."""
+
+from collections.abc import Mapping, Sequence
+
+from metaclip_dagster.publishing.parts import Part, find_period_of
+from metaclip_dagster.reporting.html.numbers import percent
+
+OPEN = "Open: nobody has answered this yet."
+
+RIGHTS = (
+    "Pages, texts and images belong to their owners. This dataset is an index of addresses and short texts that Common "
+    "Crawl found in public; it gives no licence to what lies behind them."
+)
+_STAGES = {
+    "pairs": "images of which the page says something were read from the archives",
+    "matches": "of these, pairs whose text contains an entry, in a language that has entries",
+    "admissions": "of these, pairs that are in the pool",
+}
+_REASONS = {"duplicate": "stood at an earlier place already", "taken_down": "taken down", "license": "by their licence"}
+
+
+def describe_collection(parts: Sequence[Part]) -> str:
+    """From which snapshots the pairs are, crawled when."""
+    snapshots = list_snapshots(parts)
+    crawled = find_period_of(parts)
+    when = f", crawled from {crawled[0]} to {crawled[1]}" if crawled else ""
+    return (
+        f"Image–text pairs were read from {len(snapshots)} snapshots of the crawl{when}: {', '.join(snapshots)}. "
+        "Nobody was asked for a page again."
+    )
+
+
+def describe_stages(part: Part) -> list[str]:
+    """How many pairs each step let through and what it dropped, why."""
+    lines = []
+    for stage in part.card["stages"]:
+        name, dropped = stage["stage"], {_spell(reason): rows for reason, rows in stage["dropped"].items()}
+        says = _STAGES.get(name, f"of these, pairs that balancing at t = {part.t} keeps")
+        lines.append(f"{stage['rows']:,}: {says}{_list_dropped(dropped)}")
+    return lines
+
+
+def describe_left_out(part: Part) -> str:
+    """What each step of making the largest part left out, in one sentence."""
+    stages = part.card["stages"]
+    return f"of {stages[0]['rows']:,} pairs that were read, {part.config} has {part.pairs:,}."
+
+
+def describe_limits(parts: Sequence[Part]) -> list[str]:
+    """What the dataset is not good for, by what is known of how it was made."""
+    largest = parts[-1]
+    languages = largest.languages
+    entries, scores = largest.card["entries"], largest.card["language_scores"]
+    most, pairs = next(iter(languages.items()), ("no language", 0))
+    share = pairs / largest.pairs if largest.pairs else None
+    limits = [
+        "The metadata decides which subjects exist at all: "
+        f"{entries['entries'] - entries['entries_matched']:,} of {entries['entries']:,} entries match no pair.",
+        f"{percent(share)} of {largest.config} is in one language ({most}).",
+        "Texts are what pages say of images, often advertising, file names or nothing that is seen.",
+        "Duplicates are found by address and text, not by looks: one image at two addresses is there twice.",
+        "Balancing judges how often a subject occurs and nothing else. It removes no pair for being unsafe, private, "
+        "false or biased; nobody has looked at all images or texts.",
+    ]
+    if scores.get("below_08") is not None:
+        limits.append(
+            f"Languages were identified by a program, which was less than 80 % sure of {percent(scores['below_08'])}."
+        )
+    return limits
+
+
+def list_snapshots(parts: Sequence[Part]) -> list[str]:
+    """The snapshots of all parts, sorted."""
+    return sorted({row["snapshot"] for part in parts for row in part.card["snapshots"]})
+
+
+def _spell(reason: str) -> str:
+    return _REASONS.get(reason, reason.replace("_", " "))
+
+
+def _list_dropped(dropped: Mapping[str, int]) -> str:
+    return f" ({'; '.join(f'{reason}: {rows:,}' for reason, rows in dropped.items())} left out)" if dropped else ""

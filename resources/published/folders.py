@@ -1,0 +1,73 @@
+"""Change a folder as a whole, one writer at a time, and list its files with their SHA-256."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from resources.files.local import sync_folder, write_text
+
+CHECKSUMS = "SHA256SUMS"
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Wait until nobody else holds the folder; the lock lies beside it and goes with its process."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def change_folder(folder: Path) -> Iterator[Path]:
+    """A copy of the folder, by hard links, that takes its place with checksums when the block has ended well.
+
+    Replace files in it, never write into them: they are the old folder's, too. Whoever is killed leaves the folder
+    as it was; between the two renames at the end it is `<name>.previous`, which the next one puts back.
+    """
+    partial, previous = (folder.with_name(f"{folder.name}.{state}") for state in ("partial", "previous"))
+    with lock_folder(folder):
+        if previous.exists() and not folder.exists():
+            previous.rename(folder)
+        for left in (partial, previous):
+            shutil.rmtree(left, ignore_errors=True)
+        if folder.exists():
+            shutil.copytree(folder, partial, copy_function=os.link)
+        else:
+            partial.mkdir()
+        yield partial
+        sums = "".join(f"{digest}  {name}\n" for name, digest in digest_files(partial).items())
+        write_text(partial / CHECKSUMS, sums)
+        if folder.exists():
+            folder.rename(previous)
+        partial.rename(folder)
+        sync_folder(folder.parent)
+        shutil.rmtree(previous, ignore_errors=True)
+
+
+def digest_files(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every file below the folder but its checksums, by relative path, sorted."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return {name: digest_file(folder / name) for name in names if name != CHECKSUMS}
+
+
+def digest_file(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_folder(folder: Path) -> None:
+    """Raise ValueError, naming a file, where the folder is not what its checksums say."""
+    path = folder / CHECKSUMS
+    if not path.exists():
+        raise FileNotFoundError(f"{folder} has no {CHECKSUMS}: it is no published folder, or was never finished")
+    listed = dict(line.split("  ", 1)[::-1] for line in path.read_text("utf-8").splitlines())
+    present = digest_files(folder)
+    for name in sorted({*listed, *present}):
+        if listed.get(name) != present.get(name):
+            raise ValueError(f"{folder / name} is not as {CHECKSUMS} has it: somebody changed it; publish again")
