@@ -7,12 +7,15 @@ from assets.queries.publications import read_parts, write_part
 from assets.tags import tag_run
 from metaclip_dagster.publishing.documents import write_documents
 from metaclip_dagster.publishing.publisher import read_publisher, write_template
+from metaclip_dagster.publishing.sentences import are_of_one_pool
 from resources.files.local import write_text
 from resources.lake.resource import Lake
 from resources.published.resource import Published
 from resources.reports.resource import Reports
 
 DATASET = "dataset"
+REPLACED = ("data/*", "distribution/*", "cards/*")
+"""What of a repository is the folder's alone: files there that the folder no longer has are deleted."""
 
 
 @dg.asset(
@@ -37,8 +40,14 @@ def published(
     page, card = reports.read(f"data_card_t_{t}")
     with publications.change(DATASET) as folder:
         pairs = write_part(lake, card, page, t, folder)
-        for name, text in write_documents(read_parts(folder), publisher).items():
+        parts = read_parts(folder)
+        for name, text in write_documents(parts, publisher).items():
             write_text(folder / name, text)
-    return dg.MaterializeResult(
-        metadata={"pairs": pairs, **publications.describe(DATASET), "open": publisher.list_open()}
-    )
+    shown = {
+        "pairs": pairs,
+        **publications.describe(DATASET),
+        "configs": [part.config for part in parts],
+        "of_one_pool": are_of_one_pool(parts),
+        "open": publisher.list_open(),
+    }
+    return dg.MaterializeResult(metadata=shown)

@@ -10,7 +10,6 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from markupsafe import escape
 
-from assets.keys import THRESHOLDS
 from assets.queries.distributions import read_distribution
 from assets.queries.provenance import recorded_pool
 from metaclip_dagster.counting import write_distribution
@@ -72,8 +71,9 @@ def write_part(lake: Lake, card: dict[str, Any], page: str, t: str, folder: Path
 
 
 def read_parts(folder: Path) -> list[Part]:
-    """Every t of the deployment that is in the folder, in ascending order, as it lies there."""
-    return [read_part(folder, t) for t in THRESHOLDS if (folder / CARDS / f"{name_config(t)}.json").exists()]
+    """Every t that is in the folder, in ascending order, as it lies there."""
+    ts = [path.stem.removeprefix(name_config("")) for path in (folder / CARDS).glob("*.json")]
+    return [read_part(folder, t) for t in sorted(ts, key=float)]
 
 
 def read_part(folder: Path, t: str) -> Part:

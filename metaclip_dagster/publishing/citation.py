@@ -1,6 +1,7 @@
 """Write CITATION.cff (Citation File Format 1.2.0) for a dataset or a model."""
 
 import re
+from datetime import date
 from typing import Any
 
 import yaml
@@ -43,10 +44,21 @@ def write_citation(publisher: Publisher, *, title: str, kind: str) -> str:
         content["version"] = publisher.version
     if is_address(publisher.homepage):
         content["url"] = publisher.homepage
-    released = publisher.answer("datasheet", "release_date")
-    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", released):
+    if released := find_day(publisher.answer("datasheet", "release_date")):
         content["date-released"] = released
     return yaml.safe_dump({**content, "references": [PAPER]}, sort_keys=False, allow_unicode=True, width=110)
+
+
+def find_day(answer: str) -> str:
+    """The answer where it is a day, in ISO 8601, and nothing else; else empty.
+
+    >>> find_day("2026-11-30"), find_day("2026-02-30"), find_day("soon")
+    ('2026-11-30', '', '')
+    """
+    try:
+        return answer if date.fromisoformat(answer).isoformat() == answer else ""
+    except ValueError:
+        return ""
 
 
 def _describe(person: Person) -> dict[str, str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from metaclip_dagster.publishing.citation import find_day
 from metaclip_dagster.publishing.dataset_card import TAGS, TITLE
 from metaclip_dagster.publishing.markdown import is_address
 from metaclip_dagster.publishing.parts import DataFile, Part, find_period_of
@@ -12,16 +13,13 @@ from metaclip_dagster.publishing.publisher import Person, Publisher
 from metaclip_dagster.publishing.sentences import (
     OPEN,
     describe_collection,
+    describe_dataset,
     describe_limits,
     describe_stages,
     list_snapshots,
 )
 from metaclip_dagster.schemas import SUBSETS
 
-DESCRIPTION = (
-    "Pairs of an image's address and the text that a web page has for it, from Common Crawl, balanced by the method of "
-    "Demystifying CLIP Data (Xu et al. 2023, MetaCLIP). There are no images in it, only where they lie."
-)
 CONTEXT: dict[str, Any] = {
     "@language": "en",
     "@vocab": "https://schema.org/",
@@ -53,7 +51,7 @@ _TYPES_OF_ARROW = {
 }  # fmt: skip
 
 
-def describe_dataset(parts: Sequence[Part], publisher: Publisher) -> dict[str, Any]:
+def build_croissant(parts: Sequence[Part], publisher: Publisher) -> dict[str, Any]:
     """The description of a folder that holds these parts, for a croissant.json at its top.
 
     Each file has its SHA-256, each part a record set with the columns of SUBSETS. What only the publisher knows and
@@ -65,7 +63,7 @@ def describe_dataset(parts: Sequence[Part], publisher: Publisher) -> dict[str, A
         "@type": "sc:Dataset",
         "conformsTo": ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"],
         "name": publisher.title or TITLE,
-        "description": publisher.description or DESCRIPTION,
+        "description": publisher.description or describe_dataset(parts),
         "keywords": TAGS,
         "inLanguage": sorted({language for part in parts for language in part.languages}),
         **_describe_publisher(publisher),
@@ -81,7 +79,7 @@ def _describe_publisher(publisher: Publisher) -> dict[str, Any]:
         "license": publisher.license,
         "version": publisher.version,
         "url": publisher.homepage if is_address(publisher.homepage) else "",
-        "datePublished": publisher.answer("datasheet", "release_date"),
+        "datePublished": find_day(publisher.answer("datasheet", "release_date")),
         "creator": [_describe_person("sc:Person", author) for author in publisher.authors if author.name],
         "publisher": _describe_person("sc:Organization", Person(publisher.provider)) if publisher.provider else None,
     }
@@ -108,7 +106,7 @@ def _describe_responsibly(parts: Sequence[Part], publisher: Publisher) -> dict[s
             "url is null where another pool brought an image without an address; license is null where the page names "
             "no licence, or several."
         ),
-        "rai:dataCollectionRawData": "Archives of Common Crawl: WAT or WARC files of the snapshots.",
+        "rai:dataCollectionRawData": "The crawl's own archives: WAT or WARC files of the snapshots.",
         **({"rai:dataCollectionTimeframe": list(period)} if (period := find_period_of(parts)) else {}),
         "rai:dataPreprocessingProtocol": describe_stages(largest),
         "rai:machineAnnotationTools": [
@@ -117,17 +115,17 @@ def _describe_responsibly(parts: Sequence[Part], publisher: Publisher) -> dict[s
         "rai:dataBiases": [
             f"Entries that more than t = {parts[0].t} pairs match have {before} of all matches before balancing and "
             f"{after} after.",
-            "Texts, pages and languages are those that Common Crawl has; entries are those of WordNet, Wikipedia or "
+            "Texts, pages and languages are those that the crawl has; entries are those of WordNet, Wikipedia or "
             "lists of the publisher's own.",
         ],
         "rai:dataLimitations": describe_limits(parts),
-        "rai:dataUseCases": [answer("other_uses"), f"Not for: {answer('unsuitable_uses')}"],
+        "rai:dataUseCases": [f"For: {answer('other_uses')}", f"Not for: {answer('unsuitable_uses')}"],
         "rai:dataSocialImpact": answer("impact_analysis"),
         "rai:personalSensitiveInformation": [
             "Texts and addresses come from public pages and may name people.",
             answer("sensitive_content"),
         ],
-        "rai:dataReleaseMaintenancePlan": f"{answer('maintainer')} {answer('updates')}",
+        "rai:dataReleaseMaintenancePlan": f"By: {answer('maintainer')} Updates: {answer('updates')}",
     }  # fmt: skip
 
 

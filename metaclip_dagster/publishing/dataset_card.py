@@ -13,6 +13,7 @@ from metaclip_dagster.publishing.sentences import (
     OPEN,
     RIGHTS,
     describe_collection,
+    describe_dataset,
     describe_limits,
     describe_stages,
 )
@@ -36,8 +37,10 @@ def render_dataset_card(parts: Sequence[Part], publisher: Publisher) -> str:
         default=default,
         example={name: _shorten(value) for name, value in default.example.items()},
         columns=describe_columns(),
+        description=publisher.description or describe_dataset(parts),
         collection=describe_collection(parts),
         stages=describe_stages(parts[-1]),
+        balanced_to=default.card.get("balanced_to", "the pool's own counts"),
         limits=describe_limits(parts),
         rights=RIGHTS,
         open=OPEN,

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from metaclip_dagster.publishing.citation import write_citation
-from metaclip_dagster.publishing.croissant import describe_dataset
+from metaclip_dagster.publishing.croissant import build_croissant
 from metaclip_dagster.publishing.dataset_card import TITLE, render_dataset_card
 from metaclip_dagster.publishing.datasheet import render_datasheet, render_license_notes
 from metaclip_dagster.publishing.parts import Part
@@ -13,7 +13,7 @@ from metaclip_dagster.publishing.publisher import Publisher
 
 def write_documents(parts: Sequence[Part], publisher: Publisher) -> dict[str, str]:
     """The text of each document about these parts, in ascending order of t; the same parts give the same bytes."""
-    croissant = describe_dataset(parts, publisher)
+    croissant = build_croissant(parts, publisher)
     return {
         "README.md": render_dataset_card(parts, publisher),
         "croissant.json": json.dumps(croissant, allow_nan=False, ensure_ascii=False, indent=1) + "\n",

@@ -8,8 +8,8 @@ from metaclip_dagster.reporting.html.numbers import percent
 OPEN = "Open: nobody has answered this yet."
 
 RIGHTS = (
-    "Pages, texts and images belong to their owners. This dataset is an index of addresses and short texts that Common "
-    "Crawl found in public; it gives no licence to what lies behind them."
+    "Pages, texts and images belong to their owners. This dataset is an index of addresses and short texts that a "
+    "crawl of the public web found; it gives no licence to what lies behind them."
 )
 _STAGES = {
     "pairs": "images of which the page says something were read from the archives",
@@ -19,14 +19,22 @@ _STAGES = {
 _REASONS = {"duplicate": "stood at an earlier place already", "taken_down": "taken down", "license": "by their licence"}
 
 
+def describe_dataset(parts: Sequence[Part]) -> str:
+    """What it is, where the publisher has not said it."""
+    return (
+        f"Pairs of an image's address and the text that a web page has for it, from {_name_origin(parts)}, balanced by "
+        "the method of Demystifying CLIP Data (Xu et al. 2023, MetaCLIP). There are no images in it, only where they "
+        "lie."
+    )
+
+
 def describe_collection(parts: Sequence[Part]) -> str:
-    """From which snapshots the pairs are, crawled when."""
-    snapshots = list_snapshots(parts)
+    """From which snapshots and sets of others the pairs are, crawled when."""
     crawled = find_period_of(parts)
     when = f", crawled from {crawled[0]} to {crawled[1]}" if crawled else ""
     return (
-        f"Image–text pairs were read from {len(snapshots)} snapshots of the crawl{when}: {', '.join(snapshots)}. "
-        "Nobody was asked for a page again."
+        f"Image–text pairs were read from {_name_origin(parts)}{when}: {', '.join(list_snapshots(parts))}. No page was "
+        "fetched for it."
     )
 
 
@@ -62,6 +70,8 @@ def describe_limits(parts: Sequence[Part]) -> list[str]:
         "Balancing judges how often a subject occurs and nothing else. It removes no pair for being unsafe, private, "
         "false or biased; nobody has looked at all images or texts.",
     ]
+    if not are_of_one_pool(parts):
+        limits.append("Its configs were made of different pools: the smaller need not lie inside the larger.")
     if scores.get("below_08") is not None:
         limits.append(
             f"Languages were identified by a program, which was less than 80 % sure of {percent(scores['below_08'])}."
@@ -69,9 +79,23 @@ def describe_limits(parts: Sequence[Part]) -> list[str]:
     return limits
 
 
+def are_of_one_pool(parts: Sequence[Part]) -> bool:
+    """Whether all parts were drawn from one pool by one seed, so that they are nested."""
+    versions = ("snapshots", "entries", "exclusions", "entry_counts", "seed")
+    return len({tuple(part.card["provenance"].get(name) for name in versions) for part in parts}) == 1
+
+
 def list_snapshots(parts: Sequence[Part]) -> list[str]:
     """The snapshots of all parts, sorted."""
     return sorted({row["snapshot"] for part in parts for row in part.card["snapshots"]})
+
+
+def _name_origin(parts: Sequence[Part]) -> str:
+    """Whose crawl it was, by the keys of its snapshots, and whether sets of others are among them."""
+    keys = list_snapshots(parts)
+    pools = [key for key in keys if key.startswith("pool-")]
+    origins = ["Common Crawl" if any(key.startswith("CC-MAIN-") for key in keys) else "a crawl of the web"]
+    return " and ".join(origins * (len(pools) < len(keys)) + ["sets that others made"] * bool(pools))
 
 
 def _spell(reason: str) -> str:

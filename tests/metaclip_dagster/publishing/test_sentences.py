@@ -1,0 +1,77 @@
+"""Laws of what is said of a dataset's parts: it names whose crawl it was, and when parts do not belong together."""
+
+from typing import Any
+
+import pytest
+
+from metaclip_dagster.publishing.parts import Part
+from metaclip_dagster.publishing.sentences import (
+    are_of_one_pool,
+    describe_collection,
+    describe_dataset,
+    describe_limits,
+    describe_stages,
+)
+
+
+def make_part(t: str, snapshots: list[str], crawled: tuple[str, str] | None = None, **versions: str) -> Part:
+    entries = {"entries": 5, "entries_matched": 3, "head_before": 0.5, "head_after": 0.25}
+    card: dict[str, Any] = {
+        "t": t,
+        "pairs": {"pool": 10, "subset": 4, "kept": 0.4},
+        "stages": [
+            {"stage": "pairs", "rows": 12, "dropped": {"no_text": 1_000}},
+            {"stage": "subset", "rows": 4, "dropped": {}},
+        ],
+        "languages": [
+            {"language": "en", "subset": 3},
+            {"language": "de", "subset": 1},
+            {"language": "fr", "subset": 0},
+        ],
+        "snapshots": [{"snapshot": name} for name in snapshots],
+        "language_scores": {},
+        "entries": entries,
+        "provenance": {"seed": "0", **versions},
+    }
+    return Part(card, files=[], distribution=[], licenses={}, crawled=crawled, software="s", example={})
+
+
+@pytest.mark.parametrize(
+    ("snapshots", "origin"),
+    [
+        (["CC-MAIN-2025-47"], "from Common Crawl"),
+        (["SAMPLE-2026-01"], "from a crawl of the web"),
+        (["pool-laion"], "from sets that others made"),
+        (["CC-MAIN-2025-47", "pool-laion"], "from Common Crawl and sets that others made"),
+    ],
+)
+def test_it_says_whose_crawl_it_was(snapshots: list[str], origin: str) -> None:
+    part = make_part("20", snapshots)
+    assert f"{origin}, balanced" in describe_dataset([part])
+    assert f"{origin}: {', '.join(snapshots)}." in describe_collection([part])
+
+
+def test_the_period_is_that_of_all_parts() -> None:
+    parts = [
+        make_part("20", ["a"], ("2025-01-02", "2025-01-09")),
+        make_part("100", ["b"], ("2025-01-01", "2025-01-05")),
+    ]
+    assert "crawled from 2025-01-01 to 2025-01-09: a, b." in describe_collection([*parts, make_part("inf", ["a"])])
+
+
+def test_parts_of_different_pools_are_said_to_be_so() -> None:
+    parts = [make_part("20", ["a"], entry_counts="x"), make_part("100", ["a"], entry_counts="x")]
+    assert are_of_one_pool(parts)
+    other = [*parts, make_part("inf", ["a"], entry_counts="y")]
+    assert not are_of_one_pool(other)
+    assert [limit for limit in describe_limits(other) if limit not in describe_limits(parts)][:1] == [
+        "75.0% of tinf is in one language (en)."
+    ]
+    assert any("different pools" in limit for limit in describe_limits(other))
+
+
+def test_a_step_says_what_it_left_out() -> None:
+    assert describe_stages(make_part("20", ["a"])) == [
+        "12: images of which the page says something were read from the archives (no text: 1,000 left out)",
+        "4: of these, pairs that balancing at t = 20 keeps",
+    ]
