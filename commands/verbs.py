@@ -57,6 +57,7 @@ PAIR = _argument(
 )
 POOL_KEYS = _argument("keys", nargs="+", metavar="KEY", help="a key of the pool")
 ROOT = _argument("--root", metavar="URL", help="a mirror to take it from")
+PRIVATE = _flag("--private", "with --to: a repository that is made is private")
 SEED = _argument("--seed", type=int, default=0, metavar="N", help="which are drawn; default 0")
 SETS = _argument("--t", action="append", metavar="SET", help="a training set, as 20 or online-20; may be repeated")
 SHARE = _argument("--share", type=float, metavar="SHARE", help="of its files; 1 is all, also where a part is made")
@@ -64,7 +65,9 @@ SNAPSHOT = _argument("key", metavar="SNAPSHOT", help="a snapshot that the crawl 
 SNAPSHOT_OF_POOL = _argument("key", metavar="SNAPSHOT", help="a snapshot of the pool")
 T = _argument("t", metavar="T", help="a t of the deployment, as in METACLIP_THRESHOLDS")
 ANY_T = _argument("t", metavar="T", help="a rung or any other number, or inf")
+TS = _argument("t", nargs="+", metavar="T", help="a t of the deployment, each a config of the dataset")
 TEXT = _argument("--text", metavar="TEXT", help="with a URL: the pair of exactly this text")
+TO = _argument("--to", default="", metavar="hub:ORG/NAME", help="where to upload it, too; by default it stays a folder")
 TRAINING_SET = _argument("training_set", metavar="SET", help="what it was trained on, as 20 or online-20")
 
 DEMO = [_flag("--quick", "a few pages of it, in about a minute"), _flag("--no-training", "end with the data cards")]
@@ -116,6 +119,18 @@ EXPORT = {
         [TRAINING_SET, MODEL, FOLDER],
     ),
 }
+PUBLISH = {
+    "dataset": Verb(
+        "write each D(t) into the folder of a dataset repository, with its documents",
+        "publish dataset 20 100 --to hub:ORG/NAME",
+        [TS, TO, PRIVATE],
+    ),
+    "model": Verb(
+        "write a trained model into the folder of a model repository, with its card",
+        "publish model 20 tiny --to hub:ORG/NAME",
+        [TRAINING_SET, MODEL, TO, PRIVATE],
+    ),
+}
 LAKE = {
     "home": Verb("print the deployment's DAGSTER_HOME", "lake home"),
     "probe": Verb("write an object twice: the store must refuse the second", "lake probe"),
@@ -159,6 +174,7 @@ GROUPS: dict[str, dict[str, Verb]] = {
     },
     "Hand on, take down": {
         "export": Verb("write a folder for other tools", parts=EXPORT),
+        "publish": Verb("write a folder that is a repository for others, and upload it", parts=PUBLISH),
         "purge": Verb("delete from the disk what the list of takedowns names", "purge --dry-run", [DRY_RUN]),
     },
     "Look after what is stored": {"lake": Verb("find, probe, tidy and check the lake and the images", parts=LAKE)},
