@@ -1,5 +1,6 @@
 """Write Parquet files and WebDataset into folders for other tools, each whole or not there."""
 
+import hashlib
 import json
 import math
 import shutil
@@ -37,9 +38,10 @@ def clear_made_up_addresses(path: Path) -> int:
 
 
 def write_webdataset(samples: Iterable[Mapping[str, Any]], folder: Path, *, images_per_tar: int) -> int:
-    """Write samples as 00000.tar and on, with sizes.json, where open_clip reads their number. Returns the number.
+    """Write samples as 00000.tar and on, with two lists of the tars beside them. Returns the number of samples.
 
-    Every tar but the last has `images_per_tar`, of whatever size. Raises ValueError for less than one.
+    sizes.json has the samples of each, where open_clip reads them; index.json, which wids reads, also their bytes and
+    SHA-256. Every tar but the last has `images_per_tar`, of whatever size. Raises ValueError for less than one.
     """
     from webdataset import ShardWriter  # noqa: PLC0415  # it imports torch
 
@@ -52,5 +54,19 @@ def write_webdataset(samples: Iterable[Mapping[str, Any]], folder: Path, *, imag
             written += 1
     names = sorted(path.name for path in folder.glob("*.tar"))
     sizes = [min(images_per_tar, written - at * images_per_tar) for at in range(len(names))]
-    (folder / "sizes.json").write_text(json.dumps(dict(zip(names, sizes, strict=True)), indent=1), encoding="utf-8")
+    num_samples = dict(zip(names, sizes, strict=True))
+    (folder / "sizes.json").write_text(json.dumps(num_samples, indent=1), encoding="utf-8")
+    index: dict[str, Any] = {
+        "__kind__": "wids-shard-index-v1",
+        "wids_version": 1,
+        "name": folder.name.removesuffix(".partial"),
+    }
+    index["shardlist"] = [_describe_tar(folder / name, num) for name, num in num_samples.items()]
+    (folder / "index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
     return written
+
+
+def _describe_tar(path: Path, num_samples: int) -> dict[str, Any]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"url": path.name, "nsamples": num_samples, "filesize": path.stat().st_size, "sha256": digest}

@@ -1,5 +1,6 @@
 """Folders for other tools say themselves what they hold."""
 
+import hashlib
 import io
 import json
 import tarfile
@@ -10,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import wids
 from PIL import Image
 from webdataset.writer import TarWriter
 
@@ -35,6 +37,17 @@ def test_sizes_are_those_of_the_tars_however_large_the_images_are(
     sizes = json.loads((tmp_path / "sizes.json").read_text("utf-8"))
     assert sizes == {path.name: count_images(path) for path in tmp_path.glob("*.tar")}
     assert sorted(sizes.values(), reverse=True) == [3] * (number // 3) + [number % 3] * (number % 3 > 0 or not number)
+
+
+def test_wids_reads_the_index_and_its_sums_are_those_of_the_tars(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    write_webdataset(({"__key__": f"{n:04d}", "txt": str(n)} for n in range(7)), tmp_path / "set", images_per_tar=3)
+    index = json.loads((tmp_path / "set" / "index.json").read_text("utf-8"))
+    for tar in index["shardlist"]:
+        content = (tmp_path / "set" / tar["url"]).read_bytes()
+        assert (tar["filesize"], tar["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+    read = wids.ShardListDataset(str(tmp_path / "set" / "index.json"), keep=True, cache_dir=str(tmp_path / "cache"))
+    assert [row[".txt"] for row in read] == [str(n) for n in range(7)]
 
 
 def test_hugging_face_reads_every_image_of_a_set_of_several_formats(tmp_path: Path) -> None:
