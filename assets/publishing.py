@@ -48,6 +48,6 @@ def published(
         **publications.describe(DATASET),
         "configs": [part.config for part in parts],
         "of_one_pool": are_of_one_pool(parts),
-        "open": publisher.list_open(),
+        "open": publisher.list_open("datasheet"),
     }
     return dg.MaterializeResult(metadata=shown)

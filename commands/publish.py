@@ -33,7 +33,7 @@ def main(asked: argparse.Namespace) -> None:
         model = check_choice(asked.model, where.models, "model")
         folder = where.published / "models" / training_set / model
         publish(where, "published_models", [Cell(training_set, model).key], folder)
-    print(folder, describe_open(where), sep="\n", flush=True)
+    print(folder, describe_open(where, "datasheet" if asked.part == "dataset" else "model_card"), sep="\n", flush=True)
     if repository:
         print(upload(folder, repository, kind=asked.part, private=asked.private))
 
@@ -49,10 +49,10 @@ def publish(where: Deployment, asset: str, keys: Sequence[str], folder: Path) ->
     return folder
 
 
-def describe_open(where: Deployment) -> str:
+def describe_open(where: Deployment, document: str) -> str:
     """What nobody has said yet of what is published, in one line."""
     content = where.publisher.read_bytes() if where.publisher.exists() else b""
-    missing = read_publisher(content, str(where.publisher)).list_open()
+    missing = read_publisher(content, str(where.publisher)).list_open(document)
     if not missing:
         return f"{where.publisher} answers everything"
     named = [name for name in missing if "." not in name]

@@ -21,6 +21,7 @@ from metaclip_dagster.publishing.parts import (
     find_period,
     name_config,
 )
+from metaclip_dagster.schemas import SUBSETS
 from resources.files.exports import clear_made_up_addresses
 from resources.files.local import write_text
 from resources.lake.resource import Lake
@@ -41,9 +42,11 @@ def copy_subset(lake: Lake, t: str, folder: Path) -> tuple[list[Path], int]:
 def write_part(lake: Lake, card: dict[str, Any], page: str, t: str, folder: Path) -> int:
     """Put the rows of D(t) and its data card into the folder, in place of what is there of this t; gives the pairs.
 
-    Raises ValueError for a data card that is of another build of the subset.
+    Raises ValueError for a subset that an older version made, and for a data card that is of another build of it.
     """
     subset = lake.manifest("subsets", t)
+    if missing := [name for name in SUBSETS.names if name not in lake.dataset("subsets", [t]).schema.names]:
+        raise ValueError(f"the subset of t = {t} has no {', '.join(missing)}: an older version made it; make it again")
     if card["provenance"].get("subset") != subset.version:
         raise ValueError(f"the data card of t = {t} is of another build of the subset; materialize data_cards of {t}")
     data, distribution = (folder / name / name_config(t) for name in (DATA, DISTRIBUTION))

@@ -53,11 +53,14 @@ class Publisher:
         """The answer to a question of QUESTIONS, empty where nobody has given one; raises KeyError for another key."""
         return self.answers.get(document, {}).get(key, "") if QUESTIONS[document][key] else ""
 
-    def list_open(self) -> list[str]:
-        """Everything that nobody has said yet, as keys of publisher.yaml (`license`, `datasheet.purpose`)."""
+    def list_open(self, *documents: str) -> list[str]:
+        """What nobody has said yet, as keys of publisher.yaml, such as `license` and `datasheet.purpose`.
+
+        Of questions, those of these documents, by default all.
+        """
         names = [name for name in FIELDS if not getattr(self, name)]
         names += ["contact"] * (self.contact == Person()) + ["authors"] * (not self.authors)
-        questions = [(document, key) for document, keys in QUESTIONS.items() for key in keys]
+        questions = [(document, key) for document in documents or QUESTIONS for key in QUESTIONS[document]]
         return names + [f"{document}.{key}" for document, key in questions if not self.answer(document, key)]
 
 
@@ -106,9 +109,8 @@ class _Loader(yaml.BaseLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(
-                problem="an alias (*name) is not read here", problem_mark=self.peek_event().start_mark
-            )
+            event = self.peek_event()  # type: ignore[no-untyped-call]  # types-pyyaml leaves it bare
+            raise yaml.MarkedYAMLError(problem="an alias (*name) is not read here", problem_mark=event.start_mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:

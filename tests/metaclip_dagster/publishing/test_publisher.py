@@ -11,6 +11,9 @@ def test_the_template_is_a_publisher_who_has_said_nothing() -> None:
     assert publisher.list_open() == Publisher().list_open()
     assert {*FIELDS, "contact", "authors"} < set(publisher.list_open())
     assert len(publisher.list_open()) == len(FIELDS) + 2 + sum(map(len, QUESTIONS.values()))
+    assert set(publisher.list_open("datasheet")) == {
+        name for name in publisher.list_open() if "." not in name or name.startswith("datasheet.")
+    }
     assert read_publisher(b"", "publisher.yaml") == Publisher(answers={document: {} for document in QUESTIONS})
 
 
