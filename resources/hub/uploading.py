@@ -41,10 +41,11 @@ def upload_folder(
     the Hub or the network does not allow; what may pass is tried again.
     """
     import huggingface_hub  # noqa: PLC0415  # slow to import
+    from huggingface_hub.utils.tqdm import disable_progress_bars  # noqa: PLC0415
 
-    huggingface_hub.logging.set_verbosity_error()
+    huggingface_hub.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it has no types
     if not sys.stderr.isatty():
-        huggingface_hub.utils.disable_progress_bars()
+        disable_progress_bars()
     endpoint = os.environ.get("HF_ENDPOINT") or huggingface_hub.constants.ENDPOINT
     api = huggingface_hub.HfApi(endpoint=endpoint, library_name="metaclip_dagster")
     for attempt in range(1, TRIES + 1):
