@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from metaclip_dagster.deduplicating import exclude, find_takedowns, pair_ids
+from metaclip_dagster.deduplicating.requests import RequestIndex
 from metaclip_dagster.deduplicating.takedowns import build_takedowns
 from resources.deferred import Deferred, defer
 from resources.engines.resource import Compute
@@ -28,9 +29,17 @@ def read_takedowns(takedown_list: TakedownList, images: str) -> Deferred | None:
     if lines is None:
         return None
     digests = takedown_list.digests()
-    takedowns = defer(build_takedowns, lines, sorted(open_image_store(images).find(digests)) if digests else [])
+    image_ids = open_image_store(images).find(digests) if digests else {}
+    takedowns = defer(build_takedowns, lines, sorted(set[str]().union(*image_ids.values())))
     takedowns()
     return takedowns
+
+
+def read_requests(takedown_list: TakedownList, images: str) -> RequestIndex:
+    """The requests that lines of the list belong to, ready for comparing with rows that go."""
+    lines = [line for line in takedown_list.lines() if line.request]
+    digests = {line.value.lower() for line in lines if line.kind == "image_sha256"}
+    return RequestIndex(lines, open_image_store(images).find(digests) if digests else {})
 
 
 def find_taken_down(

@@ -309,7 +309,7 @@ def test_a_digest_takes_down_every_url_of_the_picture_and_stays_known(imaged: De
             purge.take_down(taken.where)
             taken.make(["exclusions", "entry_counts"])
             assert not ids & {image.hex() for image in taken.lake.read("pairs", SNAPSHOTS)["image_id"].to_pylist()}
-            assert ImageStore(taken.where.images).find([digest]) == ids
+            assert ImageStore(taken.where.images).find([digest]) == {digest: ids}
 
 
 def test_a_digest_that_is_listed_before_any_image_is_asked_for_keeps_the_picture_out(

@@ -59,18 +59,27 @@ def build_takedowns(listed: Iterable[Line], image_ids: Collection[str] = ()) -> 
     """
     values: dict[str, set[str]] = {kind: set() for kind in _READ}
     for where, kind, value in listed:
-        if kind not in _READ:
-            raise ValueError(f"{where}: there is no kind {kind!r}; there are {', '.join(_READ)}")
-        try:
-            values[kind].add(_READ[kind](value))
-        except ValueError as error:
-            raise ValueError(f"{where}: {kind} {value!r}: {error}") from None
+        normal = read_value(where, kind, value)
+        values[kind].add(normal)
     return TakedownIndex(
         pair_ids=pa.array(sorted(map(int, values["pair_id"])), pa.uint64()),
         images=ImageSet.of(values["url"] | values["image_id"] | set(image_ids)),
         domains=frozenset(values["domain"]),
         page_domains=frozenset(values["page_domain"]),
     )
+
+
+def read_value(where: str, kind: str, value: str) -> str:
+    """The value of a line as rows have it: an image's id for a URL, a domain in lower case and ASCII.
+
+    Raises ValueError, naming the line, for a kind that there is not and a value that is not of its kind.
+    """
+    if kind not in _READ:
+        raise ValueError(f"{where}: there is no kind {kind[:200]!r}; there are {', '.join(_READ)}")
+    try:
+        return _READ[kind](value)
+    except ValueError as error:
+        raise ValueError(f"{where}: {kind} {value[:200]!r}: {error}") from None
 
 
 def flag_taken_down(rows: pa.RecordBatch, takedowns: TakedownIndex) -> pa.Array:
@@ -96,14 +105,29 @@ def flag_images(rows: pa.RecordBatch, images: ImageSet) -> pa.Array:
     is_listed = images.contains(rows["image_id"])
     if "url" not in rows.schema.names or not len(images.raw):
         return is_listed
-    respelled = pa.array(map(_respell_image_id, rows["url"].to_pylist()), pa.string())
+    respelled = pa.array(map(respell_image_id, rows["url"].to_pylist()), pa.string())
     return pc.or_(is_listed, images.contains(respelled))
 
 
-def _respell_image_id(url: str | None) -> str | None:
+def respell_image_id(url: str | None) -> str | None:
     """The image's id of today, if the URL has another spelling today."""
     normal = normalise_url(url, "")[0] if url else None
     return None if normal in (url, None) else image_id_of(normal).hex()
+
+
+def encode_hosts(urls: pa.Array) -> pa.DictionaryArray:
+    """The host of each URL, as it is spelled there, each distinct one once; null for what is no URL."""
+    return pc.struct_field(pc.extract_regex(urls, _HOST), "host").dictionary_encode()
+
+
+def list_domains(host: str) -> list[str]:
+    """The domains that a host is in, itself first, as a list of takedowns has them.
+
+    >>> list_domains("A.b.example.")
+    ['a.b.example', 'b.example', 'example']
+    """
+    labels = normalise_host(host).rstrip(".").split(".")  # pages' URLs have it in whichever script
+    return [".".join(labels[start:]) for start in range(len(labels))]
 
 
 def _read_url(value: str) -> str:
@@ -116,7 +140,12 @@ def _read_url(value: str) -> str:
 def _read_domain(value: str) -> str:
     domain = normalise_host(value).rstrip(".")
     if not _DOMAIN.fullmatch(domain):
-        raise ValueError("a host's name with a dot, without scheme, port, path and *: all below it is meant anyway")
+        inside = _INSIDE.fullmatch(value)
+        host = inside and normalise_host(inside[1]).rstrip(".")
+        meant = f"; is {host} meant?" if host and _DOMAIN.fullmatch(host) else ""
+        raise ValueError(
+            f"a host's name with a dot, without scheme, port, path and *: all below it is meant anyway{meant}"
+        )
     return domain
 
 
@@ -140,6 +169,10 @@ _READ: dict[str, Callable[[str], str]] = {
     "image_sha256": partial(_read_digits, digits=64),
     "pair_id": _read_pair_id,
 }
+KINDS = tuple(_READ)
+"""What a line of the list may name."""
+_INSIDE = re.compile(r"(?:[a-z]+:)?/*(?:\*\.)?([^/?#@:\s*]+)(?::\d+)?(?:[/?#].*)?", re.IGNORECASE)
+"""Where a host stands in what people give for one: a URL, a pattern, a host with a port or a path."""
 _DOMAIN = re.compile(r"\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)+")
 _HOST = r"(?i)^https?://(?:[^/?#]*@)?(?P<host>\[[^\]]*\]|[^/?#:\\]+)"
 
@@ -148,11 +181,6 @@ def _flag_below(urls: pa.Array, *, domains: frozenset[str]) -> pa.Array:
     """Whether each URL's host is one of the domains, or below one; every distinct host is looked at once."""
     if not domains:
         return pa.repeat(pa.scalar(False), len(urls))
-    hosts = pc.struct_field(pc.extract_regex(urls, _HOST), "host").dictionary_encode()
-    below = [_is_below(host or "", domains) for host in hosts.dictionary.to_pylist()]
+    hosts = encode_hosts(urls)
+    below = [not domains.isdisjoint(list_domains(host or "")) for host in hosts.dictionary.to_pylist()]
     return pc.fill_null(pa.array(below, pa.bool_()).take(hosts.indices), False)
-
-
-def _is_below(host: str, domains: frozenset[str]) -> bool:
-    labels = normalise_host(host).rstrip(".").split(".")  # pages' URLs have it in whichever script
-    return any(".".join(labels[start:]) in domains for start in range(len(labels)))

@@ -38,10 +38,18 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
-def append_line(path: Path, content: Mapping[str, Any]) -> None:
-    """Add a line of JSON. It begins the line itself: what a killed writer left of its own spoils no other."""
+def append_line(path: Path, content: Mapping[str, Any], *, sync: bool = False) -> None:
+    """Add a line of JSON. It begins the line itself: what a killed writer left of its own spoils no other.
+
+    With `sync` it is on the disk when this returns.
+    """
     with path.open("a", encoding="utf-8") as file:
         file.write(f"\n{json.dumps(content)}")
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
+    if sync:
+        sync_folder(path.parent)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -64,13 +64,16 @@ class ImageStore:
         for row in rows.filter(pc.is_valid(rows["tar"])).sort_by("offset").to_pylist():
             yield f"{row['image_id']}.{row['format']}", self.read(tar, row["offset"], row["size"])
 
-    def find(self, sha256: Collection[str]) -> set[str]:
-        """The ids of the images whose bytes, as they came or as they are or were stored, have one of these digests."""
-        chosen, image_ids = pa.array(sorted(sha256), pa.string()), set[str]()
+    def find(self, sha256: Collection[str]) -> dict[str, set[str]]:
+        """By digest, the ids of images whose bytes, as they came or as they are or were stored, have it."""
+        chosen = pa.array(sorted(sha256), pa.string())
+        image_ids: dict[str, set[str]] = {digest: set() for digest in sha256}
         for index in self.root.glob("*/*.parquet"):
             rows = pq.read_table(index, schema=pa.schema([(name, pa.string()) for name in _REMEMBERED]))
             for name in _DIGESTS:
-                image_ids.update(rows.filter(pc.is_in(rows[name], chosen))["image_id"].to_pylist())
+                having = rows.filter(pc.is_in(rows[name], chosen))
+                for digest, image_id in zip(having[name].to_pylist(), having["image_id"].to_pylist(), strict=True):
+                    image_ids[digest].add(image_id)
         return image_ids
 
     def forget(

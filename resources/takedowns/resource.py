@@ -6,11 +6,11 @@ import dagster as dg
 import xxhash
 
 from resources.deferred import Deferred
-from resources.takedowns.listing import read_list
+from resources.takedowns.listing import ListedLine, read_lines, read_list
 
 
 class TakedownList(dg.ConfigurableResource, use_attribute_docstrings=True):
-    """A CSV file of kind, value and reason; without one, nothing is taken down. Raises ValueError for a bad line."""
+    """A CSV file of what is to go; without one, nothing is taken down. Raises ValueError for a bad line."""
 
     path: str
     """Where the list lies."""
@@ -19,15 +19,16 @@ class TakedownList(dg.ConfigurableResource, use_attribute_docstrings=True):
 
     def deferred(self) -> Deferred | None:
         """File and line, kind and value of all that is listed, for workers; None where nothing is."""
-        if not self._read():
+        if not self.lines():
             return None
         return Deferred(read_list, (self.path,), declared=xxhash.xxh3_128(Path(self.path).read_bytes()).hexdigest())
 
     def digests(self) -> set[str]:
         """The SHA-256 of images that are listed: the image store knows whose they are."""
-        return {value.lower() for _, kind, value in self._read() if kind == "image_sha256"}
+        return {value.lower() for _, kind, value, _ in self.lines() if kind == "image_sha256"}
 
-    def _read(self) -> list[tuple[str, str, str]]:
+    def lines(self) -> list[ListedLine]:
+        """All that is listed, with the request of each line."""
         if self.named and not Path(self.path).exists():
             raise ValueError(f"{self.path} is not there, and METACLIP_TAKEDOWNS names it: put it there, or unset that")
-        return read_list(self.path)
+        return read_lines(self.path)

@@ -22,11 +22,19 @@ Keep = Callable[[str, pa.RecordBatch], pa.RecordBatch]
 
 
 def leave_out(
-    store: TableStore, keep: Keep, *, among: Collection[str] | None = None, dry_run: bool = False
+    store: TableStore,
+    keep: Keep,
+    *,
+    among: Collection[str] | None = None,
+    count: Callable[[str, pa.RecordBatch], None] | None = None,
+    announce: Callable[[str, str | None], None] | None = None,
+    dry_run: bool = False,
 ) -> Counter[str]:
     """Rewrite those shards of a finished partition that `keep` takes from; counts `shards`, `rows` and `bytes` less.
 
-    Where it is known `among` which they are, no other is read.
+    Where it is known `among` which they are, no other is read. `count` is given each batch that loses something, with
+    its shard's key, and `announce` the partition's version before and after, the latter None in a dry run, when all is
+    counted and readers still see it as it was.
 
     A new file takes a shard's place under the fingerprint that it had, so that runs reuse it and bring nothing back.
     The partition's manifest comes last: readers see all of the shards as they were, or all without the rows.
@@ -37,18 +45,26 @@ def leave_out(
     for shard in manifest.shards if manifest else ():
         if among is not None and shard.key not in among:
             continue
-        left = ((rows, keep(shard.key, rows)) for rows in _read(store, shard))
-        less = [before.num_rows - after.num_rows for before, after in left if after is not before]
+        less = []
+        for rows in _read(store, shard):
+            if (left := keep(shard.key, rows)) is not rows:
+                less.append(rows.num_rows - left.num_rows)
+                if count:
+                    count(shard.key, rows)
         went.update(shards=bool(less), rows=sum(less))
         if less and not dry_run:
             written[shard.key] = _rewrite(store, shard, keep)
             went.update(bytes=shard.bytes - written[shard.key].bytes)
-    if manifest and written:
+    if not manifest or not went["shards"]:
+        return went
+    shards = tuple(written.get(shard.key, shard) for shard in manifest.shards)
+    version = combine(f"{shard.key} {shard.digest}" for shard in shards)
+    if announce:
+        announce(manifest.version, None if dry_run else version)
+    if written:
         for shard in manifest.shards:
             if shard.key in written:
                 store.forget(shard.key, shard.fingerprint)  # none may name a file that is to go
-        shards = tuple(written.get(shard.key, shard) for shard in manifest.shards)
-        version = combine(f"{shard.key} {shard.digest}" for shard in shards)
         store.finish(replace(manifest, shards=shards, version=version))
     return went
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from assets.queries.purging import Gone, find_gone, purge
+from assets.queries.gone import Gone, find_gone
+from assets.queries.purging import purge
 from metaclip_dagster.deduplicating.takedowns import ImageSet, build_takedowns
 from metaclip_dagster.schemas import EXCLUSIONS, IMAGE_TEXTS, IMAGES, MATCHES, PAIRS, SUBSETS, TRAINING_SETS
 from resources.instance.history import SHOWN
@@ -72,7 +73,13 @@ def left(lake: Lake) -> dict[str, list[object]]:
 
 
 def test_a_page_takes_its_own_places_and_what_no_other_has(lake: Lake, tmp_path: Path) -> None:
-    purge(lake, tmp_path / "images", tmp_path / "checkpoints", gone_of(lake, "page_domain", "p.example"))
+    purge(
+        lake,
+        tmp_path / "images",
+        tmp_path / "checkpoints",
+        tmp_path / "published",
+        gone_of(lake, "page_domain", "p.example"),
+    )
     assert left(lake) == {
         "pairs A": [],
         "pairs B": [1, 3],
@@ -88,17 +95,21 @@ def test_a_page_takes_its_own_places_and_what_no_other_has(lake: Lake, tmp_path:
 
 def test_a_pair_takes_its_text_and_leaves_the_image_to_others(lake: Lake, tmp_path: Path) -> None:
     before = {name: lake.manifest(*name).version for name in (("matches", "B"), ("pairs", "B"), ("images", "20"))}
-    report = purge(lake, tmp_path / "images", tmp_path / "checkpoints", gone_of(lake, "pair_id", "2"))
+    report = purge(
+        lake, tmp_path / "images", tmp_path / "checkpoints", tmp_path / "published", gone_of(lake, "pair_id", "2")
+    )
     assert left(lake)["training_sets"] == [[1], [3], [4]]
     assert left(lake)["images"] == [X.hex(), Y.hex(), Z.hex()]
     assert report["tables"]["training_sets 20"] == report["tables"]["training_sets 20"] | {"shards": 1, "rows": 0}
     assert {name: lake.manifest(*name).version for name in before} == before
-    purge(lake, tmp_path / "images", tmp_path / "checkpoints", gone_of(lake, "pair_id", "4"))
+    purge(lake, tmp_path / "images", tmp_path / "checkpoints", tmp_path / "published", gone_of(lake, "pair_id", "4"))
     assert left(lake)["images"] == [X.hex(), Y.hex()]
 
 
 def test_an_image_takes_all_its_texts(lake: Lake, tmp_path: Path) -> None:
-    purge(lake, tmp_path / "images", tmp_path / "checkpoints", gone_of(lake, "image_id", Y.hex()))
+    purge(
+        lake, tmp_path / "images", tmp_path / "checkpoints", tmp_path / "published", gone_of(lake, "image_id", Y.hex())
+    )
     assert left(lake) == {
         "pairs A": [1],
         "pairs B": [1, 4],
@@ -129,7 +140,13 @@ def test_an_image_goes_under_the_id_too_that_an_older_spelling_gave_it(lake: Lak
 
 def test_what_nothing_is_taken_from_is_not_written_again(lake: Lake, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in Path(lake.root).rglob("*") if path.is_file()}
-    report = purge(lake, tmp_path / "images", tmp_path / "checkpoints", gone_of(lake, "domain", "other.example"))
+    report = purge(
+        lake,
+        tmp_path / "images",
+        tmp_path / "checkpoints",
+        tmp_path / "published",
+        gone_of(lake, "domain", "other.example"),
+    )
     assert (report["pairs"], report["tables"]) == (0, {})
     assert {path: path.stat().st_mtime_ns for path in Path(lake.root).rglob("*") if path.is_file()} == before
 
@@ -138,7 +155,7 @@ def test_no_place_is_read_again_that_loses_nothing(lake: Lake, tmp_path: Path) -
     gone = gone_of(lake, "pair_id", "4")
     [untouched] = (tmp_path / "lake" / "pairs" / "A" / "data").iterdir()
     untouched.write_bytes(b"not read")
-    report = purge(lake, tmp_path / "images", tmp_path / "checkpoints", gone)
+    report = purge(lake, tmp_path / "images", tmp_path / "checkpoints", tmp_path / "published", gone)
     assert report["tables"]["pairs B"]["rows"] == 1
 
 
@@ -146,7 +163,9 @@ def test_a_superseded_file_goes_though_a_clock_says_that_it_is_yet_to_come(lake:
     path = tmp_path / "lake" / "pairs" / "A" / "data" / "old.parquet"
     path.write_bytes(b"superseded")
     os.utime(path, (time.time() + 3600, time.time() + 3600))
-    report = purge(lake, tmp_path / "images", tmp_path / "checkpoints", gone_of(lake, "pair_id", "9"))
+    report = purge(
+        lake, tmp_path / "images", tmp_path / "checkpoints", tmp_path / "published", gone_of(lake, "pair_id", "9")
+    )
     assert report["superseded"]["files"] == 1
     assert not path.exists()
 

@@ -25,7 +25,7 @@ from resources.images.store import ImageStore
 from resources.lake.shard_files import read_table
 from resources.lake.tables import PartitionManifest, TableStore
 from resources.models.training_folders import JOB
-from resources.takedowns.listing import read_list
+from resources.takedowns.listing import read_lines, read_list
 from resources.takedowns.resource import TakedownList
 from resources.takedowns.taking_down import FLAG, flag_training, leave_out, read_flag
 
@@ -122,6 +122,14 @@ def test_the_list_is_empty_without_a_file_and_names_its_lines(tmp_path: Path) ->
     path.write_text('kind,value,reason\n\nurl, http://x/ ,"asked, twice"\nimage_sha256,AB,\n', encoding="utf-8-sig")
     assert read_list(str(path)) == [(f"{path}:3", "url", "http://x/"), (f"{path}:4", "image_sha256", "AB")]
     assert listed.digests() == {"ab"}
+    assert {line.request for line in listed.lines()} == {""}
+
+
+def test_a_line_belongs_to_the_request_in_its_fourth_column(tmp_path: Path) -> None:
+    path = tmp_path / "takedowns.csv"
+    path.write_bytes(b"kind,value,reason,request\r\nurl,http://x/,asked, 2026-11-30-1 \r\ndomain,x.example,,\r\n")
+    assert [line.request for line in read_lines(str(path))] == ["2026-11-30-1", ""]
+    assert read_list(str(path)) == [(f"{path}:2", "url", "http://x/"), (f"{path}:3", "domain", "x.example")]
 
 
 @pytest.mark.parametrize(
@@ -135,6 +143,11 @@ def test_the_list_is_empty_without_a_file_and_names_its_lines(tmp_path: Path) ->
         ('kind,value,reason\nurl,http://x/a,"asked\nurl,http://x/b,again"\n', ":2: .*a quote"),
         (f"kind,value,reason\nurl,http://x/{'a' * 200_000},\n", ":2: longer than 100,000 characters"),
         ("", ":1: the first line must be"),
+        ("kind,value,reason,request\nurl,http://x/,\n", ":2: 3 fields, not 4"),
+        ("kind,value,reason,request\nurl,http://x/,,a b\n", ":2: 'a b' is no id of a request"),
+        ("kind,value,reason,request\nurl,http://x/,,../x\n", ":2: '../x' is no id"),
+        (f"kind,value,reason,request\nurl,http://x/,,{'a' * 65}\n", ":2: 'a+' is no id"),
+        ("kind,value,reason,request\nurl,http://x/,,2026-11-30T101500Z\n", ":2: .* is no id"),
     ],
 )
 def test_a_line_that_is_none_is_named(tmp_path: Path, text: str, says: str) -> None:
@@ -239,7 +252,7 @@ def test_a_forgotten_image_is_still_known_by_its_digest(tmp_path: Path) -> None:
     store = store_of(tmp_path)
     digests = [hashlib.sha256(picture(number)).hexdigest() for number in (1, 4)]
     for _ in range(2):
-        assert store.find(digests) == {IDS[1], IDS[4]}
+        assert store.find(digests) == dict(zip(digests, ({IDS[1]}, {IDS[4]}), strict=True))
         store.forget(chosen(IDS[1]), "taken_down")  # type: ignore[arg-type]
 
 
@@ -255,7 +268,7 @@ def test_a_listed_picture_is_kept_from_under_another_url_and_known_there(tmp_pat
         ("00001/00000.tar", None, "http://y/6"),
     ]
     assert b"picture 5 " not in on_disk(tmp_path / "store" / "00001")
-    assert store.find([digest]) == {IDS[5], f"a{IDS[5][1:]}"}
+    assert store.find([digest]) == {digest: {IDS[5], f"a{IDS[5][1:]}"}}
     store.forget(chosen(), "taken_down")  # type: ignore[arg-type]
     store.check("00001/00000.tar")
 

@@ -1,0 +1,80 @@
+"""Delete published subsets and reports that repeat what is taken down; both can be made again without it."""
+
+import html
+import re
+import shutil
+from collections import Counter
+from collections.abc import Collection
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from assets.queries.gone import Gone
+from resources.takedowns.journal import Journal
+
+
+def list_urls(reports: Path) -> dict[Path, set[str]]:
+    """What of each report may be a URL or, put into one, a host; receipts are no such reports, for they name neither.
+
+    Where a URL ends nobody can tell, so each goes on to the next blank.
+    """
+    files = [path for path in reports.rglob("*") if path.suffix in _TEXTS and path.parent != reports / "takedowns"]
+    texts = {path: html.unescape(path.read_text("utf-8", "replace")) for path in sorted(files)}
+    return {
+        path: {*_URL.findall(text), *(f"http://{host}" for host in _HOST.findall(text))} for path, text in texts.items()
+    }
+
+
+def drop_reports(reports: Path, shown: Collection[Path], journal: Journal, *, dry_run: bool = False) -> list[str]:
+    """Delete the reports that show what goes, in all forms that they have (HTML, JSON, CSV and others); gives them."""
+    stems = {(path.parent, path.name.partition(".")[0]) for path in shown}
+    files = sorted(
+        p for folder, stem in stems for p in folder.glob("*") if p.is_file() and p.name.partition(".")[0] == stem
+    )
+    for path in files:
+        journal.note("report", str(path.relative_to(reports)))
+        if not dry_run:
+            path.unlink()
+    return [str(path.relative_to(reports)) for path in files]
+
+
+def drop_published(published: Path, gone: Gone, journal: Journal, *, dry_run: bool = False) -> dict[str, int]:
+    """Delete each t's published subset that holds a pair that goes; gives how many each held.
+
+    Raises ValueError naming a file that is no Parquet. What a killed purge left of a subset goes too.
+    """
+    held_by: dict[str, int] = {}
+    for folder in sorted((published / "dataset" / "data").glob("t*/")):
+        t, pairs, requests = folder.name.removeprefix("t"), 0, Counter[str]()
+        for path in sorted(folder.rglob("*.parquet")):
+            try:
+                for batch in pq.ParquetFile(path).iter_batches():
+                    dropped = gone.drop("subsets", t, "", batch)
+                    pairs += dropped.num_rows
+                    requests.update(gone.count(dropped))
+            except pa.ArrowInvalid as error:
+                raise ValueError(f"{path}: {error}; delete {folder}, and publish t={t} again after the purge") from None
+        if pairs:
+            held_by[t] = pairs
+            journal.note("published", t, str(pairs), requests=requests)
+            if not dry_run:
+                _delete_subset(published, t)
+    for left in published.glob(".deleted-*") if not dry_run else ():
+        shutil.rmtree(left)
+    return held_by
+
+
+def _delete_subset(published: Path, t: str) -> None:
+    """Move the subset out of the dataset at once, for a part of it would be counted as another, then delete it."""
+    dataset = published / "dataset"
+    for path in dataset.rglob("ATTRIBUTION*"):
+        if path.is_file() and re.search(rf"(?<![0-9a-zA-Z.])t?{re.escape(t)}(?![0-9]|\.[0-9])", path.name, re.ASCII):
+            path.unlink()
+    (dataset / "data" / f"t{t}").rename(published / f".deleted-t{t}")
+    shutil.rmtree(published / f".deleted-t{t}")
+
+
+_TEXTS = {".html", ".json", ".csv", ".md", ".txt", ".tsv"}
+_URL = re.compile(r"https?://[^\s\"'<>]+")
+_HOST = re.compile(r"(?<![\w.-])(?:(?:[\w-]+\.)+[^\W\d_][\w-]*|\d+(?:\.\d+){3})")

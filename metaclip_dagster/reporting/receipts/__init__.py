@@ -1,0 +1,1 @@
+"""Receipts of takedowns: a page for whoever asked that something be taken out."""
