@@ -56,6 +56,8 @@ PAIR = _argument(
     "pair", metavar="URL_OR_ID", help="the image's URL, a pair_id, or an image_id of 24 hexadecimal digits"
 )
 POOL_KEYS = _argument("keys", nargs="+", metavar="KEY", help="a key of the pool")
+REQUEST = _argument("file", type=Path, metavar="FILE", help="as docs/takedown-request.csv, from a spreadsheet too")
+REQUEST_ID = _argument("--id", metavar="ID", help="of the request, on its receipt; default the day with a number")
 ROOT = _argument("--root", metavar="URL", help="a mirror to take it from")
 PRIVATE = _flag("--private", "with --to: a repository that is made is private")
 SEED = _argument("--seed", type=int, default=0, metavar="N", help="which are drawn; default 0")
@@ -175,6 +177,11 @@ GROUPS: dict[str, dict[str, Verb]] = {
     "Hand on, take down": {
         "export": Verb("write a folder for other tools", parts=EXPORT),
         "publish": Verb("write a folder that is a repository for others, and upload it", parts=PUBLISH),
+        "takedown": Verb(
+            "add somebody's request, a CSV file of kind and value, to the list of takedowns",
+            "takedown request.csv --id letter-7",
+            [REQUEST, REQUEST_ID],
+        ),
         "purge": Verb("delete from the disk what the list of takedowns names", "purge --dry-run", [DRY_RUN]),
     },
     "Look after what is stored": {"lake": Verb("find, probe, tidy and check the lake and the images", parts=LAKE)},

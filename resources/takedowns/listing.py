@@ -1,4 +1,4 @@
-"""Read the list of takedowns that somebody keeps: a CSV file of kind, value, reason and, if it likes, request."""
+"""Read the list of takedowns that somebody keeps: a CSV file of kind, value, reason and, if need be, request."""
 
 import csv
 import re
