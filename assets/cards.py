@@ -93,6 +93,7 @@ def make_card(lake: Lake, t: str) -> tuple[dict[str, Any], dict[str, bytes]]:
         stages=_count_stages(lake, snapshots, subset),
         language_scores=count_scores(lake.stream("matches", snapshots)()),
         balanced_to=describe_balance(lake),
+        licenses=count_pairs(lake.stream("subsets", [t])(), "license"),
         provenance={"snapshots": ", ".join(snapshots), **_list_versions(lake, snapshots[0], subset)},
         command=command_line(
             *("dagster", "asset", "materialize", "-f", "definitions.py"),

@@ -29,17 +29,18 @@ def describe_subset(
     stages: Sequence[Mapping[str, Any]] = (),
     language_scores: Sequence[int] = (),
     balanced_to: str = "the pool's own counts",
+    licenses: Mapping[str, int] | None = None,
     provenance: Mapping[str, str] | None = None,
     command: str = "",
 ) -> Card:
     """The data card of D(t), as strict JSON: no NaN, no Infinity, null for a share of nothing.
 
     `thresholds` is each language's own t; `subset_counts` is from `count_subset`, `language_scores` from
-    `count_scores`. Each of `stages`, in the order that pairs pass them, is {stage, rows, dropped, seen}: rows that
-    came out, and numbers by reason. `balanced_to` says in words which counts were drawn with, `provenance` what made
-    the subset (seed, versions), and `command` what makes it again, all shown as they are. An entry is in the head when
-    the count it is balanced to is above its language's t (Xu et al. 2023, section 3.4). Raises ValueError where the
-    inputs cannot be of one pool.
+    `count_scores`; `licenses` counts the subset's pairs by licence, "" where no page names one. Each of `stages`, in
+    the order that pairs pass them, is {stage, rows, dropped, seen}: rows that came out, and numbers by reason.
+    `balanced_to` says in words which counts were drawn with, `provenance` what made the subset (seed, versions), and
+    `command` what makes it again, all shown as they are. An entry is in the head when the count it is balanced to is
+    above its language's t (Xu et al. 2023, section 3.4). Raises ValueError where the inputs cannot be of one pool.
     """
     if not float(t) > 0:
         raise ValueError(f"t must be a positive number or inf, not {t!r}")
@@ -62,6 +63,10 @@ def describe_subset(
             for name in sorted(pool.by_snapshot)
         ],
         "language_scores": _describe_scores(language_scores),
+        "licenses": [
+            {"license": name, "pairs": number, "share": share(number, subset.total)}
+            for name, number in _sort_numbers(licenses or {}).items()
+        ],
         **describe_entries(distribution, entries),
         "provenance": dict(provenance or {}),
         "command": command,

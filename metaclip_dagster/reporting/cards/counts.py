@@ -49,11 +49,12 @@ def count_subset(subset: Iterable[pa.RecordBatch], num_entries: int) -> npt.NDAr
 
 
 def count_pairs(batches: Iterable[pa.RecordBatch], column: str) -> dict[str, int]:
-    """How many rows hold each value of a text column, such as `language` of ADMISSIONS or `snapshot` of SUBSETS."""
+    """How many rows hold each value of a text column, such as `language` of ADMISSIONS; null counts as ""."""
     counts: dict[str, int] = {}
     for batch in batches:
         for row in pc.value_counts(batch[column]).to_pylist():
-            counts[row["values"]] = counts.get(row["values"], 0) + row["counts"]
+            value = row["values"] or ""
+            counts[value] = counts.get(value, 0) + row["counts"]
     return dict(sorted(counts.items()))
 
 

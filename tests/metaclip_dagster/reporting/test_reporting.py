@@ -100,6 +100,18 @@ def test_pairs_and_scores_add_up_over_batches() -> None:
     assert (card["language_scores"]["below_05"], card["language_scores"]["below_08"]) == (0.25, 0.5)
 
 
+def test_licences_are_counted_and_a_pair_without_one_is_named_so() -> None:
+    names = pa.array(["MIT", None, "MIT", None, None], pa.string())
+    licenses = count_pairs([pa.record_batch({"license": names})], "license")
+    card = card_of([1], [1], subset=PairCounts({"en": 5}, {"S1": 5}), licenses=licenses)
+    assert [(row["license"], row["pairs"], row["share"]) for row in card["licenses"]] == [("", 3, 0.6), ("MIT", 2, 0.4)]
+    section = parse_harmless(render_card(card, {})).css_first("#licenses")
+    assert section is not None
+    assert "none named" in section.text()
+    without = render_card(card_of([1], [1], licenses={"": 4}), {})
+    assert "No page names the licence of its images." in without
+
+
 @given(st.data(), st.sampled_from(["1", "20", "99.5", "inf"]))
 @settings(max_examples=60)
 def test_every_number_agrees_with_a_naive_recount(data: st.DataObject, t: str) -> None:
@@ -251,6 +263,7 @@ def hostile_card() -> dict[str, Any]:
         thresholds={text: math.inf},
         pool=PairCounts({text: 2}, {text: 2}),
         subset=PairCounts({text: 1}, {text: 1}),
+        licenses=dict.fromkeys(HOSTILE, 1),
         stages=[{"stage": hostile, "rows": 1, "dropped": {hostile: 2}, "seen": {hostile: 3}} for hostile in HOSTILE],
         language_scores=[1] * 20,
         provenance=dict.fromkeys(HOSTILE, text),
