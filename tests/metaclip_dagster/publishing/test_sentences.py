@@ -1,10 +1,7 @@
 """Laws of what is said of a dataset's parts: it names whose crawl it was, and when parts do not belong together."""
 
-from typing import Any
-
 import pytest
 
-from metaclip_dagster.publishing.parts import Part
 from metaclip_dagster.publishing.sentences import (
     are_of_one_pool,
     describe_collection,
@@ -12,28 +9,7 @@ from metaclip_dagster.publishing.sentences import (
     describe_limits,
     describe_stages,
 )
-
-
-def make_part(t: str, snapshots: list[str], crawled: tuple[str, str] | None = None, **versions: str) -> Part:
-    entries = {"entries": 5, "entries_matched": 3, "head_before": 0.5, "head_after": 0.25}
-    card: dict[str, Any] = {
-        "t": t,
-        "pairs": {"pool": 10, "subset": 4, "kept": 0.4},
-        "stages": [
-            {"stage": "pairs", "rows": 12, "dropped": {"no_text": 1_000}},
-            {"stage": "subset", "rows": 4, "dropped": {}},
-        ],
-        "languages": [
-            {"language": "en", "subset": 3},
-            {"language": "de", "subset": 1},
-            {"language": "fr", "subset": 0},
-        ],
-        "snapshots": [{"snapshot": name} for name in snapshots],
-        "language_scores": {},
-        "entries": entries,
-        "provenance": {"seed": "0", **versions},
-    }
-    return Part(card, files=[], distribution=[], licenses={}, crawled=crawled, software="s", example={})
+from tests.metaclip_dagster.publishing.parts import make_part
 
 
 @pytest.mark.parametrize(
