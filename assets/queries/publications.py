@@ -61,9 +61,11 @@ def write_part(lake: Lake, card: dict[str, Any], page: str, t: str, folder: Path
     public = {
         **card,
         "command": f"dagster asset materialize -f definitions.py --select subsets,data_cards --partition {t}",
-        "crawled": find_period(dates),
-        "licenses": count_licenses(ds.dataset(files).to_batches(columns=["license"])),
-        "software": f"metaclip_dagster {version('metaclip-dagster')}",
+        "published": {
+            "crawled": find_period(dates),
+            "licenses": count_licenses(ds.dataset(files).to_batches(columns=["license"])),
+            "software": f"metaclip_dagster {version('metaclip-dagster')}",
+        },
     }
     # The card's own command names folders of this machine.
     page = page.replace(escape(card["command"]), escape(public["command"]))
@@ -82,15 +84,16 @@ def read_parts(folder: Path) -> list[Part]:
 def read_part(folder: Path, t: str) -> Part:
     """D(t) as it lies in the folder."""
     card = json.loads((folder / CARDS / f"{name_config(t)}.json").read_text("utf-8"))
+    published = card["published"]
     paths = sorted((folder / DATA / name_config(t)).glob("*.parquet"))
     beside = sorted((folder / DISTRIBUTION / name_config(t)).iterdir())
     return Part(
         card=card,
         files=[describe_file(folder, path) for path in paths],
         distribution=[describe_file(folder, path) for path in beside],
-        licenses=card["licenses"],
-        crawled=tuple(card["crawled"]) if card["crawled"] else None,
-        software=card["software"],
+        licenses=published["licenses"],
+        crawled=tuple(published["crawled"]) if published["crawled"] else None,
+        software=published["software"],
         example=find_example(batch for path in paths for batch in pq.ParquetFile(path).iter_batches()),
     )
 
