@@ -2,19 +2,20 @@
 
 import argparse
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
 from assets.keys import THRESHOLDS, TRAINING_SETS, Cell, rings_up_to
 from assets.queries.distributions import read_distribution
-from assets.queries.publications import copy_subset
+from assets.queries.publications import copy_subset, read_attribution
 from commands.names import check_choice
 from metaclip_dagster.counting import write_distribution
 from metaclip_dagster.sharding import webdataset_samples
 from metaclip_dagster.training.transformers_folder import write_for_transformers
 from resources.deployments import Deployment, deployment
-from resources.files.exports import new_folder, write_webdataset
+from resources.files.exports import new_folder, write_attribution, write_webdataset
 from resources.images.store import open_image_store
 from resources.lake.resource import open_lake
 
@@ -30,7 +31,7 @@ def main(asked: argparse.Namespace) -> None:
     if asked.part == "counts":
         print(export_counts(where, t, asked.folder))
     elif asked.part == "subset":
-        print(export_subset(where, t, asked.folder))
+        print(export_subset(where, t, asked.folder, licenses=asked.license or ()))
     else:
         print(export_training_set(where, t, asked.folder, images_per_tar=asked.images_per_tar))
 
@@ -43,14 +44,20 @@ def export_counts(where: Deployment, t: str, folder: Path) -> str:
     return f"counts of {distribution.num_rows:,} entries, in the pool and in D({t}), in {len(files)} files: {folder}"
 
 
-def export_subset(where: Deployment, t: str, folder: Path) -> str:
-    """Copy the Parquet files of D(t), and no superseded ones, for img2dataset, datasets or DuckDB."""
-    lake = open_lake(where)
-    pairs = lake.manifest("subsets", t).rows
+def export_subset(where: Deployment, t: str, folder: Path, *, licenses: Sequence[str] = ()) -> str:
+    """Copy the Parquet files of D(t), and no superseded ones, for img2dataset, datasets or DuckDB.
+
+    `licenses` are patterns, as `CC-BY*`: then only pairs whose licence fits one of them. ATTRIBUTION.csv beside the
+    files says of pairs with a licence where it is named. Raises ValueError where no pair fits.
+    """
     with new_folder(folder) as partial:
-        files, num_without = copy_subset(lake, t, partial)
+        files, pairs, num_without = copy_subset(open_lake(where), t, partial, licenses=licenses)
+        num_licensed = write_attribution(read_attribution(files), partial / "ATTRIBUTION.csv")
     note = f", {num_without:,} of them without an address" if num_without else ""
-    return f"{pairs:,} pairs of D({t}) in {len(files)} files{note}: {folder}"
+    return (
+        f"{pairs:,} pairs of D({t}) in {len(files)} files{note}, ATTRIBUTION.csv names the licences of "
+        f"{num_licensed:,} images: {folder}"
+    )
 
 
 def export_training_set(where: Deployment, t: str, folder: Path, *, images_per_tar: int) -> str:

@@ -45,6 +45,9 @@ ENTRY = _argument("entry", metavar="ENTRY", help="as it stands in the metadata: 
 FOLDER = _argument("folder", type=Path, metavar="FOLDER", help="where to; it must not be there yet")
 IMAGES = _argument("--images-per-tar", type=int, default=10_000, metavar="N", help="default 10,000")
 KEYS = _argument("keys", nargs="+", metavar="KEY", help="an id of collinfo.json, or pool-NAME of pools.json")
+LICENSE = _argument(
+    "--license", action="append", metavar="PATTERN", help="only pairs whose licence fits, as 'CC-BY*'; may be repeated"
+)
 LIMIT = _argument("--limit", type=int, default=20, metavar="N", help="pairs shown, and places of each; default 20")
 MODEL = _argument("model", metavar="MODEL", help="a model of the deployment")
 MODELS = _argument("--model", action="append", metavar="MODEL", help="one model; may be repeated")
@@ -108,7 +111,9 @@ EXPORT = {
         [T, FOLDER],
     ),
     "subset": Verb(
-        "write the Parquet files of D(t), for img2dataset, datasets or DuckDB", "export subset 20 FOLDER", [T, FOLDER]
+        "write the Parquet files of D(t), for img2dataset, datasets or DuckDB",
+        "export subset 20 FOLDER",
+        [T, FOLDER, LICENSE],
     ),
     "training-set": Verb(
         "write the training set of D(t) as WebDataset: tars of image, .txt and .json",

@@ -114,10 +114,20 @@ def _group_images(
     """Each tar with what is known of its images: address, licence, texts and their pages."""
     query.sql("create table members (tar varchar, image_id varchar, pair_id ubigint)")
     insert(query, "members", training_set, "tar, image_id, unnest(list_transform(texts, lambda text: text.pair_id))")
-    names = ["pair_id", "url", "text", "language", "page_url", "entry_ids", "admitted_at"]
+    names = [
+        "pair_id",
+        "url",
+        "text",
+        "language",
+        "page_url",
+        "license",
+        "license_evidence",
+        "entry_ids",
+        "admitted_at",
+    ]
     query.sql(
         "create table pairs (pair_id ubigint, url varchar, text varchar, language varchar, page_url varchar, "
-        "entry_ids uinteger[], admitted_at double)"
+        "license varchar, license_evidence varchar, entry_ids uinteger[], admitted_at double)"
     )
     insert(query, "pairs", subset, ", ".join(names))
     [(unknown,)] = query.sql("select count(*) from members anti join pairs using (pair_id)").fetchall()
@@ -130,7 +140,7 @@ def _group_images(
     rows = query.sql("""
         select tar, image_id, any_value(if(regexp_matches(url, '^https?://[^/]*[.]invalid/'), null, url)) as url,
             list(struct_pack(
-                pair_id := pair_id::varchar, text, language, entry_ids, admitted_at, page_url, license := null::varchar
+                pair_id := pair_id::varchar, text, language, entry_ids, admitted_at, page_url, license, license_evidence
             ) order by pair_id) as texts
         from members join pairs using (pair_id) group by tar, image_id order by tar
     """).to_arrow_reader(ROWS)

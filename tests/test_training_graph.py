@@ -231,7 +231,7 @@ def test_a_set_too_small_for_a_batch_fails_before_anything_is_trained(trained: G
 
 def test_exports_hold_the_subset_and_the_set_as_other_tools_read_them(trained: Graph, tmp_path: Path) -> None:
     export.export_subset(trained.where, "20", tmp_path / "subset")
-    files = sorted((tmp_path / "subset").iterdir())
+    files = sorted((tmp_path / "subset").glob("*.parquet"))
     assert sum(pq.read_metadata(path).num_rows for path in files) == trained.lake.manifest("subsets", "20").rows
     export.export_training_set(trained.where, "20", tmp_path / "set", images_per_tar=100)
     sizes = json.loads((tmp_path / "set" / "sizes.json").read_text(encoding="utf-8"))

@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from markupsafe import escape
@@ -22,7 +24,7 @@ from metaclip_dagster.publishing.parts import (
     name_config,
 )
 from metaclip_dagster.schemas import SUBSETS
-from resources.files.exports import clear_made_up_addresses
+from resources.files.exports import ATTRIBUTION, clear_made_up_addresses, keep_licenses
 from resources.files.local import write_text
 from resources.lake.resource import Lake
 from resources.published.folders import digest_file
@@ -30,13 +32,24 @@ from resources.published.folders import digest_file
 CARDS, DATA, DISTRIBUTION = "cards", "data", "distribution"
 
 
-def copy_subset(lake: Lake, t: str, folder: Path) -> tuple[list[Path], int]:
-    """Copy the Parquet files of D(t), and no superseded ones, to a folder; gives them and the rows without an address.
+def copy_subset(lake: Lake, t: str, folder: Path, *, licenses: Sequence[str] = ()) -> tuple[list[Path], int, int]:
+    """Copy the Parquet files of D(t), and no superseded ones; gives them, their rows, and how many have no url.
 
-    A url is null where an image came without one, in a pool's own tars.
+    A url is null where an image came without one, in a pool's own tars. Where `licenses` are given, patterns as
+    `CC-BY*`, only rows whose licence fits one of them are left; raises ValueError where none does.
     """
-    files = lake.copy_files("subsets", t, folder)
-    return files, sum(map(clear_made_up_addresses, files))
+    files, rows = lake.copy_files("subsets", t, folder), lake.manifest("subsets", t).rows
+    if licenses:
+        rows = sum(keep_licenses(file, licenses) for file in files)
+        if not rows:
+            raise ValueError(f"no pair of D({t}) has a licence like {' or '.join(licenses)}; see its data card")
+    return files, rows, sum(map(clear_made_up_addresses, files))
+
+
+def read_attribution(files: Iterable[Path]) -> Iterator[pa.RecordBatch]:
+    """The columns of an attribution file, of Parquet files of SUBSETS."""
+    for file in files:
+        yield from pq.ParquetFile(file).iter_batches(columns=[*ATTRIBUTION])
 
 
 def write_part(lake: Lake, card: dict[str, Any], page: str, t: str, folder: Path) -> int:
@@ -53,7 +66,7 @@ def write_part(lake: Lake, card: dict[str, Any], page: str, t: str, folder: Path
     for part in (data, distribution):
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-    files, _ = copy_subset(lake, t, data)
+    files, pairs, _ = copy_subset(lake, t, data)
     write_distribution(read_distribution(lake, t), distribution)
     pool = recorded_pool(subset)
     snapshots = pool.snapshots if pool else tuple(snapshot["snapshot"] for snapshot in card["snapshots"])
@@ -72,7 +85,7 @@ def write_part(lake: Lake, card: dict[str, Any], page: str, t: str, folder: Path
     text = json.dumps(public, allow_nan=False, ensure_ascii=False, indent=1)
     write_text(folder / CARDS / f"{name_config(t)}.json", text)
     write_text(folder / CARDS / f"{name_config(t)}.html", page)
-    return subset.rows
+    return pairs
 
 
 def read_parts(folder: Path) -> list[Part]:

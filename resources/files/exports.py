@@ -1,17 +1,23 @@
 """Write Parquet files and WebDataset into folders for other tools, each whole or not there."""
 
+import codecs
+import csv
 import hashlib
 import json
 import math
+import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from fnmatch import translate
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from resources.files.local import create
 
 
 @contextmanager
@@ -35,6 +41,46 @@ def clear_made_up_addresses(path: Path) -> int:
         urls = pc.if_else(made_up, pa.scalar(None, pa.string()), table["url"])
         pq.write_table(table.set_column(table.column_names.index("url"), "url", urls), path, compression="zstd")
     return num_made_up or 0
+
+
+def keep_licenses(path: Path, patterns: Sequence[str]) -> int:
+    """Leave of a Parquet file the rows whose `license` fits one of the patterns, as `CC-BY*`. Returns how many.
+
+    Case makes no difference, and a row without a licence fits none.
+    """
+    table = pq.read_table(path)
+    fits = re.compile("|".join(map(translate, patterns)), re.IGNORECASE)
+    allowed = [name for name in pc.unique(table["license"]).to_pylist() if name and fits.match(name)]
+    kept = table.filter(pc.is_in(table["license"], pa.array(allowed, pa.string())))
+    pq.write_table(kept, path, compression="zstd")
+    return int(kept.num_rows)
+
+
+ATTRIBUTION = ("url", "page_url", "license", "license_evidence")
+"""The columns of an attribution file."""
+
+
+def write_attribution(batches: Iterable[pa.RecordBatch], path: Path) -> int:
+    """Write a CSV that says of each image with a licence where it was found, and where its licence is named.
+
+    `batches` are of SUBSETS, or have at least its columns ATTRIBUTION. Returns the number of rows; rows that follow on
+    their like, of one image with several texts, are one. A cell that spreadsheets would take for a formula begins with
+    a quote mark.
+    """
+    num_rows, last = 0, None
+    with create(path) as file:
+        rows = csv.writer(codecs.getwriter("utf-8")(file))
+        rows.writerow(ATTRIBUTION)
+        for batch in batches:
+            licensed = batch.select(list(ATTRIBUTION)).filter(pc.is_valid(batch["license"]))
+            for row in zip(*(column.to_pylist() for column in licensed.columns), strict=True):
+                if row != last:
+                    rows.writerow(_FORMULA.sub("'", cell or "") for cell in row)
+                    num_rows, last = num_rows + 1, row
+    return num_rows
+
+
+_FORMULA = re.compile(r"^(?=[=+\-@\t\r])")
 
 
 def write_webdataset(samples: Iterable[Mapping[str, Any]], folder: Path, *, images_per_tar: int) -> int:

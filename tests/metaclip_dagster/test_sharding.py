@@ -32,6 +32,8 @@ def subset_of(pairs: Subset) -> list[pa.RecordBatch]:
             "url": f"http://a.example/{image}",
             "text": f"text {pair}",
             "page_url": "http://a.example/",
+            "license": "CC0-1.0" if pair % 2 else None,
+            "license_evidence": "rel=license x" if pair % 2 else None,
             "entry_ids": [pair % 3],
             "admitted_at": float(pair),
             "t": 50.0,
@@ -124,9 +126,9 @@ def test_a_plain_webdataset_holds_each_image_once_with_its_texts() -> None:
     described = json.loads(first["json"])
     assert (described["url"], described["format"]) == ("http://a.example/90", "webp")
     # Half of all pair_ids are above 2**63, where other readers round or overflow.
-    assert [(text["pair_id"], text["page_url"]) for text in described["texts"]] == [
-        ("1", "http://a.example/"),
-        ("2", "http://a.example/"),
+    assert [(text["pair_id"], text["page_url"], text["license"]) for text in described["texts"]] == [
+        ("1", "http://a.example/", "CC0-1.0"),
+        ("2", "http://a.example/", None),
     ]
 
 

@@ -1,5 +1,6 @@
 """Folders for other tools say themselves what they hold."""
 
+import csv
 import hashlib
 import io
 import json
@@ -15,7 +16,7 @@ import wids
 from PIL import Image
 from webdataset.writer import TarWriter
 
-from resources.files.exports import clear_made_up_addresses, write_webdataset
+from resources.files.exports import clear_made_up_addresses, keep_licenses, write_attribution, write_webdataset
 
 
 def samples(number: int) -> Iterator[dict[str, Any]]:
@@ -79,3 +80,56 @@ def test_addresses_that_were_made_up_are_null_and_counted(tmp_path: Path) -> Non
 def test_a_tar_of_no_image_is_refused(tmp_path: Path, images_per_tar: int) -> None:
     with pytest.raises(ValueError, match="a tar holds at least one image"):
         write_webdataset(samples(1), tmp_path, images_per_tar=images_per_tar)
+
+
+LICENSES = ["CC-BY-4.0", None, "CC-BY-SA-4.0", "MIT", "CC-BY-NC-4.0", "CC0-1.0"]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "names"),
+    [
+        (["cc-by*"], ["CC-BY-4.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0"]),
+        (["CC-BY-[0-9].0", "mit"], ["CC-BY-4.0", "MIT"]),
+        (["*"], [name for name in LICENSES if name]),
+        (["CC-BY"], []),
+        (["(.*)+", "["], []),
+    ],
+)
+def test_a_pattern_keeps_the_licences_that_it_fits_and_no_pair_without_one(
+    tmp_path: Path, patterns: list[str], names: list[str]
+) -> None:
+    path = tmp_path / "0.parquet"
+    pq.write_table(pa.table({"pair_id": range(6), "license": pa.array(LICENSES, pa.string())}), path)
+    assert keep_licenses(path, patterns) == len(names)
+    assert pq.read_table(path)["license"].to_pylist() == names
+
+
+def test_an_attribution_file_names_each_licensed_image_and_holds_no_formula(tmp_path: Path) -> None:
+    rows = [
+        ('http://a.example/1,"2".png', "http://a.example/", "MIT", "rel=license x"),
+        ('http://a.example/1,"2".png', "http://a.example/", "MIT", "rel=license x"),
+        ("http://a.example/2.png", "http://a.example/", None, None),
+        (None, "=cmd()", "CC-BY-4.0", "-x\ny"),
+        ("@x", "+1", "CC0-1.0", "\tx"),
+    ]
+    names = ("url", "page_url", "license", "license_evidence")
+    table = pa.table(dict(zip(names, map(pa.array, zip(*rows, strict=True)), strict=True)))
+    assert write_attribution(table.to_batches(max_chunksize=1), tmp_path / "ATTRIBUTION.csv") == 3
+    with (tmp_path / "ATTRIBUTION.csv").open(encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file)) == [
+            list(names),
+            list(rows[0]),
+            ["", "'=cmd()", "CC-BY-4.0", "'-x\ny"],
+            ["'@x", "'+1", "CC0-1.0", "'\tx"],
+        ]
+
+
+def test_parquet_files_load_with_an_attribution_file_beside_them(tmp_path: Path) -> None:
+    import datasets
+
+    table = pa.table({"url": ["u"], "page_url": ["p"], "license": ["MIT"], "license_evidence": ["e"], "n": [1]})
+    (tmp_path / "set").mkdir()
+    pq.write_table(table, tmp_path / "set" / "00000.parquet")
+    write_attribution(table.to_batches(), tmp_path / "set" / "ATTRIBUTION.csv")
+    loaded = datasets.load_dataset(str(tmp_path / "set"), split="train", cache_dir=str(tmp_path / "cache"))
+    assert loaded.column_names == table.column_names
