@@ -24,12 +24,12 @@ from metaclip_dagster.publishing.parts import (
     name_config,
 )
 from metaclip_dagster.schemas import SUBSETS
-from resources.files.exports import ATTRIBUTION, clear_made_up_addresses, keep_licenses
+from resources.files.exports import ATTRIBUTION, clear_made_up_addresses, keep_licenses, write_attribution
 from resources.files.local import write_text
 from resources.lake.resource import Lake
 from resources.published.folders import digest_file
 
-CARDS, DATA, DISTRIBUTION = "cards", "data", "distribution"
+ATTRIBUTIONS, CARDS, DATA, DISTRIBUTION = "attribution", "cards", "data", "distribution"
 
 
 def copy_subset(lake: Lake, t: str, folder: Path, *, licenses: Sequence[str] = ()) -> tuple[list[Path], int, int]:
@@ -68,6 +68,7 @@ def write_part(lake: Lake, card: dict[str, Any], page: str, t: str, folder: Path
         part.mkdir(parents=True)
     files, pairs, _ = copy_subset(lake, t, data)
     write_distribution(read_distribution(lake, t), distribution)
+    write_attribution(read_attribution(files), folder / ATTRIBUTIONS / f"{name_config(t)}.csv")
     pool = recorded_pool(subset)
     snapshots = pool.snapshots if pool else tuple(snapshot["snapshot"] for snapshot in card["snapshots"])
     dates = lake.dataset("pairs", snapshots).to_batches(columns=["crawled_at"])
@@ -99,11 +100,14 @@ def read_part(folder: Path, t: str) -> Part:
     card = json.loads((folder / CARDS / f"{name_config(t)}.json").read_text("utf-8"))
     published = card["published"]
     paths = sorted((folder / DATA / name_config(t)).glob("*.parquet"))
-    beside = sorted((folder / DISTRIBUTION / name_config(t)).iterdir())
+    beside = [
+        folder / ATTRIBUTIONS / f"{name_config(t)}.csv",
+        *sorted((folder / DISTRIBUTION / name_config(t)).iterdir()),
+    ]
     return Part(
         card=card,
         files=[describe_file(folder, path) for path in paths],
-        distribution=[describe_file(folder, path) for path in beside],
+        beside=[describe_file(folder, path) for path in beside],
         licenses=published["licenses"],
         crawled=tuple(published["crawled"]) if published["crawled"] else None,
         software=published["software"],

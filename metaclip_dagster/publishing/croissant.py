@@ -44,7 +44,7 @@ CONTEXT: dict[str, Any] = {
     "rai": "http://mlcommons.org/croissant/RAI/",
     "sc": "https://schema.org/",
 }  # fmt: skip
-_FORMATS = {".parquet": "application/x-parquet", ".json": "application/json"}
+_FORMATS = {".csv": "text/csv", ".parquet": "application/x-parquet", ".json": "application/json"}
 _TYPES = {"url": "sc:URL", "page_url": "sc:URL"}
 _TYPES_OF_ARROW = {
     pa.string(): "sc:Text", pa.float64(): "cr:Float64", pa.uint64(): "cr:UInt64", pa.uint32(): "cr:UInt32"
@@ -57,7 +57,7 @@ def build_croissant(parts: Sequence[Part], publisher: Publisher) -> dict[str, An
     Each file has its SHA-256, each part a record set with the columns of SUBSETS. What only the publisher knows and
     has not said is left out, or said to be open.
     """
-    files = [file for part in parts for file in (*part.files, *part.distribution)]
+    files = [file for part in parts for file in (*part.files, *part.beside)]
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",

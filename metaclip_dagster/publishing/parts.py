@@ -28,8 +28,8 @@ class Part:
     """As `metaclip_dagster.reporting.cards` has it."""
     files: Sequence[DataFile]
     """Its Parquet files, in order."""
-    distribution: Sequence[DataFile]
-    """Files of each entry's pairs before and after balancing."""
+    beside: Sequence[DataFile]
+    """Files of each entry's pairs before and after balancing, and of the licences that pages name."""
     licenses: Mapping[str, int]
     """Pairs by the licence that the page names, `none` where it names none."""
     crawled: tuple[str, str] | None

@@ -25,4 +25,4 @@ def make_part(t: str, snapshots: list[str], crawled: tuple[str, str] | None = No
         "entries": entries,
         "provenance": {"seed": "0", **versions},
     }
-    return Part(card, files=[], distribution=[], licenses={}, crawled=crawled, software="s", example={})
+    return Part(card, files=[], beside=[], licenses={}, crawled=crawled, software="s", example={})
