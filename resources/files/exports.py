@@ -51,9 +51,9 @@ def keep_licenses(path: Path, patterns: Sequence[str]) -> int:
     table = pq.read_table(path)
     fits = re.compile("|".join(map(translate, patterns)), re.IGNORECASE)
     allowed = [name for name in pc.unique(table["license"]).to_pylist() if name and fits.match(name)]
-    kept = table.filter(pc.is_in(table["license"], pa.array(allowed, pa.string())))
-    pq.write_table(kept, path, compression="zstd")
-    return int(kept.num_rows)
+    licensed = table.filter(pc.is_in(table["license"], pa.array(allowed, pa.string())))
+    pq.write_table(licensed, path, compression="zstd")
+    return int(licensed.num_rows)
 
 
 ATTRIBUTION = ("url", "page_url", "license", "license_evidence")
