@@ -41,6 +41,8 @@ def test_a_file_of_the_pools_own_counts_changes_nothing_and_another_is_named_unt
         published.write_text(json.dumps(counts), encoding="utf-8")
         graph.make(["entry_counts"], ops={"entry_counts": {"config": {"counts_from": str(published)}}})
         assert find_outdated(lake)["subsets"]["20"] == "entry_counts are of another pool"
+        with pytest.raises(ValueError, match="subsets of 20 are of another pool than entry_counts"):
+            export_counts(graph.where, "20", tmp_path / "of two pools")
         even = make(graph)
         assert not {*even.values()} & {*versions.values()}, "the file is as before, and all is drawn anew"
         table = lake.read("entry_counts").to_pylist()

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.defaults import DEFAULTS
-from assets.queries.provenance import describe_balance
+from assets.queries.provenance import current_pool, describe_balance, recorded_pool
 from metaclip_dagster.counting import (
     FEWEST_MATCHES,
     build_distribution,
@@ -28,7 +28,12 @@ def list_languages(lake: Lake) -> list[str]:
 
 
 def read_distribution(lake: Lake, t: str) -> pa.Table:
-    """The DISTRIBUTION of the pool and D(t); raises FileNotFoundError for what is not made yet."""
+    """The DISTRIBUTION of the pool and D(t).
+
+    Raises FileNotFoundError for what is not made yet, ValueError if D(t) is of another pool than the counts are.
+    """
+    if recorded_pool(lake.manifest("subsets", t)) not in (None, current_pool(lake)):
+        raise ValueError(f"subsets of {t} are of another pool than entry_counts: materialize subsets of {t} again")
     entries = lake.read("entries")
     subset_counts = count_subset(lake.stream("subsets", [t])(), entries.num_rows)
     return build_distribution(entries, lake.read("entry_counts"), subset_counts)
@@ -43,9 +48,9 @@ def compare_counts_with(lake: Lake, url: str, t: str | None = None) -> tuple[pa.
     pattern, column = ("datacard*.json*", "after") if t else ("entry_counts*.json*", "before")
     files = {name: resolve(file) for name, file in find_counts(url, pattern).items()}
     published = read_published(files, name=url, languages=list_languages(lake), column=column)
-    counts = read_distribution(lake, t)[column] if t else lake.read("entry_counts")["entry_count"]
-    words = lake.read("entries").select(["language", "entry"])
-    comparison = compare_with_published(words.append_column("num_pairs", counts), published)
+    counts = read_distribution(lake, t) if t else lake.read("entry_counts")
+    counts = counts.select(["language", "entry", column if t else "entry_count"])
+    comparison = compare_with_published(counts.rename_columns(["language", "entry", "num_pairs"]), published)
     about = {
         "compared": f"D({t})" if t else "the pool",
         "file": PurePosixPath(url).name,

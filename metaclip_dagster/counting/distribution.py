@@ -27,14 +27,13 @@ def build_distribution(entries: pa.Table, entry_counts: pa.Table, subset_counts:
 
     Raises ValueError where the three are not of the same entries in the same order.
     """
-    ids = np.arange(entries.num_rows)
-    is_same = all(np.array_equal(table["entry_id"].to_numpy(), ids) for table in (entries, entry_counts))
-    if not is_same or len(subset_counts) != len(ids):
+    names = ["entry_id", "language", "entry"]
+    if entry_counts.select(names) != entries.select(names) or len(subset_counts) != entries.num_rows:
         raise ValueError(
             f"{entries.num_rows:,} entries, {entry_counts.num_rows:,} entry counts and {len(subset_counts):,} counts "
             "of a subset are not of the same entries in the same order: make entry_counts again, then subsets"
         )
-    words = [entries[name] for name in ("entry_id", "entry", "language", "source")]
+    words = [entries[name] for name in DISTRIBUTION.names[:4]]
     after = pa.array(subset_counts, pa.uint64())
     return pa.table([*words, entry_counts["entry_count"], after, entry_counts["balanced_to"]], DISTRIBUTION)
 

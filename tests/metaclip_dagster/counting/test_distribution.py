@@ -31,6 +31,7 @@ def test_metaclips_json_maps_each_entry_to_its_pairs_and_parquet_has_both(tmp_pa
 def test_each_of_several_languages_has_files_of_its_own_and_bytes_are_the_same_again(tmp_path: Path) -> None:
     languages = ["en", "de", "de"]
     entries, counts = entries_of(["Gift", "Gift", "Wörter"], languages), counts_of([1, 2, 3], languages)
+    counts = counts.set_column(1, "entry", entries["entry"])
     table = build_distribution(entries, counts, np.array([1, 1, 1], np.uint64))
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
@@ -45,3 +46,5 @@ def test_each_of_several_languages_has_files_of_its_own_and_bytes_are_the_same_a
 def test_counts_of_other_entries_are_refused() -> None:
     with pytest.raises(ValueError, match="3 entries, 2 entry counts and 3 counts of a subset are not of the same"):
         build_distribution(entries_of(WORDS), counts_of([1, 2]), np.zeros(3, np.uint64))
+    with pytest.raises(ValueError, match="are not of the same"):
+        build_distribution(entries_of(["e0", "e2", "e1"]), counts_of([1, 2, 3]), np.zeros(3, np.uint64))
