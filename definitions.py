@@ -17,6 +17,7 @@ from assets import (
     curation,
     entries,
     entry_counts,
+    eu_summary,
     evaluation,
     exclusions,
     explain,
@@ -44,7 +45,7 @@ Resource = TypeVar("Resource", bound=dg.ConfigurableResource)
 
 MODULES = [
     metadata, entries, crawl, coverage, curation, exclusions, entry_counts, cards, images, training, evaluation,
-    publishing,
+    publishing, eu_summary,
 ]  # fmt: skip
 
 
@@ -77,7 +78,9 @@ def bind(where: Deployment) -> dg.Definitions:
             )(),
             "takedown_list": _hide_config(TakedownList(path=str(where.takedowns), named=bool(where.takedown_list))),
             "reports": _hide_config(Reports(root=str(where.reports), url=where.reports_url)),
-            "publications": _hide_config(Published(root=str(where.published), publisher=str(where.publisher))),
+            "publications": _hide_config(
+                Published(root=str(where.published), publisher=str(where.publisher), of_sample=where.name == "sample")
+            ),
             "image_store": _set_defaults(
                 _fix_fields(Images, root=str(where.images), num_buckets=where.image_buckets, contact=where.contact),
                 from_web=where.images_from_web,

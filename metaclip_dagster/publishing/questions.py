@@ -1,6 +1,10 @@
 """List what only the publisher can answer: the questions of each document, by their keys in publisher.yaml."""
 
-QUESTIONS: dict[str, dict[str, str]] = {
+from collections.abc import Mapping
+
+from metaclip_dagster.publishing.eu_template import PROVIDER_QUESTIONS
+
+QUESTIONS: Mapping[str, Mapping[str, str]] = {
     # Gebru et al. 2021, "Datasheets for Datasets", as far as no table of the lake has the answer.
     "datasheet": {
         "purpose": "For what purpose was the dataset created?",
@@ -24,7 +28,7 @@ QUESTIONS: dict[str, dict[str, str]] = {
         "older_versions": "Are older versions still hosted?",
         "contributions": "How can others extend or contribute to it?",
     },
-    "eu_summary": {},
+    "eu_summary": PROVIDER_QUESTIONS,
     "model_card": {
         "intended_uses": "What is the model intended for?",
         "unsuitable_uses": "What should the model not be used for?",

@@ -6,6 +6,7 @@ import json
 import re
 import zlib
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
@@ -23,6 +24,23 @@ def read_snapshots(collinfo: bytes, url: str, pattern: str) -> list[str]:
         raise ValueError(f"{url}: expected a list of snapshots, found {type(snapshots).__name__}")
     ids = [snapshot.get("id") for snapshot in snapshots if isinstance(snapshot, dict)]
     return [key for key in ids if isinstance(key, str) and re.fullmatch(pattern, key)]
+
+
+def read_periods(collinfo: bytes) -> dict[str, tuple[str, str]]:
+    """First and last day of each snapshot in a collinfo.json that `read_snapshots` takes; empty where it has none.
+
+    >>> read_periods(b'[{"id": "A", "from": "2026-01-05T00:00:00", "to": "soon"}]')
+    {'A': ('2026-01-05', '')}
+    """
+    snapshots = [snapshot for snapshot in json.loads(collinfo) if isinstance(snapshot, dict)]
+    return {str(it.get("id")): (_read_day(it.get("from")), _read_day(it.get("to"))) for it in snapshots}
+
+
+def _read_day(moment: object) -> str:
+    try:
+        return datetime.fromisoformat(str(moment)).date().isoformat()
+    except ValueError:
+        return ""
 
 
 def read_paths(packed: bytes, url: str) -> dict[str, str]:

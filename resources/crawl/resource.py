@@ -10,7 +10,7 @@ import dagster as dg
 import fsspec
 from pydantic import Field
 
-from resources.crawl.listing import read_paths, read_snapshots
+from resources.crawl.listing import read_paths, read_periods, read_snapshots
 from resources.deferred import Deferred
 from resources.deployments import Deployment
 from resources.pools.reading import PairSet, read_pools
@@ -47,6 +47,10 @@ class CommonCrawl(dg.ConfigurableResource, use_attribute_docstrings=True):
     def snapshots(self) -> list[str]:
         """Ids of all snapshots, the newest first, as the crawl lists them, where they fit the pattern."""
         return self._snapshots(hasty=True)
+
+    def periods(self) -> dict[str, tuple[str, str]]:
+        """First and last day of each snapshot that the crawl lists, as 2026-01-05; empty where the list has none."""
+        return read_periods(self._read(self._collinfo))
 
     def check(self, snapshot: str) -> str:
         """The snapshot's id, if it is one: Dagster takes any text for a dynamic partition key, `|` and `,` too.

@@ -35,6 +35,11 @@ class Images(dg.ConfigurableResource, use_attribute_docstrings=True):
     allowed: list[str] = []
     """`address:port` of hosts in one's own network, which are asked too; otherwise public ones at 80 and 443 alone."""
 
+    @property
+    def user_agent(self) -> str:
+        """What hosts see who asks for images; empty where none are asked for on the web."""
+        return ImageWeb(self.contact).user_agent if self.from_web else ""
+
     def buckets(self) -> dict[str, int]:
         """The store's buckets by the key of their shard.
 

@@ -50,6 +50,11 @@ class ImageWeb:
     allowed: frozenset[tuple[str, int]] = frozenset()
     """Addresses and ports that are dialled beyond the public ones at 80 and 443: a host of one's own network."""
 
+    @property
+    def user_agent(self) -> str:
+        """Who asks, in the words of the request."""
+        return f"{PROJECT} ({self.contact})" if self.contact else PROJECT
+
 
 def open_image_web(web: ImageWeb) -> Fetch:
     """A fetch of images from the web.
@@ -107,7 +112,7 @@ async def _answers(web: ImageWeb, urls: Iterable[str]) -> AsyncGenerator[tuple[s
         max_headers=MAX_HEADERS,
         trust_env=False,
         headers={
-            "User-Agent": f"{PROJECT} ({web.contact})" if web.contact else PROJECT,
+            "User-Agent": web.user_agent,
             "Accept": "image/jpeg, image/png, image/webp",
             "Accept-Encoding": "identity",
         },

@@ -17,6 +17,8 @@ class Published(dg.ConfigurableResource, use_attribute_docstrings=True):
     """Where they lie."""
     publisher: str
     """The file with title, licence, contact and answers, which need not be there."""
+    of_sample: bool = False
+    """Whether all of it is made of the sample, and has to say so."""
 
     def change(self, *names: str) -> AbstractContextManager[Path]:
         """A copy of a folder that takes its place, with checksums, when the block has ended well."""

@@ -1,14 +1,15 @@
 """The reports resource: write pages as HTML and JSON files, each whole or not there."""
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import dagster as dg
 
-from resources.files.local import write_text
+from resources.files.local import create, write_text
 
 
 class Reports(dg.ConfigurableResource, use_attribute_docstrings=True):
@@ -40,3 +41,9 @@ class Reports(dg.ConfigurableResource, use_attribute_docstrings=True):
         if not (page.exists() and data.exists()):
             raise FileNotFoundError(f"{page} is not there; materialize the asset that writes it first")
         return page.read_text("utf-8"), json.loads(data.read_text("utf-8"))
+
+    @contextlib.contextmanager
+    def create(self, file_name: str) -> Iterator[BinaryIO]:
+        """A file beside a report, which appears when the block has ended well."""
+        with create(Path(self.root, file_name)) as file:
+            yield file

@@ -1,0 +1,1 @@
+"""The page of the EU's public summary of training content."""
