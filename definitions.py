@@ -25,6 +25,7 @@ from assets import (
     images,
     metadata,
     open_lineage,
+    published_models,
     publishing,
     training,
 )
@@ -45,7 +46,7 @@ Resource = TypeVar("Resource", bound=dg.ConfigurableResource)
 
 MODULES = [
     metadata, entries, crawl, coverage, curation, exclusions, entry_counts, cards, images, training, evaluation,
-    publishing, eu_summary,
+    publishing, published_models, eu_summary,
 ]  # fmt: skip
 
 

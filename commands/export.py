@@ -1,7 +1,6 @@
 """Write counts, a subset (Parquet), a training set (plain WebDataset) or a model to a folder for other tools."""
 
 import argparse
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from assets.queries.publications import copy_subset, read_attribution
 from commands.names import check_choice
 from metaclip_dagster.counting import write_distribution
 from metaclip_dagster.sharding import webdataset_samples
-from metaclip_dagster.training.transformers_folder import write_for_transformers
+from metaclip_dagster.training.transformers_folder import copy_for_loaders
 from resources.deployments import Deployment, deployment
 from resources.files.exports import new_folder, write_attribution, write_webdataset
 from resources.images.store import open_image_store
@@ -85,10 +84,6 @@ def export_model(where: Deployment, training_set: str, model: str, folder: Path)
     """Copy a trained model: open_clip's weights and, where it has the architecture, transformers'."""
     [row] = open_lake(where).read("checkpoints", [Cell(training_set, model).key]).to_pylist()
     with new_folder(folder) as partial:
-        shutil.copytree(where.checkpoints / row["path"], partial, dirs_exist_ok=True)
-        try:
-            write_for_transformers(partial, partial)
-            readers = "open_clip and transformers"
-        except ValueError as error:
-            readers = f"open_clip ({error})"
+        problem = copy_for_loaders(where.checkpoints / row["path"], partial)
+    readers = f"open_clip ({problem})" if problem else "open_clip and transformers"
     return f"{model} trained on {training_set}, for {readers}: {folder}"

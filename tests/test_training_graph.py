@@ -249,6 +249,25 @@ def test_exports_hold_the_subset_and_the_set_as_other_tools_read_them(trained: G
         export.export_subset(trained.where, "20", tmp_path / "subset")
 
 
+def test_a_published_model_is_what_was_trained_with_the_scores_it_has(trained: Graph, tmp_path: Path) -> None:
+    import open_clip
+    from huggingface_hub import ModelCard
+
+    where = copy_home(trained.where, tmp_path, ("lake",), ("checkpoints", "images"))
+    with open_graph(where) as again:
+        again.make(["published_models"], CELLS[0].key)
+    folder = where.published / "models" / CELLS[0].training_set / CELLS[0].model
+    names = {"README.md", "SHA256SUMS", "open_clip_config.json", "open_clip_model.safetensors"}
+    assert {path.name for path in folder.iterdir()} == names  # transformers has no such architecture
+    card = ModelCard.load(folder / "README.md")
+    rows = trained.lake.read("scores", [CELLS[0].key]).to_pylist()
+    scores = {row["metric"]: row["score"] for row in rows if row["part"] == "all"}
+    results = {it.metric_type: it.metric_value for it in card.data.eval_results}
+    assert results["acc1"] == pytest.approx(scores["acc1"], abs=1e-6)
+    assert "its image tower is a ResNet" in card.content.replace("\\", "")
+    open_clip.create_model_and_transforms(f"local-dir:{folder}")
+
+
 def copied(trained: Graph, home: Path) -> Lake:
     """A lake of one's own to damage; trainings and images are the graph's."""
     return Lake(root=copy_home(trained.where, home, ("lake",), ("checkpoints", "images")).lake)

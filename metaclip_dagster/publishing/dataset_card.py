@@ -52,7 +52,7 @@ def write_front_matter(parts: Sequence[Part], publisher: Publisher) -> str:
     languages = {code: None for part in parts for name in part.languages if (code := _code_language(name))}
     metadata: dict[str, Any] = {
         "pretty_name": publisher.title or TITLE,
-        **_describe_license(publisher.license),
+        **describe_license(publisher.license),
         "language": [*languages],
         "size_categories": [*dict.fromkeys(categorize_size(part.pairs) for part in parts)],
         "task_categories": ["zero-shot-image-classification", "image-to-text"],
@@ -98,7 +98,7 @@ def name_contact(publisher: Publisher) -> Markdown:
     return Markdown(f"{name} ({where})" if name and where else name or where)
 
 
-def _describe_license(license: str) -> dict[str, str]:  # noqa: A002  # the Hub's word
+def describe_license(license: str) -> dict[str, str]:  # noqa: A002  # the Hub's word
     """The Hub's keys: an identifier as it stands, other words as a licence of its own, else that it is unknown."""
     if not license:
         return {"license": "unknown"}

@@ -30,6 +30,8 @@ QUESTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "eu_summary": PROVIDER_QUESTIONS,
     "model_card": {
+        "license": "Under which licence are the weights given away, as the Hugging Face Hub names licences (mit)?",
+        "dataset": "Name of the dataset's repository on the Hub (ORG/NAME), where it is published.",
         "intended_uses": "What is the model intended for?",
         "unsuitable_uses": "What should the model not be used for?",
     },

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,20 @@ _UNDERSTOOD = {
     "vision_cfg": {"image_size", "layers", "width", "head_width", "mlp_ratio", "patch_size"},
     "text_cfg": {"context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio"},
 }
+
+
+def copy_for_loaders(model: Path, folder: Path) -> str:
+    """Copy an exported model's weights and config, safetensors and JSON, and write what transformers loads beside them.
+
+    Gives why transformers cannot load it, empty where it can.
+    """
+    for name in (WEIGHTS, CONFIG):
+        shutil.copyfile(model / name, folder / name)
+    try:
+        write_for_transformers(folder, folder)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def write_for_transformers(model: Path, folder: Path) -> None:

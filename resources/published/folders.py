@@ -49,6 +49,12 @@ def change_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(previous, ignore_errors=True)
 
 
+def empty_folder(folder: Path) -> None:
+    """Delete everything in a folder, for who writes all of it anew."""
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 def digest_files(folder: Path) -> dict[str, str]:
     """The SHA-256 of every file below the folder but its checksums, by relative path, sorted."""
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
