@@ -57,6 +57,8 @@ def normalise_host(host: str) -> str:
     >>> normalise_host("B\u00fccher.example"), normalise_host("h.example:80")
     ('xn--bcher-kva.example', 'h.example:80')
     """
+    if _PLAIN_HOST.fullmatch(host):
+        return host
     href = _parse(f"http://{host}/", _NO_BASE) if _HOST.fullmatch(host) else ""
     return href[len("http://") : -1] or host
 
@@ -90,6 +92,7 @@ _NORMAL = (
     r"/[!$-;=@-\[\]_a-z|~]*+(?:\?[!$-&(-;=?-~]*+)?"
 )
 _SIMPLE = re.compile(rf"({_NORMAL})|/?[\w-][\w.%~+-]*+(?:/[\w-][\w.%~+-]*+)*+(?:\?[\w.%~+&=/-]++)?", re.ASCII)
+_PLAIN_HOST = re.compile(_NAME, re.ASCII)
 _HOST = re.compile(r"\[[^\]]*\]|[^/?#@:\\]+")
 _C0_AND_BLANK = "".join(map(chr, range(0x21)))
 _SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")

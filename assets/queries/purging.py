@@ -97,7 +97,7 @@ def _flag_trainings(lake: Lake, root: Path, gone: Gone, journal: Journal, *, dry
         def count(rows: pa.RecordBatch, requests: Counter[str] = requests) -> int:
             dropped = gone.drop("training_sets", "", "", rows)
             requests.update(gone.count(dropped))
-            return dropped.num_rows
+            return int(dropped.num_rows)
 
         pairs = flag_training(folder, count, lake.storage_options, dry_run=dry_run)
         name = str(folder.relative_to(root))

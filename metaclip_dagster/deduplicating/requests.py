@@ -113,7 +113,7 @@ class RequestIndex:
         if not len(keys):
             return np.zeros(len(ids), np.int64)
         at = np.minimum(np.searchsorted(keys, ids), len(keys) - 1)
-        return np.where(keys[at] == ids, numbers[at], 0)
+        return np.asarray(np.where(keys[at] == ids, numbers[at], 0), np.int64)
 
     def _look_up_hosts(self, column: str, urls: pa.Array) -> Numbers:
         domains = self._domains[column]

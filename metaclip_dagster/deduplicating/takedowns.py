@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -120,14 +120,15 @@ def encode_hosts(urls: pa.Array) -> pa.DictionaryArray:
     return pc.struct_field(pc.extract_regex(urls, _HOST), "host").dictionary_encode()
 
 
-def list_domains(host: str) -> list[str]:
+@lru_cache(maxsize=16_384)
+def list_domains(host: str) -> tuple[str, ...]:
     """The domains that a host is in, itself first, as a list of takedowns has them.
 
     >>> list_domains("A.b.example.")
-    ['a.b.example', 'b.example', 'example']
+    ('a.b.example', 'b.example', 'example')
     """
     labels = normalise_host(host).rstrip(".").split(".")  # pages' URLs have it in whichever script
-    return [".".join(labels[start:]) for start in range(len(labels))]
+    return tuple(".".join(labels[start:]) for start in range(len(labels)))
 
 
 def _read_url(value: str) -> str:

@@ -215,3 +215,14 @@ def test_a_host_alone_is_spelled_as_in_urls() -> None:
     assert normalise_host("BÜCHER.Example.") == "xn--bcher-kva.example."
     for odd in ("h.example/x", "h.example:80", "me@h.example", "h.example?", "", "h h.example"):
         assert normalise_host(odd) == odd
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b0", "xn--a", "1", "0x1", "-", "_", "256"]), min_size=1, max_size=4).map(".".join)
+)
+def test_a_plain_host_is_what_the_parser_makes_of_it(host: str) -> None:
+    try:
+        expected = ada_url.join_url("about:blank", f"http://{host}/")[len("http://") : -1]
+    except ValueError:
+        expected = host
+    assert normalise_host(host) == expected
