@@ -43,5 +43,7 @@ def render_datasheet(parts: Sequence[Part], publisher: Publisher) -> str:
 
 
 def render_license_notes(parts: Sequence[Part], publisher: Publisher) -> str:
-    """What the pages and the publisher say about licences; it claims nothing beyond."""
-    return render_markdown("license_notes.md", parts=parts, publisher=publisher, rights=RIGHTS, open=OPEN)
+    """What the pages and the publisher say about licences and opt-outs; it claims nothing beyond."""
+    return render_markdown(
+        "license_notes.md", parts=parts, publisher=publisher, opt_outs=parts[-1].opt_outs, rights=RIGHTS, open=OPEN
+    )

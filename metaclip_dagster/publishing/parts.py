@@ -65,6 +65,11 @@ class Part:
         return {row["language"]: row["subset"] for row in self.card["languages"] if row["subset"]}
 
     @property
+    def opt_outs(self) -> Mapping[str, Any]:
+        """The data card's section on signals against the use of matched pairs; nothing `matched` without one."""
+        return {"matched": 0, **self.card.get("opt_outs", {})}
+
+    @property
     def left_out(self) -> dict[str, int]:
         """Pairs that match an entry and are not in the pool, by reason."""
         stages = {stage["stage"]: stage["dropped"] for stage in self.card["stages"]}
