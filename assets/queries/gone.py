@@ -136,8 +136,10 @@ def find_gone(
 
 def _are_listed(rows: pa.RecordBatch, takedowns: TakedownIndex) -> pa.Array:
     """Which of the rows are taken down, also where an older version spelled their URLs and made their ids."""
-    listed = flag_taken_down(rows, takedowns)
-    return pc.or_(listed, flag_images(rows, takedowns.images)) if "image_id" in rows.schema.names else listed
+    if "image_id" not in rows.schema.names:
+        return flag_taken_down(rows, takedowns)
+    listed = flag_taken_down(rows.drop_columns(["image_id"]), takedowns)
+    return pc.or_(listed, flag_images(rows, takedowns.images))
 
 
 def _begin_with(url: str, starts: Sequence[str]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -78,8 +79,7 @@ class RequestIndex:
             respelled = [bytes.fromhex(respell_image_id(url) or "") for url in rows["url"].to_pylist()]
             numbers.append(self._look_up("image_id", np.array(respelled, "S12")))
         numbers += [self._look_up_hosts(name, rows[name]) for name in ("url", "page_url") if name in columns]
-        combinations, inverse = np.unique(np.stack(numbers), axis=1, return_inverse=True)
-        return np.array([self._unite(column) for column in combinations.T.tolist()], np.int64)[inverse.ravel()]
+        return reduce(self._unite_each, numbers)
 
     def count(self, numbers: Numbers) -> Counter[str]:
         """How many rows of these numbers each request names."""
@@ -97,15 +97,23 @@ class RequestIndex:
     def _unite(self, numbers: Collection[int]) -> int:
         return self._number(frozenset[str]().union(*(self._sets[number] for number in numbers)))
 
+    def _unite_each(self, some: Numbers, others: Numbers) -> Numbers:
+        """For each row the number of all requests that either of its two numbers stands for."""
+        if not (some.any() and others.any()):
+            return some + others
+        num_sets = len(self._sets)
+        pairs, at = np.unique(some * num_sets + others, return_inverse=True)
+        return np.array([self._unite(divmod(pair, num_sets)) for pair in pairs.tolist()], np.int64)[at]
+
     def _gather(self, keys: npt.NDArray[Any], numbers: Numbers) -> Keyed:
         """Every key once, with the number of all requests that any of its own numbers stands for."""
         distinct, at = np.unique(keys, return_inverse=True)
-        together = np.unique(np.stack([at.ravel(), numbers]), axis=1)
-        starts = np.flatnonzero(np.diff(together[0], prepend=-1))
-        ends = np.append(starts[1:], together.shape[1])
-        united = together[1][starts]
+        key_of, number_of = np.divmod(np.unique(at * len(self._sets) + numbers), len(self._sets))
+        starts = np.flatnonzero(np.diff(key_of, prepend=-1))
+        ends = np.append(starts[1:], len(key_of))
+        united = number_of[starts]
         for key in np.flatnonzero(ends - starts > 1):
-            united[key] = self._unite(together[1][starts[key] : ends[key]].tolist())
+            united[key] = self._unite(number_of[starts[key] : ends[key]].tolist())
         return distinct, united
 
     def _look_up(self, name: str, ids: npt.NDArray[Any]) -> Numbers:

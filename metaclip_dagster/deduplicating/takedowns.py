@@ -106,6 +106,8 @@ def flag_images(rows: pa.RecordBatch, images: ImageSet) -> pa.Array:
     if "url" not in rows.schema.names or not len(images.raw):
         return is_listed
     respelled = pa.array(map(respell_image_id, rows["url"].to_pylist()), pa.string())
+    if respelled.null_count == len(respelled):
+        return is_listed
     return pc.or_(is_listed, images.contains(respelled))
 
 
