@@ -131,7 +131,7 @@ class RequestIndex:
         above = [list_domains(host or "") for host in hosts.dictionary.to_pylist()]
         numbers = [self._unite([domains.get(domain, 0) for domain in names]) for names in above]
         indices = pc.fill_null(hosts.indices, len(numbers)).to_numpy(zero_copy_only=False)
-        return np.array([*numbers, 0], np.int64)[indices]
+        return np.asarray(np.array([*numbers, 0], np.int64)[indices], np.int64)
 
 
 _KEYS = {"pair_id": "u8", "image_id": "S12"}
