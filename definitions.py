@@ -25,8 +25,10 @@ from assets import (
     images,
     metadata,
     open_lineage,
+    opt_outs,
     published_models,
     publishing,
+    robots,
     training,
 )
 from assets.defaults import check_deployment
@@ -48,6 +50,9 @@ MODULES = [
     metadata, entries, crawl, coverage, curation, exclusions, entry_counts, cards, images, training, evaluation,
     publishing, published_models, eu_summary,
 ]  # fmt: skip
+    *(metadata, entries, crawl, robots, coverage, curation, opt_outs, exclusions, entry_counts, cards),
+    *(images, training, evaluation),
+]
 
 
 def bind(where: Deployment) -> dg.Definitions:

@@ -11,7 +11,10 @@ from assets.partitions import snapshots
 from resources.crawl.resource import CommonCrawl
 from resources.deployments import Deployment
 
-CURATED = ("pairs", "matches", "exclusions", "entry_counts", "admissions", "subsets", "data_cards")
+CURATED = (
+    *("pairs", "robots_txt", "matches", "opt_out_signals", "exclusions"),
+    *("entry_counts", "admissions", "subsets", "data_cards"),
+)
 
 RELEASES = dg.FreshnessPolicy.time_window(warn_window=timedelta(days=45), fail_window=timedelta(days=90))
 """Common Crawl releases a snapshot about once a month, now and then a month or two late."""
@@ -27,12 +30,13 @@ def when_registered() -> AutomationCondition:
     )
 
 
-def when_changed(*readers: str) -> AutomationCondition:
+def when_changed(*readers: str, optional: Sequence[str] = ()) -> AutomationCondition:
     """Make a partition again when the content of something that it reads changed, once the whole of that is settled.
 
     Everything it reads must be there, up to date with what that reads in turn, passed by its checks and not being made;
-    nor may one of `readers` be at work, which would then read two versions. So the stages of a change follow one
-    another, each partition is made once, and what a stage leaves as it was moves nothing below it.
+    nor may one of `readers` be at work, which would then read two versions. What is `optional` need not be
+    there. So the stages of a change follow one another, each partition is made once, and what a stage leaves as it was
+    moves nothing below it.
     """
     changed = AutomationCondition.any_deps_match(AutomationCondition.data_version_changed())
     # `entries` is made by hand: that one of its sources changed holds nothing up.
@@ -42,9 +46,12 @@ def when_changed(*readers: str) -> AutomationCondition:
     refused = AutomationCondition.any_deps_match(
         AutomationCondition.any_checks_match(AutomationCondition.check_failed(), blocking_only=True)
     )
+    missing = AutomationCondition.any_deps_match(AutomationCondition.missing())
+    if optional:
+        missing = missing.ignore(dg.AssetSelection.assets(*optional))
     condition = (
         changed.since_last_handled().with_label("what it reads changed")
-        & ~AutomationCondition.any_deps_match(AutomationCondition.missing()).with_label("something it reads is missing")
+        & ~missing.with_label("something it reads is missing")
         & ~outdated.with_label("something it reads is out of date")
         & ~refused.with_label("a check of what it reads failed")
         & ~AutomationCondition.any_deps_in_progress()

@@ -1,18 +1,19 @@
-"""Find the pairs that the pool leaves out: copies across snapshots, and what is taken down."""
+"""Find the pairs that the pool leaves out: copies across snapshots, what is taken down, and what a policy names."""
 
 import dagster as dg
-import pyarrow.compute as pc
-from pydantic import Field
 
 from assets.automation import when_changed
 from assets.checks import check_specs, every_snapshot_there, no_pair_twice
-from assets.defaults import DEFAULTS
+from assets.choices import AsBefore
 from assets.partitions import all_snapshots
-from assets.pool import Grouping, group_shards, matching_setup, pool_of, record_matches
+from assets.policies import Policy, apply_policy
+from assets.pool import Exchange, group_shards, matching_setup, pool_of, record_matches
 from assets.shown import lineage, table
-from assets.takedowns import TakenDown, drop_taken_down, find_taken_down, join_exclusions, read_takedowns
+from assets.takedowns import Excluded, drop_excluded, find_taken_down, join_exclusions, read_takedowns
 from assets.waiting import find_missing
 from metaclip_dagster.deduplicating import DUPLICATE, find_duplicates, gather_exclusions, scatter_pairs
+from metaclip_dagster.deduplicating.takedowns import TAKEN_DOWN
+from metaclip_dagster.reporting.cards.counts import count_pairs
 from resources.engines.resource import Compute
 from resources.images.resource import Images
 from resources.lake.resource import Lake
@@ -20,61 +21,65 @@ from resources.lake.tables import PartitionManifest
 from resources.takedowns.resource import TakedownList
 
 
-class Exchange(Grouping):
-    """How pairs are brought together that may be the same."""
-
-    num_buckets: int = Field(default=DEFAULTS.num_buckets, ge=1)
-    """Each bucket is judged in memory: at 24 bytes a pair, take as many as keep one under a worker's share."""
-
-
 @dg.asset(
-    deps=[dg.AssetDep("matches", partition_mapping=all_snapshots)],
+    deps=[dg.AssetDep(name, partition_mapping=all_snapshots) for name in ("matches", "opt_out_signals")],
     group_name="curation",
     kinds={"parquet", "duckdb"},
     owners=["team:data"],
     metadata=lineage(pair_id="matches.pair_id"),
     check_specs=check_specs("exclusions", no_pair_twice, every_snapshot_there),
-    automation_condition=when_changed("entry_counts", "admissions"),
+    automation_condition=when_changed("entry_counts", "admissions", optional=["opt_out_signals"]),
 )
 def exclusions(
     context: dg.AssetExecutionContext,
-    config: Exchange,
+    config: AsBefore[Policy],
     lake: Lake,
     compute: Compute,
     image_store: Images,
     takedown_list: TakedownList,
 ) -> dg.MaterializeResult:
-    """Pairs that a lower place holds already, and pairs that are taken down.
+    """Pairs that a lower place holds already, pairs that are taken down, and pairs that the policy leaves out.
 
-    The lowest snapshot, then the lowest shard, owns a pair; where that is taken down, the next does.
+    The lowest snapshot, then the lowest shard, owns a pair; where that is taken down or opted out, the next does. With
+    an empty policy opt_out_signals need not be there.
     """
+    choice = config.choose(context, lake)
+    policy = choice.config
     pool = pool_of(context, lake, "matches", matching_setup(lake))
-    facts = record_matches(lake, pool.snapshots)  # before they are read: what is made anew meanwhile is not recorded
+    facts = choice.facts | record_matches(
+        lake, pool.snapshots
+    )  # before they are read: what is made anew meanwhile is not recorded
     takedowns = read_takedowns(takedown_list, image_store.root)
     taken_down = {key: find_taken_down(context, compute, takedowns, key) for key in pool.snapshots}
-    places = [_scatter_snapshot(context, config, compute, key, taken_down[key]) for key in pool.snapshots]
-    duplicates = _find_duplicates(context, config, compute, places)
+    opted_out = {key: apply_policy(context, policy, compute, key, taken_down[key]) for key in pool.snapshots}
+    excluded = {key: (taken_down[key], opted_out[key]) for key in pool.snapshots}
+    places = [_scatter_snapshot(context, policy, compute, key, *excluded[key]) for key in pool.snapshots]
+    duplicates = _find_duplicates(context, policy, compute, places)
     shards = {
         key: {
-            "exclusions": join_exclusions(lake.where("duplicates", "snapshot", key), taken_down[key]),
+            "exclusions": join_exclusions(lake.where("duplicates", "snapshot", key), *excluded[key]),
             "snapshot": key,
         }
         for key in pool.snapshots
     }
     manifest = compute.map_shards(context, gather_exclusions, shards, size=duplicates.size, whole=True, facts=facts)
-    num_duplicates = lake.dataset("exclusions").count_rows(filter=pc.field("reason") == DUPLICATE)
-    excluded = table(["snapshot", "pairs excluded"], [(shard.key, shard.rows) for shard in manifest.shards])
-    shown = {"excluded": excluded, "taken_down": manifest.rows - num_duplicates}
-    checks = [no_pair_twice(duplicates, num_duplicates), every_snapshot_there(find_missing(context.instance, lake))]
-    metadata = {**config.model_dump(), **pool.metadata, **shown}
+    reasons = {DUPLICATE: 0, TAKEN_DOWN: 0} | count_pairs(lake.stream("exclusions")(), "reason")
+    shown = {
+        "excluded": table(["snapshot", "pairs excluded"], [(shard.key, shard.rows) for shard in manifest.shards]),
+        **reasons,
+    }
+    checks = [no_pair_twice(duplicates, reasons[DUPLICATE]), every_snapshot_there(find_missing(context.instance, lake))]
+    metadata = {**choice.metadata, **pool.metadata, **shown}
     return compute.result(manifest, beside=[*places, duplicates], metadata=metadata, checks=checks)
 
 
 def _scatter_snapshot(
-    context: dg.AssetExecutionContext, config: Exchange, compute: Compute, snapshot: str, taken_down: TakenDown
+    context: dg.AssetExecutionContext, config: Exchange, compute: Compute, snapshot: str, *excluded: Excluded
 ) -> PartitionManifest:
     """PLACES of a snapshot: which of its shards have which pair, by buckets of pair_ids."""
-    matches = drop_taken_down(compute.lake.shards("matches", snapshot, ["pair_id"]), taken_down)
+    matches = compute.lake.shards("matches", snapshot, ["pair_id"])
+    for of_kind in excluded:
+        matches = drop_excluded(matches, of_kind)
     groups = group_shards(matches, config.group_size)
     return compute.map_shards(
         context,

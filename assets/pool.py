@@ -32,6 +32,13 @@ class Grouping(dg.Config, use_attribute_docstrings=True):
     """Shards that are scattered or counted together."""
 
 
+class Exchange(Grouping):
+    """How rows are brought together that may be of one thing."""
+
+    num_buckets: int = Field(default=DEFAULTS.num_buckets, ge=1)
+    """Each bucket is judged in memory: at 24 bytes a pair, take as many as keep one under a worker's share."""
+
+
 @dataclass(frozen=True)
 class Pool:
     """Registered snapshots whose upstream table is finished, in the order of places: by key, never by registration."""

@@ -10,11 +10,13 @@ from metaclip_dagster.deduplicating.takedowns import build_takedowns
 from resources.deferred import Deferred, defer
 from resources.engines.resource import Compute
 from resources.images.store import open_image_store
+from resources.lake.resource import Lake
 from resources.lake.shard_files import chain_batches
+from resources.lake.tables import PartitionManifest
 from resources.takedowns.resource import TakedownList
 
-TakenDown = Mapping[str, Deferred]
-"""The EXCLUSIONS of those shards of a snapshot that have any pair taken down, by the shard's key."""
+Excluded = Mapping[str, Deferred]
+"""The EXCLUSIONS of those shards of a snapshot that have any, by the shard's key."""
 
 _COLUMNS = {"pairs": ["pair_id", "image_id", "url", "page_url"], "matches": ["pair_id"]}
 """What pairs are judged by."""
@@ -44,7 +46,7 @@ def read_requests(takedown_list: TakedownList, images: str) -> RequestIndex:
 
 def find_taken_down(
     context: dg.AssetExecutionContext, compute: Compute, takedowns: Deferred | None, snapshot: str
-) -> TakenDown:
+) -> Excluded:
     """Judge every match of the snapshot; a list that changed has all of them judged again."""
     if takedowns is None:
         return {}
@@ -56,18 +58,24 @@ def find_taken_down(
     manifest = compute.map_shards(
         context, find_takedowns, shards, table="takedowns", partition=snapshot, setup=setup, whole=True
     )
-    stored = compute.lake.shards("takedowns", snapshot)
+    return list_excluded(compute.lake, manifest)
+
+
+def list_excluded(lake: Lake, manifest: PartitionManifest) -> Excluded:
+    """Those shards of a partition with the schema of EXCLUSIONS that have rows."""
+    stored = lake.shards(manifest.table, manifest.partition)
     return {shard.key: stored[shard.key] for shard in manifest.shards if shard.rows}
 
 
-def drop_taken_down(shards: Mapping[str, Deferred], taken_down: TakenDown) -> dict[str, Deferred]:
-    """The snapshot's shards of MATCHES; those that have pairs taken down without them."""
+def drop_excluded(shards: Mapping[str, Deferred], excluded: Excluded) -> dict[str, Deferred]:
+    """The snapshot's shards of MATCHES; those that have pairs excluded without them."""
     return {
-        key: defer(exclude, batches, defer(pair_ids, taken_down[key])) if key in taken_down else batches
+        key: defer(exclude, batches, defer(pair_ids, excluded[key])) if key in excluded else batches
         for key, batches in shards.items()
     }
 
 
-def join_exclusions(duplicates: Deferred, taken_down: TakenDown) -> Deferred:
-    """The exclusions of either kind."""
-    return defer(chain_batches, duplicates, *taken_down.values()) if taken_down else duplicates
+def join_exclusions(duplicates: Deferred, *excluded: Excluded) -> Deferred:
+    """The exclusions of all kinds."""
+    others = [batches for of_kind in excluded for batches in of_kind.values()]
+    return defer(chain_batches, duplicates, *others) if others else duplicates

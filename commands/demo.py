@@ -101,7 +101,7 @@ def steps(keys: Sequence[str]) -> list[Step]:
     return [
         (["wordnet_synsets", "wikipedia_ngrams", "wikipedia_unigrams", "wikipedia_bigrams"], [None]),
         (["wikipedia_titles", "entries"], [None]),
-        (["pairs", "matches"], keys),
+        (["pairs", "robots_txt", "matches", "opt_out_signals"], keys),
         (["coverage"], [None]),
         (["exclusions", "entry_counts"], [None]),
         (["admissions"], keys),

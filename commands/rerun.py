@@ -19,11 +19,15 @@ def snapshot_targets(web: WebServer, snapshot: str) -> Targets:
     Raises ValueError for a snapshot that is not registered, with the command that does it.
     """
     registered, with_matches = web.partitions("matches")
+    _, with_robots = web.partitions("robots_txt")
     if snapshot not in registered:
         raise ValueError(f"{snapshot} is not in the pool; `metaclip register {snapshot}` puts it there")
     return {
         "pairs": [snapshot],
+        # Tens of thousands of archives, which not everybody wants read.
+        **({"robots_txt": [snapshot]} if snapshot in with_robots else {}),
         "matches": [snapshot],
+        "opt_out_signals": [snapshot],
         "exclusions": None,
         "entry_counts": None,
         # One that is registered and not made yet would fail here, and take every subset with it.

@@ -123,6 +123,37 @@ MATCHES = _table(
     language_score=(pa.float32(), "How sure language identification was, 0 to 1"),
     entry_ids=(pa.list_(pa.uint32()), "Entries found in the text, ascending, never empty"),
 )
+# Parquet has no timestamps in seconds: they would come back in milliseconds.
+ROBOTS_TXT = _table(
+    host=(pa.string(), "The host that speaks, in lower case, with a port that is not its scheme's own"),
+    url=(pa.string(), "Where its text lay: after redirects, perhaps on another host"),
+    kind=(pa.string(), "robots.txt, or tdmrep.json of /.well-known/"),
+    captured_at=(pa.timestamp("ms"), "When the crawl asked for it, in UTC; null where the archive does not say"),
+    text=(pa.string(), "What it said, the first 500 KiB"),
+)
+HOST_TEXTS = _table(
+    bucket=(pa.uint32(), "Which of the exchange's buckets the host falls in, by its checksum"),
+    **{field.name: (field.type, field.metadata[b"description"].decode()) for field in ROBOTS_TXT},
+)
+HOST_PATHS = _table(
+    bucket=(pa.uint32(), "Which of the exchange's buckets the host falls in, by its checksum"),
+    host=(pa.string(), "A host of a page or of an image, as in ROBOTS_TXT"),
+    path=(pa.string(), "What of the page's or the image's URL follows the host"),
+    about=(pa.string(), "page or image"),
+    snapshot=(pa.string(), "Snapshot of the pair"),
+    shard=(pa.string(), "Its shard in that snapshot"),
+    pair_id=(pa.uint64(), "A pair that matched"),
+)
+OPT_OUT_SIGNALS = _table(
+    snapshot=(pa.string(), "Snapshot of the pair"),
+    shard=(pa.string(), "Its shard in that snapshot"),
+    pair_id=(pa.uint64(), "A pair that matched"),
+    signal=(pa.string(), "What speaks against this use, by its name, as a policy names it"),
+    about=(pa.string(), "page or image: of which of the two it is said"),
+    value=(pa.string(), "What is said, in its own words"),
+    source=(pa.string(), "Where it is said: the URL of a file of the host, or of the page"),
+    seen_at=(pa.timestamp("ms"), "When the crawl saw it, in UTC; null where the archive does not say"),
+)
 PLACES = _table(
     bucket=(pa.uint32(), "Which of the exchange's buckets the pair falls in, by its id"),
     pair_id=(pa.uint64(), "A pair that matched"),
@@ -133,7 +164,11 @@ EXCLUSIONS = _table(
     snapshot=(pa.string(), "Snapshot of the pair that is left out"),
     shard=(pa.string(), "Its shard in that snapshot"),
     pair_id=(pa.uint64(), "The pair that is left out there"),
-    reason=(pa.string(), "duplicate: a lower place holds the same pair; taken_down: listed among the takedowns"),
+    reason=(
+        pa.string(),
+        "duplicate: a lower place holds the same pair; taken_down: listed among the takedowns; license: none that the "
+        "policy takes; or the signal of an opt-out that the policy honours",
+    ),
 )
 SNAPSHOT_COUNTS = _table(
     snapshot=(pa.string(), "The snapshot counted"),

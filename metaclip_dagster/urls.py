@@ -63,6 +63,16 @@ def normalise_host(host: str) -> str:
     return href[len("http://") : -1] or host
 
 
+def split_host(url: str) -> tuple[str, str]:
+    """The host of a normal URL, with a port that is not its scheme's own, and what follows it.
+
+    >>> split_host("https://user@h.example:8080/a?b")
+    ('h.example:8080', '/a?b')
+    """
+    authority, slash, path = url.partition("//")[2].partition("/")
+    return authority.rpartition("@")[2], slash + path
+
+
 def image_id_of(url: str) -> bytes:
     """The 12 bytes that stand for the image of a normal URL."""
     return hashlib.sha224(url.encode()).digest()[:12]

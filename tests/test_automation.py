@@ -127,7 +127,7 @@ def pretended(tmp_path: Path) -> Iterator[Replay]:
 def below(*matched: str, pool: list[str]) -> list[Request]:
     """What new pairs of these snapshots are to be followed by, each once, nothing before what it reads."""
     return [
-        *(("matches", key) for key in matched),
+        *((name, key) for name in ("matches", "opt_out_signals") for key in matched),
         ("exclusions", None),
         ("entry_counts", None),
         *(("admissions", key) for key in pool),
@@ -146,7 +146,7 @@ def crawl_again(replay: Replay, snapshot: str) -> None:
 def test_each_change_makes_what_it_reaches_once_and_in_order_as_if_by_hand(replay: Replay) -> None:
     replay.instance.add_dynamic_partitions("snapshot", [NEW])
     pool = [OLD, LAST, NEW]
-    assert replay.settle() == [("pairs", NEW), *below(NEW, pool=pool)]
+    assert replay.settle() == [("pairs", NEW), ("robots_txt", NEW), *below(NEW, pool=pool)]
 
     replay.make("pairs", LAST)  # nothing changed
     replay.make("matches", LAST, resources={"compute": {"config": {"force": True}}})
@@ -166,8 +166,9 @@ def test_each_change_makes_what_it_reaches_once_and_in_order_as_if_by_hand(repla
 
 def test_a_failed_run_holds_up_what_is_below_and_is_not_tried_for_ever(replay: Replay) -> None:
     replay.instance.add_dynamic_partitions("snapshot", [NEW])
-    assert replay.tick() == [("pairs", NEW)]
+    assert replay.tick() == [("pairs", NEW), ("robots_txt", NEW)]
     replay.make("pairs", NEW)
+    replay.make("robots_txt", NEW)
     assert replay.tick() == [("matches", NEW)]
     files = list(Path(replay.lake.root, "pairs", NEW, "data").iterdir())
     for path in files:
@@ -176,11 +177,11 @@ def test_a_failed_run_holds_up_what_is_below_and_is_not_tried_for_ever(replay: R
         replay.make("matches", NEW)
     crawl_again(replay, OLD)
     replay.make("pairs", OLD)
-    assert replay.settle() == [("matches", OLD)]  # which does not depend on it
+    assert replay.settle() == [("matches", OLD), ("opt_out_signals", OLD)]  # which do not depend on it
     for path in files:
         path.with_suffix(".gone").rename(path)
     replay.make("matches", NEW)
-    assert replay.settle(replay.pretend) == below(pool=[OLD, LAST, NEW])
+    assert replay.settle(replay.pretend) == [("opt_out_signals", NEW), *below(pool=[OLD, LAST, NEW])]
 
 
 def test_data_that_a_check_refused_does_not_flow_on_until_it_passes(replay: Replay) -> None:
@@ -190,7 +191,7 @@ def test_data_that_a_check_refused_does_not_flow_on_until_it_passes(replay: Repl
     path.write_bytes(whole + gzip.compress(b"WARC/1.0"))  # a record without a head
     with pytest.raises(dg.DagsterError, match="few_broken_records"):
         replay.make("pairs", NEW, ops={"pairs": {"config": {"max_broken_share": 0.0}}})
-    assert replay.settle() == []
+    assert replay.settle() == [("robots_txt", NEW)]
     path.write_bytes(whole)
     replay.make("pairs", NEW)
     assert replay.tick() == [("matches", NEW)]
@@ -202,7 +203,7 @@ def test_a_refused_partition_stays_refused_when_another_one_passes(pretended: Re
     assert pretended.tick() == []
     pretended.pretend("pairs", LAST)
     pretended.judge("pairs", "few_broken_records", LAST, passed=True)
-    assert pretended.settle(pretended.pretend) == [("matches", LAST)]
+    assert pretended.settle(pretended.pretend) == [("matches", LAST), ("opt_out_signals", LAST)]
     pretended.pretend("pairs", OLD)
     assert pretended.settle(pretended.pretend) == below(OLD, pool=[OLD, LAST])
 
@@ -211,8 +212,9 @@ def test_snapshots_that_come_together_are_counted_together(pretended: Replay) ->
     pretended.instance.add_dynamic_partitions("snapshot", [NEW, "SAMPLE-2026-04"])
     both, pool = [NEW, "SAMPLE-2026-04"], [OLD, LAST, NEW, "SAMPLE-2026-04"]
     done = pretended.settle(pretended.pretend)
-    assert sorted(done[:4]) == sorted((name, key) for name in ("pairs", "matches") for key in both)
-    assert done[4:] == below(pool=pool)
+    names = ("pairs", "robots_txt", "matches", "opt_out_signals")
+    assert sorted(done[:8]) == sorted((name, key) for name in names for key in both)
+    assert done[8:] == below(pool=pool)
 
 
 def test_another_list_of_entries_makes_the_pool_anew_once(pretended: Replay) -> None:
@@ -232,14 +234,16 @@ def test_counts_follow_new_matches_though_the_exclusions_stayed_as_they_were(pre
 def test_what_a_stage_left_as_it_was_moves_nothing_below_it(pretended: Replay) -> None:
     pretended.pretend("pairs", OLD)
     done = pretended.settle(lambda name, key: pretended.pretend(name, key, "first"))
-    assert done == [("matches", OLD), *(("subsets", t) for t in sorted(THRESHOLDS))]  # for the URLs
+    expected = [("matches", OLD), ("opt_out_signals", OLD), *(("subsets", t) for t in THRESHOLDS)]  # for the URLs
+    assert sorted(done) == sorted(expected)
 
 
 @pytest.mark.parametrize(
     ("changed", "waits", "at_work"),
     [
         ("pairs", "matches", "subsets"),
-        ("matches", "exclusions", "admissions"),
+        ("matches", "opt_out_signals", "exclusions"),
+        ("opt_out_signals", "exclusions", "admissions"),
         ("exclusions", "entry_counts", "images"),
         ("admissions", "subsets", "training_sets"),
         ("subsets", "data_cards", "entry_counts"),
@@ -248,7 +252,7 @@ def test_what_a_stage_left_as_it_was_moves_nothing_below_it(pretended: Replay) -
 def test_nothing_is_made_while_what_reads_it_or_what_it_reads_is_at_work(
     pretended: Replay, changed: str, waits: str, at_work: str
 ) -> None:
-    keys = dict.fromkeys(["pairs", "matches", "admissions"], OLD)
+    keys = dict.fromkeys(["pairs", "matches", "opt_out_signals", "admissions"], OLD)
     keys |= dict.fromkeys(["subsets", "data_cards", "images", "training_sets"], "20")
     run, request = pretended.begin(at_work, keys.get(at_work)), (waits, keys.get(waits))
     pretended.pretend(changed, keys.get(changed))
@@ -259,11 +263,11 @@ def test_nothing_is_made_while_what_reads_it_or_what_it_reads_is_at_work(
 
 def test_a_snapshot_that_was_taken_out_holds_nothing_up(pretended: Replay) -> None:
     pretended.instance.add_dynamic_partitions("snapshot", [NEW])
-    assert pretended.tick() == [("pairs", NEW)]
+    assert pretended.tick() == [("pairs", NEW), ("robots_txt", NEW)]
     pretended.pretend("pairs", OLD)
     assert pretended.tick() == [("matches", OLD)]
     pretended.pretend("matches", OLD)
-    assert pretended.settle() == []
+    assert pretended.settle(pretended.pretend) == [("opt_out_signals", OLD)]
     pretended.instance.delete_dynamic_partition("snapshot", NEW)
     assert pretended.settle(pretended.pretend) == below(pool=[OLD, LAST])
 

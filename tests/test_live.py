@@ -28,7 +28,8 @@ SENSORS = ("new_snapshots", "curation")
 Partition = tuple[str, str | None]
 
 MADE_ONCE_A_CHANGE: dict[Partition, int] = {
-    **{("pairs", WAITING): 1, ("matches", WAITING): 1, ("exclusions", None): 1, ("entry_counts", None): 1},
+    **{(name, WAITING): 1 for name in ("pairs", "robots_txt", "matches", "opt_out_signals")},
+    **{("exclusions", None): 1, ("entry_counts", None): 1},
     **{("admissions", key): 1 for key in [*SNAPSHOTS, WAITING]},
     **{("subsets", t): 1 for t in THRESHOLDS},
     **{("data_cards", t): 1 for t in THRESHOLDS},
@@ -254,7 +255,10 @@ def test_one_snapshot_is_rerun_all_the_way_downstream_and_no_other(live: Live, l
     rerun = live.run("rerun", SNAPSHOTS[0])
     assert rerun.returncode == 0, rerun.stdout + rerun.stderr + live.tail()
     expected = {key: 1 for key in MADE_ONCE_A_CHANGE if key[1] != WAITING}
-    assert log.news() == {("pairs", SNAPSHOTS[0]): 1, ("matches", SNAPSHOTS[0]): 1, **expected}
+    of_snapshot: dict[Partition, int] = {
+        (name, SNAPSHOTS[0]): 1 for name in ("pairs", "robots_txt", "matches", "opt_out_signals")
+    }
+    assert log.news() == {**of_snapshot, **expected}
 
 
 def test_what_cannot_be_launched_is_said(live: Live) -> None:

@@ -25,7 +25,7 @@ import pytest
 from assets.explain import explain
 from assets.keys import THRESHOLDS
 from assets.queries.sweeps import make_sweep
-from assets.takedowns import drop_taken_down
+from assets.takedowns import drop_excluded
 from commands import demo, purge
 from definitions import bind
 from metaclip_dagster.deduplicating import find_duplicates, scatter_pairs
@@ -286,7 +286,7 @@ def test_a_pair_whose_owner_is_taken_down_is_the_next_places() -> None:
         matches = defer(list, [pa.RecordBatch.from_pylist([{"pair_id": i} for i in (1, 2)], MATCHES)])
         rows = [{"snapshot": snapshot, "shard": "0", "pair_id": i, "reason": "taken_down"} for i in taken]
         exclusions = {"0": defer(list, [pa.RecordBatch.from_pylist(rows, EXCLUSIONS)])} if taken else {}
-        left = {key: shard() for key, shard in drop_taken_down({"0": matches}, exclusions).items()}
+        left = {key: shard() for key, shard in drop_excluded({"0": matches}, exclusions).items()}
         return list(scatter_pairs(left, snapshot=snapshot, num_buckets=1))
 
     batches = find_duplicates([*places("A", [1]), *places("B", []), *places("C", [])], seen=Counter())

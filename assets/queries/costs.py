@@ -47,7 +47,9 @@ def predict_snapshot(
     `from_own` predicts more, or less, of one that is made in part: from what it took too, which is left out then.
     """
     others = [*_alike(lake, "pairs", key), *([key] if from_own else [])]
-    by_shard = [_by_shard(lake, stage, key, others, num_files) for stage in ("pairs", "matches", "admissions")]
+    optional = ["opt_out_signals"] if lake.finished("opt_out_signals", others) else []
+    stages = ("pairs", "matches", "admissions", *optional)
+    by_shard = [_by_shard(lake, stage, key, others, num_files) for stage in stages]
     matches = ((None if from_own else by_shard[1].took) or by_shard[1].expected or Cost()).rows
     rows = {k: lake.manifest("matches", k).rows for k in lake.finished("matches", others)}
     predictions = [*by_shard, *_predict_exchange(where, lake, key, rows, matches, num_files)]

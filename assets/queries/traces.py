@@ -13,6 +13,7 @@ from assets.queries.lookups import Reader, ShardKey, select_rows
 from assets.queries.rungs import thresholds_by
 from metaclip_dagster.deduplicating import DUPLICATE
 from metaclip_dagster.explaining import Drawing, explain_draw, find_entries, holds_all, show_number
+from metaclip_dagster.opting_out.policies import LICENSE
 from resources.lake.resource import WHOLE, Lake
 from resources.models.language_id import load_identifier
 
@@ -118,8 +119,24 @@ class Verdicts:
             place.verdict = "in the pool"
             return place
         instead = f": the pool has the pair from {owner.snapshot}, shard {owner.shard}" if owner else ""
-        place.verdict = f"left out as {reasons[0]}{instead if reasons[0] == DUPLICATE else ''}"
+        why = instead if reasons[0] == DUPLICATE else self._describe_signals(place, pair.pair_id, reasons[0])
+        place.verdict = f"left out as {reasons[0]}{why}"
         return owner
+
+    def _describe_signals(self, place: Place, pair_id: int, reason: str) -> str:
+        """What said so, where and when, of a pair that is opted out."""
+        at = (place.snapshot, place.shard)
+        if reason == LICENSE:
+            row = self._lookup.row("pairs", *at, pair_id)
+            return f": {row['license']}, {row['license_evidence']}" if row.get("license") else ": none is known"
+        gathered = self._lookup.finished("opt_out_signals", place.snapshot)
+        rows = self._lookup.rows("opt_out_signals", *at, "pair_id", pair_id) if gathered else []
+        said = [
+            f"{row['source']} says {row['value']!r}" + (f", seen {row['seen_at']:%Y-%m-%d}" if row["seen_at"] else "")
+            for row in rows
+            if row["signal"] == reason
+        ]
+        return f": {'; '.join(said)}" if said else ""
 
     def _draw(self, pair: TracedPair, owner: Place) -> None:
         """Set what was drawn for the pair, and whether the subsets that are made have it."""

@@ -47,6 +47,26 @@ def read_markup(record: Record, *, max_bytes: int) -> Markup | None:
     return Markup(text, is_xml, lines)
 
 
+class Message(NamedTuple):
+    """An HTTP response: its status, None where none can be read, its headers, and its body without codings."""
+
+    status: int | None
+    headers: dict[str, str]
+    body: bytes
+
+
+def read_message(record: Record, *, max_bytes: int) -> Message:
+    """The HTTP response in a record; its body is coded as that of a page may be, and inflates to `max_bytes` at most.
+
+    Raises:
+        BrokenRecordError: `bad_body` or `too_large`.
+
+    """
+    status = _STATUS.match(record.view)
+    headers, body = _split_message(record)
+    return Message(int(status[1]) if status else None, headers, _decode_body(headers, body, max_bytes))
+
+
 def is_too_complex(data: bytes, opening: bytes, begin: int = 0, end: int | None = None) -> bool:
     """Whether data, or this part, would unfold into so many objects that they, and not its bytes, fill the memory."""
     end = len(data) if end is None else end
@@ -58,6 +78,7 @@ def drop_nul(text: str) -> str:
     return text.replace("\0", "") if "\0" in text else text  # looking for one is faster than replacing none
 
 
+_STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})\b")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")  # some servers end their lines without a carriage return
 _HTML = re.compile(r"\b(text/html|application/xhtml\+xml)\b", re.IGNORECASE)
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([^\s;\"',]+)", re.IGNORECASE)

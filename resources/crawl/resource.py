@@ -17,7 +17,7 @@ from resources.pools.reading import PairSet, read_pools
 from resources.web.archives import Access, archive_version, is_web, open_archive
 from resources.web.client import Web
 
-Kind = Literal["wat", "warc", "images"]
+Kind = Literal["wat", "warc", "images", "robotstxt"]
 
 _ASKED_AT_ONCE = 16  # a snapshot has 90,000 archives, and an object store takes its time for each
 

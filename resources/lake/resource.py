@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, unquote
 
 import dagster as dg
@@ -26,6 +26,8 @@ from resources.lake.shard_files import (
 from resources.lake.tables import PartitionManifest, TableStore
 
 WHOLE = "all"
+
+Value = TypeVar("Value", int, str)
 
 
 class Lake(dg.ConfigurableResource, use_attribute_docstrings=True):
@@ -97,8 +99,8 @@ class Lake(dg.ConfigurableResource, use_attribute_docstrings=True):
         return self._where(paths, column, value, version if version is not None else f"{whole} {column}={value}")
 
     def where_each(
-        self, table: str, column: str, values: Iterable[int], *, partitions: Iterable[str] = (WHOLE,)
-    ) -> dict[int, Deferred]:
+        self, table: str, column: str, values: Iterable[Value], *, partitions: Iterable[str] = (WHOLE,)
+    ) -> dict[Value, Deferred]:
         """`where` for each of many values, at the cost of one: manifests are read once."""
         paths, whole = self._paths(table, partitions)
         return {value: self._where(paths, column, value, f"{whole} {column}={value}") for value in values}

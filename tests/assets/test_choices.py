@@ -14,11 +14,11 @@ from assets.crawl import Crawl
 from assets.curation import Balancing
 from assets.entries import Budget
 from assets.evaluation import Scoring
-from assets.exclusions import Exchange
 from assets.explain import Question
 from assets.filters import Filtering
 from assets.jobs import Training
 from assets.metadata import Bigrams, NGrams, Titles, Unigrams, WordNet
+from assets.pool import Exchange
 from resources.engines.resource import Compute, RayCluster
 from resources.lake.resource import Lake
 from resources.lake.tables import PartitionManifest

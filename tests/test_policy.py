@@ -1,0 +1,93 @@
+"""Laws of policies on the mini sample: what one leaves out is as if it had never been crawled, and comes back."""
+
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from pydantic import ValidationError
+
+from assets.queries.answers import explain_pair
+from metaclip_dagster.explaining import render_text
+from metaclip_dagster.schemas import ROBOTS_TXT
+from resources.deployments import Deployment
+from tests.graphs import SNAPSHOTS, Graph, copy_home, open_graph
+from tests.lakes import commit, digests
+from tests.test_takedown import DOMAIN
+
+POOL = ("entry_counts", "admissions")
+SAID = f"https://{DOMAIN}/robots.txt"
+
+
+def say_no(graph: Graph) -> None:
+    """ROBOTS_TXT in which one domain disallows everything, and the signals that follow."""
+    for snapshot in SNAPSHOTS:
+        row = {"host": DOMAIN, "url": SAID, "kind": "robots.txt", "text": "User-agent: *\nDisallow: /"}
+        row["captured_at"] = datetime(2026, 1, 2)  # type: ignore[assignment]
+        commit(graph.lake, "robots_txt", snapshot, pa.RecordBatch.from_pylist([row], ROBOTS_TXT))
+        graph.make(["opt_out_signals"], snapshot)
+
+
+def make_pool(graph: Graph, **policy: Any) -> Counter[str]:
+    """Everything from exclusions to admissions; gives the reasons why pairs are excluded."""
+    graph.make(["exclusions", "entry_counts"], ops={"exclusions": {"config": policy}})
+    for snapshot in SNAPSHOTS:
+        graph.make(["admissions"], snapshot)
+    reasons = graph.lake.read("exclusions")["reason"]
+    return Counter({row["values"]: row["counts"] for row in pc.value_counts(reasons).to_pylist()})
+
+
+def test_a_policy_is_switched_on_off_and_on_and_each_time_the_pool_is_as_if_it_always_had_been(
+    curated: Deployment, tmp_path: Path
+) -> None:
+    with open_graph(copy_home(curated, tmp_path), *SNAPSHOTS) as graph:
+        never = digests(graph.lake, SNAPSHOTS, *POOL)
+        version = graph.lake.manifest("exclusions").version
+        say_no(graph)
+        reasons = make_pool(graph, opt_outs=["robots_txt_page", "robots_txt_image"])
+        on = digests(graph.lake, SNAPSHOTS, *POOL)
+        assert on != never
+        assert reasons["robots_txt_image"] + reasons["robots_txt_page"] > 200
+        make_pool(graph)  # what is not given stays as it was chosen
+        assert digests(graph.lake, SNAPSHOTS, *POOL) == on
+
+        excluded = graph.lake.dataset("exclusions").to_table(filter=pc.field("reason") == "robots_txt_page")
+        answer = render_text(explain_pair(graph.lake, SNAPSHOTS, str(excluded["pair_id"][0].as_py())))
+        assert f"left out as robots_txt_page: {SAID} says 'not for *', seen 2026-01-02" in answer
+
+        make_pool(graph, opt_outs=[])
+        assert digests(graph.lake, SNAPSHOTS, *POOL) == never
+        assert graph.lake.manifest("exclusions").version == version
+        make_pool(graph, opt_outs=["robots_txt_image", "robots_txt_page"])
+        assert digests(graph.lake, SNAPSHOTS, *POOL) == on
+
+        graph.where.takedowns.write_text(
+            f"kind,value,reason\ndomain,{DOMAIN},\npage_domain,{DOMAIN},\n", encoding="utf-8"
+        )
+        reasons = make_pool(graph)
+        assert reasons.keys() == {"duplicate", "taken_down"}
+        assert digests(graph.lake, SNAPSHOTS, *POOL) == on, "an opt-out leaves what a takedown leaves"
+
+
+def test_a_policy_is_refused_where_nothing_says_what_it_honours(curated: Deployment, tmp_path: Path) -> None:
+    with open_graph(copy_home(curated, tmp_path), *SNAPSHOTS) as graph:
+        with pytest.raises(ValidationError, match="noai: no signal of pairs; there are robots_txt_page"):
+            make_pool(graph, opt_outs=["noai"])
+        rmtree(Path(graph.where.lake, "robots_txt"))
+        graph.make(["opt_out_signals"], SNAPSHOTS[0])
+        with pytest.raises(dg.Failure, match=r"honours robots_txt_page, and .* was not read"):
+            make_pool(graph, opt_outs=["meta_robots", "robots_txt_page"])
+        rmtree(Path(graph.where.lake, "opt_out_signals"))
+        with pytest.raises(dg.Failure, match="materialize opt_out_signals of SAMPLE-2026-01, or give"):
+            make_pool(graph, opt_outs=["meta_robots"])
+
+        matches = sum(graph.lake.manifest("matches", key).rows for key in SNAPSHOTS)
+        result = graph.make(["exclusions"], ops={"exclusions": {"config": {"licenses": ["CC-BY-NC-*"]}}})
+        assert graph.lake.manifest("exclusions").rows == matches, "no licence of the sample fits"
+        [event] = result.get_asset_materialization_events()
+        assert event.materialization.metadata["license"].value == graph.lake.manifest("exclusions").rows
