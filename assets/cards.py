@@ -1,5 +1,6 @@
 """Write a data card for each subset: what balancing at t did to the distribution."""
 
+import json
 import time
 from collections import Counter
 from pathlib import Path
@@ -12,7 +13,8 @@ import pyarrow as pa
 from assets.automation import when_changed
 from assets.defaults import DEFAULTS
 from assets.keys import THRESHOLDS
-from assets.partitions import thresholds
+from assets.partitions import all_snapshots, thresholds
+from assets.policies import NOT_READ, ROBOTS
 from assets.pool import snapshots_of
 from assets.queries.provenance import describe_balance
 from assets.queries.rungs import thresholds_of
@@ -21,6 +23,7 @@ from assets.tags import tag_run
 from metaclip_dagster.balancing import count_sizes, parse_threshold, prepare_thresholds
 from metaclip_dagster.reporting.cards.card import describe_subset, render_card
 from metaclip_dagster.reporting.cards.counts import PairCounts, count_pairs, count_scores, count_subset
+from metaclip_dagster.reporting.cards.opt_outs import OptOuts
 from metaclip_dagster.reporting.cards.plots import plot_counts, plot_shares, plot_sizes
 from resources.deployments import command_line
 from resources.engines.resource import round_floats
@@ -38,11 +41,11 @@ AUTOMATION = "dagster/from_automation_condition"
 
 @dg.asset(
     partitions_def=thresholds,
-    deps=["subsets", "entry_counts", "entries"],
+    deps=["subsets", "entry_counts", "entries", dg.AssetDep("opt_out_signals", partition_mapping=all_snapshots)],
     group_name="curation",
     kinds={"python", "html"},
     owners=["team:data"],
-    automation_condition=when_changed(),
+    automation_condition=when_changed(optional=["opt_out_signals"]),
 )
 @tag_run
 def data_cards(context: dg.AssetExecutionContext, lake: Lake, reports: Reports) -> dg.MaterializeResult:
@@ -91,6 +94,7 @@ def make_card(lake: Lake, t: str) -> tuple[dict[str, Any], dict[str, bytes]]:
         ),
         subset=PairCounts(*(count_pairs(lake.stream("subsets", [t])(), column) for column in ("language", "snapshot"))),
         stages=_count_stages(lake, snapshots, subset),
+        opt_outs=_count_opt_outs(lake, snapshots),
         language_scores=count_scores(lake.stream("matches", snapshots)()),
         balanced_to=describe_balance(lake),
         licenses=count_pairs(lake.stream("subsets", [t])(), "license"),
@@ -109,7 +113,9 @@ def _combine_versions(lake: Lake, t: str) -> str:
     snapshots = snapshots_of(subset)
     whole = [lake.manifest(name).version for name in ("entries", "exclusions", "entry_counts")]
     drawn = [lake.manifest(name, key).version for name in ("pairs", "matches", "admissions") for key in snapshots]
-    return combine([subset.version, *whole, *drawn])
+    signals = [lake.manifest("opt_out_signals", key).version for key in lake.finished("opt_out_signals", snapshots)]
+    policy = lake.manifest("exclusions").inputs.get("chosen", "")
+    return combine([subset.version, *whole, *drawn, *signals, policy])
 
 
 def _find_card(context: dg.AssetExecutionContext, version: str) -> dg.MaterializeResult | None:
@@ -146,6 +152,22 @@ def _count_stages(lake: Lake, snapshots: list[str], subset: PartitionManifest) -
     pool = stages[-1]["rows"]
     stages[-1]["dropped"] = Counter(count_pairs(lake.stream("exclusions")(), "reason"))
     return [*stages, {"stage": "subset", "rows": subset.rows, "dropped": {"balanced_away": pool - subset.rows}}]
+
+
+def _count_opt_outs(lake: Lake, snapshots: list[str]) -> OptOuts:
+    """What each signal is about among the matched pairs of the snapshots that have signals, and what is excluded."""
+    gathered = lake.finished("opt_out_signals", snapshots)
+    manifests = [lake.manifest("opt_out_signals", key) for key in gathered]
+    chosen = json.loads(lake.manifest("exclusions").inputs.get("chosen", "{}"))
+    return OptOuts(
+        pairs=sum((manifest.total("seen") for manifest in manifests), Counter[str]()),
+        matched=sum(lake.manifest("matches", key).rows for key in gathered),
+        not_gathered=[key for key in snapshots if key not in gathered],
+        robots_not_read=[it.partition for it in manifests if it.inputs.get(ROBOTS) == NOT_READ],
+        honoured=chosen.get("opt_outs", []),
+        licenses=chosen.get("licenses", []),
+        excluded=count_pairs(lake.stream("exclusions")(), "reason"),
+    )
 
 
 def _list_versions(lake: Lake, snapshot: str, subset: PartitionManifest) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Laws of policies on the mini sample: what one leaves out is as if it had never been crawled, and comes back."""
 
+import json
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
@@ -53,6 +54,13 @@ def test_a_policy_is_switched_on_off_and_on_and_each_time_the_pool_is_as_if_it_a
         on = digests(graph.lake, SNAPSHOTS, *POOL)
         assert on != never
         assert reasons["robots_txt_image"] + reasons["robots_txt_page"] > 200
+        graph.make(["subsets", "data_cards"], "20")
+        card = json.loads((graph.where.reports / "data_card_t_20.json").read_text(encoding="utf-8"))["opt_outs"]
+        [by_image, by_page] = sorted(card["signals"], key=lambda row: str(row["signal"]))
+        assert by_page["excluded"] == reasons["robots_txt_page"] == by_page["pairs"]
+        assert by_image["excluded"] == reasons["robots_txt_image"] < by_image["pairs"] <= card["any"]["pairs"]
+        assert card["honoured"] == ["robots_txt_page", "robots_txt_image"]
+
         make_pool(graph)  # what is not given stays as it was chosen
         assert digests(graph.lake, SNAPSHOTS, *POOL) == on
 

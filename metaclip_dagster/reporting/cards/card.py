@@ -10,6 +10,7 @@ import pyarrow as pa
 from metaclip_dagster.reporting.cards.counts import NUM_SCORE_BINS, PairCounts
 from metaclip_dagster.reporting.cards.distribution import Distribution, group_rows
 from metaclip_dagster.reporting.cards.entries import describe_entries
+from metaclip_dagster.reporting.cards.opt_outs import OptOuts, describe_opt_outs
 from metaclip_dagster.reporting.html.numbers import share
 from metaclip_dagster.reporting.html.pages import render
 from metaclip_dagster.reporting.html.paper import NUM_ENTRIES
@@ -30,6 +31,7 @@ def describe_subset(
     language_scores: Sequence[int] = (),
     balanced_to: str = "the pool's own counts",
     licenses: Mapping[str, int] | None = None,
+    opt_outs: OptOuts | None = None,
     provenance: Mapping[str, str] | None = None,
     command: str = "",
 ) -> Card:
@@ -67,6 +69,7 @@ def describe_subset(
             {"license": name, "pairs": number, "share": share(number, subset.total)}
             for name, number in _sort_numbers(licenses or {}).items()
         ],
+        "opt_outs": describe_opt_outs(opt_outs or OptOuts()),
         **describe_entries(distribution, entries),
         "provenance": dict(provenance or {}),
         "command": command,
