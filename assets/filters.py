@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 import pyarrow.compute as pc
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from assets.choices import Sparse
 from assets.defaults import DEFAULTS
@@ -15,6 +15,7 @@ from metaclip_dagster.evaluation.images import decode_image, read_samples
 from metaclip_dagster.filtering import hash_samples, judge_images, score_images
 from metaclip_dagster.filtering.hashes import MAX_DISTANCE
 from metaclip_dagster.filters import load_scorers
+from metaclip_dagster.opting_out.policies import OF_IMAGES
 from resources.deferred import Deferred, defer, stage_version
 from resources.engines.resource import Compute
 from resources.images.resource import Images
@@ -63,6 +64,15 @@ class Filtering(dg.Config, use_attribute_docstrings=True):
     """Images as near as this to a zero-shot task's are counted and named; -1 looks for none."""
     remove_leakage: bool = False
     """Leave those images out."""
+    opt_outs: list[str] = ["c2pa_training_mining"]
+    """Signals of IMAGES that leave an image out: by default a manifest in the image itself that disallows training."""
+
+    @field_validator("opt_outs")
+    @classmethod
+    def _check_signals(cls, opt_outs: list[str]) -> list[str]:
+        if unknown := [name for name in opt_outs if name not in OF_IMAGES]:
+            raise ValueError(f"{', '.join(unknown)}: no signal of images; there are {', '.join(OF_IMAGES)}")
+        return list(dict.fromkeys(opt_outs))
 
     @property
     def options(self) -> dict[str, Any]:

@@ -69,7 +69,8 @@ def training_sets(
         context, choice.config, compute, image_store, zero_shot, rings=rings, buckets=buckets
     )
     shards = {it: {"texts": texts[it], "images": images[it], **verdicts.get(it, {})} for it in buckets}
-    manifest = compute.map_shards(context, build_training_set, shards, facts=facts)
+    options = {"opt_outs": choice.config.opt_outs}
+    manifest = compute.map_shards(context, build_training_set, shards, options=options, facts=facts)
     pairs, pairs_of_subset = manifest.total("seen")["pairs"], lake.manifest("subsets", t).rows
     numbers = {"pairs": pairs, "pairs_of_subset": pairs_of_subset, "rings": list(rings)}
     shown = {"pairs_kept_and_dropped": show_kept_and_dropped(pairs, manifest.total("dropped"))}

@@ -233,6 +233,10 @@ IMAGES = _table(
     sha256=(pa.string(), "Of its bytes as they are stored"),
     fetched_sha256=(pa.string(), "Of the bytes as they came; null where nothing came, or an older version fetched it"),
     reason=(pa.string(), "Why there is no image; null where there is one"),
+    opt_outs=(
+        _SIGNALS,
+        "What its response, and the image itself, say against this use; null where an older version fetched it",
+    ),
 )
 IMAGE_SCORES = _table(
     image_id=(pa.string(), "An image of the store, as 24 hexadecimal digits"),

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -30,6 +30,7 @@ def build_training_set(
     images: Iterable[pa.RecordBatch],
     verdicts: Iterable[pa.RecordBatch] = (),
     *,
+    opt_outs: Sequence[str] = (),
     dropped: Counter[str],
     seen: Counter[str],
 ) -> pa.Table:
@@ -37,20 +38,31 @@ def build_training_set(
 
     `texts` are IMAGE_TEXTS of the set's subset, `images` the IMAGES rows of every ring it takes in; an image that moved
     between rings may be named twice, and is there if any row says so; of two tars the later one took the place of one
-    that was lost. Those that IMAGE_VERDICTS leave out are not at hand. Pairs whose image failed, or is left out, are
-    counted in `dropped` by its reason; `seen` counts `pairs` and `images` of the set, `failed_images` and
-    `filtered_images`. Raises ValueError if an image was never asked for.
+    that was lost. Those that IMAGE_VERDICTS leave out are not at hand, nor those of which one of the signals `opt_outs`
+    stands, the first being the reason. Pairs whose image failed, or is left out, are counted in `dropped` by its
+    reason; `seen` counts `pairs` and `images` of the set, `failed_images`, `filtered_images` and `opted_out_images`.
+    Raises ValueError if an image was never asked for.
     """
     with duckdb.connect(config={"threads": 1}) as query:
         query.register("arriving", pa.Table.from_batches(texts, IMAGE_TEXTS))
-        query.register("named", pa.Table.from_batches(images, IMAGES))
+        query.register("named", pa.concat_tables([IMAGES.empty_table(), *map(_as_table, images)], **_FILL))
         query.register("judged", pa.Table.from_batches(verdicts, IMAGE_VERDICTS))
-        query.sql("""
+        query.execute(
+            """
             create table images as
-            select distinct on (image_id) image_id, tar, reason from named order by image_id, tar desc nulls last;
+            select distinct on (image_id) image_id, tar, reason, list_filter(
+                $1::varchar[], lambda name: tar is not null and list_contains([said.signal for said in opt_outs], name)
+            )[1] as opted_out
+            from named order by image_id, tar desc nulls last
+            """,
+            [list(opt_outs)],
+        )
+        query.sql("""
             create table pairs as
-            select arriving.*, if(judged.reason is null, tar, null) as tar,
-                coalesce(judged.reason, images.reason) as reason, judged.reason is not null as filtered
+            select arriving.*, if(judged.reason is null and opted_out is null, tar, null) as tar,
+                coalesce(judged.reason, opted_out, images.reason) as reason,
+                case when judged.reason is not null then 'filtered_images' when opted_out is not null
+                then 'opted_out_images' else 'failed_images' end as what
             from arriving left join images using (image_id)
             left join (from judged where left_out) as judged using (image_id)
         """)
@@ -63,11 +75,11 @@ def build_training_set(
                 "materialize images of this t and of every smaller one, then this again"
             )
         absent = query.sql(
-            "select reason, filtered, count(*), count(distinct image_id) from pairs where tar is null group by all"
+            "select reason, what, count(*), count(distinct image_id) from pairs where tar is null group by all"
         )
-        for reason, filtered, num_pairs, num_images in absent.fetchall():
+        for reason, what, num_pairs, num_images in absent.fetchall():
             dropped[reason] += num_pairs
-            seen["filtered_images" if filtered else "failed_images"] += num_images
+            seen[what] += num_images
         training_set = query.sql("""
             select tar, image_id, list(struct_pack(pair_id, text, language, entry_ids, admitted_at) order by pair_id)
             from pairs where tar is not null group by tar, image_id order by tar, image_id
@@ -76,6 +88,14 @@ def build_training_set(
     seen["images"] += training_set.num_rows
     seen["pairs"] += pc.sum(pc.list_value_length(training_set["texts"])).as_py() or 0
     return training_set
+
+
+_FILL: dict[str, Any] = {"promote_options": "default"}
+"""A column that came later than the rows is null."""
+
+
+def _as_table(batch: pa.RecordBatch) -> pa.Table:
+    return pa.Table.from_batches([batch])
 
 
 def webdataset_samples(

@@ -104,6 +104,10 @@ class ImageHosts:
                 return web.Response(body=bytes(4 << 20))
             case "noai":
                 return web.Response(body=picture(3), headers={"X-Robots-Tag": "noai"})
+            case "noml":
+                return web.Response(body=picture(3), headers={"X-Robots-Tag": "noml, noarchive"})
+            case "untrained":
+                return web.Response(body=picture(3), headers={"Content-Usage": "search=y, train-ai=n"})
             case "reserved":
                 return web.Response(body=picture(3), headers={"TDM-Reservation": "1"})
             case "to":

@@ -73,10 +73,11 @@ class Verdicts:
             )
             return f"never asked for: {rings}"
         row = min(rows, key=lambda row: row["tar"] is None)
+        said = "".join(f"; {it['signal']} says {it['value']!r}" for it in row.get("opt_outs") or ())
         if row["tar"] is None:
-            return f"asked for, and there is none: {row['reason']}"
+            return f"asked for, and there is none: {row['reason']}{said}"
         size = f"{row['width']} x {row['height']}, {row['size']:,} bytes"
-        return f"in the image store: {row['tar']}, {row['format']}, {size}"
+        return f"in the image store: {row['tar']}, {row['format']}, {size}{said}"
 
     def _describe(self, pair_id: int, shards: Sequence[ShardKey], limit: int) -> TracedPair:
         first = self._lookup.row("pairs", *shards[0], pair_id)

@@ -13,10 +13,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaclip_dagster.imaging.checking import BadImageError, CheckedImage, check_image
+from metaclip_dagster.imaging.credentials import SIGNAL, CredentialsError, read_training_mining
 from metaclip_dagster.schemas import IMAGES, writes
+from metaclip_dagster.signals import list_signals, read_header_signals
 
-FetchImages = Callable[[Sequence[str]], Iterator[tuple[str, bytes | str]]]
-"""Takes URLs and answers each of them once, in any order: with its bytes, or in a word with why there are none."""
+Headers = tuple[tuple[str, str], ...]
+FetchImages = Callable[[Sequence[str]], Iterator[tuple[str, bytes | str | tuple[bytes | str, Headers]]]]
+"""Takes URLs and answers each of them once, in any order: with its bytes, or in a word with why there are none.
+
+Where the response has headers that speak of the image's use, the answer is a pair of that and these headers.
+"""
 
 
 class Bucket(Protocol):
@@ -36,7 +42,7 @@ class Store(Protocol):
     def bucket(self, number: int, schema: pa.Schema) -> AbstractContextManager[Bucket]: ...  # noqa: D102
 
 
-@writes(IMAGES, name="imaging:gather_images", version=2)
+@writes(IMAGES, name="imaging:gather_images", version=3)
 def gather_images(
     texts: Iterable[pa.RecordBatch],
     *,
@@ -53,8 +59,9 @@ def gather_images(
 
     `texts` are the bucket's IMAGE_TEXTS at t. An image is in t's ring unless one of them has `admitted_at` below
     `thresholds_below`, its language's t on the rung below ({} on the lowest). Only what the store lacks is fetched.
-    Memory holds the bucket's rows and one image. `seen` counts the ring's `images`, those `fetched` now and those
-    `held` before; `dropped` counts the failures of both. Raises ValueError if a URL stays unanswered.
+    Memory holds the bucket's rows and one image. `seen` counts the ring's `images`, those `fetched` now, those `held`
+    before, and of those fetched the `credentials_unread`: they have a C2PA manifest that cannot be read. `dropped`
+    counts the failures of both. Raises ValueError if a URL stays unanswered.
     """
     ring = _list_ring(texts, thresholds_below)
     ids = pa.array(list(ring), pa.string())
@@ -69,7 +76,7 @@ def gather_images(
             if not missing:
                 break
             segment = missing[: store.segment_images]
-            stored.append(_fetch_images({image_id: ring[image_id] for image_id in segment}, fetch, check))
+            stored.append(_fetch_images({image_id: ring[image_id] for image_id in segment}, fetch, check, seen))
         fetched.update(segment)
     seen.update(images=len(ring), fetched=len(fetched), held=len(ring) - len(fetched))
     dropped.update(rows["reason"].drop_null().to_pylist())
@@ -129,17 +136,22 @@ def _count_bytes(result: CheckedImage | str) -> int:
 
 
 def _fetch_images(
-    images: Mapping[str, tuple[str, str]], fetch: FetchImages, check: Callable[[bytes], tuple[str, CheckedImage | str]]
+    images: Mapping[str, tuple[str, str]],
+    fetch: FetchImages,
+    check: Callable[[bytes], tuple[str, CheckedImage | str]],
+    seen: Counter[str],
 ) -> Iterator[tuple[dict[str, Any], bytes | None]]:
     """For each image, as its address is answered: what an IMAGES row can tell before it is stored, and the bytes."""
     waiting: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for image_id, (url, address) in images.items():  # a page may name a pool's address, which is then two images'
         waiting[address].append({"image_id": image_id, "url": url})
     addresses = list(waiting)
-    for address, answer in fetch(addresses):
+    for address, answered in fetch(addresses):
+        answer, headers = answered if isinstance(answered, tuple) else (answered, ())
         digest, checked = (None, answer) if isinstance(answer, str) else check(answer)
+        opt_outs = read_header_signals(headers, "image") + _read_credentials(answer, seen)
         for image in waiting.pop(address):
-            row = image | {"fetched_sha256": digest}
+            row = image | {"fetched_sha256": digest, "opt_outs": opt_outs}
             if isinstance(checked, CheckedImage):
                 yield row | {"format": checked.format, "width": checked.width, "height": checked.height}, checked.data
             else:
@@ -149,3 +161,13 @@ def _fetch_images(
             f"the image host left {len(waiting)} of {len(addresses)} URLs unanswered, {next(iter(waiting))} among "
             "them; it must give bytes or a reason for each"
         )
+
+
+def _read_credentials(answer: bytes | str, seen: Counter[str]) -> list[dict[str, str]]:
+    """The signal of the image as it came, since one that is written anew has lost its manifest."""
+    try:
+        said = None if isinstance(answer, str) else read_training_mining(answer)
+    except CredentialsError:
+        seen["credentials_unread"] += 1
+        return []
+    return list_signals([(SIGNAL, said)]) if said else []

@@ -6,7 +6,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any, BinaryIO
 
-from resources.pools.images import Fetch
+from resources.pools.images import Answer, Fetch, join_headers
 from resources.web.urls import resolve_url
 
 RecordStart = tuple[int, int]
@@ -61,7 +61,7 @@ def _fetch(
     revisits: Mapping[str, str],
     max_bytes: int,
     urls: Iterable[str],
-) -> Iterator[tuple[str, bytes | str]]:
+) -> Iterator[tuple[str, Answer]]:
     """Each URL's answer, in the order of the archives: a record that several URLs share is read once."""
     urls_of_records: defaultdict[tuple[int, int, str], list[str]] = defaultdict(list)
     for url in urls:
@@ -77,7 +77,7 @@ def _fetch(
                 yield from ((url, answer) for url in urls_of_records[record])
 
 
-def _read_response(archive: BinaryIO, offset: int, url: str, max_bytes: int) -> bytes | str:
+def _read_response(archive: BinaryIO, offset: int, url: str, max_bytes: int) -> Answer:
     """The body of the HTTP response recorded there, chunks put together; a stale URL there means another archive."""
     record = _read_record(archive, offset, url)
     if record is None:
@@ -89,12 +89,13 @@ def _read_response(archive: BinaryIO, offset: int, url: str, max_bytes: int) -> 
         if record.content_length > max_bytes:
             return "too_large"
         body = bytes(record.reader.read(max_bytes + 1))
+        headers = list(record.http_headers.astuples())
         is_chunked = "chunked" in (record.http_headers.get("Transfer-Encoding") or "").lower()
     except OSError:
         return "corrupt"
     if len(body) > max_bytes:
         return "too_large"
-    return body if is_chunked or len(body) == record.content_length else "corrupt"
+    return join_headers(body, headers) if is_chunked or len(body) == record.content_length else "corrupt"
 
 
 def _read_record(archive: BinaryIO, offset: int, url: str) -> Any:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import socket
 import ssl
 from collections import Counter, defaultdict
@@ -16,12 +17,12 @@ import aiohttp
 from yarl import URL
 
 from resources.images.addresses import why_not_dialled
-from resources.pools.images import Fetch
+from resources.pools.images import Answer, Fetch, Headers, join_headers
 from resources.web.client import PROJECT, retry_after_seconds
 from resources.web.tolerant_http import MAX_HEAD, MAX_HEADERS, TolerantHandler
 from resources.web.urls import resolve_url
 
-OPT_OUTS = ("noai", "noimageai", "noindex", "noimageindex")
+OPT_OUTS = ("noai", "noimageai", "noindex", "noimageindex", "noml")
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class ImageWeb:
     failures_of_host: int = 10
     """After so many refusals or failures to connect in a row a host is asked for nothing more in this batch."""
     opt_outs: tuple[str, ...] = OPT_OUTS
-    """Words of X-Robots-Tag that keep an image out; with any of them, so does `TDM-Reservation: 1`."""
+    """Words of X-Robots-Tag that keep an image out; with any, so do TDM-Reservation 1 and Content-Usage train-ai=n."""
     allowed: frozenset[tuple[str, int]] = frozenset()
     """Addresses and ports that are dialled beyond the public ones at 80 and 443: a host of one's own network."""
 
@@ -76,11 +77,17 @@ _OF_HOST = {"dns", "connect", "tls", "timeout", "http_401", "http_403", "http_42
 _refused: ContextVar[list[str]] = ContextVar("_refused")
 
 
+_NO_TRAINING = re.compile(r"(?:^|[\s,])train-ai\s*=\s*n(?![^\s,;])")
+
+
 class _NoImageError(Exception):
-    """The first argument is the reason, the second the seconds that the host asks to be left alone."""
+    """The arguments are the reason, the seconds that the host asks to be left alone, and headers that speak of use."""
+
+    def __init__(self, reason: str, seconds: float = 0.0, headers: Headers = ()) -> None:
+        super().__init__(reason, seconds, headers)
 
 
-def _fetch(web: ImageWeb, urls: Sequence[str]) -> Iterator[tuple[str, bytes | str]]:
+def _fetch(web: ImageWeb, urls: Sequence[str]) -> Iterator[tuple[str, Answer]]:
     # The loop runs while the caller waits for an answer; meanwhile the system's buffers fill, and no more than they.
     with asyncio.Runner() as runner:
         answers = _answers(web, urls)
@@ -91,8 +98,8 @@ def _fetch(web: ImageWeb, urls: Sequence[str]) -> Iterator[tuple[str, bytes | st
             runner.run(answers.aclose())
 
 
-async def _answers(web: ImageWeb, urls: Iterable[str]) -> AsyncGenerator[tuple[str, bytes | str]]:
-    answers: asyncio.Queue[tuple[str, bytes | str] | None] = asyncio.Queue(_WAITING)
+async def _answers(web: ImageWeb, urls: Iterable[str]) -> AsyncGenerator[tuple[str, Answer]]:
+    answers: asyncio.Queue[tuple[str, Answer] | None] = asyncio.Queue(_WAITING)
     connector = aiohttp.TCPConnector(
         limit=web.connections,
         limit_per_host=web.connections_per_host,
@@ -148,7 +155,7 @@ class _Asker:
             partial(asyncio.Semaphore, web.connections_per_host)
         )
 
-    async def answer(self, url: str) -> bytes | str:
+    async def answer(self, url: str) -> Answer:
         """The image's bytes or the reason; tried again where that may help."""
         host = url.partition("//")[2].partition("/")[0].lower()
         for tried in range(1, self._web.attempts + 1):
@@ -158,7 +165,7 @@ class _Asker:
                 try:
                     data = await self._try(url)
                 except _NoImageError as error:
-                    reason, seconds = str(error.args[0]), float(error.args[1])
+                    reason, seconds, headers = error.args
                 else:
                     self._failed[host] = 0
                     return data
@@ -167,9 +174,9 @@ class _Asker:
                 break
             ours = 0.5 * 2**tried * random.uniform(0.5, 1.0)  # noqa: S311
             await asyncio.sleep(min(max(ours, seconds), self._web.max_wait_seconds))
-        return reason
+        return join_headers(reason, headers)
 
-    async def _try(self, url: str) -> bytes:
+    async def _try(self, url: str) -> Answer:
         refused: list[str] = []
         _refused.set(refused)
         try:
@@ -191,16 +198,16 @@ class _Asker:
             reason = "incomplete"
         except (aiohttp.ClientError, ValueError, OSError):
             reason = "bad_response"
-        raise _NoImageError(reason, 0.0)
+        raise _NoImageError(reason)
 
-    async def _follow(self, url: str) -> bytes:
+    async def _follow(self, url: str) -> Answer:
         for _ in range(self._web.max_redirects + 1):
             async with self._session.get(_read_target(url), allow_redirects=False) as response:
                 if response.status in {301, 302, 303, 307, 308}:
                     try:
                         url = resolve_url(response.headers["Location"], url)
                     except (KeyError, ValueError):
-                        raise _NoImageError("bad_redirect", 0.0) from None
+                        raise _NoImageError("bad_redirect") from None
                     continue
                 if response.status not in {200, 203}:  # 203 is 200 that a proxy has touched; 206 is a part
                     raise _NoImageError(
@@ -208,13 +215,13 @@ class _Asker:
                         retry_after_seconds(response.headers.get("Retry-After")),
                     )
                 if self._web.opt_outs and _opted_out(response.headers, self._web.opt_outs):
-                    raise _NoImageError("opted_out", 0.0)
-                return await self._body(response)
-        raise _NoImageError("too_many_redirects", 0.0)
+                    raise _NoImageError("opted_out", headers=tuple(response.headers.items()))
+                return join_headers(await self._body(response), response.headers.items())
+        raise _NoImageError("too_many_redirects")
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         if (response.content_length or 0) > self._web.max_bytes:
-            raise _NoImageError("too_large", 0.0)
+            raise _NoImageError("too_large")
         body = bytearray()
         async for piece in response.content.iter_chunked(_PIECE):
             body += piece
@@ -227,7 +234,7 @@ class _Asker:
         async for piece in response.content.iter_chunked(_PIECE):
             body += piece
             if len(body) > self._web.max_bytes:
-                raise _NoImageError("too_large", 0.0)
+                raise _NoImageError("too_large")
         return bytes(body)
 
 
@@ -245,11 +252,11 @@ def _read_target(url: str) -> URL:
     try:
         parsed = ada_url.URL(resolve_url(url))
     except ValueError:
-        raise _NoImageError("bad_url", 0.0) from None
+        raise _NoImageError("bad_url") from None
     if parsed.protocol not in {"http:", "https:"}:
-        raise _NoImageError("blocked_scheme", 0.0)
+        raise _NoImageError("blocked_scheme")
     if parsed.username or parsed.password:
-        raise _NoImageError("bad_url", 0.0)
+        raise _NoImageError("bad_url")
     # The query is left to the path: an empty one would lose its mark.
     path = parsed.href.removeprefix(parsed.origin)
     return URL.build(scheme=parsed.protocol[:-1], authority=parsed.host, path=path, encoded=True)
@@ -263,6 +270,8 @@ def _opted_out(headers: Any, words: Iterable[str]) -> bool:
     [True, False, False]
     """
     if headers.get("TDM-Reservation", "").strip() == "1":
+        return True
+    if _NO_TRAINING.search(", ".join(headers.getall("Content-Usage", []))):
         return True
     for tag in headers.getall("X-Robots-Tag", []):
         agent, colon, directives = tag.rpartition(":")

@@ -4,7 +4,7 @@ import errno
 import re
 import tarfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, BinaryIO, cast
 from urllib.parse import unquote
@@ -14,8 +14,20 @@ import pyarrow as pa
 
 from resources.pools.parquet import read_images
 
-Fetch = Callable[[Sequence[str]], Iterator[tuple[str, bytes | str]]]
-"""Answers each of the URLs once, in any order: its bytes, or in a word why there are none."""
+Headers = tuple[tuple[str, str], ...]
+Answer = bytes | str | tuple[bytes | str, Headers]
+"""An image's bytes, or in a word why there are none; with those headers of the response that speak of its use."""
+Fetch = Callable[[Sequence[str]], Iterator[tuple[str, Answer]]]
+"""Answers each of the URLs once, in any order."""
+
+SPEAKING = ("x-robots-tag", "tdm-reservation", "content-usage")
+"""The headers that may say how a response is to be used, in lower case."""
+
+
+def join_headers(answer: bytes | str, headers: Iterable[tuple[str, str]]) -> Answer:
+    """The answer, together with those of the response's headers that speak of its use, if it has any."""
+    speaking = tuple((name, value) for name, value in headers if name.lower() in SPEAKING)
+    return (answer, speaking) if speaking else answer
 
 
 def open_pool_images(
@@ -37,7 +49,7 @@ _ADDRESS = re.compile(r"https://([a-z0-9-]+)\.invalid/([^/]+)/([^/]+)-(\d{1,15})
 
 def _fetch(
     files: Mapping[str, Mapping[str, str]], elsewhere: Fetch | None, max_bytes: int, urls: Sequence[str]
-) -> Iterator[tuple[str, bytes | str]]:
+) -> Iterator[tuple[str, Answer]]:
     here: defaultdict[str, list[Asked]] = defaultdict(list)
     others = []
     for url in urls:

@@ -110,6 +110,29 @@ def test_of_two_tars_that_rings_name_the_later_one_is_read() -> None:
         assert build_training_set(texts, images, dropped=Counter(), seen=Counter())["tar"].to_pylist() == [later["tar"]]
 
 
+def test_an_image_of_which_an_honoured_signal_stands_is_left_out_and_counted_by_it() -> None:
+    said = {0: [], 1: ["c2pa_training_mining", "x_robots_tag_image"], 2: ["x_robots_tag_image"]}
+    rows = [
+        row | {"opt_outs": [{"signal": name, "value": "no"} for name in said[number]]}
+        for number in said
+        for batch in images_of({number})
+        for row in batch.to_pylist()
+    ]
+    [texts] = scatter_texts({"0": subset_of({number: number for number in said})}, num_buckets=1)
+    for honoured, left_out in (
+        ([], {}),
+        (["c2pa_training_mining"], {"c2pa_training_mining": 1}),
+        (["x_robots_tag_image", "c2pa_training_mining"], {"x_robots_tag_image": 2}),
+    ):
+        dropped, seen = Counter[str](), Counter[str]()
+        images = pa.Table.from_pylist(rows, IMAGES).to_batches()
+        built = build_training_set([texts], images, opt_outs=honoured, dropped=dropped, seen=seen)
+        assert (built.num_rows, dropped) == (3 - sum(left_out.values()), left_out)
+        assert seen["opted_out_images"] == sum(left_out.values())
+    older = [batch.drop_columns(["opt_outs"]) for batch in images]
+    assert build_training_set([texts], older, opt_outs=honoured, dropped=dropped, seen=seen).num_rows == 3
+
+
 def test_an_image_that_no_ring_asked_for_is_an_error_that_names_the_way_out() -> None:
     texts = pa.Table.from_batches(scatter_texts({"00000": subset_of({1: 90, 2: 91})}, num_buckets=1)).to_batches()
     with pytest.raises(ValueError, match=r"1 images .*a\.example/91.*materialize images"):

@@ -16,6 +16,7 @@ from PIL import Image
 
 from metaclip_dagster.imaging import gather_images
 from metaclip_dagster.imaging.checking import check_image
+from metaclip_dagster.imaging.images import FetchImages
 from metaclip_dagster.schemas import IMAGE_TEXTS, IMAGES
 from resources.images.store import ImageStore
 from tests.metaclip_dagster.imaging.test_checking import encode
@@ -65,7 +66,7 @@ class Host:
 
 
 def gather(
-    store: ImageStore, host: Host, texts: Sequence[pa.RecordBatch], below: Mapping[str, float] | None = None
+    store: ImageStore, host: FetchImages, texts: Sequence[pa.RecordBatch], below: Mapping[str, float] | None = None
 ) -> tuple[pa.Table, Counter[str], Counter[str]]:
     dropped: Counter[str] = Counter()
     seen: Counter[str] = Counter()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from resources.crawl.resource import CommonCrawl
 from resources.deferred import Deferred
 from resources.images.host import open_warc_images
+from resources.pools.images import Answer
 from resources.web.archives import open_archive
 from tests.metaclip_dagster.archives import member, record
 
@@ -34,7 +35,7 @@ def revisit(url: str, target: str) -> bytes:
     return record("revisit", b"HTTP/1.1 200 OK\r\n\r\n", WARC_Target_URI=url, WARC_Refers_To_Target_URI=target)
 
 
-def answers(archives: list[bytes], *urls: str, max_bytes: int = 20 << 20) -> dict[str, bytes | str]:
+def answers(archives: list[bytes], *urls: str, max_bytes: int = 20 << 20) -> dict[str, Answer]:
     answered = list(open_warc_images([partial(BytesIO, data) for data in archives], max_bytes=max_bytes)(urls))
     assert sorted(url for url, _ in answered) == sorted(urls)
     return dict(answered)
@@ -164,3 +165,11 @@ def test_the_samples_images_are_all_there_and_a_shared_record_is_read_once() -> 
     assert all(isinstance(body, bytes) and body[8:12] == b"WEBP" for body in answered.values())
     assert len(answered) == 892 + 595
     assert len({id(body) for body in answered.values()}) == 892
+
+
+def test_what_a_response_says_of_its_use_comes_with_its_image() -> None:
+    said = response(
+        "http://i.example/1", b"image", "200 OK", "X-Robots-Tag: noai", "Server: x", "Content-Usage: bots=n"
+    )
+    headers = (("X-Robots-Tag", "noai"), ("Content-Usage", "bots=n"))
+    assert answers([said], "http://i.example/1") == {"http://i.example/1": (b"image", headers)}

@@ -5,6 +5,7 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -34,10 +35,24 @@ def asking(hosts: ImageHosts) -> ImageWeb:
     )
 
 
-def answers(asking: ImageWeb, *urls: str) -> dict[str, bytes | str]:
+def answers(asking: ImageWeb, *urls: str) -> dict[str, Any]:
     answered = list(open_image_web(asking)(urls))
     assert sorted(url for url, _ in answered) == sorted(urls), "each URL is answered once"
     return dict(answered)
+
+
+def test_what_a_response_says_of_its_use_comes_with_the_answer(hosts: ImageHosts, asking: ImageWeb) -> None:
+    urls = {name: f"{hosts.root}/{name}/1" for name in ("noai", "noml", "reserved", "untrained")}
+    said = {
+        "noai": ("X-Robots-Tag", "noai"),
+        "noml": ("X-Robots-Tag", "noml, noarchive"),
+        "reserved": ("TDM-Reservation", "1"),
+        "untrained": ("Content-Usage", "search=y, train-ai=n"),
+    }
+    assert answers(asking, *urls.values()) == {urls[name]: ("opted_out", (said[name],)) for name in urls}
+    fetched = answers(replace(asking, opt_outs=()), *urls.values())
+    assert {name: fetched[url][1] for name, url in urls.items()} == {name: (header,) for name, header in said.items()}
+    assert all(isinstance(data, bytes) for data, _ in fetched.values())
 
 
 @pytest.mark.parametrize(
@@ -53,8 +68,6 @@ def answers(asking: ImageWeb, *urls: str) -> dict[str, bytes | str]:
         ("/endless/1", "too_large"),
         ("/drip/1", "timeout"),
         ("/cut/1", "incomplete"),
-        ("/noai/1", "opted_out"),
-        ("/reserved/1", "opted_out"),
         ("/loop/1", "too_many_redirects"),
         ("/nowhere/1", "bad_redirect"),
         ("/to/forbidden_port", "blocked_port"),

@@ -17,7 +17,7 @@ from metaclip_dagster.imaging import gather_images
 from metaclip_dagster.schemas import IMAGE_TEXTS
 from metaclip_dagster.urls import image_id_of
 from resources.images.store import ImageStore
-from resources.pools.images import open_pool_images
+from resources.pools.images import Answer, open_pool_images
 from tests.image_hosts import picture
 from tests.metaclip_dagster.training_sets import write_tar
 from tests.resources.pools.test_pools import pairs_of, pool_of
@@ -40,7 +40,7 @@ def img2dataset(numbers: range = range(3), *, folder: str = "") -> Members:
     return members
 
 
-def pictures_of(crawl: Any, pairs: pa.Table) -> list[bytes | str]:
+def pictures_of(crawl: Any, pairs: pa.Table) -> list[Answer]:
     addresses = pairs["pool_address"].to_pylist()
     fetched = dict(open_pool_images({"theirs": crawl.pool("pool-theirs").image_files()}, None)(addresses))
     return [fetched[address] for address in addresses]

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resources.images.web import ImageWeb, open_image_web
+from resources.pools.images import Answer
 from resources.web.tolerant_http import tidy_head
 
 BODY = b"an image"
@@ -82,7 +83,7 @@ def server(answer: bytes, pieces: int = 1 << 20) -> Iterator[str]:
             thread.join()
 
 
-def ask(url: str) -> bytes | str:
+def ask(url: str) -> Answer:
     port = int(url.rstrip("/").rpartition(":")[2])
     web = ImageWeb(allowed=frozenset({("127.0.0.1", port)}), attempts=1, total_seconds=5.0)
     return dict(open_image_web(web)([url]))[url]
@@ -95,7 +96,7 @@ def ask_plainly(url: str) -> bytes:
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_what_urllib_reads_is_read(name: str) -> None:
-    readers: list[Callable[[str], bytes | str]] = [ask]
+    readers: list[Callable[[str], Answer]] = [ask]
     if not name.startswith("a blank line"):  # which browsers take
         readers.append(ask_plainly)
     with server(ANSWERS[name]) as url:
