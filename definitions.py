@@ -47,11 +47,8 @@ from resources.tasks.resource import ZeroShot
 Resource = TypeVar("Resource", bound=dg.ConfigurableResource)
 
 MODULES = [
-    metadata, entries, crawl, coverage, curation, exclusions, entry_counts, cards, images, training, evaluation,
-    publishing, published_models, eu_summary,
-]  # fmt: skip
     *(metadata, entries, crawl, robots, coverage, curation, opt_outs, exclusions, entry_counts, cards),
-    *(images, training, evaluation),
+    *(images, training, evaluation, publishing, published_models, eu_summary),
 ]
 
 

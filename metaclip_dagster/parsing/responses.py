@@ -63,7 +63,8 @@ def read_message(record: Record, *, max_bytes: int) -> Message:
 
     """
     status = _STATUS.match(record.view)
-    headers, body = _split_message(record)
+    lines, body = _split_message(record)
+    headers = dict(reversed(lines))  # the first of each
     return Message(int(status[1]) if status else None, headers, _decode_body(headers, body, max_bytes))
 
 
