@@ -1,10 +1,11 @@
 """Read from a WAT's JSON what the page says of its use: the signals against it, and the licence of its images."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from metaclip_dagster.parsing.licenses import (
+    NO_LICENSE,
     LinkOrImage,
     Named,
     choose_license,
@@ -13,7 +14,7 @@ from metaclip_dagster.parsing.licenses import (
     shorten_text,
 )
 from metaclip_dagster.parsing.responses import drop_nul
-from metaclip_dagster.signals import merge_signals, read_header_signals, read_meta_signals
+from metaclip_dagster.signals import HEADERS, merge_signals, read_header_signals, read_meta_signals
 
 Fields = Mapping[str, object]
 Decode = Callable[[str], str]
@@ -43,42 +44,38 @@ def read_wat_signals(head: Fields, headers: Fields, decode: Decode) -> list[dict
     lines = [
         (name, drop_nul(value))
         for name, values in headers.items()
+        if name.lower() in HEADERS
         for value in (values if isinstance(values, list) else (values,))
         if isinstance(value, str)
     ]
-    return merge_signals(read_meta_signals(metas), read_header_signals(lines, "page"))
+    return merge_signals(read_meta_signals(metas), read_header_signals(lines, "page")) if metas or lines else []
 
 
-def leads_to_license(links: object, decode: Decode) -> bool:
-    """Whether a plain link leads to Creative Commons, so that what stands behind it in the page counts."""
-    urls = (_text(link.get("url"), decode) for link in _list_objects(links) if link.get("path") == "A@/href")
-    return any(map(is_creative_commons, urls))
+def read_wat_license(
+    head: Fields, anchors: Sequence[Fields], list_links: Callable[[], object], decode: Decode
+) -> Named:
+    """The licence that an HTML's links say is that of the page's images: those in its Head, and its `A@/href`.
 
-
-def read_wat_license(head: Fields, links: object, decode: Decode) -> Named:
-    """The licence that an HTML's links, in its Head and elsewhere, say is that of the page's images."""
-    anchors = [link for link in _list_objects(links) if link.get("path") == "A@/href"]
-    strong = [
-        _text(link.get("url"), decode)
-        for link in (*_list_objects(head.get("Link")), *anchors)
-        if is_license_rel(_text(link.get("rel"), decode))
-    ]
+    `list_links` gives all of its links and images, where it matters what stands behind a link.
+    """
+    links = [*_list_objects(head.get("Link")), *anchors]
+    strong = [_text(link.get("url"), decode) for link in links if is_license_rel(_text(link.get("rel"), decode))]
     items: list[LinkOrImage] = []
-    if not strong and leads_to_license(links, decode):
-        for link in _list_objects(links):
+    if not strong and any(is_creative_commons(_text(anchor.get("url"), str)) for anchor in anchors):
+        for link in _list_objects(list_links()):
             url = _text(link.get("url"), decode)
             if link.get("path") == "A@/href":
                 items.append(LinkOrImage(url, shorten_text(_text(link.get("text"), decode))))
             elif link.get("path") == "IMG@/src":
                 items.append(LinkOrImage(url, is_image=True))
-    return choose_license(strong, items)
+    return choose_license(strong, items) if strong or items else NO_LICENSE
 
 
 _DATE = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,9})?Z")
 
 
-def _list_objects(values: object) -> Iterator[Fields]:
-    return (value for value in values if isinstance(value, dict) and value) if isinstance(values, list) else iter(())
+def _list_objects(values: object) -> list[Fields]:
+    return [value for value in values if isinstance(value, dict) and value] if isinstance(values, list) else []
 
 
 def _text(value: object, decode: Decode) -> str:

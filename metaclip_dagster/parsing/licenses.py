@@ -107,7 +107,7 @@ _MAX_LINKS_BEHIND = 10  # of a page's own foot
 _MAX_SCRIPT, _MAX_SCRIPTS, _MAX_NODES, _MAX_VALUES = 1 << 20, 20, 20_000, 10
 
 _CREATIVE_COMMONS_BEGIN = re.compile(
-    r" {0,8}(?:https?:)?//(?:www\.)?creativecommons\.org/(?:licenses|publicdomain)/", re.IGNORECASE | re.ASCII
+    r"(?:https?:)?//(?:www\.)?creativecommons\.org/(?:licenses|publicdomain)/", re.IGNORECASE | re.ASCII
 )
 _CREATIVE_COMMONS = re.compile(
     r"(?:https?:)?//(?:www\.)?creativecommons\.org/(?P<family>licenses|publicdomain)/(?P<kind>[a-z-]{2,8})"
@@ -145,7 +145,7 @@ _OTHERS = {
     "opensource.org/licenses/mit-license": "MIT",
 }
 _BADGE = re.compile(
-    r" {0,8}(?:https?:)?//(?:(?:www\.)?licensebuttons\.net|(?:i|mirrors|licensebuttons)\.creativecommons\.org)/",
+    r"(?:https?:)?//(?:(?:www\.)?licensebuttons\.net|(?:i|mirrors|licensebuttons)\.creativecommons\.org)/",
     re.IGNORECASE | re.ASCII,
 )
 _NAMES = re.compile(

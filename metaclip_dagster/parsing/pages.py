@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
-from metaclip_dagster.parsing.declarations import leads_to_license, read_date, read_wat_license, read_wat_signals
+from metaclip_dagster.parsing.declarations import read_date, read_wat_license, read_wat_signals
 from metaclip_dagster.parsing.elements import decode_references, find_elements
 from metaclip_dagster.parsing.licenses import NO_LICENSE, Named, choose_license, read_image_licenses
 from metaclip_dagster.parsing.records import BrokenRecordError, Record
@@ -85,12 +85,14 @@ def read_wat_page(record: Record, *, thin: Callable[[memoryview], bytes | memory
         raise BrokenRecordError("no_envelope")
     response = _descend(envelope, *_RESPONSE)
     html = _descend(response, "HTML-Metadata")
-    links = html.get("Links")
-    images: list[tuple[object, tuple[object, ...]]] = [
-        (link.get("url"), (link.get("alt"), link.get("title")))
-        for link in (links if isinstance(links, list) else [])
-        if isinstance(link, dict) and link.get("path") == "IMG@/src"
-    ]
+    images: list[tuple[object, tuple[object, ...]]] = []
+    anchors: list[dict[str, object]] = []
+    for link in _list_links(html):
+        path = link.get("path") if isinstance(link, dict) else None
+        if path == "IMG@/src":
+            images.append((link.get("url"), (link.get("alt"), link.get("title"))))
+        elif path == "A@/href":
+            anchors.append(link)
     if not images:
         return None
     container, headers = _descend(content, "Container"), _descend(envelope, "WARC-Header-Metadata")
@@ -101,8 +103,10 @@ def read_wat_page(record: Record, *, thin: Callable[[memoryview], bytes | memory
     if _has_references(warc, headers, record):
         base, decode = _decode(base), decode_references
         images = [(_decode(url), tuple(map(_decode, texts))) for url, texts in images]
-    if leads_to_license(links, decode):
-        links = _descend(_load_json(record, bytes), "Envelope", *_RESPONSE, "HTML-Metadata").get("Links")
+
+    def list_links() -> list[Any]:
+        return _list_links(_descend(_load_json(record, bytes), "Envelope", *_RESPONSE, "HTML-Metadata"))
+
     return Page(
         _read_page_url(headers, record),
         base,
@@ -111,7 +115,7 @@ def read_wat_page(record: Record, *, thin: Callable[[memoryview], bytes | memory
         int(offset) if isinstance(offset, str) and re.fullmatch("[0-9]{1,18}", offset) else None,
         crawled_at=read_date(_find_header(headers, "WARC-Date")),
         signals=read_wat_signals(head, _descend(response, "Headers"), decode),
-        license=read_wat_license(head, links, decode),
+        license=read_wat_license(head, anchors, list_links, decode),
     )
 
 
@@ -167,6 +171,11 @@ def _descend(value: object, *keys: str) -> dict[str, object]:
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else {}
+
+
+def _list_links(html: dict[str, object]) -> list[Any]:
+    links = html.get("Links")
+    return links if isinstance(links, list) else []
 
 
 # Common Crawl's extractor decoded no character references before CC-MAIN-2019-26, which began in June 2019.

@@ -30,7 +30,7 @@ def cut_other_links(block: bytes | memoryview) -> memoryview:
 _QUOTE, _BACKSLASH, _COLON, _COMMA, _OPEN, _CLOSE, _OPEN_ARRAY = b'"\\:,{}['
 _CAPITAL_I, _CAPITAL_M, _EIGHT = b"IM8"
 _BLANK, _AMPERSAND, _SLASH, _ONE = b" &/1"
-_A, _C, _D, _E, _I, _L, _M, _N, _O, _R, _U = b"acdeilmnoru"
+_A, _C, _D, _E, _H, _I, _L, _M, _N, _O, _R, _S, _U, _W = b"acdehilmnorsuw"
 # What a key says of the value behind it.
 _PLAIN, _URL, _REL, _CONTENT, _ANY = range(5)
 _URL_BYTES = 24  # of which a link to Creative Commons has its host's first letters
@@ -68,7 +68,7 @@ def _cut(data: Bytes, stops: Offsets, thin: Bytes) -> int:
         if element >= 0:
             if not is_value:
                 key = _ANY if data[stops[i + 1]] == _BACKSLASH else _read_key(data, at + 1, stops[closing])
-            elif key != _PLAIN and _may_say(data, key, at + 1, stops[closing]):
+            elif key != _PLAIN and _may_say(data, key, at + 1, stops[closing], closing != i + 1):
                 element = -1
         i, end = closing + 1, stops[closing]
         if element >= 0 and is_value and end + 1 < len(data) and data[end + 1] == _CLOSE:
@@ -134,8 +134,25 @@ def _read_key(data: Bytes, begin: int, end: int) -> int:
 
 
 @inlined
-def _may_say(data: Bytes, key: int, begin: int, end: int) -> bool:
-    """Whether the value of this key may be one that is read, in whatever case, escaped or not."""
+def _may_be_license(data: Bytes, begin: int, end: int) -> bool:
+    """Whether an address without escapes may lead to Creative Commons."""
+    if end - begin < _URL_BYTES:
+        return False
+    host = begin + 2
+    if data[begin] | 0x20 == _H:
+        host += 6 if data[begin + 4] | 0x20 == _S else 5
+    elif data[begin + 1] != _SLASH:
+        return False
+    if data[host] | 0x20 == _W:
+        host += 4
+    return _begins_word(data, _URL, host)
+
+
+@inlined
+def _may_say(data: Bytes, key: int, begin: int, end: int, is_escaped: bool) -> bool:
+    """Whether the value of this key may be one that is read, in whatever case; `is_escaped`, or beyond ASCII."""
+    if key == _URL and not is_escaped:
+        return _may_be_license(data, begin, end)
     if key == _ANY or (key == _CONTENT and begin < end and data[begin] in (_ONE, _BLANK)):  # of tdm-reservation
         return True
     for at in range(begin, min(end, begin + _URL_BYTES) if key == _URL else end):

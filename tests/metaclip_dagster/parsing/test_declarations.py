@@ -117,7 +117,7 @@ def test_an_old_wat_whose_attributes_are_not_decoded_says_the_same() -> None:
     described = content(URL, [{"url": "a.png", "alt": "x"}], warc="CC-MAIN-20190519061520-20190519083520-00000.warc.gz")
     html = described["Envelope"]["Payload-Metadata"]["HTTP-Response-Metadata"]["HTML-Metadata"]
     html["Head"]["Metas"] = [{"content": "n&#111;ai", "name": "r&#111;bots"}]
-    html["Links"].append({"path": "A@/href", "url": BY.replace("c", "&#99;", 1), "text": "Creative&nbsp;Commons"})
+    html["Links"].append({"path": "A@/href", "url": BY.replace("by/", "b&#121;/"), "text": "Creative&nbsp;Commons"})
     (row,) = wat_rows(member(wat_record(described)))
     assert row["page_signals"] == [{"signal": "meta_robots", "value": "robots: noai"}]
     assert (row["license"], row["license_evidence"]) == ("CC-BY-4.0", f"link {BY}")
