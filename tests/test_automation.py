@@ -407,6 +407,7 @@ def test_sensors_and_schedules_say_what_they_do_and_look_as_often_as_they_are_to
         "new_snapshots": 7,
         "curation": 3,
         "failed_runs": 30,
+        "open_lineage": 30,
     }
     [schedule] = repository.schedule_defs
     assert len(str(schedule.description)) > 100

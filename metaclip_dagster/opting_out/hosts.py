@@ -41,18 +41,19 @@ def scatter_hosts(
     snapshot: str,
     num_buckets: int,
 ) -> Iterator[pa.RecordBatch]:
-    """The page and the image of each matched pair of a group of shards, by buckets of their hosts. Holds the group."""
-    rows: list[Row] = []
-    for shard, batches in pairs.items():
-        for row in _select_matched(batches, matches[shard], ["pair_id", "url", "page_url"]):
-            place = {"snapshot": snapshot, "shard": shard, "pair_id": row["pair_id"]}
-            for about, url in (("image", row["url"]), ("page", normalise_url(row["page_url"], "")[0])):
-                if url is not None:
-                    host, path = split_host(url)
-                    bucket = _bucket_host(host, num_buckets)
-                    rows.append({"bucket": bucket, "host": host, "path": path, "about": about, **place})
-    table = pa.Table.from_pylist(rows, HOST_PATHS)
-    yield from table.sort_by([(name, "ascending") for name in ("bucket", "host", "path")]).to_batches()
+    """The page and the image of each matched pair of a group of shards, by buckets of their hosts.
+
+    Memory is bounded: they go through the disk.
+    """
+    with spilling(_MEMORY) as query:
+        batches = (
+            _list_paths(rows, {"snapshot": snapshot, "shard": shard}, num_buckets)
+            for shard, of_shard in pairs.items()
+            for rows in _select_matched(of_shard, matches[shard], ["pair_id", "url", "page_url"])
+        )
+        _store(query, "paths", HOST_PATHS, batches)
+        for batch in query.sql("from paths order by all").to_arrow_reader(4096):
+            yield batch.cast(HOST_PATHS)
 
 
 @writes(HOST_TEXTS, name="opting_out:scatter_texts", rows_together=256)
@@ -101,10 +102,23 @@ def judge_hosts(
 
 def _select_matched(
     pairs: Iterable[pa.RecordBatch], matches: Iterable[pa.RecordBatch], columns: Sequence[str]
-) -> Iterator[Row]:
+) -> Iterator[list[Row]]:
+    """The rows of matched pairs, a batch at a time."""
     matched = pa.chunked_array([batch["pair_id"] for batch in matches], pa.uint64()).combine_chunks()
     for batch in pairs:
-        yield from batch.filter(pc.is_in(batch["pair_id"], matched)).select(columns).to_pylist()
+        yield batch.filter(pc.is_in(batch["pair_id"], matched)).select(columns).to_pylist()
+
+
+def _list_paths(pairs: Iterable[Row], place: Mapping[str, str], num_buckets: int) -> pa.RecordBatch:
+    """HOST_PATHS of some pairs of one shard: of each its image's, and its page's if that has a host."""
+    rows: list[Row] = []
+    for pair in pairs:
+        for about, url in (("image", pair["url"]), ("page", normalise_url(pair["page_url"], "")[0])):
+            if url is not None:
+                host, path = split_host(url)
+                where = {"bucket": _bucket_host(host, num_buckets), "host": host, "path": path}
+                rows.append({**where, "about": about, **place, "pair_id": pair["pair_id"]})
+    return pa.RecordBatch.from_pylist(rows, HOST_PATHS)
 
 
 def _bucket_host(host: str, num_buckets: int) -> int:
