@@ -1,8 +1,7 @@
-"""Delete published subsets and reports that repeat what is taken down; both can be made again without it."""
+"""Delete published data and reports that repeat what is taken down; both can be made again without it."""
 
 import html
 import re
-import shutil
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
@@ -11,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assets.queries.gone import Gone
+from resources.published.folders import lock_folder, remove_folder, remove_leftovers
 from resources.takedowns.journal import Journal
 
 
@@ -40,12 +40,14 @@ def drop_reports(reports: Path, shown: Collection[Path], journal: Journal, *, dr
 
 
 def drop_published(published: Path, gone: Gone, journal: Journal, *, dry_run: bool = False) -> dict[str, int]:
-    """Delete each t's published subset that holds a pair that goes; gives how many each held.
+    """Delete the published dataset where a subset of it holds a pair that goes; gives by t how many each held.
 
-    Raises ValueError naming a file that is no Parquet. What a killed purge left of a subset goes too.
+    Its other subsets and its documents go with it: all of it is made again by publishing. So does what a killed
+    publishing left. Raises ValueError naming a file that is no Parquet.
     """
-    held_by: dict[str, int] = {}
-    for folder in sorted((published / "dataset" / "data").glob("t*/")):
+    dataset = published / "dataset"
+    num_pairs: dict[str, int] = {}
+    for folder in sorted(dataset.glob("data/t*/")):
         t, pairs, requests = folder.name.removeprefix("t"), 0, Counter[str]()
         for path in sorted(folder.rglob("*.parquet")):
             try:
@@ -54,25 +56,16 @@ def drop_published(published: Path, gone: Gone, journal: Journal, *, dry_run: bo
                     pairs += dropped.num_rows
                     requests.update(gone.count(dropped))
             except pa.ArrowInvalid as error:
-                raise ValueError(f"{path}: {error}; delete {folder}, and publish t={t} again after the purge") from None
+                raise ValueError(f"{path}: {error}; delete {dataset}, and publish again after the purge") from None
         if pairs:
-            held_by[t] = pairs
+            num_pairs[t] = pairs
             journal.note("published", t, str(pairs), requests=requests)
-            if not dry_run:
-                _delete_subset(published, t)
-    for left in published.glob(".deleted-*") if not dry_run else ():
-        shutil.rmtree(left)
-    return held_by
-
-
-def _delete_subset(published: Path, t: str) -> None:
-    """Move the subset out of the dataset at once, for a part of it would be counted as another, then delete it."""
-    dataset = published / "dataset"
-    for path in dataset.rglob("ATTRIBUTION*"):
-        if path.is_file() and re.search(rf"(?<![0-9a-zA-Z.])t?{re.escape(t)}(?![0-9]|\.[0-9])", path.name, re.ASCII):
-            path.unlink()
-    (dataset / "data" / f"t{t}").rename(published / f".deleted-t{t}")
-    shutil.rmtree(published / f".deleted-t{t}")
+    if published.exists() and not dry_run:
+        with lock_folder(dataset):
+            if num_pairs:
+                remove_folder(dataset)
+            remove_leftovers(dataset)
+    return num_pairs
 
 
 _TEXTS = {".html", ".json", ".csv", ".md", ".txt", ".tsv"}

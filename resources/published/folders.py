@@ -29,12 +29,11 @@ def change_folder(folder: Path) -> Iterator[Path]:
     Replace files in it, never write into them: they are the old folder's, too. Whoever is killed leaves the folder
     as it was; between the two renames at the end it is `<name>.previous`, which the next one puts back.
     """
-    partial, previous = (folder.with_name(f"{folder.name}.{state}") for state in ("partial", "previous"))
+    partial, previous = _name_leftovers(folder)
     with lock_folder(folder):
         if previous.exists() and not folder.exists():
             previous.rename(folder)
-        for left in (partial, previous):
-            shutil.rmtree(left, ignore_errors=True)
+        remove_leftovers(folder)
         if folder.exists():
             shutil.copytree(folder, partial, copy_function=os.link)
         else:
@@ -53,6 +52,20 @@ def empty_folder(folder: Path) -> None:
     """Delete everything in a folder, for who writes all of it anew."""
     for path in folder.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete the folder; whoever is killed on the way leaves no part of it under its name."""
+    partial, _ = _name_leftovers(folder)
+    shutil.rmtree(partial, ignore_errors=True)
+    folder.rename(partial)
+    shutil.rmtree(partial)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what was left beside the folder by whoever was killed while changing it."""
+    for left in _name_leftovers(folder):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def digest_files(folder: Path) -> dict[str, str]:
@@ -77,3 +90,8 @@ def check_folder(folder: Path) -> None:
     for name in sorted({*listed, *present}):
         if listed.get(name) != present.get(name):
             raise ValueError(f"{folder / name} is not as {CHECKSUMS} has it: somebody changed it; publish again")
+
+
+def _name_leftovers(folder: Path) -> tuple[Path, Path]:
+    """What the folder is changed into, and what it was before."""
+    return folder.with_name(f"{folder.name}.partial"), folder.with_name(f"{folder.name}.previous")
