@@ -81,7 +81,7 @@ PAIRS = _table(
         pa.string(),
         "Where a file of another pool holds the image's bytes; null where only its URL is known",
     ),
-    crawled_at=(pa.timestamp("s"), "When the page was crawled, in UTC; null where the archive does not say"),
+    crawled_at=(pa.timestamp("ms"), "When the page was crawled, in UTC; null where the archive does not say"),
     page_signals=(_SIGNALS, "What the page and its response say against this use, each signal with its words"),
     license=(pa.string(), "SPDX identifier of the image's licence, where the page names just one; else null"),
     license_evidence=(pa.string(), "Where on the page the licence is named, and its URL; null where none is"),
