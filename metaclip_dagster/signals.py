@@ -1,7 +1,9 @@
 """Read what metas and HTTP headers say against this use; a signal stands only where somebody says no."""
 
+import itertools
 import re
 from collections.abc import Iterable
+from operator import itemgetter
 from types import MappingProxyType
 
 SIGNALS = MappingProxyType(
@@ -39,7 +41,7 @@ def read_robots_words(value: str) -> list[str]:
     >>> read_robots_words("NoAI, index nofollow,noindex"), read_robots_words("all, max-image-preview:large")
     (['noai', 'noindex'], [])
     """
-    words = _SEPARATORS.split(value[:_MAX_READ].lower())
+    words = _SEPARATORS.split(_VALUED.sub("", value[:_MAX_READ].lower()))
     return list(dict.fromkeys(word for word in words if word in _NO))
 
 
@@ -53,11 +55,11 @@ def read_robots_tag(value: str) -> list[tuple[str, list[str]]]:
     """
     asked: dict[str, list[str]] = {}
     bot = ""
-    for part in value[:_MAX_READ].lower().split(","):
-        name, colon, directive = part.rpartition(":")
-        if colon and not _VALUED.match(name):
-            bot = name.strip(" \t*")
-        asked.setdefault(bot, []).extend(read_robots_words(directive if colon else part))
+    for part in _VALUED.sub("", value[:_MAX_READ].lower()).split(","):
+        name, colon, directives = part.partition(":")
+        is_named = bool(colon) and len(name.split()) == 1
+        bot = name.strip(" \t*") if is_named else bot
+        asked.setdefault(bot, []).extend(read_robots_words(directives if is_named else part))
     return [(bot, list(dict.fromkeys(words))) for bot, words in asked.items() if words]
 
 
@@ -128,9 +130,13 @@ def read_header_signals(headers: Iterable[tuple[str, str]], about: str) -> list[
 
 
 def list_signals(signals: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
-    """Signals as tables hold them: sorted, each once, with values as `shorten_value`."""
+    """Signals as tables hold them: sorted, each once, with values as `shorten_value`; of one signal the first 10.
+
+    Each of a page's images has them all, so a page that says no to thousands of bots would fill the disk.
+    """
     distinct = sorted({(signal, shorten_value(value)) for signal, value in signals})
-    return [{"signal": signal, "value": value} for signal, value in distinct]
+    groups = (itertools.islice(of_signal, _MAX_VALUES) for _, of_signal in itertools.groupby(distinct, itemgetter(0)))
+    return [{"signal": signal, "value": value} for of_signal in groups for signal, value in of_signal]
 
 
 def merge_signals(*lists: Iterable[dict[str, str]]) -> list[dict[str, str]]:
@@ -150,10 +156,11 @@ _ROBOT = re.compile(
 )
 _MAX_READ = 8192  # servers send no longer headers
 _MAX_VALUE = 200
+_MAX_VALUES = 10  # of one signal
 _SEPARATORS = re.compile(r"[\s,;]+")
 _NO = frozenset(("noai", "noimageai", "noindex", "noimageindex", "noml", "none"))
-# Directives with a value, whose colon names no bot.
-_VALUED = re.compile(r"\s*(?:unavailable_after|max-snippet|max-image-preview|max-video-preview)\b")
+# Directives with a value: their colon names no bot, and the `none` of a preview says nothing of the page.
+_VALUED = re.compile(r"\b(?:unavailable_after\s*:[^,;]*|max-(?:snippet|(?:image|video)-preview)\s*:\s*[\w-]*)")
 # RFC 9651, 3.2: no quantifier gives back what it took, so reading is linear.
 _KEY = r"[a-z*][a-z0-9_.*-]*+"
 _ITEM = (

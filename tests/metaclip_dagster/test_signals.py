@@ -22,6 +22,7 @@ from metaclip_dagster.signals import (
         ("NOINDEX;noml noindex", ["noindex", "noml"]),
         ("index, noindex", ["noindex"]),
         ("none", ["none"]),
+        ("max-image-preview: none, max-snippet:-1", []),
         ("nofollow, noarchive, nosnippet, all, index, ainoai, noai-x", []),
         ("", []),
     ],
@@ -37,7 +38,8 @@ def test_only_words_against_this_use_count_and_nothing_takes_them_back(value: st
         ("*: noai", [("", ["noai"])]),
         ("googlebot: noindex, nofollow, otherbot: noml", [("googlebot", ["noindex"]), ("otherbot", ["noml"])]),
         ("unavailable_after: 25 Jun 2010 15:00:00 PST, noindex", [("", ["noindex"])]),
-        ("max-image-preview:large", []),
+        ("max-image-preview:none, max-snippet: 0", []),
+        ("googlebot: unavailable_after: Fri, 25 Jun 2010 15:00:00 GMT, noai", [("googlebot", ["noai"])]),
     ],
 )
 def test_a_header_asks_all_robots_or_the_bot_that_it_names(value: str, asked: list[tuple[str, list[str]]]) -> None:
@@ -101,6 +103,16 @@ def test_any_header_is_read_to_declared_signals_with_short_printable_values(valu
 )
 def test_hostile_headers_are_read_at_once(value: str) -> None:
     assert not read_header_signals([("Content-Usage", value), ("X-Robots-Tag", value)], "page")
+
+
+def test_a_page_that_names_thousands_of_bots_has_ten_of_them() -> None:
+    bots = [f"bot{number:04}" for number in range(5000)]
+    expected = [f"{bot}: noai" for bot in bots[:10]]
+    for signals in (
+        read_meta_signals((bot, "noai") for bot in bots),
+        read_header_signals((("X-Robots-Tag", f"{bot}: noai") for bot in bots), "page"),
+    ):
+        assert [signal["value"] for signal in signals] == expected
 
 
 def test_values_are_one_line_without_what_cannot_be_printed() -> None:
