@@ -89,6 +89,7 @@ _CHUNK = re.compile(rb"[ \t]*0*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _NEWLINE = re.compile(rb"\r?\n")
 _CUT_CHUNK = re.compile(rb"[ \t]*[0-9A-Fa-f]*[ \t]*(?:;[^\r\n]*)?\r?")
 _MAX_MEMBERS = 10_000
+_MAX_HEAD_BYTES = 256 << 10  # browsers read no more of an HTTP head; each line of a longer one is an object in memory
 _MAX_WINDOW_BYTES = 8 << 20  # RFC 9659: what a zstd body may ask of its reader
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xfe\xff": "utf-16-be", b"\xff\xfe": "utf-16-le"}
 # What browsers read under these names is wider than Python's codec of the same name.
@@ -107,7 +108,7 @@ def _split_message(record: Record) -> tuple[list[tuple[str, str]], bytes]:
     if block.startswith(b"HTTP/"):
         blank_line = _BLANK_LINE.search(block)
         return (
-            list_headers(block[: blank_line.start()] if blank_line else block),
+            list_headers(block[: min(blank_line.start() if blank_line else len(block), _MAX_HEAD_BYTES)]),
             block[blank_line.end() :] if blank_line else b"",
         )
     if block and "application/http" in content_type.lower():

@@ -231,3 +231,11 @@ def test_a_page_of_nothing_but_tags_does_not_unfold_in_memory() -> None:
 def test_no_response_raises(body: bytes, coding: str, header: str, charset: str) -> None:
     fault = response(body, f"Content-Type: text/html; charset={charset}", f"{header}: {coding}")
     assert warc_rows(members(response(b"<img src=a.png alt=x>"), fault))[0]["text"] == "x"
+
+
+def test_a_flood_of_headers_is_cut_and_its_page_is_read() -> None:
+    flood = ["a:"] * 2_000_000
+    assert read(HTML.encode(), UTF_8, *flood) == HTML
+    began = time.process_time()
+    read(HTML.encode(), *flood)
+    assert time.process_time() - began < 3
