@@ -1,5 +1,6 @@
 """Gather what speaks against the use of matched pairs: pages' own words, and robots.txt of their hosts."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 import dagster as dg
@@ -35,8 +36,8 @@ class Asking(Exchange, use_attribute_docstrings=True):
     @field_validator("agents")
     @classmethod
     def _check_agents(cls, agents: list[str]) -> list[str]:
-        if odd := [agent for agent in agents if agent != "*" and not agent.replace("-", "").replace("_", "").isalpha()]:
-            raise ValueError(f"{', '.join(odd)}: no product token of RFC 9309, which has letters, _ and - alone")
+        if odd := [agent for agent in agents if agent != "*" and not re.fullmatch("[A-Za-z0-9_-]+", agent)]:
+            raise ValueError(f"{', '.join(odd)}: no product token of robots.txt, which has letters, digits, _ and -")
         return list(dict.fromkeys(agents))
 
 

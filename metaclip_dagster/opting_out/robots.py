@@ -55,7 +55,8 @@ Group = list[tuple[str, str]]
 """Field in lower case, and value, of each rule."""
 
 _NEWLINE = re.compile(r"\r\n|\r|\n")
-_TOKEN = re.compile(r"[a-z_-]+")
+_TOKEN = re.compile(r"[a-z0-9_-]+")
+"""RFC 9309 knows no digits; img2dataset and others have them all the same."""
 _RULE = ("allow", "dis", "dia", "content-usage")
 """How fields of rules begin; Protego reads five misspellings of disallow."""
 _BREAKS = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")

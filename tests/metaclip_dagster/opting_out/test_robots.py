@@ -104,6 +104,8 @@ def test_groups_that_bind_an_agent_are_named_once() -> None:
     assert robots.list_disallowed("/") == ["ccbot", "gptbot"]
     assert robots.list_disallowed("/private/x") == ["ccbot", "gptbot", "*"]
     assert RobotsTxt("", ["*"], Counter()).list_disallowed("/") == []
+    digits = RobotsTxt("User-agent: img2dataset\nDisallow: /", ["img2dataset", "CCBot"], Counter())
+    assert digits.list_disallowed("/") == ["img2dataset"]
 
 
 def test_the_content_usage_of_the_longest_path_counts() -> None:
