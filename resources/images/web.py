@@ -6,7 +6,7 @@ import re
 import socket
 import ssl
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
@@ -78,6 +78,9 @@ _refused: ContextVar[list[str]] = ContextVar("_refused")
 
 
 _NO_TRAINING = re.compile(r"(?:^|[\s,])train-ai\s*=\s*n(?![^\s,;])")
+
+# Directives of X-Robots-Tag with a value, whose colon names no agent.
+_VALUED = re.compile(r"\b(?:unavailable_after\s*:[^,]*|max-(?:snippet|(?:image|video)-preview)\s*:\s*[\w-]*)")
 
 
 class _NoImageError(Exception):
@@ -262,21 +265,25 @@ def _read_target(url: str) -> URL:
     return URL.build(scheme=parsed.protocol[:-1], authority=parsed.host, path=path, encoded=True)
 
 
-def _opted_out(headers: Any, words: Iterable[str]) -> bool:
-    """Whether a header asks that the image be left alone; `otherbot: noai` asks somebody else.
+def _opted_out(headers: Any, words: Collection[str]) -> bool:
+    """Whether a header asks that the image be left alone; `otherbot: noai` asks somebody else, `none` is noindex too.
 
     >>> from multidict import CIMultiDict
-    >>> [_opted_out(CIMultiDict({"X-Robots-Tag": tag}), ["noai"]) for tag in ("all, NoAI", "otherbot: noai", "all")]
-    [True, False, False]
+    >>> tags = ("all, NoAI", "noai, max-image-preview:none", "otherbot: noai, noai", "otherbot: all, *: noai", "none")
+    >>> [_opted_out(CIMultiDict({"X-Robots-Tag": tag}), ["noai"]) for tag in tags]
+    [True, True, False, True, False]
     """
     if headers.get("TDM-Reservation", "").strip() == "1":
         return True
     if _NO_TRAINING.search(", ".join(headers.getall("Content-Usage", []))):
         return True
     for tag in headers.getall("X-Robots-Tag", []):
-        agent, colon, directives = tag.rpartition(":")
-        if colon and agent.strip().lower() not in {"", "*", PROJECT.partition("/")[0]}:
-            continue
-        if {word.strip().lower() for word in directives.split(",")} & set(words):
-            return True
+        is_asked = True
+        for part in _VALUED.sub("", tag.lower()).split(","):
+            agent, colon, directive = part.rpartition(":")
+            if colon:
+                is_asked = agent.strip() in {"", "*", PROJECT.partition("/")[0]}
+            word = directive.strip()
+            if is_asked and (word in words or (word == "none" and "noindex" in words)):
+                return True
     return False
