@@ -153,7 +153,7 @@ def _build_judge(
             return [(name, f"not for {', '.join(tokens)}", *where) for name, tokens in groups.items() if tokens]
 
         return judge
-    rules = _read_tdmrep(text["text"])
+    rules = _read_tdmrep(text["text"], seen)
     dropped["bad_tdmrep"] += rules is None
 
     def judge_tdm(path: str) -> list[Answer]:
@@ -164,7 +164,7 @@ def _build_judge(
     return judge_tdm
 
 
-def _read_tdmrep(text: str) -> list[tuple[Any, bool]] | None:
+def _read_tdmrep(text: str, seen: Counter[str]) -> list[tuple[Any, bool]] | None:
     """Each rule with whether it reserves; None for what is no list of rules."""
     try:
         listed = json.loads(text)
@@ -172,10 +172,14 @@ def _read_tdmrep(text: str) -> list[tuple[Any, bool]] | None:
         return None
     if not isinstance(listed, list):
         return None
-    rules = [rule for rule in listed[:_MAX_RULES] if isinstance(rule, dict)]
-    pairs = [(rule.get("location"), rule.get("tdm-reservation") in (1, "1")) for rule in rules]
-    compiled = [(compile_disallow(location), value) for location, value in pairs if isinstance(location, str)]
-    return [(rule, value) for rule, value in compiled if rule is not None]
+    rules = [rule for rule in listed if isinstance(rule, dict) and isinstance(rule.get("location"), str)]
+    compiled = [
+        (rule, stated.get("tdm-reservation") in (1, "1"))
+        for stated in rules[:_MAX_RULES]
+        if (rule := compile_disallow(stated["location"])) is not None
+    ]
+    seen["rules_left_out"] += len(rules) - len(compiled)
+    return compiled
 
 
 def _batch_answers(rows: Iterable[Row], judges: Sequence[Callable[[str], list[Answer]]]) -> Iterator[pa.RecordBatch]:

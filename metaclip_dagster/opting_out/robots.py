@@ -42,8 +42,9 @@ class RobotsTxt:
 
 
 def compile_disallow(pattern: str) -> Protego | None:
-    """The rule that disallows one pattern; None for a pattern beyond the bounds."""
-    return _compile((f"Disallow: {_spell(pattern)}",)) if pattern.count("*") <= MAX_WILDCARDS else None
+    """The rule that disallows one pattern; None for one beyond the bounds, or with a newline or half a character."""
+    is_rule = pattern.isprintable() and pattern.count("*") <= MAX_WILDCARDS
+    return _compile((f"Disallow: {_spell(pattern)}",)) if is_rule else None
 
 
 def _allows(rules: Protego | None, path: str) -> bool:

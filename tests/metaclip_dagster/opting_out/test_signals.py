@@ -1,5 +1,6 @@
 """Each matched pair gets what its page, and the hosts of its page and image, say; a policy takes what it names."""
 
+import json
 from collections import Counter
 from datetime import datetime
 from typing import Any
@@ -113,6 +114,16 @@ def test_every_matched_pair_gets_what_its_page_and_hosts_say(num_buckets: int) -
     sources = {row["signal"]: (row["source"], row["seen_at"], row["about"]) for row in signals.to_pylist()}
     assert sources["robots_txt_image"] == ("https://img.example/robots.txt", datetime(2026, 1, 2), "image")
     assert sources["meta_robots"] == ("http://Page.example:80/x", SEEN, "page")
+
+
+def test_a_hostile_tdmrep_json_spoils_no_other_hosts_answers() -> None:
+    locations = ["/\ud800", "/a\nDisallow: /", "/" + "*" * 101, "http://[", "/x", *["/y"] * 1000]
+    rules = json.dumps([7, {"location": 7}, *({"location": path, "tdm-reservation": 1} for path in locations)])
+    signals, counts = ask(SHARDS, [*TEXTS[:2], text("page.example", rules, "tdmrep.json")])
+    of_tdm = [said for said in said_in(signals) if said[2].startswith("tdmrep")]
+    assert of_tdm == [("00000", pair_id, "tdmrep_page", "tdm-reservation 1") for pair_id in (1, 2)]
+    assert counts["robots_txt_image"] == 2
+    assert counts["rules_left_out"] == 3 + 5, "three that are no rules, and those beyond the first thousand"
 
 
 def opted_out(opt_outs: list[str], licenses: list[str]) -> list[tuple[int, str]]:
