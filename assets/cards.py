@@ -14,7 +14,7 @@ from assets.automation import when_changed
 from assets.defaults import DEFAULTS
 from assets.keys import THRESHOLDS
 from assets.partitions import all_snapshots, thresholds
-from assets.policies import NOT_READ, ROBOTS
+from assets.policies import ARCHIVES_READ, NO_ARCHIVES, NOT_READ, ROBOTS
 from assets.pool import snapshots_of
 from assets.queries.provenance import describe_balance
 from assets.queries.rungs import thresholds_of
@@ -159,11 +159,13 @@ def _count_opt_outs(lake: Lake, snapshots: list[str]) -> OptOuts:
     gathered = lake.finished("opt_out_signals", snapshots)
     manifests = [lake.manifest("opt_out_signals", key) for key in gathered]
     chosen = json.loads(lake.manifest("exclusions").inputs.get("chosen", "{}"))
+    read = {it.partition: it.inputs.get(ARCHIVES_READ, "") for it in manifests if it.inputs.get(ROBOTS) != NOT_READ}
     return OptOuts(
         pairs=sum((manifest.total("seen") for manifest in manifests), Counter[str]()),
         matched=sum(lake.manifest("matches", key).rows for key in gathered),
         not_gathered=[key for key in snapshots if key not in gathered],
-        robots_not_read=[it.partition for it in manifests if it.inputs.get(ROBOTS) == NOT_READ],
+        robots_not_read=[key for key in gathered if key not in read or read[key] == NO_ARCHIVES],
+        robots_in_part=[f"{key}, {part}" for key, part in read.items() if part not in ("", NO_ARCHIVES)],
         honoured=chosen.get("opt_outs", []),
         licenses=chosen.get("licenses", []),
         excluded=count_pairs(lake.stream("exclusions")(), "reason"),

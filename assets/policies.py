@@ -17,6 +17,9 @@ from resources.lake.shard_files import chain_batches
 ROBOTS = "robots.txt of"
 """In the manifest of OPT_OUT_SIGNALS: which ROBOTS_TXT it is made of."""
 NOT_READ = "not read"
+ARCHIVES_READ = "archives of robots.txt"
+"""Beside it, where not all archives were read: how many."""
+NO_ARCHIVES = "none"
 
 _OF_HOSTS = ("robots_txt_", "tdmrep_", "content_usage_robots_")
 """How signals begin that stand in ROBOTS_TXT."""

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
-from shutil import rmtree
+from shutil import copytree, rmtree
 from typing import Any
 
 import dagster as dg
@@ -81,6 +81,19 @@ def test_a_policy_is_switched_on_off_and_on_and_each_time_the_pool_is_as_if_it_a
         reasons = make_pool(graph)
         assert reasons.keys() == {"duplicate", "taken_down"}
         assert digests(graph.lake, SNAPSHOTS, *POOL) == on, "an opt-out leaves what a takedown leaves"
+
+
+def test_a_data_card_says_where_robots_txt_was_read_in_part_or_not_at_all(curated: Deployment, tmp_path: Path) -> None:
+    first, second = SNAPSHOTS
+    crawl = copytree(curated.crawl, tmp_path / "crawl", symlinks=True)
+    Path(crawl, "crawl-data", second, "robotstxt.paths.gz").unlink()
+    with open_graph(copy_home(curated, tmp_path, crawl=str(crawl)), *SNAPSHOTS) as graph:
+        graph.make(["robots_txt", "opt_out_signals"], first, ops={"robots_txt": {"config": {"first": 1}}})
+        graph.make(["robots_txt", "opt_out_signals"], second)
+        graph.make(["data_cards"], "20")
+        card = json.loads((graph.where.reports / "data_card_t_20.json").read_text(encoding="utf-8"))["opt_outs"]
+        assert card["robots_in_part"] == [f"{first}, 1 of 4 archives"]
+        assert card["robots_not_read"] == [second]
 
 
 def test_a_policy_is_refused_where_nothing_says_what_it_honours(curated: Deployment, tmp_path: Path) -> None:

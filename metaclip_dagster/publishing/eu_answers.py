@@ -88,7 +88,8 @@ def _fill_crawling(facts: SummaryFacts) -> dict[str, Answer]:
         behaviour = (
             "Each link is asked for with GET, without cookies, at most a few at a time from one host; links on pages "
             "are not followed. Hosts that refuse or ask to wait are left alone. No password, paywall or captcha is got "
-            "round. An image is left out whose response has TDM-Reservation: 1, or X-Robots-Tag with one of: "
+            "round. An image is left out whose response has TDM-Reservation: 1, Content-Usage with "
+            "train-ai=n, or X-Robots-Tag with one of: "
             f"{', '.join(facts.opt_out_words)}."
         )
     return {

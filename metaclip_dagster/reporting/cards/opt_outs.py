@@ -20,6 +20,8 @@ class OptOuts:
     """Snapshots whose signals were not gathered."""
     robots_not_read: Sequence[str] = ()
     """Snapshots whose pages alone were read for them."""
+    robots_in_part: Sequence[str] = ()
+    """Snapshots of whose archives of robots.txt some were read, with how many."""
     honoured: Sequence[str] = ()
     """Signals that the policy leaves pairs out for, the first reason first."""
     licenses: Sequence[str] = ()
@@ -47,6 +49,7 @@ def describe_opt_outs(opt_outs: OptOuts) -> dict[str, Any]:
         ],
         "not_gathered": list(opt_outs.not_gathered),
         "robots_not_read": list(opt_outs.robots_not_read),
+        "robots_in_part": list(opt_outs.robots_in_part),
         "honoured": list(opt_outs.honoured),
         "licenses": {"taken": list(opt_outs.licenses), "excluded": opt_outs.excluded.get("license", 0)},
         "taken_down": opt_outs.excluded.get("taken_down", 0),

@@ -19,6 +19,7 @@ def test_signals_are_told_with_what_became_of_them() -> None:
         "signals": [name_signal("meta_robots", 7, honoured=True), name_signal("tdmrep_page", 2, honoured=False)],
         "not_gathered": ["SAMPLE-2026-02"],
         "robots_not_read": ["a"],
+        "robots_in_part": ["b, 1 of 4 archives"],
     }
     notes = render_license_notes([replace(part, card={**part.card, "opt_outs": opt_outs})], Publisher())
     assert "around 1,000 pairs" in notes
@@ -26,3 +27,4 @@ def test_signals_are_told_with_what_became_of_them() -> None:
     assert "| tdmrep\\_page | a \\| b | 2 | not honoured |" in notes
     assert "- No signals were gathered for SAMPLE-2026-02." in notes
     assert "- robots.txt was not read for a." in notes
+    assert "- robots.txt was read for b, 1 of 4 archives; more" in notes
