@@ -27,7 +27,7 @@ def test_a_few_pages_are_balanced_and_made_once(tmp_path: Path) -> None:
         assert len(sizes) == 3
         assert sizes[0] > 100
     assert " reused" not in first.stdout
-    assert "SAMPLE-2026-01  pairs  matches" in again.stdout
+    assert "SAMPLE-2026-01  pairs  robots_txt  matches" in again.stdout
     assert all(line.endswith("reused") for line in again.stdout.splitlines() if " admissions " in line)
     assert (tmp_path / "quick" / "sample" / "reports" / "data_card_t_20.html").exists()
 
