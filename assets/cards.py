@@ -16,6 +16,7 @@ from assets.keys import THRESHOLDS
 from assets.partitions import all_snapshots, thresholds
 from assets.policies import ARCHIVES_READ, NO_ARCHIVES, NOT_READ, ROBOTS
 from assets.pool import snapshots_of
+from assets.queries.parsers import check_columns
 from assets.queries.provenance import describe_balance
 from assets.queries.rungs import thresholds_of
 from assets.shown import plots as show_plots
@@ -77,6 +78,7 @@ def _make_card(lake: Lake, reports: Reports, t: str, version: str, started: floa
 
 def make_card(lake: Lake, t: str) -> tuple[dict[str, Any], dict[str, bytes]]:
     """The data card of D(t) and its plots, from what the lake holds."""
+    check_columns(lake, "subsets", t)
     subset = lake.manifest("subsets", t)
     snapshots = snapshots_of(subset)
     counts, entries = lake.read("entry_counts"), lake.read("entries")

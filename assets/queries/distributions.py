@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.defaults import DEFAULTS
+from assets.queries.parsers import check_columns
 from assets.queries.provenance import current_pool, describe_balance, recorded_pool
 from metaclip_dagster.counting import (
     FEWEST_MATCHES,
@@ -34,6 +35,7 @@ def read_distribution(lake: Lake, t: str) -> pa.Table:
     """
     if recorded_pool(lake.manifest("subsets", t)) not in (None, current_pool(lake)):
         raise ValueError(f"subsets of {t} are of another pool than entry_counts: materialize subsets of {t} again")
+    check_columns(lake, "entry_counts")
     entries = lake.read("entries")
     subset_counts = count_subset(lake.stream("subsets", [t])(), entries.num_rows)
     return build_distribution(entries, lake.read("entry_counts"), subset_counts)

@@ -1,14 +1,16 @@
-"""Say which version of the parsers a table comes of, since pairs of two versions are never mixed."""
+"""Say which version of this program a table comes of: its parsers are never mixed, and older ones lack columns."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from metaclip_dagster.parsing import parse_rows, parse_warc, parse_wat
+from metaclip_dagster.schemas import ENTRY_COUNTS, SUBSETS
 from resources.deferred import stage_version
-from resources.lake.resource import Lake
+from resources.lake.resource import WHOLE, Lake
 
 PARSERS: dict[str, Callable[..., Any]] = {"wat": parse_wat, "warc": parse_warc, "pool": parse_rows}
 _PARSED_BY = "parsed by"
+_SCHEMAS = {"entry_counts": ENTRY_COUNTS, "subsets": SUBSETS}
 # Each is made of those before it.
 _BELOW_PAIRS = ("pairs", "matches", "exclusions", "entry_counts", "admissions", "subsets")
 
@@ -34,6 +36,21 @@ def why_outdated(lake: Lake, table: str, partitions: Iterable[str]) -> str | Non
         f"({', '.join(sorted({*others.values()}))}; today's are {', '.join(sorted(today))}): ids may be others "
         f"there, and opt-outs and licences missing. Materialize {first}{table} of {', '.join(others)} again{below}"
     )
+
+
+def check_columns(lake: Lake, table: str, partition: str = WHOLE) -> None:
+    """Raise ValueError if a finished partition of ENTRY_COUNTS or SUBSETS lacks columns, as those of older versions do.
+
+    For who reads columns outside a run of stages, which would make the partition again.
+    """
+    if not lake.manifest(table, partition).shards:
+        return
+    columns = lake.dataset(table, [partition]).schema.names
+    if missing := [name for name in _SCHEMAS[table].names if name not in columns]:
+        raise ValueError(
+            f"{table}{'' if partition == WHOLE else f' of {partition}'} has no column {', '.join(missing)}: an older "
+            f"version of this program made it. Materialize {', '.join(_BELOW_PAIRS)} again, in this order"
+        )
 
 
 def _parsers_of(table: str, inputs: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from markupsafe import escape
 
 from assets.queries.distributions import read_distribution
+from assets.queries.parsers import check_columns
 from assets.queries.provenance import recorded_pool
 from metaclip_dagster.counting import write_distribution
 from metaclip_dagster.publishing.parts import (
@@ -23,7 +24,6 @@ from metaclip_dagster.publishing.parts import (
     find_period,
     name_config,
 )
-from metaclip_dagster.schemas import SUBSETS
 from resources.files.exports import ATTRIBUTION, clear_made_up_addresses, keep_licenses, write_attribution
 from resources.files.local import write_text
 from resources.lake.resource import Lake
@@ -38,6 +38,7 @@ def copy_subset(lake: Lake, t: str, folder: Path, *, licenses: Sequence[str] = (
     A url is null where an image came without one, in a pool's own tars. Where `licenses` are given, patterns as
     `CC-BY*`, only rows whose licence fits one of them are left; raises ValueError where none does.
     """
+    check_columns(lake, "subsets", t)
     files, rows = lake.copy_files("subsets", t, folder), lake.manifest("subsets", t).rows
     if licenses:
         rows = sum(keep_licenses(file, licenses) for file in files)
@@ -58,8 +59,7 @@ def write_part(lake: Lake, card: dict[str, Any], page: str, t: str, folder: Path
     Raises ValueError for a subset that an older version made, and for a data card that is of another build of it.
     """
     subset = lake.manifest("subsets", t)
-    if missing := [name for name in SUBSETS.names if name not in lake.dataset("subsets", [t]).schema.names]:
-        raise ValueError(f"the subset of t = {t} has no {', '.join(missing)}: an older version made it; make it again")
+    check_columns(lake, "subsets", t)
     if card["provenance"].get("subset") != subset.version:
         raise ValueError(f"the data card of t = {t} is of another build of the subset; materialize data_cards of {t}")
     data, distribution = (folder / name / name_config(t) for name in (DATA, DISTRIBUTION))

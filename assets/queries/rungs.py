@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from assets.defaults import DEFAULTS
 from assets.keys import THRESHOLDS
+from assets.queries.parsers import check_columns
 from metaclip_dagster.balancing import language_thresholds, parse_threshold
 from metaclip_dagster.spilling import spilling
 from resources.deployments import Deployment
@@ -28,6 +29,7 @@ class Size:
 
 def thresholds_of(lake: Lake, t: str) -> dict[str, float]:
     """Each language's own t, as the pool's counts have it now."""
+    check_columns(lake, "entry_counts")
     return thresholds_by(lake.read("entry_counts"), t)
 
 
