@@ -85,3 +85,17 @@ def test_no_request_and_no_row_count_nothing() -> None:
 def test_a_bad_line_is_named(line: tuple[str, str]) -> None:
     with pytest.raises(ValueError, match=r"^list\.csv:2: "):
         index((line, "r-1"))
+
+
+def test_many_rows_count_as_each_would_alone() -> None:
+    hosts = [f"h{number}.h.example" for number in range(10_000)]
+    shared = [(("domain", host), f"r-{2 + number % 2}") for number, host in enumerate(hosts)]
+    requests = index((("domain", "h.example"), "r-1"), *shared)
+    rows = pa.RecordBatch.from_pylist(
+        [{"pair_id": at, "image_id": b"x" * 12, "url": f"http://{host}/"} for at, host in enumerate(hosts)], PAIRS
+    )
+    expected = {"r-1": 10_000, "r-2": 5_000, "r-3": 5_000}
+    assert requests.count(requests.number_rows(rows)) == expected
+    counts = requests.learn([(rows, requests.number_rows(rows))])
+    assert counts == {request: {"pairs": pairs, "images": 1} for request, pairs in expected.items()}
+    assert requests.count(requests.number_rows(rows.select(["pair_id"]))) == expected
