@@ -1,5 +1,6 @@
 """Send an OpenLineage event of every materialization to the deployment's file or web service, by a sensor."""
 
+import time
 from typing import Any
 
 import dagster as dg
@@ -8,6 +9,8 @@ from resources.deployments import Deployment
 
 MOST_EVENTS = 100
 """Of one tick."""
+MOST_SECONDS = 30.0
+"""Of one tick, before its last event: Dagster ends a tick after 60 and then forgets its cursor."""
 
 
 def build_sensor(where: Deployment) -> dg.SensorDefinition:
@@ -30,6 +33,8 @@ def build_sensor(where: Deployment) -> dg.SensorDefinition:
 def send_events(context: dg.SensorEvaluationContext, where: Deployment) -> str:
     """Send at most MOST_EVENTS after the cursor, which stays before one that was not taken; gives what happened.
 
+    A slow service gets fewer: none is begun after MOST_SECONDS, and the next tick goes on.
+
     Raises ConnectionError if the first of them was not taken, RuntimeError where no target or no client is there.
     """
     if not where.open_lineage:
@@ -41,8 +46,10 @@ def send_events(context: dg.SensorEvaluationContext, where: Deployment) -> str:
             f"METACLIP_OPENLINEAGE is set, and {error.name} is not installed: install the extra `openlineage`, "
             "which is openlineage-python, or unset it"
         ) from None
-    client, num_sent = open_client(where.open_lineage), 0
+    client, num_sent, began = open_client(where.open_lineage), 0, time.monotonic()
     for record, node in _list_records(context)[:MOST_EVENTS]:
+        if num_sent and time.monotonic() - began > MOST_SECONDS:
+            return f"sent {num_sent} events in {MOST_SECONDS:.0f} seconds; the next tick goes on"
         event = describe_materialization(
             record, node.parent_keys, namespace=f"metaclip.{where.name}", description=node.description or ""
         )

@@ -32,12 +32,18 @@ def open_client(target: str) -> OpenLineageClient:
     """The client for a service with OpenLineage's API, by its base URL, or for a file that grows a line an event.
 
     What else there is to say, such as a key, it reads from variables of its own, as OPENLINEAGE__TRANSPORT__AUTH.
+    Raises ValueError, which repeats no part of it, for what begins as a URL and is none.
     """
     transport: dict[str, Any] = {"type": "file", "log_file_path": target, "append": True}
     if _is_web(target):
         at_once = {"total": 0, "status_forcelist": []}  # the next tick tries again, and shows the status till then
         transport = {"type": "http", "url": target, "timeout": SECONDS, "retry": at_once}
-    return OpenLineageClient(config={"transport": transport})
+    try:
+        return OpenLineageClient(config={"transport": transport})
+    except ValueError as error:
+        if not _is_web(target):
+            raise
+        raise ValueError(f"METACLIP_OPENLINEAGE is no URL of a service: {type(error).__name__}") from None
 
 
 def send(client: OpenLineageClient, event: RunEvent, target: str) -> None:

@@ -118,6 +118,24 @@ def test_the_cursor_stays_before_the_first_event_that_was_not_taken(
     assert [json.loads(event)["run"]["runId"] for event in posted[1:]] == later[:1]
 
 
+def test_a_slow_service_gets_what_one_tick_has_time_for(
+    instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "events.jsonl"
+    monkeypatch.setattr("assets.open_lineage.MOST_SECONDS", -1.0)
+    says, cursor = tick(instance, str(target))
+    assert says == "sent 1 events in -1 seconds; the next tick goes on"
+    monkeypatch.undo()
+    assert tick(instance, str(target), cursor)[0] == "sent 2 events"
+
+
+def test_a_url_that_is_none_is_not_repeated(instance: dg.DagsterInstance) -> None:
+    with pytest.raises(Exception, match="METACLIP_OPENLINEAGE is no URL of a service") as caught:
+        tick(instance, f"https://user:{SECRET}@:bad:port/")
+    assert SECRET not in str(caught.value)
+    assert SECRET not in str(caught.value.__cause__)
+
+
 def test_what_is_missing_is_named(
     instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
