@@ -52,6 +52,8 @@ def purge(
         went = _purge_partition(lake, table, partition, gone, journal, dry_run=dry_run)
         if went["shards"]:
             tables[f"{table} {partition}"] = dict(went)
+        if not dry_run:
+            _withdraw(lake, table, partition, journal)
     return {**report, "tables": tables, "superseded": {} if dry_run else _tidy(lake)}
 
 
@@ -74,6 +76,13 @@ def _purge_partition(
         announce=announce,
         dry_run=dry_run,
     )
+
+
+def _withdraw(lake: Lake, table: str, partition: str, journal: Journal) -> None:
+    """Forget what a killed purge said it would take from the partition as it still is: the list has changed since."""
+    manifest = lake.store(table, partition).manifest()
+    if manifest:
+        journal.notes.pop(("table", table, partition, manifest.version), None)
 
 
 def _judge_images(gone: Gone, journal: Journal, rows: pa.RecordBatch) -> pa.Array:

@@ -14,6 +14,7 @@ from metaclip_dagster.deduplicating.takedowns import ImageSet, build_takedowns
 from metaclip_dagster.schemas import EXCLUSIONS, IMAGE_TEXTS, IMAGES, MATCHES, PAIRS, SUBSETS, TRAINING_SETS
 from resources.instance.history import SHOWN
 from resources.lake.resource import Lake
+from resources.takedowns.journal import Journal
 from tests.lakes import commit
 
 X, Y, Z = (name * 12 for name in (b"x", b"y", b"z"))
@@ -194,3 +195,14 @@ def test_a_page_is_found_where_its_host_was_cut_and_where_it_was_not(lake: Lake)
     others = {"http://www.p.example/", "http://q.example/"}
     takedowns = build_takedowns([("list.csv:2", "page_domain", host), ("list.csv:3", "pair_id", "4")])
     assert find_gone(lake, takedowns, {cut, whole, *others}).shown == {cut, whole}
+
+
+def test_what_a_killed_purge_announced_and_a_changed_list_keeps_is_not_said_to_be_gone(
+    lake: Lake, tmp_path: Path
+) -> None:
+    journal, key = Journal(), ("table", "matches", "B", lake.manifest("matches", "B").version)
+    journal.note(*key, after="never", requests={"r-1": 1})
+    folders = (tmp_path / name for name in ("images", "checkpoints", "published"))
+    purge(lake, *folders, gone_of(lake, "pair_id", "2"), journal)
+    assert key not in journal.notes
+    assert {note[1] for note in journal.notes} >= {"matches", "pairs"}, "what went stands there"
