@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.partitions import all_snapshots, thresholds
+from assets.partitions import thresholds
 from assets.queries.summaries import collect_facts
 from assets.tags import tag_run
 from metaclip_dagster.publishing.eu_documents import write_docx, write_markdown
@@ -18,7 +18,7 @@ from resources.reports.resource import Reports
 
 @dg.asset(
     partitions_def=thresholds,
-    deps=["subsets", "data_cards", dg.AssetDep("opt_out_signals", partition_mapping=all_snapshots)],
+    deps=["subsets", "data_cards"],
     group_name="publishing",
     kinds={"duckdb", "html"},
     owners=["team:data"],

@@ -12,7 +12,6 @@ from assets.keys import rings_up_to
 from assets.queries.provenance import find_outdated
 from metaclip_dagster.publishing.domains import describe_hosts, list_hosts, rank_hosts
 from metaclip_dagster.publishing.eu_facts import Source, SummaryFacts
-from metaclip_dagster.reporting.cards.counts import count_pairs
 from metaclip_dagster.spilling import spilling
 from resources.lake.resource import Lake
 
@@ -51,8 +50,6 @@ def collect_facts(
         _write_csv(query, domains)
         pages = describe_hosts(query, "page", "pairs", most=NUM_SHOWN)
         hosts = describe_hosts(query, "image", "bytes" if is_fetched else "pairs", most=NUM_SHOWN)
-    snapshots = card["snapshots"]
-    looked_for = lake.finished("opt_out_signals", [it["snapshot"] for it in snapshots])
     return SummaryFacts(
         t=t,
         is_sample=is_sample,
@@ -62,13 +59,15 @@ def collect_facts(
         fetched=fetched,
         text_bytes=int(text_bytes),
         languages={it["language"]: it["subset"] for it in card["languages"] if it["subset"]},
-        sources=[Source(it["snapshot"], *periods.get(it["snapshot"], ("", "")), it["subset"]) for it in snapshots],
+        sources=[
+            Source(it["snapshot"], *periods.get(it["snapshot"], ("", "")), it["subset"]) for it in card["snapshots"]
+        ],
         head_before=card["entries"]["head_before"],
         head_after=card["entries"]["head_after"],
         stages=card["stages"],
         images_dropped=sum((lake.manifest("images", ring).total("dropped") for ring in rings), Counter[str]()),
         set_dropped=lake.manifest("training_sets", t).total("dropped") if sets else None,
-        signals=count_pairs(lake.stream("opt_out_signals", looked_for)(), "signal") if looked_for else None,
+        opt_outs=card["opt_outs"],
         user_agent=user_agent,
         opt_out_words=opt_out_words,
         pages=pages,

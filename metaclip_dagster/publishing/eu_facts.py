@@ -40,10 +40,11 @@ class SummaryFacts:
     images_dropped: Mapping[str, int]
     set_dropped: Mapping[str, int] | None
     """Pairs that the training set of t goes without; None where it is not made."""
-    signals: Mapping[str, int] | None
-    """Pairs of the pool about which each opt-out signal says something; None where it was not looked for."""
+    opt_outs: Mapping[str, Any]
+    """The data card's section on signals against the use of matched pairs."""
     user_agent: str
     """Under which images are asked for; empty where none are."""
     opt_out_words: Sequence[str]
+    """Words of X-Robots-Tag that keep an image out; none where no header does."""
     pages: Hosts
     image_hosts: Hosts

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import pyarrow as pa
 import pytest
 
 from resources.deployments import Deployment
 from tests.graphs import SNAPSHOTS, copy_home, open_graph
-from tests.lakes import commit
 
 
 def test_its_numbers_are_those_of_the_lake(imaged: Deployment, tmp_path: Path) -> None:
@@ -48,22 +46,29 @@ def test_its_numbers_are_those_of_the_lake(imaged: Deployment, tmp_path: Path) -
     }
 
 
-def test_what_is_not_made_is_not_claimed_and_what_is_made_is_counted(imaged: Deployment, tmp_path: Path) -> None:
+def test_what_is_not_made_is_not_claimed(imaged: Deployment, tmp_path: Path) -> None:
     where = copy_home(imaged, tmp_path, ("reports", "lake"), ("images",))
     shutil.rmtree(tmp_path / "lake" / "images" / "20")
     shutil.rmtree(tmp_path / "lake" / "training_sets" / "20")
     with open_graph(where, *SNAPSHOTS) as graph:
         graph.make(["eu_summary"], "20")
-        without = read_answers(where)
-        signals = pa.RecordBatch.from_pydict({"signal": ["meta_robots", "meta_robots", "robots_txt_page"]})
-        commit(graph.lake, "opt_out_signals", SNAPSHOTS[0], signals)
-        graph.make(["eu_summary"], "20")
+    without = read_answers(where)
     assert "counted by their links" in without["image"]["answer"][0]
     assert "by pairs" in without["domains"]["answer"][0]
     assert "No training set of this t is made yet" in without["removals"]["answer"][1]
-    assert "were not looked for" in without["reservations"]["answer"][0]
-    rows = read_answers(where)["reservations"]["table"]["rows"]
-    assert [row[:2] for row in rows] == [["meta_robots", 2], ["robots_txt_page", 1]]
+
+
+def test_opt_outs_are_those_that_were_gathered(imaged: Deployment, tmp_path: Path) -> None:
+    where = copy_home(imaged, tmp_path, ("reports",), ("lake", "images"))
+    with open_graph(where, *SNAPSHOTS) as graph:
+        graph.make(["eu_summary"], "20")
+        gathered = graph.lake.read("opt_out_signals", SNAPSHOTS).to_pylist()
+        matched = sum(graph.lake.manifest("matches", snapshot).rows for snapshot in SNAPSHOTS)
+    pairs = {(row["signal"], row["snapshot"], row["shard"], row["pair_id"]) for row in gathered}
+    asked = read_answers(where)["reservations"]
+    assert f"for {matched:,} pairs" in asked["answer"][0]
+    assert {row[0]: row[2] for row in asked["table"]["rows"]} == Counter(signal for signal, *_ in pairs)
+    assert {row[3] for row in asked["table"]["rows"]} == {0}
 
 
 def read_answers(where: Deployment) -> dict[str, Any]:

@@ -15,9 +15,18 @@ from metaclip_dagster.publishing.eu_facts import Source, SummaryFacts
 from metaclip_dagster.publishing.eu_summary import Content, describe_summary, list_answers
 from metaclip_dagster.publishing.eu_template import PROVIDER_QUESTIONS, SECTIONS
 from metaclip_dagster.publishing.publisher import Person, Publisher
+from metaclip_dagster.reporting.cards.opt_outs import OptOuts, describe_opt_outs
 from metaclip_dagster.reporting.summaries.pages import render_summary
 
 HOSTS = Hosts("pairs", 20, 100, 2, 60, 1, (("www.a.example", 50), ("b.example", 10)), 3)
+DROPPED = {"duplicate": 7, "robots_txt_page": 5, "taken_down": 3, "license": 4}
+GATHERED = OptOuts(
+    {"robots_txt_page": 11, "meta_robots": 2, "any": 12},
+    matched=1_900,
+    not_gathered=["pool-cc12m"],
+    honoured=["robots_txt_page"],
+    excluded=DROPPED,
+)
 FACTS = SummaryFacts(
     t="20",
     is_sample=False,
@@ -30,10 +39,10 @@ FACTS = SummaryFacts(
     sources=[Source("CC-MAIN-2026-05", "2026-01-05", "2026-01-19", 60), Source("pool-cc12m", "", "", 40)],
     head_before=0.9,
     head_after=0.5,
-    stages=[{"stage": "admissions", "rows": 200, "dropped": {"duplicate": 7, "robots_txt_page": 5, "taken_down": 3}}],
+    stages=[{"stage": "admissions", "rows": 200, "dropped": DROPPED}],
     images_dropped={"opted_out": 4},
     set_dropped=None,
-    signals={"robots_txt_page": 11, "meta_robots": 2},
+    opt_outs=describe_opt_outs(GATHERED),
     user_agent="metaclip_dagster/1",
     opt_out_words=["noai"],
     pages=HOSTS,
@@ -94,11 +103,17 @@ def test_who_the_provider_is_need_not_be_said_twice() -> None:
 
 def test_opt_outs_and_takedowns_are_the_numbers_of_the_lake() -> None:
     filled = questions(describe_summary(FACTS, {}))
-    assert filled["reservations"]["table"]["rows"] == [["meta_robots", 2, 0], ["robots_txt_page", 11, 5]]
-    assert "4 images were left out" in " ".join(filled["reservations"]["answer"])
+    rows = filled["reservations"]["table"]["rows"]
+    assert [(row[0], *row[2:]) for row in rows] == [("robots_txt_page", 11, 5), ("meta_robots", 2, 0)]
+    says = " ".join(filled["reservations"]["answer"])
+    assert "gathered from the crawl for 1,900 pairs" in says
+    assert "not gathered for pool-cc12m." in says
+    assert "left out for these signals: robots_txt_page." in says
+    assert "4 images were left out" in says
     assert "3 pairs of the crawls are left out" in filled["removals"]["answer"][0]
-    unlooked = questions(describe_summary(dataclasses.replace(FACTS, signals=None), {}))
-    assert "were not looked for" in unlooked["reservations"]["answer"][0]
+    unlooked = questions(describe_summary(dataclasses.replace(FACTS, opt_outs=describe_opt_outs(OptOuts())), {}))
+    assert "were not gathered from the crawl" in unlooked["reservations"]["answer"][0]
+    assert unlooked["reservations"]["table"] is None
     assert filled["large_public_datasets"]["table"]["rows"][1] == ["pool-cc12m", "–", "–", 40, 0.4]
 
 
