@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from metaclip_dagster.publishing.citation import find_day
-from metaclip_dagster.publishing.dataset_card import TAGS, TITLE
+from metaclip_dagster.publishing.dataset_card import TITLE, list_tags
 from metaclip_dagster.publishing.markdown import is_address
 from metaclip_dagster.publishing.parts import DataFile, Part, find_period_of
 from metaclip_dagster.publishing.publisher import Person, Publisher
@@ -64,7 +64,7 @@ def build_croissant(parts: Sequence[Part], publisher: Publisher) -> dict[str, An
         "conformsTo": ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"],
         "name": publisher.title or TITLE,
         "description": publisher.description or describe_dataset(parts),
-        "keywords": TAGS,
+        "keywords": list_tags(parts),
         "inLanguage": sorted({language for part in parts for language in part.languages}),
         **_describe_publisher(publisher),
         **_describe_responsibly(parts, publisher),

@@ -16,11 +16,13 @@ from metaclip_dagster.publishing.sentences import (
     describe_dataset,
     describe_limits,
     describe_stages,
+    is_of_common_crawl,
+    list_snapshots,
 )
 from metaclip_dagster.schemas import SUBSETS
 
 TITLE = "Image–text pairs balanced by metadata"
-TAGS = ["clip", "metaclip", "image-text-pairs", "common-crawl", "data-curation"]
+_TAGS = ["clip", "metaclip", "image-text-pairs", "data-curation"]
 _MAX_VALUE = 200
 
 
@@ -42,6 +44,7 @@ def render_dataset_card(parts: Sequence[Part], publisher: Publisher) -> str:
         stages=describe_stages(parts[-1]),
         balanced_to=default.card.get("balanced_to", "the pool's own counts"),
         limits=describe_limits(parts),
+        is_of_sample=all(key.startswith("SAMPLE-") for key in list_snapshots(parts)),
         rights=RIGHTS,
         open=OPEN,
     )
@@ -56,7 +59,7 @@ def write_front_matter(parts: Sequence[Part], publisher: Publisher) -> str:
         "language": [*languages],
         "size_categories": [*dict.fromkeys(categorize_size(part.pairs) for part in parts)],
         "task_categories": ["zero-shot-image-classification", "image-to-text"],
-        "tags": TAGS,
+        "tags": list_tags(parts),
         "configs": [
             {
                 "config_name": part.config,
@@ -67,6 +70,11 @@ def write_front_matter(parts: Sequence[Part], publisher: Publisher) -> str:
         ],
     }
     return yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=110)
+
+
+def list_tags(parts: Sequence[Part]) -> list[str]:
+    """What it is to be found by."""
+    return _TAGS + ["common-crawl"] * is_of_common_crawl(parts)
 
 
 def describe_columns() -> list[Mapping[str, str]]:

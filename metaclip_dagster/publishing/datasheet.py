@@ -14,6 +14,7 @@ from metaclip_dagster.publishing.sentences import (
     describe_left_out,
     describe_limits,
     describe_stages,
+    is_of_common_crawl,
 )
 
 
@@ -45,5 +46,11 @@ def render_datasheet(parts: Sequence[Part], publisher: Publisher) -> str:
 def render_license_notes(parts: Sequence[Part], publisher: Publisher) -> str:
     """What the pages and the publisher say about licences and opt-outs; it claims nothing beyond."""
     return render_markdown(
-        "license_notes.md", parts=parts, publisher=publisher, opt_outs=parts[-1].opt_outs, rights=RIGHTS, open=OPEN
+        "license_notes.md",
+        parts=parts,
+        publisher=publisher,
+        opt_outs=parts[-1].opt_outs,
+        is_of_common_crawl=is_of_common_crawl(parts),
+        rights=RIGHTS,
+        open=OPEN,
     )

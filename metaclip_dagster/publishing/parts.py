@@ -102,11 +102,14 @@ def find_period(batches: Iterable[pa.RecordBatch]) -> tuple[str, str] | None:
 
 
 def find_example(batches: Iterable[pa.RecordBatch]) -> dict[str, Any]:
-    """The first row of SUBSETS that has an address and a short text; empty where none has."""
+    """A row of SUBSETS with an address and a short text, of the first batch that has one; empty where none has.
+
+    It is one with a licence, if there is any, and of these the one whose text has the most entries.
+    """
     for batch in batches:
         short = pc.and_kleene(pc.is_valid(batch["url"]), pc.less_equal(pc.utf8_length(batch["text"]), MAX_EXAMPLE))
-        if found_rows := batch.filter(short).slice(0, 1).to_pylist():
-            return dict(found_rows[0])
+        if rows := batch.filter(short).to_pylist():
+            return max(rows, key=lambda row: (row["license"] is not None, len(row["entry_ids"])))
     return {}
 
 

@@ -7,16 +7,17 @@ from metaclip_dagster.reporting.html.numbers import percent
 
 OPEN = "Open: nobody has answered this yet."
 
+SAMPLE = "the offline sample of metaclip_dagster, a made-up crawl of drawings"
+
 RIGHTS = (
     "Pages, texts and images belong to their owners. This dataset is an index of addresses and short texts that a "
     "crawl of the public web found; it gives no licence to what lies behind them."
 )
 _STAGES = {
-    "pairs": "images of which the page says something were read from the archives",
-    "matches": "of these, pairs whose text contains an entry, in a language that has entries",
-    "admissions": "of these, pairs that are in the pool",
+    "pairs": "pairs of an image and a text that its page has for it were read",
+    "matches": "of these have a text that contains an entry, and are in a language that has entries",
+    "admissions": "of these are in the pool",
 }
-_REASONS = {"duplicate": "stood at an earlier place already", "taken_down": "taken down", "license": "by their licence"}
 
 
 def describe_dataset(parts: Sequence[Part]) -> str:
@@ -31,20 +32,16 @@ def describe_dataset(parts: Sequence[Part]) -> str:
 def describe_collection(parts: Sequence[Part]) -> str:
     """From which snapshots and sets of others the pairs are, crawled when."""
     crawled = find_period_of(parts)
-    when = f", crawled from {crawled[0]} to {crawled[1]}" if crawled else ""
-    return (
-        f"Image–text pairs were read from {_name_origin(parts)}{when}: {', '.join(list_snapshots(parts))}. No page was "
-        "fetched for it."
-    )
+    when = f" Their pages were crawled from {crawled[0]} to {crawled[1]}; none was fetched anew." if crawled else ""
+    return f"Image–text pairs were read from {_name_origin(parts)}: {', '.join(list_snapshots(parts))}.{when}"
 
 
 def describe_stages(part: Part) -> list[str]:
     """How many pairs each step let through and what it dropped, why."""
     lines = []
     for stage in part.card["stages"]:
-        name, dropped = stage["stage"], {_spell(reason): rows for reason, rows in stage["dropped"].items()}
-        says = _STAGES.get(name, f"of these, pairs that balancing at t = {part.t} keeps")
-        lines.append(f"{stage['rows']:,}: {says}{_list_dropped(dropped)}")
+        says = _STAGES.get(stage["stage"], f"of these are kept by balancing at t = {part.t}")
+        lines.append(f"{stage['rows']:,} {says}.{_list_dropped(stage['dropped'])}")
     return lines
 
 
@@ -74,7 +71,8 @@ def describe_limits(parts: Sequence[Part]) -> list[str]:
         limits.append("Its configs were made of different pools: the smaller need not lie inside the larger.")
     if scores.get("below_08") is not None:
         limits.append(
-            f"Languages were identified by a program, which was less than 80 % sure of {percent(scores['below_08'])}."
+            "Languages were identified by a program, which was less than 80% sure of "
+            f"{percent(scores['below_08'])} of the texts."
         )
     return limits
 
@@ -90,17 +88,21 @@ def list_snapshots(parts: Sequence[Part]) -> list[str]:
     return sorted({row["snapshot"] for part in parts for row in part.card["snapshots"]})
 
 
+def is_of_common_crawl(parts: Sequence[Part]) -> bool:
+    """Whether any of it comes from Common Crawl, by the keys of its snapshots."""
+    return any(key.startswith("CC-MAIN-") for key in list_snapshots(parts))
+
+
 def _name_origin(parts: Sequence[Part]) -> str:
     """Whose crawl it was, by the keys of its snapshots, and whether sets of others are among them."""
     keys = list_snapshots(parts)
     pools = [key for key in keys if key.startswith("pool-")]
-    origins = ["Common Crawl" if any(key.startswith("CC-MAIN-") for key in keys) else "a crawl of the web"]
+    origins = [SAMPLE if all(key.startswith("SAMPLE-") for key in keys) else "a crawl of the web"]
+    if is_of_common_crawl(parts):
+        origins = ["Common Crawl"]
     return " and ".join(origins * (len(pools) < len(keys)) + ["sets that others made"] * bool(pools))
 
 
-def _spell(reason: str) -> str:
-    return _REASONS.get(reason, reason.replace("_", " "))
-
-
 def _list_dropped(dropped: Mapping[str, int]) -> str:
-    return f" ({'; '.join(f'{reason}: {rows:,}' for reason, rows in dropped.items())} left out)" if dropped else ""
+    reasons = ", ".join(f"{reason.replace('_', ' ')} {rows:,}" for reason, rows in dropped.items() if rows)
+    return f" Left out: {reasons}." if reasons else ""

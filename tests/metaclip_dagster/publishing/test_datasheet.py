@@ -13,7 +13,7 @@ def name_signal(signal: str, pairs: int, *, honoured: bool) -> dict[str, object]
 
 def test_signals_are_told_with_what_became_of_them() -> None:
     part = make_part("20", ["a"])
-    assert "no signals against this use" in render_license_notes([part], Publisher())
+    assert "were not gathered" in render_license_notes([part], Publisher())
     opt_outs = {
         "matched": 1_000,
         "signals": [name_signal("meta_robots", 7, honoured=True), name_signal("tdmrep_page", 2, honoured=False)],
@@ -22,7 +22,8 @@ def test_signals_are_told_with_what_became_of_them() -> None:
         "robots_in_part": ["b, 1 of 4 archives"],
     }
     notes = render_license_notes([replace(part, card={**part.card, "opt_outs": opt_outs})], Publisher())
-    assert "around 1,000 pairs" in notes
+    assert "1,000 pairs whose text contains an entry" in notes
+    assert "Common Crawl" not in notes
     assert "| meta\\_robots | a \\| b | 7 | 3 |" in notes
     assert "| tdmrep\\_page | a \\| b | 2 | not honoured |" in notes
     assert "- No signals were gathered for SAMPLE-2026-02." in notes

@@ -16,7 +16,8 @@ from tests.metaclip_dagster.publishing.parts import make_part
     ("snapshots", "origin"),
     [
         (["CC-MAIN-2025-47"], "from Common Crawl"),
-        (["SAMPLE-2026-01"], "from a crawl of the web"),
+        (["SAMPLE-2026-01"], "from the offline sample of metaclip_dagster, a made-up crawl of drawings"),
+        (["own-crawl"], "from a crawl of the web"),
         (["pool-laion"], "from sets that others made"),
         (["CC-MAIN-2025-47", "pool-laion"], "from Common Crawl and sets that others made"),
     ],
@@ -32,7 +33,7 @@ def test_the_period_is_that_of_all_parts() -> None:
         make_part("20", ["a"], ("2025-01-02", "2025-01-09")),
         make_part("100", ["b"], ("2025-01-01", "2025-01-05")),
     ]
-    assert "crawled from 2025-01-01 to 2025-01-09: a, b." in describe_collection([*parts, make_part("inf", ["a"])])
+    assert "crawled from 2025-01-01 to 2025-01-09;" in describe_collection([*parts, make_part("inf", ["a"])])
 
 
 def test_parts_of_different_pools_are_said_to_be_so() -> None:
@@ -48,6 +49,6 @@ def test_parts_of_different_pools_are_said_to_be_so() -> None:
 
 def test_a_step_says_what_it_left_out() -> None:
     assert describe_stages(make_part("20", ["a"])) == [
-        "12: images of which the page says something were read from the archives (no text: 1,000 left out)",
-        "4: of these, pairs that balancing at t = 20 keeps",
+        "12 pairs of an image and a text that its page has for it were read. Left out: no text 1,000.",
+        "4 of these are kept by balancing at t = 20.",
     ]
