@@ -74,18 +74,21 @@ def describe(report: dict[str, Any]) -> str:
     images, superseded = report["images"], report["superseded"]
     lines = [f"{report['pairs']:,} pairs, each place counted; {images['images']:,} images, {images['bytes']:,} bytes"]
     if report["tables"]:
-        tables = [[name, f"{gone['rows']:,}", f"{gone['bytes']:,}"] for name, gone in report["tables"].items()]
-        lines += ["", render_table([["table", "rows", "bytes"], *tables]), ""]
+        # How many bytes go is known once the files are written anew.
+        columns = ["rows", "bytes"] if "report" in report else ["rows"]
+        tables = [[name, *(f"{gone[column]:,}" for column in columns)] for name, gone in report["tables"].items()]
+        lines += ["", render_table([["table", *columns], *tables]), ""]
     if superseded:
         lines.append(f"{superseded['files']:,} superseded files, {superseded['bytes']:,} bytes")
     lines.append(f"{report['runs']:,} runs of Dagster's history that showed any of it")
     for name, pairs in report["trainings"].items():
         content = "a set that is gone: nobody knows what it held" if pairs is None else f"{pairs:,} of these pairs"
         lines.append(f"training {name} saw {content}")
+    deleted = "was deleted" if "report" in report else "would be deleted"
     for t, pairs in report["published"].items():
         lines.append(
-            f"published copy of t={t} held {pairs:,} of these pairs and was deleted here: publish it again, and delete "
-            "it where it was uploaded"
+            f"the published dataset has {pairs:,} of these pairs in D({t}), and {deleted} here: publish it again, and "
+            "upload it again where it was uploaded"
         )
     if report["reports"]:
         lines.append(f"reports that showed any of it, to be made again: {', '.join(report['reports'])}")

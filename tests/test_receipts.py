@@ -69,7 +69,10 @@ def test_a_receipt_says_what_went_and_repeats_none_of_it(taken: Taken) -> None:
 
     preview = purge.take_down(taken.where, dry_run=True)
     assert not (taken.where.reports / "takedowns").exists()
+    assert "would be deleted here" in purge.describe(preview)
+    assert "bytes" not in purge.describe(preview).partition("table")[2]
     report = purge.take_down(taken.where)
+    assert "was deleted here" in purge.describe(report)
     assert {Path(path).stem for path in report["receipts"]} == {"r-1", "r.2"}
     [first], [second] = (receipt_of(taken.where, request)["purges"] for request in ("r-1", "r.2"))
 
