@@ -20,7 +20,7 @@ def answer_processing(facts: SummaryFacts) -> dict[str, Answer]:
         "removals": {
             **say(
                 f"{number(excluded.get('taken_down', 0))} pairs of the crawls are left out for a demand to take them "
-                "down, by address, domain, page or image.",
+                "down, by address, domain, page or image. Those that a purge deleted before are no longer counted.",
                 "No training set of this t is made yet, so no filter of images was applied."
                 if facts.set_dropped is None
                 else f"Filters of images left out {number(sum(others.values()))} pairs.",
