@@ -99,7 +99,8 @@ def test_what_nobody_has_said_is_open(graph: Graph, folder: Path) -> None:
     assert yaml.safe_load((folder / "CITATION.cff").read_text())["authors"] == [
         {"name": "Open: nobody has been named yet"}
     ]
-    assert Path(f"{graph.where.publisher}.example").read_text().count("\n  # ") == sum(map(len, QUESTIONS.values()))
+    example = yaml.safe_load(Path(f"{graph.where.publisher}.example").read_text())
+    assert {name: [*example[name]] for name in QUESTIONS} == {name: [*asked] for name, asked in QUESTIONS.items()}
 
 
 def test_the_distribution_is_that_of_the_data_card(folder: Path) -> None:
