@@ -202,7 +202,7 @@ def test_what_a_killed_purge_announced_and_a_changed_list_keeps_is_not_said_to_b
 ) -> None:
     journal, key = Journal(), ("table", "matches", "B", lake.manifest("matches", "B").version)
     journal.note(*key, after="never", requests={"r-1": 1})
-    folders = (tmp_path / name for name in ("images", "checkpoints", "published"))
-    purge(lake, *folders, gone_of(lake, "pair_id", "2"), journal)
+    images, checkpoints, published = (tmp_path / name for name in ("images", "checkpoints", "published"))
+    purge(lake, images, checkpoints, published, gone_of(lake, "pair_id", "2"), journal)
     assert key not in journal.notes
     assert {note[1] for note in journal.notes} >= {"matches", "pairs"}, "what went stands there"
