@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
+from metaclip_dagster.parsing.licenses import NO_LICENSE, Named
 from metaclip_dagster.parsing.pages import (
     TEXT_SOURCES,
     Page,
@@ -204,7 +205,7 @@ def _pair_texts(pages: Iterable[Page], *, dropped: Counter[str], seen: Counter[s
         page_url = clean_text(page.url)
         base = _resolve_base(page)
         place = (page.warc, page.offset, page.pool_address, page.crawled_at, page.signals)
-        licenses = {normalise_url(src, base)[0]: named for src, named in page.image_licenses.items()}
+        licenses = _license_images(page, base)
         for src, texts in page.images:
             sources = _clean_texts(texts)
             if not sources:
@@ -229,6 +230,15 @@ def _pair_texts(pages: Iterable[Page], *, dropped: Counter[str], seen: Counter[s
                     rows, num_characters = [], 0
     if rows:
         yield _batch_rows(rows)
+
+
+def _license_images(page: Page, base: str) -> dict[str | None, Named]:
+    """What the page says of the licences of single images, by their URLs; none where two spellings of one disagree."""
+    licenses: dict[str | None, Named] = {}
+    for src, named in page.image_licenses.items():
+        url, _ = normalise_url(src, base)
+        licenses[url] = named if licenses.get(url, named)[0] == named[0] else NO_LICENSE
+    return licenses
 
 
 def _resolve_base(page: Page) -> str:

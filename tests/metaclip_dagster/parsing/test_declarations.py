@@ -217,6 +217,16 @@ def test_what_schema_org_says_of_an_image_counts_for_that_image_before_what_the_
     assert [row[2] for row in by_wat] == ["CC-BY-SA-4.0"] * 3  # which carries no JSON-LD
 
 
+def test_two_licences_of_an_image_are_none_however_its_address_is_spelled() -> None:
+    objects = [
+        f'{{"@type": "ImageObject", "contentUrl": "{src}", "license": "{license_url}"}}'
+        for src, license_url in (("/b.png", BY), ("../b.png", BY_SA), ("/c.png", BY), ("../c.png", BY))
+    ]
+    body = '<img src="/b.png" alt="b"><img src="/c.png" alt="c">'
+    _, by_warc = read_page(f"{body}{json_ld('[' + ','.join(objects) + ']')}")
+    assert [row[2] for row in by_warc] == [None, "CC-BY-4.0"]
+
+
 IMAGE_OBJECT = f'{{"@type": "ImageObject", "contentUrl": "http://h.example/a.png", "license": "{BY}"}}'
 
 
