@@ -14,7 +14,7 @@ from assets.automation import when_changed
 from assets.defaults import DEFAULTS
 from assets.keys import THRESHOLDS
 from assets.partitions import all_snapshots, thresholds
-from assets.policies import ARCHIVES_READ, NO_ARCHIVES, NOT_READ, ROBOTS
+from assets.policies import AGENTS, ARCHIVES_READ, NO_ARCHIVES, NOT_READ, ROBOTS
 from assets.pool import snapshots_of
 from assets.queries.parsers import check_columns
 from assets.queries.provenance import describe_balance
@@ -167,6 +167,7 @@ def _count_opt_outs(lake: Lake, snapshots: list[str]) -> OptOuts:
         matched=sum(lake.manifest("matches", key).rows for key in gathered),
         not_gathered=[key for key in snapshots if key not in gathered],
         robots_not_read=[key for key in gathered if key not in read or read[key] == NO_ARCHIVES],
+        robots_agents=sorted({agent for it in manifests for agent in it.inputs.get(AGENTS, "").split(",") if agent}),
         robots_in_part=[f"{key}, {part}" for key, part in read.items() if part not in ("", NO_ARCHIVES)],
         honoured=chosen.get("opt_outs", []),
         licenses=chosen.get("licenses", []),

@@ -9,7 +9,7 @@ from pydantic import field_validator
 from assets.automation import when_changed
 from assets.choices import AsBefore
 from assets.partitions import snapshots
-from assets.policies import ARCHIVES_READ, NO_ARCHIVES, NOT_READ, ROBOTS
+from assets.policies import AGENTS, ARCHIVES_READ, NO_ARCHIVES, NOT_READ, ROBOTS
 from assets.pool import Exchange, group_shards, record_matches, refuse_outdated
 from assets.shown import table
 from assets.tags import tag_run
@@ -60,7 +60,7 @@ def opt_out_signals(
     key, choice = context.partition_key, config.choose(context, lake)
     refuse_outdated(lake, "matches", [key])
     robots = lake.store("robots_txt", key).manifest()
-    facts = record_matches(lake, [key]) | choice.facts | _record_robots(robots)
+    facts = record_matches(lake, [key]) | choice.facts | _record_robots(robots, choice.config.agents)
     pairs, matches = lake.shards("pairs", key, _OF_PAIRS), lake.shards("matches", key, ["pair_id"])
     pairs = {shard: pairs[shard] for shard in matches}
     asked = _ask_hosts(context, choice.config, compute, pairs, matches) if robots and robots.rows else []
@@ -86,13 +86,15 @@ def opt_out_signals(
     return compute.result(manifest, beside=asked, metadata={**choice.metadata, **shown})
 
 
-def _record_robots(robots: PartitionManifest | None) -> dict[str, str]:
-    """For the manifest: which robots.txt was read, and of how many archives where that is not all of them."""
+def _record_robots(robots: PartitionManifest | None, agents: Sequence[str]) -> dict[str, str]:
+    """For the manifest: which robots.txt was asked for whom, and of how many archives where that is not all of them."""
     if robots is None:
         return {ROBOTS: NOT_READ}
     num_read, num_listed = (int(robots.inputs.get(name, 1)) for name in ("archives_read", "archives_listed"))
     part = f"{num_read:,} of {num_listed:,} archives" if num_listed else NO_ARCHIVES
-    return {ROBOTS: robots.version} | ({} if 0 < num_listed <= num_read else {ARCHIVES_READ: part})
+    return {ROBOTS: robots.version, AGENTS: ",".join(agents)} | (
+        {} if 0 < num_listed <= num_read else {ARCHIVES_READ: part}
+    )
 
 
 def _ask_hosts(

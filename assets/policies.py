@@ -17,6 +17,8 @@ from resources.lake.shard_files import chain_batches
 ROBOTS = "robots.txt of"
 """In the manifest of OPT_OUT_SIGNALS: which ROBOTS_TXT it is made of."""
 NOT_READ = "not read"
+AGENTS = "agents of robots.txt"
+"""In the same manifest: on whose behalf robots.txt was asked, with commas between."""
 ARCHIVES_READ = "archives of robots.txt"
 """Beside it, where not all archives were read: how many."""
 NO_ARCHIVES = "none"

@@ -94,6 +94,7 @@ def test_a_data_card_says_where_robots_txt_was_read_in_part_or_not_at_all(curate
         card = json.loads((graph.where.reports / "data_card_t_20.json").read_text(encoding="utf-8"))["opt_outs"]
         assert card["robots_in_part"] == [f"{first}, 1 of 4 archives"]
         assert card["robots_not_read"] == [second]
+        assert {"*", "CCBot", "GPTBot"} <= {*card["robots_agents"]}
 
 
 def test_a_policy_is_refused_where_nothing_says_what_it_honours(curated: Deployment, tmp_path: Path) -> None:

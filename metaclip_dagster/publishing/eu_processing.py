@@ -40,14 +40,15 @@ def _answer_reservations(facts: SummaryFacts) -> Answer:
     opt_outs, set_dropped = facts.opt_outs, facts.set_dropped or {}
     of_images = sum(num for name, num in set_dropped.items() if name in SIGNALS)
     rows = [[row["signal"], row["says"], row["pairs"], row["excluded"]] for row in opt_outs["signals"]]
-    unread = {
+    limits = {
         "Signals were not gathered for": opt_outs["not_gathered"],
         "robots.txt and tdmrep.json were not read for": opt_outs["robots_not_read"],
+        "robots.txt was asked on behalf of": opt_outs["robots_agents"],
     }
     said = [
         "What pages and hosts say against a use like this was gathered from the crawl for "
         f"{number(opt_outs['matched'])} pairs whose text contains an entry, copies among them included.",
-        *(f"{what} {', '.join(keys)}." for what, keys in unread.items() if keys),
+        *(f"{what} {', '.join(keys)}." for what, keys in limits.items() if keys),
         f"Pairs are left out for these signals: {', '.join(opt_outs['honoured'])}. A pair that several speak against "
         "is counted for the first."
         if opt_outs["honoured"]

@@ -20,6 +20,8 @@ class OptOuts:
     """Snapshots whose signals were not gathered."""
     robots_not_read: Sequence[str] = ()
     """Snapshots whose pages alone were read for them."""
+    robots_agents: Sequence[str] = ()
+    """Crawlers on whose behalf robots.txt was asked; `*` is one that none names."""
     robots_in_part: Sequence[str] = ()
     """Snapshots of whose archives of robots.txt some were read, with how many."""
     honoured: Sequence[str] = ()
@@ -49,6 +51,7 @@ def describe_opt_outs(opt_outs: OptOuts) -> dict[str, Any]:
         ],
         "not_gathered": list(opt_outs.not_gathered),
         "robots_not_read": list(opt_outs.robots_not_read),
+        "robots_agents": list(opt_outs.robots_agents),
         "robots_in_part": list(opt_outs.robots_in_part),
         "honoured": list(opt_outs.honoured),
         "licenses": {"taken": list(opt_outs.licenses), "excluded": opt_outs.excluded.get("license", 0)},

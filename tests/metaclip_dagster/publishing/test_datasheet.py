@@ -20,6 +20,7 @@ def test_signals_are_told_with_what_became_of_them() -> None:
         "not_gathered": ["SAMPLE-2026-02"],
         "robots_not_read": ["a"],
         "robots_in_part": ["b, 1 of 4 archives"],
+        "robots_agents": ["*", "CCBot"],
     }
     notes = render_license_notes([replace(part, card={**part.card, "opt_outs": opt_outs})], Publisher())
     assert "1,000 pairs whose text contains an entry" in notes
@@ -27,5 +28,6 @@ def test_signals_are_told_with_what_became_of_them() -> None:
     assert "| meta\\_robots | a \\| b | 7 | 3 |" in notes
     assert "| tdmrep\\_page | a \\| b | 2 | not honoured |" in notes
     assert "- No signals were gathered for SAMPLE-2026-02." in notes
+    assert "- robots.txt was asked on behalf of \\*, CCBot;" in notes
     assert "- robots.txt was not read for a." in notes
     assert "- robots.txt was read for b, 1 of 4 archives; more" in notes
