@@ -145,9 +145,10 @@ def _table(pages: Iterator[Found]) -> pa.Table:
         if pair_id not in pair_ids:
             pair_ids.add(pair_id)
             rows.append((pair_id, hashlib.sha224(url.encode()).digest()[:12], url, text, *place, None))
+    columns = list(zip(*rows, strict=True))
+    schema = pa.schema([PAIRS.field(i) for i in range(len(columns))])  # what pages say of their use, it does not read
     return pa.Table.from_arrays(
-        [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), PAIRS, strict=True)],
-        schema=PAIRS,
+        [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema=schema
     )
 
 
