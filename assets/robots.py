@@ -52,8 +52,8 @@ def robots_txt(
     A crawl without a list of such archives, and a pool that others made, have none: the table is then empty.
     """
     choice = config.choose(context, lake)
-    key, drawn, read = context.partition_key, choice.config.model_dump(exclude={"max_broken_share"}), {}
-    shards, listed = _list_archives(common_crawl, key, drawn)
+    drawn = choice.config.model_dump(exclude={"max_broken_share"})
+    shards, listed = _list_archives(common_crawl, context.partition_key, drawn)
     read = {"archives_read": len(shards) if listed else 0, "archives_listed": listed}
     facts = choice.facts | {name: str(number) for name, number in read.items()}
     manifest = compute.map_shards(context, read_robots, shards, facts=facts)
