@@ -63,9 +63,8 @@ def robots_txt(
 
 def _list_archives(common_crawl: CommonCrawl, key: str, drawn: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], int]:
     """How each archive is read, and how many are listed; where none is, a shard that has nothing to read."""
-    try:
-        listed = {} if key.startswith("pool-") else common_crawl.archives(key, "robotstxt")
-    except FileNotFoundError:
-        listed = {}
+    key = common_crawl.check(key)  # a crawl that is not there has no list either
+    has_list = not key.startswith("pool-") and common_crawl.has_paths(key, "robotstxt")
+    listed = common_crawl.archives(key, "robotstxt") if has_list else {}
     shards = common_crawl.shards(key, draw_archives(listed, **drawn)) if listed else {}
     return shards or {"none": {"archive": None, "name": "none"}}, len(listed)
