@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assets.queries.gone import Gone
-from resources.published.folders import lock_folder, remove_folder, remove_leftovers
+from resources.published.folders import lock_folder, mend_folder, remove_folder
 from resources.takedowns.journal import Journal
 
 
@@ -42,10 +42,13 @@ def drop_reports(reports: Path, shown: Collection[Path], journal: Journal, *, dr
 def drop_published(published: Path, gone: Gone, journal: Journal, *, dry_run: bool = False) -> dict[str, int]:
     """Delete the published dataset where a subset of it holds a pair that goes; gives by t how many each held.
 
-    Its other subsets and its documents go with it: all of it is made again by publishing. So does what a killed
-    publishing left. Raises ValueError naming a file that is no Parquet.
+    Its other subsets and its documents go with it: all of it is made again by publishing. What a killed
+    publishing left is put back or deleted first. Raises ValueError naming a file that is no Parquet.
     """
     dataset = published / "dataset"
+    if published.exists() and not dry_run:
+        with lock_folder(dataset):
+            mend_folder(dataset)
     num_pairs: dict[str, int] = {}
     for folder in sorted(dataset.glob("data/t*/")):
         t, pairs, requests = folder.name.removeprefix("t"), 0, Counter[str]()
@@ -60,11 +63,9 @@ def drop_published(published: Path, gone: Gone, journal: Journal, *, dry_run: bo
         if pairs:
             num_pairs[t] = pairs
             journal.note("published", t, str(pairs), requests=requests)
-    if published.exists() and not dry_run:
+    if num_pairs and not dry_run:
         with lock_folder(dataset):
-            if num_pairs:
-                remove_folder(dataset)
-            remove_leftovers(dataset)
+            remove_folder(dataset)
     return num_pairs
 
 

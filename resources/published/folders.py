@@ -31,9 +31,7 @@ def change_folder(folder: Path) -> Iterator[Path]:
     """
     partial, previous = _name_leftovers(folder)
     with lock_folder(folder):
-        if previous.exists() and not folder.exists():
-            previous.rename(folder)
-        remove_leftovers(folder)
+        mend_folder(folder)
         if folder.exists():
             shutil.copytree(folder, partial, copy_function=os.link)
         else:
@@ -62,10 +60,13 @@ def remove_folder(folder: Path) -> None:
     shutil.rmtree(partial)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Delete what was left beside the folder by whoever was killed while changing it."""
-    for left in _name_leftovers(folder):
-        shutil.rmtree(left, ignore_errors=True)
+def mend_folder(folder: Path) -> None:
+    """Put back what whoever was killed while changing the folder left of it, and delete the rest; hold its lock."""
+    partial, previous = _name_leftovers(folder)
+    if previous.exists() and not folder.exists():
+        previous.rename(folder)
+    for left in filter(Path.exists, (partial, previous)):
+        shutil.rmtree(left)
 
 
 def digest_files(folder: Path) -> dict[str, str]:

@@ -1,11 +1,13 @@
 """What is taken down goes from every table where it is meant, and stays where another place has it."""
 
 import os
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from assets.queries.gone import Gone, find_gone
@@ -206,3 +208,19 @@ def test_what_a_killed_purge_announced_and_a_changed_list_keeps_is_not_said_to_b
     purge(lake, images, checkpoints, published, gone_of(lake, "pair_id", "2"), journal)
     assert key not in journal.notes
     assert {note[1] for note in journal.notes} >= {"matches", "pairs"}, "what went stands there"
+
+
+@pytest.mark.parametrize("pair_id", ["1", "99"])
+def test_a_publishing_that_was_killed_between_its_renames_is_judged_as_what_it_was(
+    lake: Lake, tmp_path: Path, pair_id: str
+) -> None:
+    published = tmp_path / "published"
+    subset = published / "dataset.previous" / "data" / "t20"
+    subset.mkdir(parents=True)
+    pq.write_table(lake.read("subsets", ["20"]), subset / "00000.parquet")
+    shutil.copytree(published / "dataset.previous", published / "dataset.partial")
+    gone = gone_of(lake, "pair_id", pair_id)
+    report = purge(lake, tmp_path / "images", tmp_path / "checkpoints", published, gone)
+    assert report["published"] == ({"20": 1} if pair_id == "1" else {})
+    left_there = {"dataset.lock"} if pair_id == "1" else {"dataset", "dataset.lock"}
+    assert {path.name for path in published.iterdir()} == left_there
