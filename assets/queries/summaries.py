@@ -1,6 +1,5 @@
 """Collect from the lake what the EU's summary of a subset says, and write the file of its domains."""
 
-import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
@@ -77,8 +76,7 @@ def collect_facts(
 
 def _write_csv(query: duckdb.DuckDBPyConnection, domains: BinaryIO) -> None:
     """All hosts, a batch at a time."""
-    batches = list_hosts(query)
-    first = next(batches)
-    with pc_csv.CSVWriter(domains, first.schema) as writer:
-        for batch in itertools.chain([first], batches):
+    hosts = list_hosts(query)
+    with pc_csv.CSVWriter(domains, hosts.schema) as writer:
+        for batch in hosts:
             writer.write(batch)

@@ -1,7 +1,6 @@
 """Rank the hosts that a subset's pages and images come from, by how much comes from each: SUBSETS, IMAGES -> hosts."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -78,13 +77,13 @@ def describe_hosts(query: duckdb.DuckDBPyConnection, kind: Kind, unit: str, *, m
     return Hosts(unit, num, int(total), num_asked, int(asked), of_small, counted, int(without))
 
 
-def list_hosts(query: duckdb.DuckDBPyConnection) -> Iterator[pa.RecordBatch]:
-    """All ranked hosts for a CSV, in order: kind, rank, domain, num. A spreadsheet takes none of them for a formula."""
+def list_hosts(query: duckdb.DuckDBPyConnection) -> pa.RecordBatchReader:
+    """All ranked hosts for a CSV, in order: kind, rank, domain, num. A spreadsheet takes none for a formula."""
     listed = query.sql("""
         select kind, rank, case when host[1] in ('=', '+', '-', '@') then '''' || host else host end as domain, num
         from hosts where rank is not null order by kind desc, rank
     """)
-    yield from listed.to_arrow_reader(65_536)
+    return listed.to_arrow_reader(65_536)
 
 
 # Without user, password and port; letters of any script, since pages' own URLs are kept as the crawl has them. Nothing
