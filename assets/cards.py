@@ -115,7 +115,9 @@ def _combine_versions(lake: Lake, t: str) -> str:
     snapshots = snapshots_of(subset)
     whole = [lake.manifest(name).version for name in ("entries", "exclusions", "entry_counts")]
     drawn = [lake.manifest(name, key).version for name in ("pairs", "matches", "admissions") for key in snapshots]
-    signals = [lake.manifest("opt_out_signals", key).version for key in lake.finished("opt_out_signals", snapshots)]
+    gathered = [lake.manifest("opt_out_signals", key) for key in lake.finished("opt_out_signals", snapshots)]
+    of_robots = [manifest.inputs.get(name, "") for manifest in gathered for name in (ROBOTS, AGENTS, ARCHIVES_READ)]
+    signals = [*(manifest.version for manifest in gathered), *of_robots]
     policy = lake.manifest("exclusions").inputs.get("chosen", "")
     return combine([subset.version, *whole, *drawn, *signals, policy])
 
