@@ -16,6 +16,7 @@ from assets.tags import tag_run
 from metaclip_dagster.deduplicating.takedowns import TAKEN_DOWN
 from metaclip_dagster.imaging import gather_images
 from metaclip_dagster.sharding import scatter_texts
+from metaclip_dagster.signals import keep_out
 from resources.deferred import Deferred, defer, version_of
 from resources.engines.resource import Compute
 from resources.images.resource import Images
@@ -92,7 +93,7 @@ def images(
     refused = dict.fromkeys(takedown_list.digests(), TAKEN_DOWN)
     setup = {
         "store": image_store.store(retry_failed=config.retry_failed, refused=refused),
-        "fetch": image_store.source(snapshots_of(lake.manifest("subsets", t))),
+        "fetch": image_store.source(snapshots_of(lake.manifest("subsets", t)), keep_out),
     }
     smaller = rings_up_to(t)[:-1]
     options = {"thresholds_below": thresholds_of(lake, smaller[-1]) if smaller else {}}

@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from operator import itemgetter
 from types import MappingProxyType
 
@@ -127,6 +127,24 @@ def read_header_signals(headers: Iterable[tuple[str, str]], about: str) -> list[
     if read_content_usage(usage := ", ".join(values.get("content_usage", ()))):
         signals.append(("content_usage", usage))
     return list_signals((f"{signal}_{about}", value) for signal, value in signals)
+
+
+def keep_out(headers: Iterable[tuple[str, str]], *, words: Collection[str], agent: str) -> bool:
+    """Whether an image's HTTP headers ask `agent`, in lower case, to leave it alone: it is not to be fetched.
+
+    TDM-Reservation and Content-Usage ask everybody; X-Robots-Tag counts where it asks all or the agent, by `words`.
+
+    >>> tags = ("all, NoAI", "noai max-image-preview:none", "otherbot: noai, noai", "otherbot: all, mine: noai", "none")
+    >>> [keep_out([("X-Robots-Tag", tag)], words={"noai"}, agent="mine") for tag in tags]
+    [True, True, False, True, False]
+    >>> keep_out([("TDM-Reservation", "0"), ("TDM-Reservation", "1")], words={"noai"}, agent="mine")
+    True
+    """
+    headers = list(headers)
+    tags = [tag for name, value in headers if name.lower() == "x-robots-tag" for tag in read_robots_tag(value)]
+    said = {"noindex" if word == "none" else word for bot, of_bot in tags if bot in {"", agent} for word in of_bot}
+    others = [signal for signal in read_header_signals(headers, "image") if signal["signal"] != "x_robots_tag_image"]
+    return bool(others) or not said.isdisjoint(words)
 
 
 def list_signals(signals: Iterable[tuple[str, str]]) -> list[dict[str, str]]:

@@ -88,7 +88,7 @@ def _fill_crawling(facts: SummaryFacts) -> dict[str, Answer]:
             "are not followed. Hosts that refuse or ask to wait are left alone. No password, paywall or captcha is got "
             "round. "
             + (
-                "An image is left out whose response has TDM-Reservation: 1, Content-Usage with train-ai=n, "
+                "An image is left out whose response has TDM-Reservation: 1, Content-Usage that disallows training, "
                 f"or X-Robots-Tag with one of: {', '.join(facts.opt_out_words)}."
                 if facts.opt_out_words
                 else "Headers of responses keep no image out."

@@ -1,6 +1,7 @@
 """The image store and the source of its images, as a resource of the graph."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import dagster as dg
 from pydantic import Field
@@ -10,8 +11,9 @@ from resources.deferred import Deferred
 from resources.images.addresses import read_allowed
 from resources.images.host import open_warc_images
 from resources.images.store import fix_num_buckets, open_image_store
-from resources.images.web import OPT_OUTS, ImageWeb, open_image_web
+from resources.images.web import ImageWeb, open_image_web
 from resources.pools.images import open_pool_images
+from resources.web.client import AGENT
 
 
 class Images(dg.ConfigurableResource, use_attribute_docstrings=True):
@@ -30,8 +32,8 @@ class Images(dg.ConfigurableResource, use_attribute_docstrings=True):
     """Of each worker process."""
     connections_per_host: int = Field(default=4, ge=1)
     """Of these, how many go to one host at a time."""
-    opt_outs: list[str] = [*OPT_OUTS]
-    """Words of X-Robots-Tag that keep an image out."""
+    opt_outs: list[str] = ["noai", "noimageai", "noindex", "noimageindex", "noml"]
+    """Words of X-Robots-Tag that keep an image out; with any, TDM-Reservation and Content-Usage do, too."""
     allowed: list[str] = []
     """`address:port` of hosts in one's own network, which are asked too; otherwise public ones at 80 and 443 alone."""
 
@@ -56,8 +58,11 @@ class Images(dg.ConfigurableResource, use_attribute_docstrings=True):
         options = {"retry_failed": retry_failed, "refused": refused}
         return Deferred(open_image_store, (self.root,), options, declared="image store")
 
-    def source(self, snapshots: Sequence[str]) -> Deferred:
-        """Where images of these snapshots and pools come from. It stands outside fingerprints: it changes no row."""
+    def source(self, snapshots: Sequence[str], keep_out: Callable[..., bool]) -> Deferred:
+        """Where images of these snapshots and pools come from. It stands outside fingerprints: it changes no row.
+
+        `keep_out` says of a response's headers, `words` of X-Robots-Tag and our `agent` whether it is to be left alone.
+        """
         pools = [self.common_crawl.pool(key) for key in snapshots if key.startswith("pool-")]
         crawled = [key for key in snapshots if not key.startswith("pool-")]
         if self.from_web:
@@ -65,7 +70,7 @@ class Images(dg.ConfigurableResource, use_attribute_docstrings=True):
                 self.contact,
                 self.connections,
                 self.connections_per_host,
-                opt_outs=tuple(self.opt_outs),
+                opted_out=partial(keep_out, words=tuple(self.opt_outs), agent=AGENT) if self.opt_outs else None,
                 allowed=frozenset(map(read_allowed, self.allowed)),
             )
             elsewhere = Deferred(open_image_web, (web,))

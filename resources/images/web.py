@@ -2,11 +2,10 @@
 
 import asyncio
 import random
-import re
 import socket
 import ssl
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
@@ -21,8 +20,6 @@ from resources.pools.images import Answer, Fetch, Headers, join_headers
 from resources.web.client import PROJECT, retry_after_seconds
 from resources.web.tolerant_http import MAX_HEAD, MAX_HEADERS, TolerantHandler
 from resources.web.urls import resolve_url
-
-OPT_OUTS = ("noai", "noimageai", "noindex", "noimageindex", "noml")
 
 
 @dataclass(frozen=True)
@@ -46,8 +43,8 @@ class ImageWeb:
     max_redirects: int = 5
     failures_of_host: int = 10
     """After so many refusals or failures to connect in a row a host is asked for nothing more in this batch."""
-    opt_outs: tuple[str, ...] = OPT_OUTS
-    """Words of X-Robots-Tag that keep an image out; with any, so do TDM-Reservation 1 and Content-Usage train-ai=n."""
+    opted_out: Callable[[Headers], bool] | None = None
+    """Whether a response with these headers is to be left alone; where it is, its body is not read."""
     allowed: frozenset[tuple[str, int]] = frozenset()
     """Addresses and ports that are dialled beyond the public ones at 80 and 443: a host of one's own network."""
 
@@ -75,12 +72,6 @@ _AGAIN = {"http_429", "http_500", "http_502", "http_503", "http_504", "incomplet
 _OF_HOST = {"dns", "connect", "tls", "timeout", "http_401", "http_403", "http_429", "http_503"}
 # Why the connection that is being made was not; sockets are made deep inside the client, in the task's context.
 _refused: ContextVar[list[str]] = ContextVar("_refused")
-
-
-_NO_TRAINING = re.compile(r"(?:^|[\s,])train-ai\s*=\s*n(?![^\s,;])")
-
-# Directives of X-Robots-Tag with a value, whose colon names no agent.
-_VALUED = re.compile(r"\b(?:unavailable_after\s*:[^,]*|max-(?:snippet|(?:image|video)-preview)\s*:\s*[\w-]*)")
 
 
 class _NoImageError(Exception):
@@ -217,9 +208,10 @@ class _Asker:
                         f"http_{response.status}" if 100 <= response.status < 600 else "bad_response",
                         retry_after_seconds(response.headers.get("Retry-After")),
                     )
-                if self._web.opt_outs and _opted_out(response.headers, self._web.opt_outs):
-                    raise _NoImageError("opted_out", headers=tuple(response.headers.items()))
-                return join_headers(await self._body(response), response.headers.items())
+                headers = tuple(response.headers.items())
+                if self._web.opted_out and self._web.opted_out(headers):
+                    raise _NoImageError("opted_out", headers=headers)
+                return join_headers(await self._body(response), headers)
         raise _NoImageError("too_many_redirects")
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
@@ -263,27 +255,3 @@ def _read_target(url: str) -> URL:
     # The query is left to the path: an empty one would lose its mark.
     path = parsed.href.removeprefix(parsed.origin)
     return URL.build(scheme=parsed.protocol[:-1], authority=parsed.host, path=path, encoded=True)
-
-
-def _opted_out(headers: Any, words: Collection[str]) -> bool:
-    """Whether a header asks that the image be left alone; `otherbot: noai` asks somebody else, `none` is noindex too.
-
-    >>> from multidict import CIMultiDict
-    >>> tags = ("all, NoAI", "noai, max-image-preview:none", "otherbot: noai, noai", "otherbot: all, *: noai", "none")
-    >>> [_opted_out(CIMultiDict({"X-Robots-Tag": tag}), ["noai"]) for tag in tags]
-    [True, True, False, True, False]
-    """
-    if headers.get("TDM-Reservation", "").strip() == "1":
-        return True
-    if _NO_TRAINING.search(", ".join(headers.getall("Content-Usage", []))):
-        return True
-    for tag in headers.getall("X-Robots-Tag", []):
-        is_asked = True
-        for part in _VALUED.sub("", tag.lower()).split(","):
-            agent, colon, directive = part.rpartition(":")
-            if colon:
-                is_asked = agent.strip() in {"", "*", PROJECT.partition("/")[0]}
-            word = directive.strip()
-            if is_asked and (word in words or (word == "none" and "noindex" in words)):
-                return True
-    return False

@@ -22,7 +22,9 @@ import urllib3
 from resources.files.local import sync_folder
 from resources.web.hosts import block_host, hold_connection, refuse_blocked
 
-PROJECT = "metaclip_dagster/0.1"
+AGENT = "metaclip_dagster"
+"""What hosts may call us, as in robots.txt."""
+PROJECT = f"{AGENT}/0.1"
 NO_CONTACT = (
     "METACLIP_CONTACT is not set: the owners of hosts cannot write to you, and will block you sooner; "
     "set it to an address of yours"

@@ -5,12 +5,14 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metaclip_dagster.signals import keep_out
 from resources.images.addresses import why_not_dialled
 from resources.images.web import ImageWeb, open_image_web
 from tests.image_hosts import ImageHosts, image_hosts, picture
@@ -32,6 +34,7 @@ def asking(hosts: ImageHosts) -> ImageWeb:
         connect_seconds=1.0,
         max_bytes=3 << 20,
         failures_of_host=1000,
+        opted_out=partial(keep_out, words=("noai", "noml"), agent="metaclip_dagster"),
     )
 
 
@@ -50,7 +53,7 @@ def test_what_a_response_says_of_its_use_comes_with_the_answer(hosts: ImageHosts
         "untrained": ("Content-Usage", "search=y, train-ai=n"),
     }
     assert answers(asking, *urls.values()) == {urls[name]: ("opted_out", (said[name],)) for name in urls}
-    fetched = answers(replace(asking, opt_outs=()), *urls.values())
+    fetched = answers(replace(asking, opted_out=None), *urls.values())
     assert {name: fetched[url][1] for name, url in urls.items()} == {name: (header,) for name, header in said.items()}
     assert all(isinstance(data, bytes) for data, _ in fetched.values())
 
