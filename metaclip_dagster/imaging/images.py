@@ -25,6 +25,11 @@ Where the response has headers that speak of the image's use, the answer is a pa
 """
 
 
+Signals = list[dict[str, str]]
+CheckOnce = Callable[[bytes], tuple[str, CheckedImage | str, Signals | None]]
+"""Gives the SHA-256 of bytes, the image or why it is none, and what its manifest says; None where it is unreadable."""
+
+
 class Bucket(Protocol):
     """What the store holds of one bucket, while nobody else writes there."""
 
@@ -103,15 +108,15 @@ def _list_ring(texts: Iterable[pa.RecordBatch], thresholds_below: Mapping[str, f
     return {image_id: image for image_id, image in images.items() if image_id not in below}
 
 
-def _remember_checks(check: Callable[[bytes], CheckedImage]) -> Callable[[bytes], tuple[str, CheckedImage | str]]:
-    """`check` that looks at bytes which many URLs share once: gives their SHA-256, and the image or the reason.
+def _remember_checks(check: Callable[[bytes], CheckedImage]) -> CheckOnce:
+    """`check` that looks at bytes which many URLs share once, as at the manifest in them.
 
     Memory is bounded: of an image that stays as it is only the numbers are remembered.
     """
-    results: OrderedDict[str, CheckedImage | str] = OrderedDict()
+    results: OrderedDict[str, tuple[CheckedImage | str, Signals | None]] = OrderedDict()
     num_bytes = 0
 
-    def check_once(data: bytes) -> tuple[str, CheckedImage | str]:
+    def check_once(data: bytes) -> tuple[str, CheckedImage | str, Signals | None]:
         nonlocal num_bytes
         digest = hashlib.sha256(data).hexdigest()
         if digest in results:
@@ -119,14 +124,16 @@ def _remember_checks(check: Callable[[bytes], CheckedImage]) -> Callable[[bytes]
         else:
             try:
                 checked = check(data)
-                results[digest] = replace(checked, data=b"") if checked.data is data else checked
+                results[digest] = replace(checked, data=b"") if checked.data is data else checked, _read_manifest(data)
             except BadImageError as bad:
-                results[digest] = str(bad)
-            num_bytes += _count_bytes(results[digest])
-        result = results[digest]
+                results[digest] = str(bad), []
+            num_bytes += _count_bytes(results[digest][0])
+        result, signals = results[digest]
         while len(results) > _REMEMBERED_IMAGES or num_bytes > _REMEMBERED_BYTES:
-            num_bytes -= _count_bytes(results.popitem(last=False)[1])
-        return digest, replace(result, data=data) if isinstance(result, CheckedImage) and not result.data else result
+            num_bytes -= _count_bytes(results.popitem(last=False)[1][0])
+        if isinstance(result, CheckedImage) and not result.data:
+            result = replace(result, data=data)
+        return digest, result, signals
 
     return check_once
 
@@ -138,7 +145,7 @@ def _count_bytes(result: CheckedImage | str) -> int:
 def _fetch_images(
     images: Mapping[str, tuple[str, str]],
     fetch: FetchImages,
-    check: Callable[[bytes], tuple[str, CheckedImage | str]],
+    check: CheckOnce,
     seen: Counter[str],
 ) -> Iterator[tuple[dict[str, Any], bytes | None]]:
     """For each image, as its address is answered: what an IMAGES row can tell before it is stored, and the bytes."""
@@ -148,8 +155,10 @@ def _fetch_images(
     addresses = list(waiting)
     for address, answered in fetch(addresses):
         answer, headers = answered if isinstance(answered, tuple) else (answered, ())
-        digest, checked = (None, answer) if isinstance(answer, str) else check(answer)
-        opt_outs = read_header_signals(headers, "image") + _read_credentials(answer, seen)
+        digest, checked, of_image = (None, answer, []) if isinstance(answer, str) else check(answer)
+        if of_image is None:
+            seen["credentials_unread"] += 1
+        opt_outs = read_header_signals(headers, "image") + (of_image or [])
         for image in waiting.pop(address):
             row = image | {"fetched_sha256": digest, "opt_outs": opt_outs}
             if isinstance(checked, CheckedImage):
@@ -163,11 +172,10 @@ def _fetch_images(
         )
 
 
-def _read_credentials(answer: bytes | str, seen: Counter[str]) -> list[dict[str, str]]:
-    """The signal of the image as it came, since one that is written anew has lost its manifest."""
+def _read_manifest(data: bytes) -> Signals | None:
+    """The signal of an image as it came, for one that is written anew has lost its manifest; None: it is unreadable."""
     try:
-        said = None if isinstance(answer, str) else read_training_mining(answer)
+        said = read_training_mining(data)
     except CredentialsError:
-        seen["credentials_unread"] += 1
-        return []
+        return None
     return list_signals([(SIGNAL, said)]) if said else []

@@ -47,6 +47,13 @@ def certify() -> tuple[bytes, bytes]:
     return chain, keys[0].private_bytes(*encoding)
 
 
+def draw() -> bytes:
+    """A JPEG without a manifest."""
+    plain = io.BytesIO()
+    Image.new("RGB", (16, 16), "red").save(plain, "JPEG")
+    return plain.getvalue()
+
+
 def sign(entries: dict[str, Any], label: str = "cawg.training-mining") -> bytes:
     """A JPEG that is signed as saying so."""
     created = {
@@ -58,11 +65,9 @@ def sign(entries: dict[str, Any], label: str = "cawg.training-mining") -> bytes:
         {"label": label, "data": {"entries": {name: {"use": use} for name, use in entries.items()}}},
     ]
     manifest = {"claim_generator_info": [{"name": "test", "version": "1"}], "assertions": assertions}
-    plain, signed = io.BytesIO(), io.BytesIO()
-    Image.new("RGB", (16, 16), "red").save(plain, "JPEG")
-    plain.seek(0)
+    signed = io.BytesIO()
     signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo("es256", *certify(), None))
-    c2pa.Builder(manifest).sign(signer, "image/jpeg", plain, signed)
+    c2pa.Builder(manifest).sign(signer, "image/jpeg", io.BytesIO(draw()), signed)
     return signed.getvalue()
 
 
@@ -76,7 +81,7 @@ def test_an_image_is_stored_with_its_signal_and_one_that_cannot_be_read_is_count
     signed = sign({"c2pa.ai_generative_training": "notAllowed"}, "c2pa.training-mining")
     answers: dict[int, Any] = {
         1: signed,
-        2: (signed[:9000] + b"training-mining", (("X-Robots-Tag", "noml"),)),
+        2: (draw() + b"training-mining", (("X-Robots-Tag", "noml"),)),
         3: ("opted_out", (("TDM-Reservation", "1"),)),
     }
 
@@ -96,6 +101,24 @@ def test_an_image_is_stored_with_its_signal_and_one_that_cannot_be_read_is_count
     assert seen["credentials_unread"] == 1
     assert dropped["opted_out"] == 1
     assert gather(store, fetch, texts)[0].equals(images), "the store remembers them"
+
+
+def test_a_manifest_is_read_once_for_all_addresses_of_its_bytes_and_never_of_what_is_no_image(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script, calls = tmp_path / "reader.py", tmp_path / "calls"
+    script.write_text(f"print('[]'); open({str(calls)!r}, 'a').write('read ')", encoding="utf-8")
+    monkeypatch.setattr(credentials, "__file__", str(script))
+    signed = sign({"cawg.ai_training": "notAllowed"})
+    answers = [signed, signed, signed, b"<p>training-mining</p>", b"<p>training-mining</p>"]
+
+    def fetch(urls: Any) -> Any:
+        return ((url, answers[int(url.rsplit("/", 1)[1])]) for url in urls)
+
+    texts = [texts_of(*((number, "en", 1.0) for number in range(len(answers))))]
+    _, dropped, seen = gather(ImageStore(tmp_path / "store"), fetch, texts)
+    assert calls.read_text(encoding="utf-8") == "read "
+    assert (dropped["not_an_image"], seen["credentials_unread"]) == (2, 0)
 
 
 @pytest.mark.parametrize("ends", ["import os; os.abort()", "import time; time.sleep(60)", "print('no JSON')"])
