@@ -79,20 +79,26 @@ def _leads_to_license(link: LexborNode) -> bool:
 
 
 def _list_items(tree: LexborHTMLParser, license_links: Mapping[int, LexborNode]) -> Iterator[LinkOrImage]:
-    """Links and images in their order; a link to a licence comes behind the images in it, as in a WAT."""
-    waiting: list[tuple[int, LinkOrImage]] = []
+    """Links and images in their order; a link to a licence comes behind the images in it, as in a WAT.
+
+    One inside of another comes at once: the images of all would be counted again for each.
+    """
+    num_images, waiting = 0, LinkOrImage("")
     for node in tree.css("img[src], a[href]"):
         url = node.attributes["src" if node.tag == "img" else "href"] or ""
         if node.tag == "img":
             yield LinkOrImage(url, is_image=True)
-            waiting = [(num_images - 1, link) for num_images, link in waiting]
-        elif node.mem_id in license_links:
-            waiting.append((len(node.css("img[src]")), LinkOrImage(url, shorten_text(node.text(deep=True)))))
+            if num_images:
+                num_images -= 1
+                if not num_images:
+                    yield waiting
+            continue
+        is_license = node.mem_id in license_links
+        link = LinkOrImage(url, shorten_text(node.text(deep=True)) if is_license else "")
+        if is_license and not num_images and (num_images := len(node.css("img[src]"))):
+            waiting = link
         else:
-            yield LinkOrImage(url)
-        if waiting:
-            yield from (link for num_images, link in waiting if num_images <= 0)
-            waiting = [(num_images, link) for num_images, link in waiting if num_images > 0]
+            yield link
 
 
 def _sort_elements(images: Sequence[Attributes], others: Sequence[tuple[str, Attributes]]) -> Elements:
