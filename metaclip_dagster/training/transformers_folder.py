@@ -61,6 +61,17 @@ def copy_for_loaders(model: Path, folder: Path) -> str:
     return ""
 
 
+FILES = (
+    "config.json",
+    "merges.txt",
+    "model.safetensors",
+    "preprocessor_config.json",
+    "tokenizer_config.json",
+    "vocab.json",
+)
+"""What `write_for_transformers` writes."""
+
+
 def write_for_transformers(model: Path, folder: Path) -> None:
     """Write what `transformers.CLIPModel` and `CLIPProcessor` load from a folder that `export_checkpoint` wrote.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from resources.files.local import sync_folder, write_text
 
 CHECKSUMS = "SHA256SUMS"
+_CHANGED = f"is not as {CHECKSUMS} has it: somebody changed it"
 
 
 @contextmanager
@@ -26,7 +27,8 @@ def lock_folder(folder: Path) -> Iterator[None]:
 def change_folder(folder: Path) -> Iterator[Path]:
     """A copy of the folder, by hard links, that takes its place with checksums when the block has ended well.
 
-    Replace files in it, never write into them: they are the old folder's, too. Whoever is killed leaves the folder
+    Replace files in it, never write into them: they are the old folder's, too. Raises ValueError where one that is not
+    replaced is no longer what its checksum says, for it would be vouched for. Whoever is killed leaves the folder
     as it was; between the two renames at the end it is `<name>.previous`, which the next one puts back.
     """
     partial, previous = _name_leftovers(folder)
@@ -37,7 +39,12 @@ def change_folder(folder: Path) -> Iterator[Path]:
         else:
             partial.mkdir()
         yield partial
-        sums = "".join(f"{digest}  {name}\n" for name, digest in digest_files(partial).items())
+        digests = digest_files(partial)
+        for name, listed in (read_checksums(folder) if (folder / CHECKSUMS).exists() else {}).items():
+            is_old = name in digests and (partial / name).samefile(folder / name)
+            if is_old and digests[name] != listed:
+                raise ValueError(f"{folder / name} {_CHANGED}: delete it, and publish again what it is of")
+        sums = "".join(f"{digest}  {name}\n" for name, digest in digests.items())
         write_text(partial / CHECKSUMS, sums)
         if folder.exists():
             folder.rename(previous)
@@ -86,11 +93,15 @@ def check_folder(folder: Path) -> None:
     path = folder / CHECKSUMS
     if not path.exists():
         raise FileNotFoundError(f"{folder} has no {CHECKSUMS}: it is no published folder, or was never finished")
-    listed = dict(line.split("  ", 1)[::-1] for line in path.read_text("utf-8").splitlines())
-    present = digest_files(folder)
+    listed, present = read_checksums(folder), digest_files(folder)
     for name in sorted({*listed, *present}):
         if listed.get(name) != present.get(name):
-            raise ValueError(f"{folder / name} is not as {CHECKSUMS} has it: somebody changed it; publish again")
+            raise ValueError(f"{folder / name} {_CHANGED}; publish again")
+
+
+def read_checksums(folder: Path) -> dict[str, str]:
+    """The SHA-256 that the folder's checksums give for each file, by relative path."""
+    return dict(line.split("  ", 1)[::-1] for line in (folder / CHECKSUMS).read_text("utf-8").splitlines())
 
 
 def _name_leftovers(folder: Path) -> tuple[Path, Path]:

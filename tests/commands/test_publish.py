@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from commands.__main__ import main
@@ -80,9 +81,15 @@ def test_a_failed_run_is_one_line(home: Path, capfd: pytest.CaptureFixture[str])
 def test_a_folder_that_was_touched_is_not_uploaded(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from commands.publish import upload
 
-    assert main(["publish", "dataset", "20"]) == 0
+    assert main(["publish", "dataset", "20", "inf"]) == 0
     folder = home / "published" / "dataset"
-    (folder / "README.md").write_text("mine")
-    with pytest.raises(ValueError, match=r"README\.md is not as SHA256SUMS has it"):
+    [rows, *_] = sorted((folder / "data" / "tinf").iterdir())
+    fewer = pq.read_table(rows)[1:]
+    rows.unlink()
+    pq.write_table(fewer, rows)
+    assert main(["publish", "dataset", "20", "--to", "hub:org/other"]) == 1
+    assert f"{rows} is not as SHA256SUMS has it" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"is not as SHA256SUMS has it"):
         upload(folder, "org/other", kind="dataset", private=False)
+    assert main(["publish", "dataset", "inf"]) == 0
     capsys.readouterr()

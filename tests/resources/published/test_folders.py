@@ -42,6 +42,16 @@ def test_who_was_killed_between_the_renames_is_made_good(tmp_path: Path) -> None
     check_folder(tmp_path / "a")
 
 
+def test_a_file_that_was_changed_by_hand_is_not_vouched_for_unless_it_is_replaced(tmp_path: Path) -> None:
+    publish(tmp_path / "a", one="1", two="2")
+    (tmp_path / "a" / "one").write_text("mine")
+    with pytest.raises(ValueError, match="one is not as SHA256SUMS has it"):
+        publish(tmp_path / "a", two="3")
+    assert (tmp_path / "a" / "two").read_text() == "2"
+    publish(tmp_path / "a", one="1")
+    check_folder(tmp_path / "a")
+
+
 @pytest.mark.parametrize("change", ["write", "delete", "add", "none"])
 def test_a_touched_folder_is_not_as_its_sums_have_it(tmp_path: Path, change: str) -> None:
     publish(tmp_path / "a", one="1")
