@@ -41,10 +41,10 @@ def published_models(
     publisher = read_publisher(publications.read_publisher(), publications.publisher)
     root, names = Path(trainer.root), (MODELS, cell.training_set, cell.model)
     [row] = lake.read("checkpoints", [cell.key]).to_pylist()
+    check_weights(root / row["path"] / WEIGHTS, row["sha256"], cell)
     with publications.change(*names) as folder:
         empty_folder(folder)
         problem = copy_for_loaders(root / row["path"], folder)
-        check_weights(folder / WEIGHTS, row["sha256"], cell)
         facts = collect_model_facts(
             lake,
             root,
