@@ -12,6 +12,7 @@ from metaclip_dagster.publishing.publisher import Publisher
 from metaclip_dagster.publishing.sentences import (
     OPEN,
     RIGHTS,
+    are_of_one_pool,
     describe_collection,
     describe_dataset,
     describe_limits,
@@ -42,7 +43,8 @@ def render_dataset_card(parts: Sequence[Part], publisher: Publisher) -> str:
         description=publisher.description or describe_dataset(parts),
         collection=describe_collection(parts),
         stages=describe_stages(parts[-1]),
-        balanced_to=default.card.get("balanced_to", "the pool's own counts"),
+        balanced_to=[*dict.fromkeys(part.card.get("balanced_to", "the pool's own counts") for part in parts)],
+        is_of_one_pool=are_of_one_pool(parts),
         limits=describe_limits(parts),
         is_of_sample=all(key.startswith("SAMPLE-") for key in list_snapshots(parts)),
         rights=RIGHTS,
