@@ -80,7 +80,7 @@ def bind(where: Deployment) -> dg.Definitions:
                 parts_of_speech=where.parts_of_speech,
             )(),
             "takedown_list": _hide_config(TakedownList(path=str(where.takedowns), named=bool(where.takedown_list))),
-            "reports": _hide_config(Reports(root=str(where.reports), url=where.reports_url)),
+            "reports": _hide_config(Reports(root=str(where.reports), url=where.reports_url, pictures=where.pictures)),
             "publications": _hide_config(
                 Published(root=str(where.published), publisher=str(where.publisher), of_sample=where.name == "sample")
             ),

@@ -12,6 +12,7 @@ from assets.queries.rungs import thresholds_of
 from metaclip_dagster.reporting.cards.distribution import Distribution
 from metaclip_dagster.reporting.html.numbers import percent
 from metaclip_dagster.reporting.html.text import reveal
+from metaclip_dagster.reporting.html.thumbnails import Picture, Pictures
 from resources.lake.resource import Lake
 
 NUM_SAMPLES = 6
@@ -39,6 +40,23 @@ def plots(drawn: Mapping[str, bytes]) -> dg.MarkdownMetadataValue:
     """Plots of ours, by name, inline; never anything that a crawl brought."""
     pictures = (f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})" for name, png in drawn.items())
     return dg.MetadataValue.md("\n\n".join(pictures))
+
+
+def show_pictures(name: str, pictures: Sequence[Picture], mode: Pictures) -> dict[str, Any]:
+    """Metadata of a gallery: our thumbnails, if they are to be shown as they are, and a table of what they show.
+
+    The table has each picture's URL, by which takedowns find the run in Dagster's history.
+    """
+    listed = [
+        (number, it.text, it.note, it.score, reveal(it.url, MAX_OF_URL)) for number, it in enumerate(pictures, start=1)
+    ]
+    thumbnails = (
+        f"![{number}](data:image/jpeg;base64,{base64.b64encode(it.thumbnail).decode()})"
+        for number, it in enumerate(pictures, start=1)
+        if it.thumbnail
+    )
+    inline = {name: dg.MetadataValue.md(" ".join(thumbnails))} if mode == "shown" else {}
+    return {**inline, f"{name}_listed": table(["picture", "text", "note", "NSFW", "url"], listed)}
 
 
 def lineage(**columns: str) -> dict[str, dg.TableColumnLineage]:

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from resources.files.local import write_text
-from resources.variables import read_lake, read_languages, read_open_lineage, read_options, read_thresholds
+from resources.variables import (
+    read_lake,
+    read_languages,
+    read_open_lineage,
+    read_options,
+    read_pictures,
+    read_thresholds,
+)
 
 REPOSITORY = Path(__file__).parent.parent
 SAMPLE = REPOSITORY / "data" / "sample"
@@ -22,8 +29,8 @@ COLLINFO = "https://index.commoncrawl.org/collinfo.json"
 
 _REPRODUCED = {
     "METACLIP_CRAWL", "METACLIP_CRAWL_OPTIONS", "METACLIP_LAKE", "METACLIP_LAKE_OPTIONS", "METACLIP_LANGUAGES",
-    "METACLIP_PORT", "METACLIP_RAY", "METACLIP_REPORTS_URL", "METACLIP_TAKEDOWNS", "METACLIP_THRESHOLDS",
-    "METACLIP_WIKIPEDIA",
+    "METACLIP_PICTURES", "METACLIP_PORT", "METACLIP_RAY", "METACLIP_REPORTS_URL", "METACLIP_TAKEDOWNS",
+    "METACLIP_THRESHOLDS", "METACLIP_WIKIPEDIA",
 }  # fmt: skip
 """What beside the deployment's name and folder a command needs to do the same again."""
 
@@ -95,6 +102,8 @@ class Deployment:
     port: str = "3000"
     reports_url: str = ""
     """Where the reports are served, from METACLIP_REPORTS_URL; by default at the port after that of `metaclip ui`."""
+    pictures: Literal["shown", "blurred", "off"] = "shown"
+    """How reports show a crawl's pictures; METACLIP_PICTURES=off shows none."""
     failure_webhook: str = ""
     """Who is told of a failed run by a POST, from METACLIP_FAILURE_WEBHOOK: an address that may itself be a secret."""
     failure_command: str = ""
@@ -234,6 +243,7 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
         ray=environment.get("METACLIP_RAY", ""),
         port=port,
         reports_url=environment.get("METACLIP_REPORTS_URL", f"http://127.0.0.1:{reports_port}").rstrip("/"),
+        pictures=read_pictures(environment) or usual.pictures,
         failure_webhook=environment.get("METACLIP_FAILURE_WEBHOOK", ""),
         failure_command=environment.get("METACLIP_FAILURE_COMMAND", ""),
         open_lineage=read_open_lineage(environment),
@@ -268,6 +278,7 @@ def _common_crawl(home: Path) -> Deployment:
         crawl=COMMON_CRAWL,
         collinfo=COLLINFO,
         images_from_web=True,
+        pictures="blurred",
         # The three oldest crawls have ids of their own.
         snapshot_pattern=r"CC-MAIN-\d{4}(-\d{2}|-\d{4})?",
         thresholds=("20000", "170000", "inf"),  # Xu et al. 2023, and inf

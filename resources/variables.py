@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from resources.files.object_store import refuse_credentials
 
@@ -54,6 +54,17 @@ def read_languages(environment: Mapping[str, str]) -> tuple[str, ...]:
     if len(set(languages)) < len(languages) or not all(re.fullmatch("[a-z]{2,3}", language) for language in languages):
         raise ValueError(f"METACLIP_LANGUAGES={listed!r}: name each language once, by its code, as in en,de,yue")
     return languages
+
+
+def read_pictures(environment: Mapping[str, str]) -> Literal["shown", "blurred", "off"] | None:
+    """How METACLIP_PICTURES has a crawl's pictures shown in reports, None where it is not set."""
+    match environment.get("METACLIP_PICTURES"):
+        case None:
+            return None
+        case "shown" | "blurred" | "off" as pictures:
+            return pictures
+        case other:
+            raise ValueError(f"METACLIP_PICTURES={other!r}: there are shown, blurred and off")
 
 
 def read_open_lineage(environment: Mapping[str, str]) -> str:

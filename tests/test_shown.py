@@ -18,9 +18,11 @@ from assets.shown import (
     sample_pairs,
     sample_subset,
     show_kept_and_dropped,
+    show_pictures,
     table,
 )
 from definitions import MODULES
+from metaclip_dagster.reporting.html.thumbnails import Picture
 from resources.lake.resource import Lake
 
 KEY = "SAMPLE-2026-01"
@@ -55,6 +57,15 @@ def test_kept_and_dropped_come_in_one_order_and_add_up() -> None:
 
 def test_plots_are_pictures_and_nothing_else() -> None:
     assert plots({"loss": b"\x89PNG"}).value == "![loss](data:image/png;base64,iVBORw==)"
+
+
+def test_pictures_are_inline_only_where_shown_and_always_listed_with_their_urls() -> None:
+    pictures = [Picture("0" * 24, "https://a.example/1.png", "[x](javascript:1)", b"\xff\xd8"), Picture("1" * 24)]
+    shown = show_pictures("gallery", pictures, "shown")
+    assert shown["gallery"].value == "![1](data:image/jpeg;base64,/9g=)"
+    for mode in ("blurred", "off"):
+        assert show_pictures("gallery", pictures, mode).keys() == {"gallery_listed"}
+    assert [row["url"] for row in rows(shown["gallery_listed"])] == ["https://a.example/1.png", ""]
 
 
 def test_samples_are_rows_of_the_tables_and_the_same_on_every_run(lake: Lake) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 from urllib.parse import quote
 
 import dagster as dg
@@ -19,6 +19,8 @@ class Reports(dg.ConfigurableResource, use_attribute_docstrings=True):
     """Where the reports lie."""
     url: str = ""
     """Where they are served; none gives their paths alone."""
+    pictures: Literal["shown", "blurred", "off"] = "shown"
+    """How reports show a crawl's pictures: as they are, blurred until pointed at, or by their texts alone."""
 
     def write(self, name: str, html: str, content: Mapping[str, Any]) -> dict[str, dg.MetadataValue]:
         """Replace the report's page and its data; gives links to both, and the page's path, as metadata.

@@ -145,3 +145,11 @@ def test_reports_are_served_beside_the_ui_unless_somebody_else_serves_them() -> 
         read_deployment({"METACLIP_REPORTS_URL": "https://reports.example/"}).reports_url == "https://reports.example"
     )
     assert read_deployment({"METACLIP_REPORTS_URL": ""}).reports_url == ""
+
+
+def test_pictures_are_shown_blurred_or_left_out_as_asked_and_nothing_else() -> None:
+    assert read_deployment({}).pictures == "shown"
+    assert read_deployment({"METACLIP_DEPLOYMENT": "commoncrawl"}).pictures == "blurred"
+    assert read_deployment({"METACLIP_PICTURES": "off"}).pictures == "off"
+    with pytest.raises(ValueError, match="METACLIP_PICTURES='no': there are shown, blurred and off"):
+        read_deployment({"METACLIP_PICTURES": "no"})

@@ -1,0 +1,35 @@
+"""Show images of the store: look them up in IMAGES, and make a thumbnail of each that is still there."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from assets.keys import THRESHOLDS
+from assets.queries.lookups import Reader
+from metaclip_dagster.reporting.html.thumbnails import Picture, make_thumbnail
+from resources.images.store import ImageStore
+from resources.lake.resource import Lake
+
+
+def read_pictures(lake: Lake, images: Path, texts: Mapping[str, str]) -> dict[str, Picture]:
+    """Pictures by image_id, of images of any ring, each with the text that is given for it.
+
+    One that was never fetched, failed, or is gone from the store has no thumbnail; one that is in no ring has no URL
+    either. `images` is the store's folder. Each image costs a look into a file of each ring: show some hundred at most.
+    """
+    reader, store = Reader(lake), ImageStore(images)
+    rings = reader.finished("images", *THRESHOLDS)
+    return {image_id: _read_picture(reader, store, rings, image_id, text) for image_id, text in texts.items()}
+
+
+def _read_picture(reader: Reader, store: ImageStore, rings: list[str], image_id: str, text: str) -> Picture:
+    rows = [row for ring in rings for row in reader.rows_of_image("images", ring, image_id)]
+    stored = next((row for row in rows if row["tar"]), None)
+    url = next((row["url"] for row in rows), "")
+    if stored is None:
+        return Picture(image_id, url, text, note=next((row["reason"] for row in rows), "not fetched"))
+    try:
+        data = store.read(stored["tar"], stored["offset"], stored["size"])
+    except (ValueError, OSError):  # the tar was cut short, or deleted with the store
+        return Picture(image_id, url, text, note="no longer in the store")
+    thumbnail = make_thumbnail(data)
+    return Picture(image_id, url, text, thumbnail, note="" if thumbnail else "no longer in the store")

@@ -1,0 +1,69 @@
+"""Make thumbnails of pictures that nobody trusts: decoded, made small, encoded again, no byte of theirs left."""
+
+import io
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from metaclip_dagster.pictures import to_rgb
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Pictures = Literal["shown", "blurred", "off"]
+"""How pages show a crawl's pictures: as they are, blurred until somebody points at one, or by their texts alone."""
+
+SIDE = 96
+_MAX_PIXELS = 25_000_000  # what the image store takes
+_MAX_SCANS = 100
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as a page shows it, with what is said of it."""
+
+    image_id: str
+    """The image's id as 24 hexadecimal digits, or task/sample for a test image."""
+    url: str = ""
+    """Where a crawl found it; a page must show it, for takedowns find pages by URLs. Empty for a test image."""
+    text: str = ""
+    thumbnail: bytes | None = None
+    """A JPEG of ours; None where there is no picture, or none any more."""
+    score: float | None = None
+    """What an NSFW filter gave it, where one ran."""
+    note: str = ""
+    """One more line, such as the name that a model gave it."""
+
+
+def make_thumbnail(data: bytes, *, side: int = SIDE) -> bytes | None:
+    """A JPEG of at most `side` pixels a side, upright and on white; None for what is no JPEG, PNG or WebP to be read.
+
+    Nothing of the picture's own bytes is in it: no metadata, no profile, nothing behind its end.
+    """
+    from PIL import Image  # noqa: PLC0415  # what reads the graph must not load it
+
+    # As where images are checked: a progressive JPEG of many scans takes hours.
+    if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > _MAX_SCANS:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as image:
+                if image.width * image.height > _MAX_PIXELS:
+                    return None
+                image.draft("RGB", (2 * side, 2 * side))
+                return encode_thumbnail(to_rgb(image), side=side)
+        except MemoryError:
+            raise  # the pixels are bounded above: this machine's memory is at fault
+        except Exception:  # Pillow's parsers raise whatever their arithmetic runs into
+            return None
+
+
+def encode_thumbnail(image: "Image.Image", *, side: int = SIDE) -> bytes:
+    """A JPEG of at most `side` pixels a side of a decoded RGB picture, which stays as it is."""
+    small = image.copy()
+    small.thumbnail((side, side))
+    small.info.clear()  # Pillow would write its comment, its profile and its EXIF again
+    file = io.BytesIO()
+    small.save(file, format="jpeg", quality=80)
+    return file.getvalue()
