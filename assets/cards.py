@@ -25,7 +25,7 @@ from metaclip_dagster.balancing import count_sizes, parse_threshold, prepare_thr
 from metaclip_dagster.reporting.cards.card import describe_subset, render_card
 from metaclip_dagster.reporting.cards.counts import PairCounts, count_pairs, count_scores, count_subset
 from metaclip_dagster.reporting.cards.opt_outs import OptOuts
-from metaclip_dagster.reporting.cards.plots import plot_counts, plot_shares, plot_sizes
+from metaclip_dagster.reporting.cards.plots import CAPTIONS, plot_counts, plot_shares, plot_sizes
 from resources.deployments import command_line
 from resources.engines.resource import round_floats
 from resources.files.digests import combine
@@ -72,7 +72,8 @@ def _make_card(lake: Lake, reports: Reports, t: str, version: str, started: floa
         **_list_shares(card),
     }
     return dg.MaterializeResult(
-        metadata={**round_floats(numbers), **links, "plots": show_plots(plots)}, data_version=dg.DataVersion(version)
+        metadata={**round_floats(numbers), **links, "plots": show_plots(plots, CAPTIONS)},
+        data_version=dg.DataVersion(version),
     )
 
 

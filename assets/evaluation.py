@@ -18,7 +18,7 @@ from assets.shown import table
 from assets.tags import tag_run
 from metaclip_dagster.evaluation import load_model, read_task, score_classes, score_model, task_version
 from metaclip_dagster.reporting.sweeps.page import render_sweep
-from metaclip_dagster.reporting.sweeps.plots import plot_sweep
+from metaclip_dagster.reporting.sweeps.plots import caption_plots, plot_sweep
 from metaclip_dagster.reporting.sweeps.scores import mean_over_tasks
 from metaclip_dagster.reporting.sweeps.tables import sweep_table
 from resources.deferred import Deferred
@@ -127,7 +127,7 @@ def sweep(
             "cells": len(report["cells"]),
             "missing": report["missing"],
             **links,
-            "plots": show_plots(plots),
+            "plots": show_plots(plots, caption_plots(plots)),
         },
         check_results=[of_one_pool(report), up_to_date("sweep", find_outdated(lake))],
     )

@@ -36,10 +36,18 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.TableM
     return dg.MetadataValue.table([dg.TableRecord(record) for record in records], schema)
 
 
-def plots(drawn: Mapping[str, bytes]) -> dg.MarkdownMetadataValue:
-    """Plots of ours, by name, inline; never anything that a crawl brought."""
-    pictures = (f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})" for name, png in drawn.items())
-    return dg.MetadataValue.md("\n\n".join(pictures))
+def plots(drawn: Mapping[str, bytes], captions: Mapping[str, str]) -> dg.MarkdownMetadataValue:
+    """Plots of ours, by name, inline, each above its caption; never anything that a crawl brought.
+
+    Raises KeyError, naming them, for plots without a caption.
+    """
+    if missing := sorted(drawn.keys() - captions.keys()):
+        raise KeyError(f"no caption for the plots {', '.join(missing)}: say in a sentence what to see in each")
+    figures = (
+        f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})\n\n*{captions[name]}*"
+        for name, png in drawn.items()
+    )
+    return dg.MetadataValue.md("\n\n".join(figures))
 
 
 def show_pictures(name: str, pictures: Sequence[Picture], mode: Pictures) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from assets.queries.provenance import record_parents, record_pool, recorded_pool
 from assets.queries.sweeps import FAILED_IMAGES
 from assets.shown import lineage, plots, show_kept_and_dropped
 from assets.tags import tag_run
-from metaclip_dagster.reporting.sweeps.plots import plot_losses
+from metaclip_dagster.reporting.sweeps.plots import CAPTIONS, plot_losses
 from metaclip_dagster.sharding import build_training_set
 from metaclip_dagster.training import describe_checkpoint, train
 from resources.engines.resource import Compute
@@ -111,7 +111,7 @@ def checkpoints(
     numbers = ("pairs_seen", "loss", "samples_per_second", "wall_seconds", "cpu_seconds")
     shown = {
         "folder": dg.MetadataValue.path(str(folder)),
-        "plots": plots({"loss": plot_losses({cell.key: result["losses"]})}),
+        "plots": plots({"loss": plot_losses({cell.key: result["losses"]})}, {"loss": CAPTIONS["losses"]}),
     }
     metadata = {**choice.metadata, **job["recipe"], **{name: result[name] for name in numbers}, **shown}
     checks = [

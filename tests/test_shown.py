@@ -55,8 +55,11 @@ def test_kept_and_dropped_come_in_one_order_and_add_up() -> None:
     assert rows(show_kept_and_dropped(0, {})) == [{"what": "kept", "number": 0, "share": "–"}]
 
 
-def test_plots_are_pictures_and_nothing_else() -> None:
-    assert plots({"loss": b"\x89PNG"}).value == "![loss](data:image/png;base64,iVBORw==)"
+def test_plots_are_pictures_each_above_its_caption_and_none_goes_without() -> None:
+    shown = plots({"loss": b"\x89PNG"}, {"loss": "Loss over time."}).value
+    assert shown == "![loss](data:image/png;base64,iVBORw==)\n\n*Loss over time.*"
+    with pytest.raises(KeyError, match="no caption for the plots loss"):
+        plots({"loss": b"\x89PNG"}, {})
 
 
 def test_pictures_are_inline_only_where_shown_and_always_listed_with_their_urls() -> None:

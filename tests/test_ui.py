@@ -38,7 +38,7 @@ HOSTILE = [
 ]
 ENTRY = "<img src=x onerror=alert(1)>"
 SOURCE = "<svg onload=alert(2)>.txt"
-PLOTS = re.compile(r"(!\[\w+\]\(data:image/png;base64,[A-Za-z0-9+/=]+\)\s*)+")
+PLOTS = re.compile(r"(!\[\w+\]\(data:image/png;base64,[A-Za-z0-9+/=]+\)\s+\*[\w ,.:()|]+\*\s*)+")
 PAGES = {
     "the asset graph": ("asset-groups", "curation"),
     "an asset": ("assets/entry_counts?view=overview", "top_entries"),

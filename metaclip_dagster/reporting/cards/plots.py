@@ -21,6 +21,14 @@ from metaclip_dagster.reporting.html.numbers import shorten_number
 
 Counts = npt.NDArray[np.uint64]
 
+CAPTIONS = {
+    "counts": "Pairs that match each entry, entries ranked by their own count before and after. Above t the curve is "
+    "flattened, though not to a line: a pair kept for one entry brings its other entries along.",
+    "shares": "Share of all matches that the most frequent entries hold. The lower curve is the more even one.",
+    "sizes": "Pairs kept at every t. A subset of smaller t lies inside every subset of larger t.",
+}
+"""What to see in each plot, by name, in the order in which the card has them."""
+
 
 def plot_counts(before: Counts, after: Counts, t: str) -> bytes:
     """Entries by rank against the pairs that match them, before and after, each ranked by its own counts, with t.

@@ -7,7 +7,7 @@ from metaclip_dagster.reporting.html.numbers import percent
 from metaclip_dagster.reporting.html.pages import render
 from metaclip_dagster.reporting.html.text import reveal
 from metaclip_dagster.reporting.sweeps.comparisons import find_side_score
-from metaclip_dagster.reporting.sweeps.plots import SCORES_HEIGHT
+from metaclip_dagster.reporting.sweeps.plots import SCORES_HEIGHT, caption_plots
 from metaclip_dagster.reporting.sweeps.scores import name_metric
 from metaclip_dagster.reporting.sweeps.tables import sweep_table, task_table
 from metaclip_dagster.reporting.sweeps.training_sets import label_set
@@ -19,6 +19,7 @@ def render_sweep(sweep: Mapping[str, Any], plots: Mapping[str, bytes]) -> str:
         "sweeps/sweep.html",
         sweep=sweep,
         plots=plots,
+        captions=caption_plots(plots),
         headline=_describe_headline(sweep),
         summary=sweep_table(sweep),
         partitions=[(stage["stage"], cost) for stage in sweep["costs"] for cost in stage["partitions"]],

@@ -1,7 +1,7 @@
 """Plot a sweep: scores and subset sizes over t, and losses over pairs seen, as PNG 900 pixels wide."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,19 @@ from metaclip_dagster.reporting.html.canvas import (
     to_png,
 )
 from metaclip_dagster.reporting.html.numbers import percent, shorten_number
+from metaclip_dagster.reporting.html.text import reveal
 from metaclip_dagster.reporting.sweeps.scores import Json, find_score, name_metric
 from metaclip_dagster.reporting.sweeps.training_sets import CONTROL, rank_set, read_t
 
 SCORES_HEIGHT = 700  # pixels
+CAPTIONS = {
+    "scores": "Score over t. Circles are balanced at t, the square is the unbalanced control, open diamonds redraw "
+    "the subset at every epoch. Bars are one standard deviation over seeds, pale points single seeds. Beneath: pairs "
+    "in D(t).",
+    "losses": "Contrastive loss while training. Each set's loss is on its own pairs: an unbalanced set repeats its "
+    "head, so a lower loss there is no better model.",
+}
+"""What to see in each kind of plot."""
 _PARTS = {"all": INK, "tail": AFTER, "head": BEFORE}
 # Okabe and Ito's, in the order in which they are told apart best on white.
 _COLOURS = (AFTER, BEFORE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -40,6 +49,12 @@ def plot_sweep(sweep: Json) -> dict[str, bytes]:
             losses = {f"{cell['model']}|{cell['training_set']}": cell["losses"] for cell in cells}
             plots[f"losses {recipe}"] = plot_losses(losses)
     return plots
+
+
+def caption_plots(plots: Iterable[str]) -> dict[str, str]:
+    """The caption of each of the sweep's plots, by the plot's name; it begins with the recipe."""
+    kinds = {name: name.split(" ", 1) for name in plots}
+    return {name: f"{reveal(recipe)}. {CAPTIONS[kind]}" for name, (kind, recipe) in kinds.items()}
 
 
 def plot_losses(losses: Mapping[str, Sequence[Sequence[float | None]]]) -> bytes:
