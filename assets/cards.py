@@ -53,6 +53,8 @@ def data_cards(context: dg.AssetExecutionContext, lake: Lake, reports: Reports) 
     """What balancing at t did to the distribution: a page for people, and the same as JSON.
 
     Entries before and after, how many pairs each t keeps, what every stage dropped, and from which versions.
+
+    Next: open the card; where t suits, materialize `image_texts` and `images`, else try another t.
     """
     t, started = context.partition_key, time.process_time()
     version = _combine_versions(lake, t)

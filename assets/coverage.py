@@ -49,6 +49,8 @@ def coverage(
 
     Made of pairs and entries alone, for a look at a list before a pool is built with it. Pairs that stand in several
     shards count in each.
+
+    Next: change the lists of `entries` if the texts hold too few of them, else materialize `matches`.
     """
     pool = pool_of(context, lake, "pairs", {})
     setup = {

@@ -68,6 +68,8 @@ def pairs(
 
     A snapshot is one release of Common Crawl, or a pool that others made (`pool-<name>`). Its archives are read file by
     file; no image is fetched here.
+
+    Next: `matches` of the same snapshot; `robots_txt` too, where opt-outs of hosts are to count.
     """
     if not common_crawl.contact and is_web(common_crawl.root):
         context.log.warning(NO_CONTACT)

@@ -52,6 +52,8 @@ def matches(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> 
     """Every pair of the snapshot whose text is in a language of the entries and contains one of them.
 
     These are the pool before exclusions; all that matches nothing leaves here.
+
+    Next: `exclusions`, once every registered snapshot has its matches.
     """
     refuse_outdated(lake, "pairs", [context.partition_key])
     facts = record_parsers(lake, "pairs", [context.partition_key])
@@ -83,7 +85,10 @@ def matches(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> 
 def admissions(
     context: dg.AssetExecutionContext, config: AsBefore[Balancing], lake: Lake, compute: Compute
 ) -> dg.MaterializeResult:
-    """The t above which each pair of the pool is kept: one number a pair serves every t."""
+    """The t above which each pair of the pool is kept: one number a pair serves every t.
+
+    Next: `subsets` of every t, once each snapshot has its admissions.
+    """
     refuse_outdated(lake, "matches", [context.partition_key])
     choice = config.choose(context, lake)
     facts = record_parsers(lake, "matches", [context.partition_key]) | choice.facts
@@ -129,6 +134,8 @@ def subsets(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> 
 
     An entry with more than t matches is thinned to about t; D of a smaller t lies inside D of a larger one, and inf
     is the pool as it is.
+
+    Next: `data_cards` of the same t, to judge it by; then `image_texts`.
     """
     t, pool = context.partition_key, pool_of(context, lake, "admissions", drawing_setup(lake), "seed")
     shards = [

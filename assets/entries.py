@@ -65,6 +65,8 @@ def entries(
 
     The paper calls it the metadata. Another list makes all matches, and so the whole pool, anew. A source that was
     never materialized is left out where the budget is full before it, or its cap is 0.
+
+    Next: read its report, then materialize `coverage` for a look at part of a pool, or `matches` of every snapshot.
     """
     before, choice = build_before(lake, "entries"), config.choose(context, lake)
     budget = choice.config

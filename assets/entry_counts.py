@@ -51,6 +51,8 @@ def entry_counts(
     """How many pairs of the pool match each entry, in all and snapshot by snapshot.
 
     Few entries, the head, have most of the matches; balancing thins those above t and keeps the tail whole.
+
+    Next: `admissions` of every snapshot.
     """
     choice = config.choose(context, lake)
     published = _read_published(lake, sources, choice.config.counts_from)

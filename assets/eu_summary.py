@@ -35,6 +35,8 @@ def eu_summary(
     """A draft of the AI Act's public summary of training content: a page, Markdown, a Word file and a CSV of domains.
 
     Filled from the lake and from publisher.yaml; what nobody has said is a blank that names what belongs there.
+
+    Next: complete publisher.yaml where the page has blanks, and materialize it again.
     """
     t = context.partition_key
     name = f"eu_summary_t_{t}"

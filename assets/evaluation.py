@@ -51,7 +51,10 @@ class Scoring(dg.Config, use_attribute_docstrings=True):
 def scores(
     context: dg.AssetExecutionContext, config: Scoring, lake: Lake, compute: Compute, zero_shot: ZeroShot
 ) -> dg.MaterializeResult:
-    """Zero-shot accuracy and recall of the cell's model on every task, in all and for head and tail."""
+    """Zero-shot accuracy and recall of the cell's model on every task, in all and for head and tail.
+
+    Next: `sweep`, or first the cells of other t and of more seeds.
+    """
     cell = Cell.of(context.partition_key)
     facts = record_parents(lake, "scores", cell.key)
     [trained] = lake.read("checkpoints", [cell.key]).to_pylist()
@@ -88,6 +91,8 @@ def baselines(
     """Zero-shot accuracy and recall of a model made elsewhere, on every task.
 
     Its key is `architecture:tag` of open_clip, or `architecture:file`.
+
+    Next: `sweep`, which sets it beside your own models.
     """
     architecture, _, pretrained = context.partition_key.partition(":")
     version = str(archive_version(pretrained)) if Path(pretrained).is_file() else pretrained  # a tag is its own
@@ -115,7 +120,10 @@ def baselines(
 def sweep(
     context: dg.AssetExecutionContext, lake: Lake, reports: Reports, trainer: Trainer, zero_shot: ZeroShot
 ) -> dg.MaterializeResult:
-    """Which t serves best: scores of every cell that is there beside chance, head against tail, sizes and costs."""
+    """Which t serves best: scores of every cell that is there beside chance, head against tail, sizes and costs.
+
+    Next: open the report, train the cells that it names as missing, and give the best t away with `published`.
+    """
     registered = sorted(context.instance.get_dynamic_partitions("baseline"))
     report = make_sweep(lake, trainer, baselines=registered, notes=zero_shot.notes())
     plots = plot_sweep(report)

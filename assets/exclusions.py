@@ -42,6 +42,8 @@ def exclusions(
 
     The lowest snapshot, then the lowest shard, owns a pair; where that is taken down or opted out, the next does. With
     an empty policy opt_out_signals need not be there.
+
+    Next: `entry_counts`.
     """
     choice = config.choose(context, lake)
     policy = choice.config

@@ -50,7 +50,10 @@ class Fetching(dg.Config, use_attribute_docstrings=True):
 def image_texts(
     context: dg.AssetExecutionContext, config: Grouping, lake: Lake, compute: Compute, image_store: Images
 ) -> dg.MaterializeResult:
-    """D(t) by the image store's buckets: the pairs of an image together, for whoever fetches it or trains on it."""
+    """D(t) by the image store's buckets: the pairs of an image together, for whoever fetches it or trains on it.
+
+    Next: `images` of the same t, and of all smaller ones.
+    """
     t = context.partition_key
     refuse_outdated(lake, "subsets", [t])
     facts = record_parents(lake, "image_texts", t)
@@ -83,6 +86,8 @@ def images(
     """The ring of images between the next smaller t and this one: what the store lacks of it is fetched, once.
 
     D(t) is the ring of t and those of all smaller t. Images that cannot be had are kept count of, with the reason.
+
+    Next: `training_sets` of t, once the rings of all smaller t are there.
     """
     t, buckets = context.partition_key, image_store.buckets()
     if image_store.from_web and not image_store.contact:

@@ -96,7 +96,10 @@ def _source_asset(
 def wordnet_synsets(
     context: dg.AssetExecutionContext, config: AsBefore[WordNet], lake: Lake, compute: Compute, sources: Sources
 ) -> dg.MaterializeResult:
-    """Every name of a WordNet synset: the things that a dictionary of English groups by meaning."""
+    """Every name of a WordNet synset: the things that a dictionary of English groups by meaning.
+
+    Next: `entries`, once the sources from Wikipedia are there too.
+    """
     names, choice = {"00000": {"names": sources.synsets()}}, config.choose(context, lake)
     manifest = compute.map_shards(context, rank_synsets, names, options=choice.config.model_dump(), facts=choice.facts)
     metadata = {**choice.metadata, **top_candidates(lake, "wordnet_synsets")}
@@ -107,7 +110,10 @@ def wordnet_synsets(
 def wikipedia_ngrams(
     context: dg.AssetExecutionContext, config: NGrams, lake: Lake, compute: Compute, sources: Sources
 ) -> dg.MaterializeResult:
-    """How often each word and each pair of neighbours stands in Wikipedia's running text: no threshold recounts."""
+    """How often each word and each pair of neighbours stands in Wikipedia's running text: no threshold recounts.
+
+    Next: `wikipedia_unigrams` and `wikipedia_bigrams`, which rank these counts.
+    """
     counted = {
         piece: {"pages": pages, "language": language, "not_shown": list_unshown(site)}
         for language, site in sources.sites().items()
@@ -125,7 +131,10 @@ def wikipedia_ngrams(
 def wikipedia_unigrams(
     context: dg.AssetExecutionContext, config: AsBefore[Unigrams], lake: Lake, compute: Compute, sources: Sources
 ) -> dg.MaterializeResult:
-    """Words of Wikipedia's running text that stand there often enough, by count."""
+    """Words of Wikipedia's running text that stand there often enough, by count.
+
+    Next: `entries`, once the other sources are there too.
+    """
     choice, ngrams = config.choose(context, lake), _ngrams(lake, sources)
     options = choice.config.model_dump()
     manifest = compute.map_shards(context, rank_unigrams, ngrams, options=options, whole=True, facts=choice.facts)
@@ -137,7 +146,10 @@ def wikipedia_unigrams(
 def wikipedia_bigrams(
     context: dg.AssetExecutionContext, config: AsBefore[Bigrams], lake: Lake, compute: Compute, sources: Sources
 ) -> dg.MaterializeResult:
-    """Neighbouring words of Wikipedia's running text that stand together more than chance has it, by that (PMI)."""
+    """Neighbouring words of Wikipedia's running text that stand together more than chance has it, by that (PMI).
+
+    Next: `entries`, once the other sources are there too.
+    """
     choice = config.choose(context, lake)
     bigrams = choice.config
     ngrams = {
@@ -154,7 +166,10 @@ def wikipedia_bigrams(
 def wikipedia_titles(
     context: dg.AssetExecutionContext, config: AsBefore[Titles], lake: Lake, compute: Compute, sources: Sources
 ) -> dg.MaterializeResult:
-    """Titles of Wikipedia's articles that are read often enough, by views."""
+    """Titles of Wikipedia's articles that are read often enough, by views.
+
+    Next: `entries`, once the other sources are there too.
+    """
     choice = config.choose(context, lake)
     titles = choice.config
     views = {file: {"pageviews": views} for file, views in sources.views().items()}

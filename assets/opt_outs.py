@@ -56,6 +56,8 @@ def opt_out_signals(
     """Who says no to the use of which matched pair: in the page, in its response, in robots.txt of either host.
 
     It leaves no pair out: which signals do is the policy of exclusions. Without robots_txt, pages alone are read.
+
+    Next: name the signals to honour in the config of `exclusions`, and materialize it.
     """
     key, choice = context.partition_key, config.choose(context, lake)
     refuse_outdated(lake, "matches", [key])

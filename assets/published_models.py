@@ -36,6 +36,8 @@ def published_models(
     """A cell's model as a folder that is a model repository as it stands, for open_clip and transformers.
 
     Weights as safetensors, configs, a card with training set, recipe, scores and limits, and checksums.
+
+    Next: read the card, complete publisher.yaml, and upload the folder with `metaclip publish model`.
     """
     cell = Cell.of(context.partition_key)
     publisher = read_publisher(publications.read_publisher(), publications.publisher)

@@ -33,6 +33,8 @@ def published(
 
     Rows, distribution and data card of t, a dataset card, Croissant, a datasheet, notes on rights, a citation and
     checksums. What only people know comes from publisher.yaml.
+
+    Next: read the documents, complete publisher.yaml, and upload the folder with `metaclip publish dataset`.
     """
     t = context.partition_key
     publisher = read_publisher(publications.read_publisher(), publications.publisher)

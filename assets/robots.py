@@ -50,6 +50,8 @@ def robots_txt(
     """robots.txt and tdmrep.json of each host, as the crawl captured them: no host is asked again.
 
     A crawl without a list of such archives, and a pool that others made, have none: the table is then empty.
+
+    Next: `opt_out_signals` of the same snapshot, once it has its matches.
     """
     choice = config.choose(context, lake)
     drawn = choice.config.model_dump(exclude={"max_broken_share"})

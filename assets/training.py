@@ -53,10 +53,12 @@ def training_sets(
     image_store: Images,
     zero_shot: ZeroShot,
 ) -> dg.MaterializeResult:
-    """Which images of which tars are in D(t), with which texts; online-<t> holds the pool, and training redraws it.
+    """Which images of which tars are in D(t), with which texts; `online-<t>` holds the pool, and training redraws it.
 
     No image is copied: trainers read the image store's tars with this table beside them. Nor is one that a filter
     leaves out deleted: the filter may be switched off again.
+
+    Next: `checkpoints` of this set with each model; beyond the sample, they need a GPU.
     """
     key, choice, buckets = context.partition_key, config.choose(context, lake), image_store.buckets()
     t = rung_of(key)
@@ -99,6 +101,8 @@ def checkpoints(
     """CLIP trained on one set by one recipe, for as many seen pairs whatever t; resumes where it was ended.
 
     Never made by automation, and one at a time: each holds the GPU pool.
+
+    Next: `scores` of the same cell.
     """
     cell, choice = Cell.of(context.partition_key), config.choose(context, lake)
     training_set = lake.manifest("training_sets", cell.training_set)  # it may be made anew in the meantime

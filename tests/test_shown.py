@@ -1,5 +1,6 @@
 """Laws of what the UI is given: text stays text, samples are the same on every run, numbers are those of the tables."""
 
+import re
 import string
 import unicodedata
 from pathlib import Path
@@ -130,11 +131,28 @@ def test_lineage_is_of_columns_that_there_are(lake: Lake) -> None:
     assert checked > 20
 
 
-def test_every_asset_has_a_group_an_owner_a_description_and_at_most_three_kinds() -> None:
+def list_assets() -> list[dg.AssetSpec]:
     from definitions import defs
 
     with dg.DagsterInstance.ephemeral():  # the one that an earlier test entered may be gone
-        assets = [spec for spec in defs.resolve_all_asset_specs() if spec.group_name != "default"]
+        return [spec for spec in defs.resolve_all_asset_specs() if spec.group_name != "default"]
+
+
+def test_every_asset_says_what_to_do_next_and_names_only_assets_and_commands_that_there_are() -> None:
+    assets = list_assets()
+    names = {spec.key.to_user_string() for spec in assets}
+    commands = {*re.findall("^### (metaclip .+)$", Path("docs/commands.md").read_text(encoding="utf-8"), re.MULTILINE)}
+    for spec in assets:
+        name, description = spec.key.to_user_string(), spec.description or ""
+        sentence = re.search(r"^Next: [^\n]+\.$", description, re.MULTILINE)
+        assert sentence, f"{name}: end its docstring with a line `Next: ...`, what a person does once it is made"
+        unknown = {*re.findall("`(.+?)`", sentence[0])} - names - commands
+        assert not unknown, f"{name}: `Next:` names {unknown}, which is neither an asset nor a command"
+        assert "<" not in re.sub("`.+?`", "", description), f"{name}: the UI takes <...> for HTML; put it in backticks"
+
+
+def test_every_asset_has_a_group_an_owner_a_description_and_at_most_three_kinds() -> None:
+    assets = list_assets()
     assert len(assets) >= 17
     for spec in assets:
         assert spec.description
