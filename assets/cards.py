@@ -30,7 +30,7 @@ from resources.deployments import command_line
 from resources.engines.resource import round_floats
 from resources.files.digests import combine
 from resources.lake.costs import Cost, Observation, write_costs
-from resources.lake.resource import Lake
+from resources.lake.resource import Lake, MissingPartitionError
 from resources.lake.tables import PartitionManifest
 from resources.reports.resource import Reports
 
@@ -77,6 +77,14 @@ def _make_card(lake: Lake, reports: Reports, t: str, version: str, started: floa
         metadata={**round_floats(numbers), **links, "plots": show_plots(plots, CAPTIONS)},
         data_version=dg.DataVersion(version),
     )
+
+
+def read_card(reports: Reports, t: str) -> tuple[str, dict[str, Any]]:
+    """The page and the data of the card of D(t); raises MissingPartitionError where it was never made."""
+    try:
+        return reports.read(f"data_card_t_{t}")
+    except FileNotFoundError:
+        raise MissingPartitionError(f"data_cards of {t} is not made yet; materialize it first") from None
 
 
 def make_card(lake: Lake, t: str) -> tuple[dict[str, Any], dict[str, bytes]]:

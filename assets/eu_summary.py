@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from assets.cards import read_card
 from assets.partitions import thresholds
 from assets.queries.summaries import collect_facts
 from assets.tags import tag_run
@@ -41,7 +42,7 @@ def eu_summary(
     t = context.partition_key
     name = f"eu_summary_t_{t}"
     publisher = read_publisher(publications.read_publisher(), publications.publisher)
-    _, card = reports.read(f"data_card_t_{t}")
+    _, card = read_card(reports, t)
     with reports.create(f"{name}_domains.csv") as domains:
         facts = collect_facts(
             lake,

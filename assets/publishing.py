@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from assets.cards import read_card
 from assets.partitions import thresholds
 from assets.queries.publications import read_parts, write_part
 from assets.tags import tag_run
@@ -39,7 +40,7 @@ def published(
     t = context.partition_key
     publisher = read_publisher(publications.read_publisher(), publications.publisher)
     publications.write_example(write_template())
-    page, card = reports.read(f"data_card_t_{t}")
+    page, card = read_card(reports, t)
     with publications.change(DATASET) as folder:
         pairs = write_part(lake, card, page, t, folder)
         parts = read_parts(folder)

@@ -20,7 +20,7 @@ from resources.lake.resource import open_lake
 
 
 def main(asked: argparse.Namespace) -> None:
-    """Write the folder and say what is in it; raises FileNotFoundError for what is not made yet."""
+    """Write the folder and say what is in it; raises MissingPartitionError for what is not made yet."""
     where = deployment()
     if asked.part == "model":
         training_set = check_choice(asked.training_set, TRAINING_SETS, "training set")

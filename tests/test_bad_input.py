@@ -1,5 +1,6 @@
 """What is off is named, blocks what follows, and leaves the lake as it was."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import copytree
@@ -69,6 +70,29 @@ def test_a_wrong_key_is_named_where_the_pool_waits_for_it_until_it_is_dropped(
     assert wrong not in (exclusions_wait(instance) or "")
     drop_snapshots(instance, Lake(root=where.lake), [KEY])
     assert exclusions_wait(instance) is None
+
+
+def test_an_asset_before_its_upstreams_says_which_of_them_to_materialize(
+    mini: Path, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    definitions = bind(mini_deployment(mini, tmp_path))
+    above = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs() if list(spec.deps)}
+    upstreams = {dep.asset_key.to_user_string() for spec in above.values() for dep in spec.deps}
+    names_reports = {"sweep"}  # it names every cell that is missing
+    assert len(above) > 15
+    for name, spec in above.items():
+        of = spec.partitions_def
+        key = of.get_partition_keys(dynamic_partitions_store=instance)[0] if of else None
+        try:
+            demo.materialize(definitions, instance, [name], key)
+        except dg.Failure as failure:
+            says = failure.description or ""
+            assert "materialize" in says, (
+                f"{name} says {says!r}: name what to materialize, as MissingPartitionError does"
+            )
+            assert any(re.search(rf"\b{upstream}\b", says) for upstream in upstreams), f"{name} says {says!r}"
+        else:
+            assert name in names_reports, f"{name} was made of nothing: let it fail with a MissingPartitionError"
 
 
 @pytest.mark.parametrize("rungs", [(), ("0",), ("20", "20"), ("100", "20"), ("twenty",), ("-1", "inf"), ("20", "100")])

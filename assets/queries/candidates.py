@@ -5,7 +5,7 @@ from itertools import takewhile
 
 from metaclip_dagster.metadata import count_missing
 from resources.deferred import Deferred, resolve
-from resources.lake.resource import WHOLE, Lake
+from resources.lake.resource import WHOLE, Lake, MissingPartitionError
 
 Rows = Deferred | tuple[()]
 Candidates = dict[str, dict[str, Rows]]
@@ -27,7 +27,7 @@ def list_candidates(
 
 
 def check_missing(candidates: Candidates, *, budget: int, caps: Mapping[str, int]) -> None:
-    """Raise FileNotFoundError where a source was never made and a language's budget is not full before it."""
+    """Raise MissingPartitionError where a source was never made and a language's budget is not full before it."""
     [sources, *_] = candidates.values()
     absent = [name for name, rows in sources.items() if rows == () and caps.get(name) != 0]
     if not absent:
@@ -39,7 +39,7 @@ def check_missing(candidates: Candidates, *, budget: int, caps: Mapping[str, int
         return
     entries = ", ".join(f"{num:,} of {budget:,} entries in {language}" for language, num in missing.items())
     no_more = ", ".join(f"{name}: 0" for name in absent)
-    raise FileNotFoundError(
+    raise MissingPartitionError(
         f"{', '.join(absent)}: never materialized, and the sources before leave open {entries}; materialize what is "
         f"missing, or do without it (caps: {{{no_more}}}), or lower the budget to what your own lists fill"
     )

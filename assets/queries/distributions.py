@@ -31,7 +31,7 @@ def list_languages(lake: Lake) -> list[str]:
 def read_distribution(lake: Lake, t: str) -> pa.Table:
     """The DISTRIBUTION of the pool and D(t).
 
-    Raises FileNotFoundError for what is not made yet, ValueError if D(t) is of another pool than the counts are.
+    Raises MissingPartitionError for what is not made yet, ValueError if D(t) is of another pool than the counts are.
     """
     if recorded_pool(lake.manifest("subsets", t)) not in (None, current_pool(lake)):
         raise ValueError(f"subsets of {t} are of another pool than entry_counts: materialize subsets of {t} again")

@@ -41,7 +41,7 @@ def thresholds_by(counts: pa.Table, t: str) -> dict[str, float]:
 def measure(where: Deployment, lake: Lake, t: str) -> Size:
     """Count what D(t) has, over the whole pool; `t` may be a rung or not.
 
-    Raises ValueError for a t that is no positive number, FileNotFoundError where the pool has no admissions.
+    Raises ValueError for a t that is no positive number, MissingPartitionError where the pool has no admissions.
     """
     value = parse_threshold(t)
     below = [rung for rung in THRESHOLDS if parse_threshold(rung) < value]

@@ -30,6 +30,16 @@ WHOLE = "all"
 Value = TypeVar("Value", int, str)
 
 
+class MissingPartitionError(dg.Failure, FileNotFoundError):
+    """What is to be read was never made; the message, with which a failed run begins, says what to materialize.
+
+    No retry of the step makes it, so none is tried.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, allow_retries=False)
+
+
 class Lake(dg.ConfigurableResource, use_attribute_docstrings=True):
     """Tables under one folder or object store prefix; the only code, with its stores, that knows where they lie."""
 
@@ -45,12 +55,11 @@ class Lake(dg.ConfigurableResource, use_attribute_docstrings=True):
         return TableStore(self.root, table, partition, self.storage_options)
 
     def manifest(self, table: str, partition: str = WHOLE) -> PartitionManifest:
-        """What a finished partition holds; raises FileNotFoundError where it was never finished."""
+        """What a finished partition holds; raises MissingPartitionError where it was never finished."""
         manifest = self.store(table, partition).manifest()
         if manifest is None:
-            raise FileNotFoundError(
-                f"{self.root}: {table} has no finished partition {partition!r}; materialize it first"
-            )
+            name = table if partition == WHOLE else f"{table} of {partition}"
+            raise MissingPartitionError(f"{name} is not made yet; materialize it first (the lake is {self.root})")
         return manifest
 
     def finished(self, table: str, partitions: Iterable[str]) -> list[str]:
@@ -178,12 +187,14 @@ class LakeReader(dg.IOManager):
         self._lake = lake
 
     def load_input(self, context: dg.InputContext) -> ds.Dataset:
-        """The lazy dataset of the asset's partitions; raises FileNotFoundError where one has no table."""
+        """The lazy dataset of the asset's partitions; raises MissingPartitionError where one has no table."""
         name = context.asset_key.to_python_identifier()
         try:
             return self._lake.dataset(name, context.asset_partition_keys if context.has_asset_partitions else [WHOLE])
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f"{error} (data cards and the sweep are no tables but pages of reports/)") from None
+        except MissingPartitionError as error:
+            raise MissingPartitionError(
+                f"{error} (data cards and the sweep are no tables but pages of reports/)"
+            ) from None
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
         """Refuse what an asset returned: it would be in no manifest."""

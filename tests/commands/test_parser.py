@@ -93,8 +93,8 @@ def test_what_cannot_be_parsed_is_said_in_a_line(
     [
         ("sweep --t 7", "'7' is no training set of this deployment, which has 20, 100, inf, online-20"),
         ("export subset 7 out", "'7' is no t of this deployment, which has 20, 100, inf"),
-        ("export subset 20 out", "subsets has no finished partition '20'; materialize it first"),
-        ("export training-set 20 out", "training_sets has no finished partition '20'; materialize it first"),
+        ("export subset 20 out", "subsets of 20 is not made yet; materialize it first"),
+        ("export training-set 20 out", "training_sets of 20 is not made yet; materialize it first"),
         ("register Q", "'Q' is no snapshot id of this deployment"),
         ("rerun Q", "no Dagster web server answers at http://127.0.0.1:1"),
         ("explain pair x.png", "'x.png' is no pair_id"),

@@ -58,7 +58,7 @@ def test_an_assets_value_is_the_dataset_of_its_table_and_of_one_without_a_table_
     entries = definitions.load_asset_value("entries")
     assert isinstance(entries, ds.Dataset)
     assert entries.count_rows() == lake.manifest("entries").rows
-    with pytest.raises(FileNotFoundError, match=r"data_cards has no finished .* are no tables but pages of reports/"):
+    with pytest.raises(FileNotFoundError, match=r"data_cards of 20 is not made yet.* are no tables but pages"):
         definitions.load_asset_value("data_cards", partition_key="20")
 
 
