@@ -10,6 +10,7 @@ import yaml
 import assets.coverage
 import assets.entries
 from commands import demo
+from commands.overview import read_score
 from metaclip_dagster.schemas import SUBSETS
 from resources.deployments import read_deployment
 from resources.lake.resource import Lake
@@ -37,6 +38,11 @@ def test_hugging_face_datasets_read_a_subset_as_it_lies_in_the_lake(tmp_path: Pa
     subset = load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path))
     assert subset[0]["url"] == "http://h.example/dog.png"
     assert subset[0]["text"] == "a dog"
+
+
+def test_what_the_first_picture_is_described_to_show_are_the_scores_of_the_benchmarks() -> None:
+    described = README[README.index("![Left") : README.index("](docs/images/overview.png)")]
+    assert re.findall(r"([\d.]+)%", described) == [f"{read_score(t, 'all')[0]:.1f}" for t in ("inf", "20")]
 
 
 def test_the_targets_the_readme_names_are_in_the_makefile() -> None:
