@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import dagster as dg
 from pydantic import SerializerFunctionWrapHandler, ValidationError, create_model, model_serializer, model_validator
+from pydantic_core import to_jsonable_python
 
 from resources.lake.resource import WHOLE, Lake
 
@@ -119,7 +120,9 @@ def _find_agreed(context: dg.AssetExecutionContext, lake: Lake, table: str) -> d
 def _optional(complete: type[dg.Config]) -> "type[AsBefore[Any]]":
     fields: dict[str, Any] = {}
     for name, declared in complete.model_fields.items():
-        field = copy(declared)
+        field, default = copy(declared), to_jsonable_python(declared.get_default(call_default_factory=True))
+        at_first = "none" if default in ("", [], {}) else json.dumps(default)
+        field.description = f"{declared.description or ''} Null is as before, and at first {at_first}.".strip()
         field.default, field.default_factory = None, None
         fields[name] = (declared.annotation | None, field)  # type: ignore[operator]  # of a field it is never None
     optional = create_model(complete.__name__, __base__=AsBefore, __doc__=complete.__doc__, **fields)

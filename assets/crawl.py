@@ -37,17 +37,18 @@ class Crawl(dg.Config, use_attribute_docstrings=True):
     """
 
     archive: Literal["as_before", "wat", "warc"] = "as_before"
-    """WAT costs a third of the bytes; only WARC carries data-image-title."""
+    """WAT costs a third of the bytes; only WARC carries data-image-title. At first it is WAT."""
     first: int | None = Field(default=None, ge=0)
-    """How many archives are read, from the first of the list; 0 reads all."""
+    """How many archives are read, from the first of the list; 0 reads all. Null is as before, and at first 0."""
     share: float | None = Field(default=None, gt=0, le=1)
-    """Which share of the archives is read, drawn with `seed`: for a look at a snapshot before all of it is read."""
+    """Which share of the archives is read, drawn with `seed`: for a look at a snapshot before all of it is read. Null
+    is as before, and at first 1."""
     seed: int | None = Field(default=None, ge=0)
-    """Which archives a share takes: those of a smaller share are among those of a larger."""
+    """Which archives a share takes; a larger share holds those of a smaller one. Null is as before, and at first 0."""
     again: list[str] = []
     """Archives to read again although none shows a change, by number (`"00007"`) or by the end of a path."""
     max_broken_share: float | None = Field(default=None, ge=0, le=1)
-    """Share of records that may be unreadable before nothing flows on; at first 0.01."""
+    """Share of records that may be unreadable before nothing flows on. Null is as before, and at first 0.01."""
 
 
 @dg.asset(
