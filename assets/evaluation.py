@@ -16,7 +16,14 @@ from assets.queries.sweeps import make_sweep
 from assets.shown import plots as show_plots
 from assets.shown import table
 from assets.tags import tag_run
-from metaclip_dagster.evaluation import load_model, read_task, score_classes, score_model, task_version
+from metaclip_dagster.evaluation import (
+    load_model,
+    predict_samples,
+    read_task,
+    score_classes,
+    score_model,
+    task_version,
+)
 from metaclip_dagster.reporting.sweeps.page import render_sweep
 from metaclip_dagster.reporting.sweeps.plots import caption_plots, plot_sweep
 from metaclip_dagster.reporting.sweeps.scores import mean_over_tasks
@@ -60,20 +67,23 @@ def scores(
     [trained] = lake.read("checkpoints", [cell.key]).to_pylist()
     folder = Path(zero_shot.checkpoints, trained["path"])
     model = zero_shot.model(load_model, f"local-dir:{folder}", version=trained["sha256"])
-    # First, so that where there are scores, there are those of classes too; the model embeds once for both.
-    of_classes = compute.map_shards(
-        context,
-        score_classes,
-        _read_tasks(zero_shot),
-        table="class_scores",
-        setup={"model": model},
-        options=config.model_dump(),
-        inline=True,
-    )
+    # First, so that where there are scores, there are those of classes and images too; the model embeds once for all.
+    beside = [
+        compute.map_shards(
+            context,
+            stage,
+            _read_tasks(zero_shot),
+            table=table,
+            setup={"model": model},
+            options=config.model_dump(),
+            inline=True,
+        )
+        for table, stage in (("class_scores", score_classes), ("sample_predictions", predict_samples))
+    ]
     columns = {"model_name": cell.model, **{name: trained[name] for name in ("training_set", "seed", "pairs_seen")}}
     manifest, metadata, check = _score_tasks(context, config, compute, zero_shot, model, columns, facts)
     checks = [check, report_outdated(context, lake)]
-    return compute.result(manifest, beside=[of_classes], metadata=metadata, checks=checks)
+    return compute.result(manifest, beside=beside, metadata=metadata, checks=checks)
 
 
 @dg.asset(

@@ -300,6 +300,13 @@ CLASS_SCORES = _table(
     acc1=(pa.float64(), "Share of them whose nearest name is it"),
     acc5=(pa.float64(), "Share of them that have it among the five nearest"),
 )
+SAMPLE_PREDICTIONS = _table(
+    task=(pa.string(), "Zero-shot task: the name of its folder"),
+    sample=(pa.uint32(), "Number of the test image in the task's order, from 0"),
+    class_id=(pa.uint32(), "The image's class: its line in classnames.txt"),
+    predicted_class_id=(pa.uint32(), "The class whose name is nearest to the image; of equal names the first"),
+    rank=(pa.uint32(), "How many names are nearer to the image than that of its class; 0 where it is named right"),
+)
 COVERAGE_PARTS = _table(
     kind=(pa.string(), "found, case or punctuation: how an entry is there; word: a word in no entry"),
     language=(pa.string(), "Language of the texts, and of the entry"),

@@ -115,6 +115,8 @@ def test_scores_stand_beside_chance_for_every_task_and_class(trained: Graph) -> 
     assert top1["chance"] == pytest.approx(1 / 122)
     classes = trained.lake.read("class_scores", [CELLS[0].key])
     assert sum(classes["acc1"].to_pylist()) == pytest.approx(top1["score"] * 122)
+    predictions = trained.lake.read("sample_predictions", [CELLS[0].key])
+    assert predictions["rank"].to_pylist().count(0) == pytest.approx(top1["score"] * 122)
 
 
 def test_the_sweep_works_while_cells_are_missing_and_names_them(trained: Graph) -> None:

@@ -69,7 +69,7 @@ def _predict_cells(where: Deployment, lake: Lake, t: str) -> Iterator[Prediction
         yield Prediction(f"checkpoints {model}", expected, took)
         scored = [k for table, k in lake.partitions() if table == "scores" and Cell.of(k).training_set != t]
         alike = [k for k in scored if recipe_of(Cell.of(k).model)[0].architecture == architecture]
-        for table in ("scores", "class_scores"):  # whichever of them comes first embeds the images for both
+        for table in ("scores", "class_scores", "sample_predictions"):  # the first of them embeds the images for all
             observed = [one for k in lake.finished(table, alike) for one in observe(lake.manifest(table, k), 1)]
             prediction = predict_stage(lake, table, Cell(t, model).key, observed, 1, len(where.tasks))
             yield replace(prediction, stage=f"{table} {model}")

@@ -1,5 +1,5 @@
-"""Score how well models name images that they were not trained for: CHECKPOINTS -> SCORES, CLASS_SCORES."""
+"""Score how well models name images that they were not trained for, by task, class and image: CHECKPOINTS -> SCORES."""
 
-from metaclip_dagster.evaluation.evaluating import evaluate, score_classes, score_model
+from metaclip_dagster.evaluation.evaluating import evaluate, predict_samples, score_classes, score_model
 from metaclip_dagster.evaluation.models import LoadedModel, load_model
 from metaclip_dagster.evaluation.tasks import Task, read_task, task_version

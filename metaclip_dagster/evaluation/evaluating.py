@@ -21,7 +21,7 @@ from metaclip_dagster.evaluation.scoring import (
     score_retrieved,
 )
 from metaclip_dagster.evaluation.tasks import PARTS, Task
-from metaclip_dagster.schemas import CLASS_SCORES, SCORES, writes
+from metaclip_dagster.schemas import CLASS_SCORES, SAMPLE_PREDICTIONS, SCORES, writes
 
 if TYPE_CHECKING:
     import torch
@@ -82,6 +82,18 @@ def score_classes(task: Task, *, model: LoadedModel, batch_size: int = 256) -> p
     class_id = np.arange(len(names), dtype=np.uint32)
     columns = [pa.repeat(pa.scalar(task.name), len(names)), class_id, names, parts, num_images.astype(np.uint64)]
     return pa.Table.from_arrays([*map(pa.array, columns), *shares], schema=CLASS_SCORES)
+
+
+@writes(SAMPLE_PREDICTIONS, name="evaluation.evaluating:predict_samples")
+def predict_samples(task: Task, *, model: LoadedModel, batch_size: int = 256) -> pa.Table:
+    """Which class each test image is given, in the task's order; no rows for retrieval, which has no classes."""
+    answers = evaluate(task, model, batch_size=batch_size)
+    if isinstance(answers, Retrieved):
+        return SAMPLE_PREDICTIONS.empty_table()
+    of_images = [np.arange(len(answers.class_id)), answers.class_id, answers.nearest, answers.rank]
+    columns = [pa.array(column.astype(np.uint32)) for column in of_images]
+    task_name = pa.repeat(pa.scalar(task.name), len(answers.class_id))
+    return pa.Table.from_arrays([task_name, *columns], schema=SAMPLE_PREDICTIONS)
 
 
 def evaluate(task: Task, model: LoadedModel, *, batch_size: int = 256) -> Classified | Retrieved:

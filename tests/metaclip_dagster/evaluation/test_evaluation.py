@@ -24,6 +24,7 @@ from metaclip_dagster.evaluation import (
     LoadedModel,
     evaluate,
     load_model,
+    predict_samples,
     read_task,
     score_classes,
     score_model,
@@ -38,7 +39,7 @@ from metaclip_dagster.evaluation.scoring import (
     score_classified,
     score_retrieved,
 )
-from metaclip_dagster.schemas import CLASS_SCORES, SCORES
+from metaclip_dagster.schemas import CLASS_SCORES, SAMPLE_PREDICTIONS, SCORES
 from tests.metaclip_dagster.training.test_loading import Bomb
 from tests.metaclip_dagster.training_sets import write_tar
 from tests.metaclip_dagster.zero_shot import MODEL, classified, draw, encode, export_model, write_task
@@ -246,19 +247,40 @@ def test_scores_are_the_mean_of_class_scores(colours: Path, loaded: LoadedModel)
     assert scores_of(scores, "head").keys() == {"acc1", "acc5", "mean_per_class"}
 
 
+def test_every_image_is_given_the_name_that_is_most_similar_and_counts_once(colours: Path, loaded: LoadedModel) -> None:
+    import open_clip
+    import torch
+
+    task = read_task(colours)
+    table, samples = predict_samples(task, model=loaded, batch_size=7), list(read_samples(task))
+    with torch.no_grad():
+        formats = [lambda name, template=template: template.replace("{c}", name) for template in task.templates]
+        names = open_clip.build_zero_shot_classifier(loaded.model, loaded.tokenizer, task.class_names, formats)
+        images = torch.stack([loaded.preprocess(decode_image(sample)) for sample in samples])
+        logits = loaded.model.encode_image(images, normalize=True) @ names
+    assert table["predicted_class_id"].to_pylist() == logits.argmax(1).tolist()
+    assert table["class_id"].to_pylist() == [sample.class_id for sample in samples]
+    assert table["sample"].to_pylist() == [*range(60)]
+    rows = table.to_pylist()
+    assert all((row["rank"] == 0) == (row["class_id"] == row["predicted_class_id"]) for row in rows)
+    scores = scores_of(score_model(task, model=loaded, model_name="m"))
+    assert [np.mean([row["rank"] < k for row in rows]) for k in (1, 5)] == [scores["acc1"], scores["acc5"]]
+
+
 def test_a_class_without_images_has_no_score(tmp_path: Path, loaded: LoadedModel) -> None:
     task = read_task(write_task(tmp_path / "few", [classified([0, 0, 2])], classnames="a\nb\nc\n"))
     rows = score_classes(task, model=loaded).to_pylist()
     assert [(row["num_images"], row["acc1"] is None) for row in rows] == [(2, False), (0, True), (1, False)]
 
 
-def test_retrieval_has_scores_and_no_class_scores(captions: Path, loaded: LoadedModel) -> None:
+def test_retrieval_has_scores_and_neither_class_scores_nor_predictions(captions: Path, loaded: LoadedModel) -> None:
     task = read_task(captions)
     scores = score_model(task, model=loaded, model_name="m")
     assert set(scores["num_classes"].to_pylist()) == {0}
     assert set(scores["num_images"].to_pylist()) == {40}
     assert scores_of(scores)["main"] == scores_of(scores)["mean_recall@1"]
     assert score_classes(task, model=loaded) == CLASS_SCORES.empty_table()
+    assert predict_samples(task, model=loaded) == SAMPLE_PREDICTIONS.empty_table()
 
 
 def test_two_classes_have_an_area_under_the_curve(tmp_path: Path, loaded: LoadedModel) -> None:
@@ -282,12 +304,13 @@ def test_scores_do_not_depend_on_the_batch(colours: Path, captions: Path, loaded
         assert score_tables[0] == score_tables[1]
 
 
-def test_a_task_is_embedded_once_for_both_tables_and_anew_when_it_changed(tmp_path: Path, exported: Path) -> None:
+def test_a_task_is_embedded_once_for_all_tables_and_anew_when_it_changed(tmp_path: Path, exported: Path) -> None:
     folder = write_task(tmp_path / "t", [classified([0, 1, 1])], classnames="a\nb\n")
     model, asked = load_model(f"local-dir:{exported}"), list[int]()
     model.model.visual.register_forward_hook(lambda tower, images, embedded: asked.append(len(embedded)))
     score_model(read_task(folder), model=model, model_name="m")
     score_classes(read_task(folder), model=model)
+    predict_samples(read_task(folder), model=model)
     assert asked == [3]
     write_tar(folder / "test" / "0.tar", classified([0, 1]))
     score_classes(read_task(folder), model=model)
