@@ -2,8 +2,12 @@
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from assets.keys import CELLS, TRAINING_SETS, Cell
 from assets.queries.provenance import current_pool, recorded_pool
@@ -75,7 +79,21 @@ def _describe_cell(
     pool = recorded_pool(lake.manifest("checkpoints", Cell(row["training_set"], row["model"]).key))
     if training_set and training_set.version == row["set_version"]:
         pool = pool or recorded_pool(training_set)
-    return TrainedCell(row, tables.get("scores"), tables.get("class_scores"), losses, outdated, pool)
+    read = partial(_read_predictions, lake, scores) if scores else None
+    return TrainedCell(row, tables.get("scores"), tables.get("class_scores"), losses, outdated, pool, read)
+
+
+def _read_predictions(lake: Lake, scores: PartitionManifest, task: str) -> pa.Table | None:
+    """What single images of the task were given; None where these scores are of before that was kept, or of others."""
+    predictions = lake.store("sample_predictions", scores.partition).manifest()
+    if predictions is None or any(
+        predictions.inputs.get(name) != scores.inputs.get(name) for name in ("model", "task")
+    ):
+        return None
+    if task not in {shard.key for shard in predictions.shards}:
+        return None
+    table: pa.Table = lake.dataset("sample_predictions", [scores.partition]).to_table(filter=pc.field("task") == task)
+    return table
 
 
 def _describe_flag(flag: Mapping[str, Any] | None) -> str:

@@ -1,7 +1,7 @@
 """Describe the cells of a sweep (models trained and scored), and by recipe their mean and spread over seeds."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,8 @@ class TrainedCell:
     outdated: str | None = None
     pool: PoolVersion | None = None
     """The pool that its training set was drawn from, when it was trained; None where that was not recorded."""
+    read_predictions: Callable[[str], pa.Table | None] | None = None
+    """Gives the SAMPLE_PREDICTIONS of a task, or None where there are none that belong to the scores."""
 
     @property
     def training_set(self) -> str:

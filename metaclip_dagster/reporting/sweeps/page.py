@@ -9,7 +9,7 @@ from metaclip_dagster.reporting.html.text import reveal
 from metaclip_dagster.reporting.sweeps.comparisons import find_side_score
 from metaclip_dagster.reporting.sweeps.plots import SCORES_HEIGHT, caption_plots
 from metaclip_dagster.reporting.sweeps.scores import name_metric
-from metaclip_dagster.reporting.sweeps.tables import sweep_table, task_table
+from metaclip_dagster.reporting.sweeps.tables import paired_table, sweep_table, task_table
 from metaclip_dagster.reporting.sweeps.training_sets import label_set
 
 
@@ -26,6 +26,7 @@ def render_sweep(sweep: Mapping[str, Any], plots: Mapping[str, bytes]) -> str:
         scores_height=SCORES_HEIGHT,
         label_set=label_set,
         task_table=task_table,
+        paired_table=paired_table,
     )
 
 

@@ -26,8 +26,8 @@ from metaclip_dagster.reporting.sweeps.training_sets import CONTROL, rank_set, r
 SCORES_HEIGHT = 700  # pixels
 CAPTIONS = {
     "scores": "Score over t. Circles are balanced at t, the square is the unbalanced control, open diamonds redraw "
-    "the subset at every epoch. Bars are one standard deviation over seeds, pale points single seeds. Beneath: pairs "
-    "in D(t).",
+    "the subset at every epoch. Bars are one standard deviation over seeds, or with one seed the 95% interval over "
+    "test images; pale points are single seeds. Beneath: pairs in D(t).",
     "losses": "Contrastive loss while training. Each set's loss is on its own pairs: an unbalanced set repeats its "
     "head, so a lower loss there is no better model.",
 }
@@ -85,7 +85,8 @@ def _plot_scores(sweep: Json, comparison: Json) -> bytes:
     """The comparison's score over t in all, tail and head, with chance; beneath, |D(t)|. 900 x 700.
 
     Finite t stand on a logarithmic axis and inf to their right; online sets are open diamonds beside their t. Bars are
-    one standard deviation over seeds, pale points single seeds. Sets whose name is no t are left out.
+    one standard deviation over seeds, of one seed the interval over images, pale points single seeds. Sets whose name
+    is no t are left out.
     """
     recipe = next(recipe for recipe in sweep["recipes"] if recipe["recipe"] == comparison["recipe"])
     places = _place_sets([row["training_set"] for row in sweep["sets"]])
@@ -139,10 +140,18 @@ def _draw_part(axes: Any, recipe: Json, key: tuple[str, str, str], places: Json,
         if len(score["values"]) > 1:
             pale = {"color": colour, "alpha": 0.35, "markeredgewidth": 0, "markersize": 5, "zorder": 2}
             axes.plot([place] * len(score["values"]), [100 * value for value in score["values"]], "o", **pale)
-        spread = None if score["spread"] is None else 100 * score["spread"]
+        bars = _measure_bars(score)
         mark = {"marker": "D" if online else "s" if name == CONTROL else "o", "markersize": 8, "markeredgewidth": 2}
         inside = "white" if online else colour
-        axes.errorbar([place], [100 * score["mean"]], yerr=spread, color=colour, markerfacecolor=inside, **mark)
+        axes.errorbar([place], [100 * score["mean"]], yerr=bars, color=colour, markerfacecolor=inside, **mark)
+
+
+def _measure_bars(score: Json) -> list[list[float]]:
+    """How far the bar of a score reaches below and above it: its spread over seeds, else its interval over images."""
+    if score["spread"] is not None:
+        return [[100 * score["spread"]]] * 2
+    low, high = score["interval"] or [score["mean"]] * 2
+    return [[100 * max(0.0, score["mean"] - low)], [100 * max(0.0, high - score["mean"])]]
 
 
 def _draw_sizes(axes: Any, sets: Sequence[Json], places: Mapping[str, float]) -> None:

@@ -1,16 +1,27 @@
-"""Group scores by task, part and metric, each with its chance, and with mean and spread over seeds."""
+"""Group scores by task, part and metric, each with its chance, its spread over seeds and its interval over images."""
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from metaclip_dagster.reporting.html.text import reveal
+from metaclip_dagster.reporting.sweeps.intervals import bound_share
 
 Json = Mapping[str, Any]  # a part of the sweep, whose shape only the sweep's modules know
 Key = tuple[str, str, str]  # task, part, metric
-Scores = dict[Key, tuple[float, float | None]]  # score and chance
+
+
+class Score(NamedTuple):
+    """A score of SCORES with its chance, and how many images it is of; None for a mean over tasks."""
+
+    value: float
+    chance: float | None
+    num_images: int | None
+
+
+Scores = dict[Key, Score]
 
 MEAN_TASK = "mean of tasks"
 MIN_TASKS_FOR_MEAN = 3
@@ -24,12 +35,16 @@ METRICS = {
     "mean_recall@1": "mean recall at 1",
 }
 """Metrics in the order that people ask for them, with their words."""
+SHARES = ("acc1", "acc5")
+"""Metrics that are shares of images, which alone have an interval."""
 
 
 def index_scores(rows: Iterable[Json]) -> Scores:
-    """Score and chance of each key of SCORES, without scores that are no number."""
+    """The score of each key of SCORES, without scores that are no number."""
     return {
-        (row["task"], row["part"], row["metric"]): (float(row["score"]), none_unless_finite(row["chance"]))
+        (row["task"], row["part"], row["metric"]): Score(
+            float(row["score"]), none_unless_finite(row["chance"]), row["num_images"]
+        )
         for row in rows
         if none_unless_finite(row["score"]) is not None
     }
@@ -52,18 +67,23 @@ def add_mean(scores: Scores, tasks: Collection[str]) -> Scores:
 def mean_over_tasks(rows: Iterable[Json]) -> float:
     """The plain mean of the tasks' own metrics, as the average over CLIP's 26 tasks is taken; SCORES of one model."""
     scores = index_scores(rows)
-    return _average_tasks(scores, sorted(_list_tasks(scores)))[0]
+    return _average_tasks(scores, sorted(_list_tasks(scores))).value
 
 
 def average_seeds(scores_by_seed: Mapping[int, Scores]) -> list[Json]:
-    """Mean and sample standard deviation (n - 1) of each score over its seeds; one seed alone has no spread."""
+    """Mean and sample standard deviation (n - 1) of each score over its seeds; one seed alone has no spread.
+
+    `interval` is that of the mean over test images, as `bound_share` has it, where the metric is a share of images.
+    """
     averages: list[Json] = []
     keys = {key for scores in scores_by_seed.values() for key in scores}
     for key in sorted(keys, key=lambda key: (key[0], rank_part(key[1]), rank_metric(key[2]))):
         seeds = {seed: scores_by_seed[seed][key] for seed in sorted(scores_by_seed) if key in scores_by_seed[seed]}
-        chance = next((chance for _, chance in seeds.values() if chance is not None), None)
+        chance = next((score.chance for score in seeds.values() if score.chance is not None), None)
+        num_images = next(iter(seeds.values())).num_images if key[2] in SHARES else None
         names = dict(zip(("task", "part", "metric"), key, strict=True))
-        averages.append({**names, "chance": chance, **_average({seed: score for seed, (score, _) in seeds.items()})})
+        values = {seed: score.value for seed, score in seeds.items()}
+        averages.append({**names, "chance": chance, "num_images": num_images, **_average(values, num_images)})
     return averages
 
 
@@ -75,7 +95,7 @@ def values_by_seed(score: Json) -> dict[int, float]:
 def restrict_seeds(score: Json, seeds: Collection[int]) -> Json | None:
     """A score of `average_seeds` over these of its seeds alone; None where it has none of them."""
     values = {seed: value for seed, value in values_by_seed(score).items() if seed in seeds}
-    return {**score, **_average(values)} if values else None
+    return {**score, **_average(values, score["num_images"])} if values else None
 
 
 def find_score(scores: Iterable[Json], task: str, part: str, metric: str) -> Json | None:
@@ -108,15 +128,16 @@ def _list_tasks(scores: Scores) -> set[str]:
     return {task for task, part, metric in scores if (part, metric) == ("all", "main")}
 
 
-def _average(values: Mapping[int, float]) -> Json:
+def _average(values: Mapping[int, float], num_images: int | None) -> Json:
     scores = [*values.values()]
-    spread = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
-    return {"mean": float(np.mean(scores)), "spread": spread, "seeds": [*values], "values": scores}
+    mean, spread = float(np.mean(scores)), float(np.std(scores, ddof=1)) if len(scores) > 1 else None
+    interval = list(bound_share(mean, num_images)) if num_images else None
+    return {"mean": mean, "spread": spread, "interval": interval, "seeds": [*values], "values": scores}
 
 
-def _average_tasks(scores: Scores, tasks: Iterable[str]) -> tuple[float, float | None]:
+def _average_tasks(scores: Scores, tasks: Iterable[str]) -> Score:
     """Mean score of the tasks' own metrics, and mean chance where all have one."""
     main = [scores[task, "all", "main"] for task in tasks]
-    chances = [chance for _, chance in main if chance is not None]
+    chances = [score.chance for score in main if score.chance is not None]
     chance = float(np.mean(chances)) if len(chances) == len(main) else None
-    return float(np.mean([score for score, _ in main])), chance
+    return Score(float(np.mean([score.value for score in main])), chance, None)

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from metaclip_dagster.reporting.html.numbers import share
+from metaclip_dagster.reporting.sweeps.answers import choose_images, compare_answers, read_answers, read_class_names
 from metaclip_dagster.reporting.sweeps.cells import TrainedCell, describe_cell, describe_recipes
 from metaclip_dagster.reporting.sweeps.comparisons import compare_classes, compare_sets
 from metaclip_dagster.reporting.sweeps.costs import PartitionCost, describe_costs
@@ -76,10 +77,11 @@ def describe_sweep(
     fit = [cell for cell, not_compared in judged_cells if not_compared is None]
     scores = [cell.rows() for cell in fit]
     scores += [list(rows) for _, rows, not_compared in judged_baselines if not_compared is None]
-    tasks = describe_tasks(itertools.chain.from_iterable(scores), notes or {})
+    tasks = describe_tasks(itertools.chain.from_iterable(scores), notes or {}, versions)
     mean_over = choose_mean_tasks(index_scores(cell.rows()) for cell in fit)
     recipes = describe_recipes(fit, mean_over)
-    comparisons = [compare_sets(recipe, _choose_task(recipe, tasks)) for recipe in recipes]
+    compared_sets = [compare_sets(recipe, _choose_task(recipe, tasks)) for recipe in recipes]
+    comparisons, classes = _compare_images(fit, compared_sets)
     described = {name: _describe_set(name, facts.get(name)) for name in sorted(pools, key=rank_set)}
     sweep = {
         "pools": describe_pools(compared, of_sets),
@@ -91,7 +93,7 @@ def describe_sweep(
         "comparisons": comparisons,
         "cells": [describe_cell(cell, not_compared) for cell, not_compared in judged_cells],
         "missing": [str(name) for name in missing],
-        "classes": compare_classes(fit, comparisons[0]) if comparisons else None,
+        "classes": classes,
         "baselines": [
             {
                 "model": model,
@@ -104,6 +106,23 @@ def describe_sweep(
         "provenance": dict(sorted(_describe_provenance(compared, facts).items())),
     }
     return {"findings": write_findings(sweep), **sweep}
+
+
+def _compare_images(
+    cells: Sequence[TrainedCell], comparisons: Sequence[Json]
+) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """Each comparison with what its answers to single images say, and the classes of the first, with a few images."""
+    described, classes = list[dict[str, Any]](), None
+    for comparison in comparisons:
+        answers, unanswered = read_answers(cells, comparison)
+        class_names = read_class_names(cells, comparison["task"])
+        paired = compare_answers(answers, class_names)
+        # A task without classes has no answers to single images, whenever it was scored.
+        described.append({**comparison, "paired": paired, "unanswered": unanswered if class_names else []})
+        if len(described) == 1 and (classes := compare_classes(cells, comparison)):
+            seeds = [seed for seed in comparison["best"]["seeds"] if seed in comparison["control"]["seeds"]]
+            classes["images"] = choose_images(answers, classes, seeds, class_names) if seeds else None
+    return described, classes
 
 
 def _group_by_model(scores: pa.Table | None) -> dict[str, list[Json]]:

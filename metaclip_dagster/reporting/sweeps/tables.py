@@ -2,7 +2,7 @@
 
 from metaclip_dagster.reporting.html.numbers import number, percent
 from metaclip_dagster.reporting.html.text import reveal
-from metaclip_dagster.reporting.sweeps.scores import Json, find_score, name_metric
+from metaclip_dagster.reporting.sweeps.scores import Json, find_score, name_metric, rank_part
 from metaclip_dagster.reporting.sweeps.tasks import choose_other_tasks
 from metaclip_dagster.reporting.sweeps.training_sets import label_set
 
@@ -54,17 +54,45 @@ def task_table(sweep: Json, task: Json) -> list[list[str]]:
     ]
 
 
-def show_score(score: Json | None) -> str:
-    """A score in percent, with its standard deviation over seeds where there is one.
+def paired_table(comparison: Json) -> list[list[str]]:
+    """Each set's top-1 less the control's, in points, in all and by part, each with its interval over test images."""
+    parts = sorted({row["part"] for row in comparison["paired"]}, key=rank_part)
+    points = {(row["training_set"], row["part"]): row for row in comparison["paired"]}
+    return [
+        ["Training set", *("top-1" if part == "all" else reveal(part) for part in parts), "seeds"],
+        *(
+            [
+                label_set(training_set),
+                *(_show_difference(points.get((training_set, part))) for part in parts),
+                number(len(points[training_set, "all"]["seeds"])),
+            ]
+            for training_set in dict.fromkeys(row["training_set"] for row in comparison["paired"])
+        ),
+    ]
 
-    >>> show_score({"mean": 0.0731, "spread": 0.008}), show_score({"mean": 0.0731, "spread": None}), show_score(None)
-    ('7.3 ± 0.8%', '7.3%', '–')
+
+def show_score(score: Json | None) -> str:
+    """A score in percent, with its standard deviation over seeds, or its interval where it is of one seed.
+
+    >>> show_score({"mean": 0.0731, "spread": 0.008}), show_score(None)
+    ('7.3 ± 0.8%', '–')
+    >>> show_score({"mean": 0.0731, "spread": None, "interval": [0.0516, 0.1]})
+    '7.3% (5.2 to 10.0)'
     """
     if score is None:
         return "–"
-    mean, spread = score["mean"], score["spread"]
+    mean, spread, interval = score["mean"], score["spread"], score["interval"] if score["spread"] is None else None
     digits = 1 if mean >= 0.01 or not mean else 2
-    return percent(mean) if spread is None else f"{100 * mean:.{digits}f} ± {100 * spread:.{digits}f}%"
+    if spread is not None:
+        return f"{100 * mean:.{digits}f} ± {100 * spread:.{digits}f}%"
+    return percent(mean) + (f" ({' to '.join(f'{100 * bound:.{digits}f}' for bound in interval)})" if interval else "")
+
+
+def _show_difference(row: Json | None) -> str:
+    if row is None:
+        return "–"
+    difference, low, high = (f"{100 * points:+.1f}" for points in (row["difference"], *row["interval"]))
+    return f"{difference} ({low} to {high})"
 
 
 def _choose_columns(sweep: Json) -> list[Column]:

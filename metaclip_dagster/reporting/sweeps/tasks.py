@@ -6,11 +6,12 @@ from typing import Any
 from metaclip_dagster.reporting.sweeps.scores import MEAN_TASK, Json, none_unless_finite, rank_metric, rank_part
 
 
-def describe_tasks(rows: Iterable[Json], notes: Mapping[str, str]) -> list[Json]:
+def describe_tasks(rows: Iterable[Json], notes: Mapping[str, str], versions: Mapping[str, str]) -> list[Json]:
     """What the tasks are, first those that most training sets were scored on, then that most cells were.
 
     Of these, one that tells head from tail goes first, of several the one with most names to choose from. A task's
-    `metric` is its own, by its name; `notes` are what tasks say of themselves, by task.
+    `metric` is its own, by its name; `notes` are what tasks say of themselves, `versions` those that were scored, by
+    task.
     """
     rows_by_task: dict[str, list[Json]] = {}
     for row in rows:
@@ -24,6 +25,7 @@ def describe_tasks(rows: Iterable[Json], notes: Mapping[str, str]) -> list[Json]
             "metrics": sorted({row["metric"] for row in of_task}, key=rank_metric),
             "metric": _find_main_metric(of_task),
             "note": notes.get(task),
+            "version": versions[task],
         }
         for task, of_task in rows_by_task.items()
     ]

@@ -1,0 +1,144 @@
+"""Compare models test image by test image: how sure a difference in top-1 is, and which images show it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from metaclip_dagster.reporting.sweeps.cells import TrainedCell
+from metaclip_dagster.reporting.sweeps.intervals import bound_difference
+from metaclip_dagster.reporting.sweeps.scores import Json, rank_part
+from metaclip_dagster.reporting.sweeps.training_sets import CONTROL, rank_set
+
+NUM_CLASSES = 4
+"""Classes with images, on either side."""
+NUM_IMAGES = 3
+"""Images of each."""
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Which class each test image of a task is, and which it was given, in the task's order."""
+
+    class_id: Ints
+    given: Ints
+
+    @property
+    def right(self) -> npt.NDArray[np.float64]:
+        """1 for each image that was named right, else 0."""
+        return (self.class_id == self.given).astype(np.float64)
+
+
+AnswersOfCells = Mapping[tuple[str, int], Answers]  # by training set and seed
+
+
+def read_answers(cells: Iterable[TrainedCell], comparison: Json) -> tuple[AnswersOfCells, list[str]]:
+    """The answers of the recipe's cells on the comparison's task, and the cells whose scores have none beside them.
+
+    Answers that do not give the cell's own score are of another scoring, and count as none.
+    """
+    answers, missing, task = dict[tuple[str, int], Answers](), list[str](), comparison["task"]
+    for cell in cells:
+        accuracy = next((row for row in cell.rows() if _key(row) == (task, "all", "acc1")), None)
+        if cell.recipe != comparison["recipe"] or accuracy is None:
+            continue
+        table = cell.read_predictions(task) if cell.read_predictions else None
+        if table is not None:
+            columns = table.sort_by("sample").select(["class_id", "predicted_class_id"])
+            of_cell = Answers(*(column.to_numpy().astype(np.int64) for column in columns.columns))
+            if table.num_rows == accuracy["num_images"] and np.isclose(of_cell.right.mean(), accuracy["score"]):
+                answers[cell.training_set, cell.seed] = of_cell
+                continue
+        missing.append(f"{cell.model} on {cell.training_set}")
+    return answers, missing
+
+
+def read_class_names(cells: Iterable[TrainedCell], task: str) -> dict[int, tuple[str, str]]:
+    """The name and the part of each class of the task, by class_id; the part is empty where it is in none."""
+    tables = (cell.class_scores.to_pylist() for cell in cells if cell.class_scores is not None)
+    rows = (row for of_cell in tables for row in of_cell if row["task"] == task)
+    return {row["class_id"]: (row["class_name"], row["part"] or "") for row in rows}
+
+
+def compare_answers(answers: AnswersOfCells, class_names: Mapping[int, tuple[str, str]]) -> list[dict[str, Any]]:
+    """Top-1 of each training set less the control's on the same images, in all and by part, each with its interval.
+
+    Over the seeds that both have, an image counts with its mean. `class_names` are those of `read_class_names`.
+    """
+    rows = []
+    for training_set in sorted({key for key, _ in answers} - {CONTROL}, key=rank_set):
+        seeds = sorted(seed for key, seed in answers if key == training_set and (CONTROL, seed) in answers)
+        if not seeds:
+            continue
+        leads = [answers[training_set, seed].right - answers[CONTROL, seed].right for seed in seeds]
+        lead = np.mean(leads, axis=0)
+        class_ids = answers[training_set, seeds[0]].class_id.tolist()
+        part_of_image = np.array([class_names[number][1] if number in class_names else "" for number in class_ids])
+        for part in sorted({"all", *part_of_image.tolist()} - {""}, key=rank_part):
+            of_part = lead if part == "all" else lead[part_of_image == part]
+            low, high = bound_difference(of_part)
+            rows.append(
+                {
+                    "training_set": training_set,
+                    "part": part,
+                    "num_images": len(of_part),
+                    "seeds": seeds,
+                    "difference": float(of_part.mean()),
+                    "interval": [low, high],
+                }
+            )
+    return rows
+
+
+def is_within(row: Json) -> bool:
+    """Whether a difference of `compare_answers` is within its interval's reach of none: other images could turn it."""
+    low, high = row["interval"]
+    return bool(low <= 0 <= high)
+
+
+def choose_images(
+    answers: AnswersOfCells, classes: Json, seeds: Sequence[int], class_names: Mapping[int, tuple[str, str]]
+) -> dict[str, Any] | None:
+    """A few test images of the classes that balancing helped and hurt most, each with the name it was given by set.
+
+    All of one seed, the first of `seeds`. Images that balancing turned come first, then in the task's order.
+    `classes` are of `compare_classes`; None where either of its sides has no answers.
+    """
+    seed = seeds[0]
+    best, control = answers.get((classes["training_set"], seed)), answers.get((CONTROL, seed))
+    if best is None or control is None:
+        return None
+    of_seed = {key: answers[key, seed] for key in sorted({key for key, of in answers if of == seed}, key=rank_set)}
+    turned = best.right - control.right
+
+    def describe_images(rows: Iterable[Json], sign: int) -> list[dict[str, Any]]:
+        images = []
+        for row in rows:
+            [of_class] = np.nonzero(best.class_id == row["class_id"])
+            order = of_class[np.argsort(-sign * turned[of_class], kind="stable")]
+            for sample in order[:NUM_IMAGES].tolist():
+                given = [
+                    {
+                        "training_set": key,
+                        "class_name": class_names[int(of_set.given[sample])][0],
+                        "right": bool(of_set.right[sample]),
+                    }
+                    for key, of_set in of_seed.items()
+                ]
+                images.append({"sample": sample, "class_name": row["class_name"], "given": given})
+        return images
+
+    return {
+        "task": classes["task"],
+        "seed": seed,
+        "helped": describe_images(classes["helped"][:NUM_CLASSES], 1),
+        "hurt": describe_images(classes["hurt"][:NUM_CLASSES], -1),
+    }
+
+
+def _key(row: Json) -> tuple[str, str, str]:
+    return row["task"], row["part"], row["metric"]
