@@ -12,9 +12,10 @@ from assets.keys import Cell
 from assets.outdated import report_outdated
 from assets.partitions import all_cells, baseline_keys, cells
 from assets.queries.provenance import find_outdated, record_parents
+from assets.queries.samples import read_samples_of_sweep
 from assets.queries.sweeps import make_sweep
 from assets.shown import plots as show_plots
-from assets.shown import table
+from assets.shown import show_pictures, table
 from assets.tags import tag_run
 from metaclip_dagster.evaluation import (
     load_model,
@@ -24,7 +25,9 @@ from metaclip_dagster.evaluation import (
     score_model,
     task_version,
 )
-from metaclip_dagster.reporting.sweeps.page import render_sweep
+from metaclip_dagster.reporting.html.thumbnails import Picture
+from metaclip_dagster.reporting.sweeps.answers import SIDES
+from metaclip_dagster.reporting.sweeps.page import describe_pictures, render_sweep
 from metaclip_dagster.reporting.sweeps.plots import caption_plots, plot_sweep
 from metaclip_dagster.reporting.sweeps.scores import mean_over_tasks
 from metaclip_dagster.reporting.sweeps.tables import sweep_table
@@ -136,8 +139,8 @@ def sweep(
     """
     registered = sorted(context.instance.get_dynamic_partitions("baseline"))
     report = make_sweep(lake, trainer, baselines=registered, notes=zero_shot.notes())
-    plots = plot_sweep(report)
-    links = reports.write("sweep", render_sweep(report, plots), report)
+    plots, pictures = plot_sweep(report), read_samples_of_sweep(zero_shot, report)
+    links = reports.write("sweep", render_sweep(report, plots, pictures, mode=reports.pictures), report)
     rows = sweep_table(report)
     return dg.MaterializeResult(
         metadata={
@@ -146,9 +149,21 @@ def sweep(
             "missing": report["missing"],
             **links,
             "plots": show_plots(plots, caption_plots(plots)),
+            **_show_images(report, pictures, reports),
         },
         check_results=[of_one_pool(report), up_to_date("sweep", find_outdated(lake))],
     )
+
+
+def _show_images(report: Mapping[str, Any], pictures: Mapping[int, Picture], reports: Reports) -> dict[str, Any]:
+    """The test images of the report, of classes that balancing helped and hurt, where there are any."""
+    shown = {side: describe_pictures(report, pictures, side) for side in SIDES}
+    return {
+        name: value
+        for side, listed in shown.items()
+        if listed
+        for name, value in show_pictures(f"images_{side}", listed, reports.pictures).items()
+    }
 
 
 def _score_tasks(

@@ -132,6 +132,21 @@ def test_the_sweep_works_while_cells_are_missing_and_names_them(trained: Graph) 
     )
 
 
+def test_the_sweep_compares_image_by_image_where_cells_were_scored_so_and_names_the_others(
+    trained: Graph, tmp_path: Path
+) -> None:
+    lake = copied(trained, tmp_path)
+    [whole] = report(lake, tmp_path)["comparisons"]
+    assert whole["unanswered"] == []
+    lead = whole["best"]["mean"] - whole["control"]["mean"]
+    differences = {(row["training_set"], row["part"]): row["difference"] for row in whole["paired"]}
+    assert differences[whole["best"]["training_set"], "all"] == pytest.approx(lead)
+    shutil.rmtree(folder_of(lake, "sample_predictions", CELLS[0].key))  # as where it was scored by an older version
+    [old] = report(lake, tmp_path)["comparisons"]
+    assert old["unanswered"] == [f"tiny on {CELLS[0].training_set}"]
+    assert old["best"] == whole["best"]
+
+
 def test_a_ring_that_was_not_fetched_is_named(trained: Graph, tmp_path: Path) -> None:
     with open_graph(copy_home(trained.where, tmp_path)) as again:
         shutil.rmtree(tmp_path / "lake" / "images" / "20")

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from assets.keys import CELLS, TRAINING_SETS, Cell
 from assets.queries.provenance import current_pool, recorded_pool
@@ -18,6 +17,7 @@ from metaclip_dagster.reporting.sweeps.cells import TrainedCell
 from metaclip_dagster.reporting.sweeps.costs import PartitionCost
 from metaclip_dagster.reporting.sweeps.pools import PoolVersion
 from metaclip_dagster.reporting.sweeps.sweep import SetFacts, describe_sweep
+from metaclip_dagster.schemas import SAMPLE_PREDICTIONS
 from resources.lake.resource import WHOLE, Lake
 from resources.lake.tables import PartitionManifest
 from resources.models.resource import Trainer
@@ -92,8 +92,7 @@ def _read_predictions(lake: Lake, scores: PartitionManifest, task: str) -> pa.Ta
         return None
     if task not in {shard.key for shard in predictions.shards}:
         return None
-    table: pa.Table = lake.dataset("sample_predictions", [scores.partition]).to_table(filter=pc.field("task") == task)
-    return table
+    return pa.Table.from_batches(lake.shards("sample_predictions", scores.partition)[task](), SAMPLE_PREDICTIONS)
 
 
 def _describe_flag(flag: Mapping[str, Any] | None) -> str:

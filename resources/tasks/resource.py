@@ -39,6 +39,10 @@ class ZeroShot(dg.ConfigurableResource, use_attribute_docstrings=True):
             raise dg.Failure(f"tasks go by their folders' names, and these are named alike: {alike}; rename one")
         return {Path(it).name: Deferred(read, (it,), declared=version(it)) for it in self._folders}
 
+    def folder(self, task: str) -> str | None:
+        """The folder of a task, by its name; None where there is none."""
+        return next((folder for folder in self._folders if Path(folder).name == task), None)
+
     def model(self, load: Callable[..., Any], *name: str, version: str) -> Deferred:
         """A model, loaded by `load` on the device; `version` changes with its weights."""
         return Deferred(load, name, {"device": self.device}, declared=f"{' '.join(name)} {version}")

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 from selectolax.lexbor import LexborHTMLParser
 
 ATTRIBUTES = {"id", "class", "href", "style", "alt", "src", "width", "height", "title", "role", "tabindex", "scope"}
-ATTRIBUTES |= {"aria-label", "aria-hidden", "charset", "name", "content", "http-equiv", "lang"}
+ATTRIBUTES |= {"aria-label", "aria-hidden", "charset", "name", "content", "http-equiv", "lang", "loading"}
 
 
 def strict(text: str) -> Any:
@@ -23,7 +23,8 @@ def parse_harmless(page: str) -> LexborHTMLParser:
     for node in tree.css("*"):
         attributes = node.attributes
         assert set(attributes) <= ATTRIBUTES
-        assert (attributes.get("src") or "data:image/png;base64,").startswith("data:image/png;base64,")
+        source = attributes.get("src") or "data:image/png;base64,"
+        assert source.startswith(("data:image/png;base64,", "data:image/jpeg;base64,"))
         assert (attributes.get("href") or "#").startswith("#")
         assert set(attributes.get("style") or "") <= set("width:height.%0123456789")
     return tree

@@ -1,6 +1,6 @@
 """Compare models test image by test image: how sure a difference in top-1 is, and which images show it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,12 @@ from metaclip_dagster.reporting.sweeps.intervals import bound_difference
 from metaclip_dagster.reporting.sweeps.scores import Json, rank_part
 from metaclip_dagster.reporting.sweeps.training_sets import CONTROL, rank_set
 
-NUM_CLASSES = 4
-"""Classes with images, on either side."""
-NUM_IMAGES = 3
-"""Images of each."""
+SIDES = ("helped", "hurt")
+"""What images are shown of: classes that balancing helped, and classes that it hurt."""
+NUM_IMAGES = 12
+"""Test images that are shown on either side."""
+NUM_OF_CLASS = 3
+"""Of these, of one class."""
 
 Ints = npt.NDArray[np.int64]
 
@@ -36,15 +38,15 @@ class Answers:
 AnswersOfCells = Mapping[tuple[str, int], Answers]  # by training set and seed
 
 
-def read_answers(cells: Iterable[TrainedCell], comparison: Json) -> tuple[AnswersOfCells, list[str]]:
-    """The answers of the recipe's cells on the comparison's task, and the cells whose scores have none beside them.
+def read_answers(cells: Iterable[TrainedCell], recipe: str, task: str) -> tuple[AnswersOfCells, list[str]]:
+    """The answers of the recipe's cells on a task, and the cells that have a top-1 score and no answers beside it.
 
     Answers that do not give the cell's own score are of another scoring, and count as none.
     """
-    answers, missing, task = dict[tuple[str, int], Answers](), list[str](), comparison["task"]
+    answers, missing = dict[tuple[str, int], Answers](), list[str]()
     for cell in cells:
         accuracy = next((row for row in cell.rows() if _key(row) == (task, "all", "acc1")), None)
-        if cell.recipe != comparison["recipe"] or accuracy is None:
+        if cell.recipe != recipe or accuracy is None:
             continue
         table = cell.read_predictions(task) if cell.read_predictions else None
         if table is not None:
@@ -64,7 +66,9 @@ def read_class_names(cells: Iterable[TrainedCell], task: str) -> dict[int, tuple
     return {row["class_id"]: (row["class_name"], row["part"] or "") for row in rows}
 
 
-def compare_answers(answers: AnswersOfCells, class_names: Mapping[int, tuple[str, str]]) -> list[dict[str, Any]]:
+def compare_answers(
+    task: str, answers: AnswersOfCells, class_names: Mapping[int, tuple[str, str]]
+) -> list[dict[str, Any]]:
     """Top-1 of each training set less the control's on the same images, in all and by part, each with its interval.
 
     Over the seeds that both have, an image counts with its mean. `class_names` are those of `read_class_names`.
@@ -83,6 +87,7 @@ def compare_answers(answers: AnswersOfCells, class_names: Mapping[int, tuple[str
             low, high = bound_difference(of_part)
             rows.append(
                 {
+                    "task": task,
                     "training_set": training_set,
                     "part": part,
                     "num_images": len(of_part),
@@ -94,23 +99,31 @@ def compare_answers(answers: AnswersOfCells, class_names: Mapping[int, tuple[str
     return rows
 
 
+def find_difference(comparison: Json, training_set: str, task: str, part: str = "all") -> Json | None:
+    """The row of `compare_answers` for a training set, if there is one."""
+    key = (training_set, task, part)
+    rows = (row for row in comparison["paired"] if (row["training_set"], row["task"], row["part"]) == key)
+    return next(rows, None)
+
+
 def is_within(row: Json) -> bool:
-    """Whether a difference of `compare_answers` is within its interval's reach of none: other images could turn it."""
+    """Whether the interval of a difference of `compare_answers` holds 0: other images could turn it."""
     low, high = row["interval"]
     return bool(low <= 0 <= high)
 
 
 def choose_images(
-    answers: AnswersOfCells, classes: Json, seeds: Sequence[int], class_names: Mapping[int, tuple[str, str]]
+    answers: AnswersOfCells, classes: Json, comparison: Json, class_names: Mapping[int, tuple[str, str]]
 ) -> dict[str, Any] | None:
     """A few test images of the classes that balancing helped and hurt most, each with the name it was given by set.
 
-    All of one seed, the first of `seeds`. Images that balancing turned come first, then in the task's order.
-    `classes` are of `compare_classes`; None where either of its sides has no answers.
+    All of the first seed that both sides of the comparison have. Images that balancing turned come first, then in the
+    task's order. `classes` are of `compare_classes`; None where the sides share no seed, or either has no answers.
     """
-    seed = seeds[0]
+    seeds = (seed for seed in comparison["best"]["seeds"] if seed in comparison["control"]["seeds"])
+    seed = next(seeds, None)
     best, control = answers.get((classes["training_set"], seed)), answers.get((CONTROL, seed))
-    if best is None or control is None:
+    if seed is None or best is None or control is None:
         return None
     of_seed = {key: answers[key, seed] for key in sorted({key for key, of in answers if of == seed}, key=rank_set)}
     turned = best.right - control.right
@@ -120,7 +133,7 @@ def choose_images(
         for row in rows:
             [of_class] = np.nonzero(best.class_id == row["class_id"])
             order = of_class[np.argsort(-sign * turned[of_class], kind="stable")]
-            for sample in order[:NUM_IMAGES].tolist():
+            for sample in order[:NUM_OF_CLASS].tolist():
                 given = [
                     {
                         "training_set": key,
@@ -130,13 +143,14 @@ def choose_images(
                     for key, of_set in of_seed.items()
                 ]
                 images.append({"sample": sample, "class_name": row["class_name"], "given": given})
-        return images
+        return images[:NUM_IMAGES]
 
     return {
         "task": classes["task"],
         "seed": seed,
-        "helped": describe_images(classes["helped"][:NUM_CLASSES], 1),
-        "hurt": describe_images(classes["hurt"][:NUM_CLASSES], -1),
+        "training_sets": [*of_seed],
+        "helped": describe_images(classes["helped"], 1),
+        "hurt": describe_images(classes["hurt"], -1),
     }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from metaclip_dagster.reporting.html.numbers import number, percent
 from metaclip_dagster.reporting.html.text import reveal
-from metaclip_dagster.reporting.sweeps.answers import is_within
+from metaclip_dagster.reporting.sweeps.answers import find_difference, is_within
 from metaclip_dagster.reporting.sweeps.comparisons import bar_above, find_side_score
 from metaclip_dagster.reporting.sweeps.pools import write_pool_findings
 from metaclip_dagster.reporting.sweeps.scores import MEAN_TASK, Json, name_metric
@@ -87,7 +87,7 @@ def _write_certainty(recipe: Json, comparison: Json) -> Iterable[str]:
         yield f"Seed by seed, {label_set(best['training_set'])} is {ahead}."
     if abs(best["mean"] - control["mean"]) < max(spread or 0 for spread in spreads):
         yield "The difference is smaller than the spread over seeds."
-    yield from _write_paired(comparison)
+    yield from _write_paired(comparison, comparison["task"], comparison["metric"])
     if comparison["num_finite"] > 1:
         yield f"It is the best of {comparison['num_finite']} values of t, picked by this very score."
     if comparison["near_chance"]:
@@ -95,19 +95,15 @@ def _write_certainty(recipe: Json, comparison: Json) -> Iterable[str]:
         yield f"No score is above {bar}, near enough to chance that their order means little."
 
 
-def _write_paired(comparison: Json) -> Iterable[str]:
+def _write_paired(comparison: Json, task: str, metric: str) -> Iterable[str]:
     """How sure the difference is, whatever test images had been drawn; of top-1 only."""
-    of_best = (row for row in comparison["paired"] if row["training_set"] == comparison["best"]["training_set"])
-    row = next((row for row in of_best if row["part"] == "all"), None)
-    if row is None or comparison["metric"] != "acc1":
+    row = find_difference(comparison, comparison["best"]["training_set"], task)
+    if row is None or metric != "acc1":
         return
     difference, low, high = (f"{100 * points:+.1f}" for points in (row["difference"], *row["interval"]))
-    says = f"On the same {number(row['num_images'])} test images the difference is {difference} points"
-    interval = f"95% interval over test images {low} to {high}"
-    if is_within(row):
-        yield f"{says}, which is within what other test images could give ({interval})."
-    else:
-        yield f"{says}, more than other test images would take back ({interval})."
+    images = f"On the same {number(row['num_images'])} test images the difference is {difference} points"
+    turned = ", which holds 0: other images could turn it" if is_within(row) else ""
+    yield f"{images}; its 95% interval over test images is {low} to {high}{turned}."
 
 
 def _write_tasks(recipe: Json, comparison: Json, tasks: Sequence[tuple[str, str]]) -> Iterable[str]:
@@ -116,7 +112,8 @@ def _write_tasks(recipe: Json, comparison: Json, tasks: Sequence[tuple[str, str]
         if best and control:
             scores = f"{percent(best['mean'])} against {percent(control['mean'])} unbalanced"
             name = "In the mean of tasks" if task == MEAN_TASK else f"On {reveal(task)}"
-            yield f"{name}: {scores}, {name_metric(metric)} (chance {percent(best['chance'])})."
+            says = f"{name}: {scores}, {name_metric(metric)} (chance {percent(best['chance'])})."
+            yield " ".join([says, *_write_paired(comparison, task, metric)])
 
 
 def _find_mean(recipe: Json, comparison: Json, side: str, part: str) -> float | None:

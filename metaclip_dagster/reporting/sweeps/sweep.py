@@ -81,7 +81,7 @@ def describe_sweep(
     mean_over = choose_mean_tasks(index_scores(cell.rows()) for cell in fit)
     recipes = describe_recipes(fit, mean_over)
     compared_sets = [compare_sets(recipe, _choose_task(recipe, tasks)) for recipe in recipes]
-    comparisons, classes = _compare_images(fit, compared_sets)
+    comparisons, classes = _compare_images(fit, compared_sets, tasks)
     described = {name: _describe_set(name, facts.get(name)) for name in sorted(pools, key=rank_set)}
     sweep = {
         "pools": describe_pools(compared, of_sets),
@@ -109,19 +109,20 @@ def describe_sweep(
 
 
 def _compare_images(
-    cells: Sequence[TrainedCell], comparisons: Sequence[Json]
+    cells: Sequence[TrainedCell], comparisons: Sequence[Json], tasks: Sequence[Json]
 ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """Each comparison with what its answers to single images say, and the classes of the first, with a few images."""
-    described, classes = list[dict[str, Any]](), None
+    """Each comparison with what answers to single images say on every task; the first one's classes, with images."""
+    described, classes = list[dict[str, Any]](), compare_classes(cells, comparisons[0]) if comparisons else None
     for comparison in comparisons:
-        answers, unanswered = read_answers(cells, comparison)
-        class_names = read_class_names(cells, comparison["task"])
-        paired = compare_answers(answers, class_names)
-        # A task without classes has no answers to single images, whenever it was scored.
-        described.append({**comparison, "paired": paired, "unanswered": unanswered if class_names else []})
-        if len(described) == 1 and (classes := compare_classes(cells, comparison)):
-            seeds = [seed for seed in comparison["best"]["seeds"] if seed in comparison["control"]["seeds"]]
-            classes["images"] = choose_images(answers, classes, seeds, class_names) if seeds else None
+        paired, unanswered = list[Json](), list[str]()
+        for task in (task["task"] for task in tasks):
+            answers, missing = read_answers(cells, comparison["recipe"], task)
+            class_names = read_class_names(cells, task)
+            paired += compare_answers(task, answers, class_names)
+            unanswered += missing
+            if classes and not described and task == comparison["task"]:
+                classes["images"] = choose_images(answers, classes, comparison, class_names)
+        described.append({**comparison, "paired": paired, "unanswered": [*dict.fromkeys(unanswered)]})
     return described, classes
 
 

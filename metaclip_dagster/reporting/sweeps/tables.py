@@ -2,6 +2,7 @@
 
 from metaclip_dagster.reporting.html.numbers import number, percent
 from metaclip_dagster.reporting.html.text import reveal
+from metaclip_dagster.reporting.sweeps.answers import find_difference
 from metaclip_dagster.reporting.sweeps.scores import Json, find_score, name_metric, rank_part
 from metaclip_dagster.reporting.sweeps.tasks import choose_other_tasks
 from metaclip_dagster.reporting.sweeps.training_sets import label_set
@@ -54,21 +55,19 @@ def task_table(sweep: Json, task: Json) -> list[list[str]]:
     ]
 
 
-def paired_table(comparison: Json) -> list[list[str]]:
-    """Each set's top-1 less the control's, in points, in all and by part, each with its interval over test images."""
-    parts = sorted({row["part"] for row in comparison["paired"]}, key=rank_part)
-    points = {(row["training_set"], row["part"]): row for row in comparison["paired"]}
-    return [
-        ["Training set", *("top-1" if part == "all" else reveal(part) for part in parts), "seeds"],
-        *(
-            [
-                label_set(training_set),
-                *(_show_difference(points.get((training_set, part))) for part in parts),
-                number(len(points[training_set, "all"]["seeds"])),
-            ]
-            for training_set in dict.fromkeys(row["training_set"] for row in comparison["paired"])
-        ),
-    ]
+def paired_table(comparison: Json, task: str) -> list[list[str]]:
+    """Each set's top-1 on a task less the control's, in points, in all and by part, with intervals over test images.
+
+    Headings first; no row where nothing is known of single images.
+    """
+    rows = [row for row in comparison["paired"] if row["task"] == task]
+    parts = sorted({row["part"] for row in rows}, key=rank_part)
+    table = [["Training set", *("top-1" if part == "all" else reveal(part) for part in parts), "images", "seeds"]]
+    for row in (row for row in rows if row["part"] == "all"):
+        differences = [find_difference(comparison, row["training_set"], task, part) for part in parts]
+        size = [number(row["num_images"]), number(len(row["seeds"]))]
+        table.append([label_set(row["training_set"]), *map(_show_difference, differences), *size])
+    return table
 
 
 def show_score(score: Json | None) -> str:

@@ -1,5 +1,6 @@
 """Laws of comparing models image by image: what intervals hold, and which images stand for a class."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,11 +11,15 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from metaclip_dagster.reporting.html.thumbnails import Picture, encode_thumbnail
 from metaclip_dagster.reporting.sweeps.cells import TrainedCell
 from metaclip_dagster.reporting.sweeps.intervals import LEVEL, bound_difference, bound_share
+from metaclip_dagster.reporting.sweeps.page import describe_pictures, render_sweep
 from metaclip_dagster.reporting.sweeps.sweep import describe_sweep
 from metaclip_dagster.schemas import CLASS_SCORES, SAMPLE_PREDICTIONS
+from tests.metaclip_dagster.pages import parse_harmless
 from tests.metaclip_dagster.reporting.test_sweeps import cell, score_rows
 
 NAMES = ["owl", "tit", "wren"]
@@ -120,9 +125,11 @@ def test_differences_of_single_images_add_up_to_those_of_scores_over_seeds_that_
 
 def test_the_findings_say_whether_other_images_could_turn_the_difference() -> None:
     certainty = describe_sweep(cells=[answered("20", BALANCED), answered("inf", UNBALANCED)])["findings"][1]
-    assert "On the same 12 test images the difference is +16.7 points, which is within what other" in certainty
+    assert "On the same 12 test images the difference is +16.7 points; its 95% interval over" in certainty
+    assert "which holds 0: other images could turn it." in certainty
     certainty = describe_sweep(cells=[answered("20", CLASS_ID), answered("inf", [1] * 4 + [2] * 4 + [0] * 4)])
-    assert "the difference is +100.0 points, more than other test images would" in certainty["findings"][1]
+    assert "the difference is +100.0 points" in certainty["findings"][1]
+    assert "other images" not in certainty["findings"][1]
 
 
 def test_cells_scored_before_answers_were_kept_are_named_and_the_rest_is_still_there() -> None:
@@ -150,3 +157,18 @@ def test_images_that_balancing_turned_stand_first_with_the_name_that_each_set_ga
         {"training_set": "inf", "class_name": "wren", "right": False},
         {"training_set": "online-20", "class_name": "owl", "right": True},
     ]
+
+
+def test_the_page_shows_each_image_with_the_names_that_it_was_given_and_hostile_names_do_nothing() -> None:
+    hostile = "<script>alert(1)</script>\u202e"
+    cells = [answered("20", BALANCED), answered("inf", UNBALANCED)]
+    sweep = json.loads(json.dumps(describe_sweep(cells=cells)).replace('"owl"', json.dumps(hostile)))
+    thumbnail = encode_thumbnail(Image.new("RGB", (30, 20), "red"))
+    shown = {number: Picture(f"birds/{number}", text=hostile, thumbnail=thumbnail) for number in range(8)}
+    page = parse_harmless(render_sweep(sweep, {}, shown))
+    assert len(page.css("#classes .gallery img")) == 6
+    rows = [[cell.text(strip=True) for cell in row.css("td")] for row in page.css("#classes tbody tr")]
+    assert ["<script>alert(1)</script>⟨U+202E⟩", "✓ right", "wren"] in rows
+    assert ["wren", "tit", "✓ right"] in rows  # without a picture
+    assert not parse_harmless(render_sweep(sweep, {}, shown, mode="off")).css("#classes img")
+    assert [picture.note for picture in describe_pictures(sweep, shown, "helped")][:1] == ["20: right; inf: wren"]
