@@ -89,7 +89,7 @@ def train(where: Deployment) -> None:
     with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
         _make(where, instance, training_steps(where.models[0]))
     sweep = json.loads((where.reports / "sweep.json").read_text(encoding="utf-8"))
-    print(f"\n{render_table(sweep_table(sweep))}")
+    print(f"\n{render_table(sweep_table(sweep, intervals=False))}")
     notes = [f"{task['task']}: {task['note']}" for task in sweep["tasks"] if task["note"]]
     for sentence in [*sweep["findings"][:2], *notes]:
         print(f"\n{textwrap.fill(sentence, 110)}")

@@ -10,10 +10,11 @@ from metaclip_dagster.reporting.sweeps.training_sets import label_set
 Column = tuple[str, str, str, str]  # heading, task, part, metric
 
 
-def sweep_table(sweep: Json) -> list[list[str]]:
+def sweep_table(sweep: Json, *, intervals: bool = True) -> list[list[str]]:
     """Rows of text, headings first and chance last: t, pairs, images, mean ± s.d. of scores, seeds and pairs seen.
 
-    A training set without a score has dashes. With several recipes each has its own rows and chance.
+    A training set without a score has dashes. With several recipes each has its own rows and chance. A terminal has no
+    room for `intervals`.
     """
     columns, several = _choose_columns(sweep), len(sweep["recipes"]) > 1
     recipe_heading = ["recipe"] if several else []
@@ -24,11 +25,12 @@ def sweep_table(sweep: Json) -> list[list[str]]:
         for facts in sweep["sets"]:
             row = scored.get(facts["training_set"])
             size = [number(facts[name]) for name in ("pairs", "images")]
-            scores = [show_score(find_score(row["scores"], *key) if row else None) for _, *key in columns]
+            of_columns = [find_score(row["scores"], *key) if row else None for _, *key in columns]
+            scores = [show_score(score, intervals=intervals) for score in of_columns]
             seen = [f"{len(row['seeds'])}", number(recipe["pairs_seen"])] if row else ["–", "–"]
             rows.append([reveal(facts["training_set"]), *recipe_cell, *size, *scores, *seen])
     for baseline in sweep["baselines"]:
-        scores = [show_score(find_score(baseline["scores"], *key)) for _, *key in columns]
+        scores = [show_score(find_score(baseline["scores"], *key), intervals=intervals) for _, *key in columns]
         rows.append([reveal(baseline["model"]), *(["baseline"] if several else []), "–", "–", *scores, "–", "–"])
     if columns:
         chances = [percent(_find_chance(sweep, *key)) for _, *key in columns]
@@ -70,7 +72,7 @@ def paired_table(comparison: Json, task: str) -> list[list[str]]:
     return table
 
 
-def show_score(score: Json | None) -> str:
+def show_score(score: Json | None, *, intervals: bool = True) -> str:
     """A score in percent, with its standard deviation over seeds, or its interval where it is of one seed.
 
     >>> show_score({"mean": 0.0731, "spread": 0.008}), show_score(None)
@@ -80,11 +82,12 @@ def show_score(score: Json | None) -> str:
     """
     if score is None:
         return "–"
-    mean, spread, interval = score["mean"], score["spread"], score["interval"] if score["spread"] is None else None
+    mean, spread = score["mean"], score["spread"]
     digits = 1 if mean >= 0.01 or not mean else 2
     if spread is not None:
         return f"{100 * mean:.{digits}f} ± {100 * spread:.{digits}f}%"
-    return percent(mean) + (f" ({' to '.join(f'{100 * bound:.{digits}f}' for bound in interval)})" if interval else "")
+    bounds = [f"{100 * bound:.{digits}f}" for bound in (intervals and score["interval"]) or []]
+    return percent(mean) + (f" ({' to '.join(bounds)})" if bounds else "")
 
 
 def _show_difference(row: Json | None) -> str:
