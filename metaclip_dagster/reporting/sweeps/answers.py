@@ -24,17 +24,19 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Answers:
-    """Which class each test image of a task is, and which it was given, in the task's order."""
+    """Which class each test image of a task is, and which a model named it, in the task's order."""
 
     class_id: Ints
-    given: Ints
+    predicted: Ints
 
     @property
     def right(self) -> npt.NDArray[np.float64]:
         """1 for each image that was named right, else 0."""
-        return (self.class_id == self.given).astype(np.float64)
+        return np.asarray(self.class_id == self.predicted, np.float64)
 
 
+ClassNames = Mapping[int, tuple[str, str]]
+"""Name and part of each class, by class_id; the part is empty where it is in none."""
 AnswersOfCells = Mapping[tuple[str, int], Answers]  # by training set and seed
 
 
@@ -44,9 +46,9 @@ def read_answers(cells: Iterable[TrainedCell], recipe: str, task: str) -> tuple[
     Answers that do not give the cell's own score are of another scoring, and count as none.
     """
     answers, missing = dict[tuple[str, int], Answers](), list[str]()
-    for cell in cells:
+    for cell in (cell for cell in cells if cell.recipe == recipe):
         accuracy = next((row for row in cell.rows() if _key(row) == (task, "all", "acc1")), None)
-        if cell.recipe != recipe or accuracy is None:
+        if accuracy is None:
             continue
         table = cell.read_predictions(task) if cell.read_predictions else None
         if table is not None:
@@ -59,19 +61,19 @@ def read_answers(cells: Iterable[TrainedCell], recipe: str, task: str) -> tuple[
     return answers, missing
 
 
-def read_class_names(cells: Iterable[TrainedCell], task: str) -> dict[int, tuple[str, str]]:
-    """The name and the part of each class of the task, by class_id; the part is empty where it is in none."""
-    tables = (cell.class_scores.to_pylist() for cell in cells if cell.class_scores is not None)
-    rows = (row for of_cell in tables for row in of_cell if row["task"] == task)
-    return {row["class_id"]: (row["class_name"], row["part"] or "") for row in rows}
+def read_class_names(cells: Iterable[TrainedCell]) -> dict[str, ClassNames]:
+    """The names and parts of each task's classes."""
+    names: dict[str, dict[int, tuple[str, str]]] = {}
+    for cell in cells:
+        for row in cell.class_scores.to_pylist() if cell.class_scores is not None else []:
+            names.setdefault(row["task"], {})[row["class_id"]] = row["class_name"], row["part"] or ""
+    return dict(names)
 
 
-def compare_answers(
-    task: str, answers: AnswersOfCells, class_names: Mapping[int, tuple[str, str]]
-) -> list[dict[str, Any]]:
+def compare_answers(task: str, answers: AnswersOfCells, class_names: ClassNames) -> list[dict[str, Any]]:
     """Top-1 of each training set less the control's on the same images, in all and by part, each with its interval.
 
-    Over the seeds that both have, an image counts with its mean. `class_names` are those of `read_class_names`.
+    Over the seeds that both have, an image counts with its mean.
     """
     rows = []
     for training_set in sorted({key for key, _ in answers} - {CONTROL}, key=rank_set):
@@ -113,17 +115,19 @@ def is_within(row: Json) -> bool:
 
 
 def choose_images(
-    answers: AnswersOfCells, classes: Json, comparison: Json, class_names: Mapping[int, tuple[str, str]]
+    answers: AnswersOfCells, classes: Json, comparison: Json, class_names: ClassNames
 ) -> dict[str, Any] | None:
     """A few test images of the classes that balancing helped and hurt most, each with the name it was given by set.
 
     All of the first seed that both sides of the comparison have. Images that balancing turned come first, then in the
     task's order. `classes` are of `compare_classes`; None where the sides share no seed, or either has no answers.
     """
-    seeds = (seed for seed in comparison["best"]["seeds"] if seed in comparison["control"]["seeds"])
-    seed = next(seeds, None)
+    shared = [seed for seed in comparison["best"]["seeds"] if seed in comparison["control"]["seeds"]]
+    if not shared:
+        return None
+    seed = int(shared[0])
     best, control = answers.get((classes["training_set"], seed)), answers.get((CONTROL, seed))
-    if seed is None or best is None or control is None:
+    if best is None or control is None:
         return None
     of_seed = {key: answers[key, seed] for key in sorted({key for key, of in answers if of == seed}, key=rank_set)}
     turned = best.right - control.right
@@ -134,15 +138,15 @@ def choose_images(
             [of_class] = np.nonzero(best.class_id == row["class_id"])
             order = of_class[np.argsort(-sign * turned[of_class], kind="stable")]
             for sample in order[:NUM_OF_CLASS].tolist():
-                given = [
+                named = [
                     {
                         "training_set": key,
-                        "class_name": class_names[int(of_set.given[sample])][0],
+                        "class_name": class_names[int(of_set.predicted[sample])][0],
                         "right": bool(of_set.right[sample]),
                     }
                     for key, of_set in of_seed.items()
                 ]
-                images.append({"sample": sample, "class_name": row["class_name"], "given": given})
+                images.append({"sample": sample, "class_name": row["class_name"], "answers": named})
         return images[:NUM_IMAGES]
 
     return {

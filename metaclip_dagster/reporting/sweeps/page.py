@@ -48,7 +48,7 @@ def describe_pictures(sweep: Mapping[str, Any], pictures: Mapping[int, Picture],
     """The pictures of one side, each with the names that the training sets gave it as its note."""
     images = sweep["classes"] and sweep["classes"]["images"]
     return [
-        replace(pictures[image["sample"]], note="; ".join(map(_describe_answer, image["given"])))
+        replace(pictures[image["sample"]], note="; ".join(map(_describe_answer, image["answers"])))
         for image in (images[side] if images else [])
         if image["sample"] in pictures
     ]

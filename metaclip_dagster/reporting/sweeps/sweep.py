@@ -113,15 +113,15 @@ def _compare_images(
 ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     """Each comparison with what answers to single images say on every task; the first one's classes, with images."""
     described, classes = list[dict[str, Any]](), compare_classes(cells, comparisons[0]) if comparisons else None
+    class_names = read_class_names(cells)
     for comparison in comparisons:
         paired, unanswered = list[Json](), list[str]()
         for task in (task["task"] for task in tasks):
             answers, missing = read_answers(cells, comparison["recipe"], task)
-            class_names = read_class_names(cells, task)
-            paired += compare_answers(task, answers, class_names)
+            paired += compare_answers(task, answers, class_names.get(task, {}))
             unanswered += missing
             if classes and not described and task == comparison["task"]:
-                classes["images"] = choose_images(answers, classes, comparison, class_names)
+                classes["images"] = choose_images(answers, classes, comparison, class_names[task])
         described.append({**comparison, "paired": paired, "unanswered": [*dict.fromkeys(unanswered)]})
     return described, classes
 

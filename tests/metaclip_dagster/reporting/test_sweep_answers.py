@@ -152,7 +152,7 @@ def test_images_that_balancing_turned_stand_first_with_the_name_that_each_set_ga
     assert [(image["sample"], image["class_name"]) for image in images["hurt"]] == [
         (sample, "wren") for sample in (10, 8, 9)
     ]
-    assert images["helped"][0]["given"] == [
+    assert images["helped"][0]["answers"] == [
         {"training_set": "20", "class_name": "owl", "right": True},
         {"training_set": "inf", "class_name": "wren", "right": False},
         {"training_set": "online-20", "class_name": "owl", "right": True},
