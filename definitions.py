@@ -12,6 +12,7 @@ from pydantic import create_model
 from assets import (
     automation,
     cards,
+    concepts,
     coverage,
     crawl,
     curation,
@@ -48,7 +49,7 @@ Resource = TypeVar("Resource", bound=dg.ConfigurableResource)
 
 MODULES = [
     *(metadata, entries, crawl, robots, coverage, curation, opt_outs, exclusions, entry_counts, cards),
-    *(images, training, evaluation, publishing, published_models, eu_summary),
+    *(images, training, evaluation, concepts, publishing, published_models, eu_summary),
 ]
 
 

@@ -94,6 +94,7 @@ def train(where: Deployment) -> None:
     for sentence in [*sweep["findings"][:2], *notes]:
         print(f"\n{textwrap.fill(sentence, 110)}")
     print(f"\nSweep report: {where.reports / 'sweep.html'}")
+    print(f"Accuracy of classes over the pairs with their names: {where.reports / 'concepts.html'}")
 
 
 def steps(keys: Sequence[str]) -> list[Step]:
@@ -110,13 +111,13 @@ def steps(keys: Sequence[str]) -> list[Step]:
 
 
 def training_steps(model: str) -> list[Step]:
-    """From images to the sweep, in order, for one model."""
+    """From images to the reports on the sweep, in order, for one model."""
     training_sets = TRAINING_SETS[: len(THRESHOLDS) + 1]
     return [
         (["image_texts", "images"], THRESHOLDS),
         (["training_sets"], training_sets),
         (["checkpoints", "scores"], [Cell(training_set, model).key for training_set in training_sets]),
-        (["sweep"], [None]),
+        (["sweep", "concepts"], [None]),
     ]
 
 

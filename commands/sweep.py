@@ -1,4 +1,4 @@
-"""Train on training sets, score the models and report on them, in one backfill from images to the sweep."""
+"""Train on training sets, score the models and report on them, in one backfill from images to the reports."""
 
 import argparse
 from collections.abc import Sequence
@@ -8,6 +8,8 @@ from commands.backfills import Targets, find_web_server, launch
 from commands.names import check_choice
 from resources.deployments import deployment
 from resources.instance.graphql import WebServer
+
+REPORTS = ("sweep", "concepts")
 
 
 def main(asked: argparse.Namespace) -> int:
@@ -22,14 +24,15 @@ def launch_sweep(web: WebServer, training_sets: Sequence[str], models: Sequence[
     """Train and score the cells and report; gives whether nothing failed. The report takes the cells that are there."""
     check_subsets(web, training_sets)
     progress = launch(web, sweep_targets(training_sets, models), "t-sweep", wait=wait)
-    if progress and progress.status == "COMPLETED_FAILED" and "sweep" in progress.unmade:
-        # Dagster leaves out whatever lies below a failure, and the report lies below every cell.
-        launch(web, {"sweep": None}, "report of the t-sweep", wait=wait)
+    reports: Targets = {name: None for name in REPORTS if progress and name in progress.unmade}
+    if progress and progress.status == "COMPLETED_FAILED" and reports:
+        # Dagster leaves out whatever lies below a failure, and the reports lie below every cell.
+        launch(web, reports, "reports of the t-sweep", wait=wait)
     return progress is None or progress.succeeded
 
 
 def sweep_targets(training_sets: Sequence[str], models: Sequence[str]) -> Targets:
-    """The partitions of a sweep from images to its report; a set needs the rings of images up to its t."""
+    """The partitions of a sweep from images to its reports; a set needs the rings of images up to its t."""
     highest = max(THRESHOLDS.index("inf" if name.startswith("online-") else name) for name in training_sets)
     cells = [Cell(name, model).key for name in training_sets for model in models]
     return {
@@ -38,7 +41,7 @@ def sweep_targets(training_sets: Sequence[str], models: Sequence[str]) -> Target
         "training_sets": training_sets,
         "checkpoints": cells,
         "scores": cells,
-        "sweep": None,
+        **dict.fromkeys(REPORTS),
     }
 
 

@@ -328,6 +328,12 @@ UNCOVERED_WORDS = _table(
     word=(pa.string(), "A word of the texts that is in no entry of the language"),
     num_pairs=(pa.uint64(), "Pairs that have it"),
 )
+NAME_TEXTS = _table(
+    name=(pa.string(), "What texts were searched for, such as a class's name of a zero-shot task"),
+    language=(pa.string(), "Language of the texts"),
+    num_pairs=(pa.uint64(), "Pairs of the shard whose text has it, found as an entry is: as whole words, in its case"),
+    num_any_case=(pa.uint64(), "Pairs of the shard whose text has it in whatever case"),
+)
 
 
 def describe_tables() -> str:

@@ -15,6 +15,7 @@ import pytest
 
 from assets.keys import THRESHOLDS
 from commands import demo
+from commands.sweep import REPORTS
 from resources.crawl.mini import mini_deployment
 from resources.deployments import Deployment
 from resources.lake.resource import Lake
@@ -192,10 +193,11 @@ def test_a_failed_rung_loses_no_other_and_is_rerun_alone(live: Live, log: EventL
     obstacle = live.where.checkpoints / "20"  # a file where the folder of this rung's trainings should be
     obstacle.parent.mkdir(exist_ok=True)
     obstacle.touch()
+    reports: list[Partition] = [(name, None) for name in REPORTS]
     broken = live.run("sweep", "--t", "20", "--t", "inf", "--model", "tiny")
     assert broken.returncode == 1, broken.stdout + broken.stderr + live.tail()
     assert "failed: checkpoints of tiny|20" in broken.stderr
-    wanted: list[Partition] = [("checkpoints", "tiny|inf"), ("scores", "tiny|inf"), ("sweep", None)]
+    wanted: list[Partition] = [("checkpoints", "tiny|inf"), ("scores", "tiny|inf"), *reports]
     wanted += [(name, t) for name in ("image_texts", "images") for t in THRESHOLDS]
     wanted += [("training_sets", t) for t in ("20", "inf")]
     assert log.news() == dict.fromkeys(wanted, 1)
@@ -209,7 +211,7 @@ def test_a_failed_rung_loses_no_other_and_is_rerun_alone(live: Live, log: EventL
     assert mended.returncode == 0, mended.stdout + mended.stderr + live.tail()
     alone: list[Partition] = [("image_texts", "20"), ("images", "20"), ("training_sets", "20")]
     alone += [("checkpoints", "tiny|20")]
-    assert log.news() == dict.fromkeys([*alone, ("scores", "tiny|20"), ("sweep", None)], 1)
+    assert log.news() == dict.fromkeys([*alone, ("scores", "tiny|20"), *reports], 1)
     assert {cell["training_set"] for cell in report(live)["cells"]} == {"20", "inf"}
 
 

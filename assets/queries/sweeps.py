@@ -29,19 +29,16 @@ FAILED_IMAGES = "failed images"
 
 def make_sweep(lake: Lake, trainer: Trainer, *, baselines: Sequence[str], notes: Mapping[str, str]) -> dict[str, Any]:
     """The sweep over every cell of the deployment; `notes` are what tasks say of themselves, by task."""
-    trained = {key: lake.read("checkpoints", [key]).to_pylist()[0] for key in lake.finished("checkpoints", CELLS)}
-    results = {key: result for key, row in trained.items() if (result := trainer.result(row["path"]))}
-    scores = _read_manifests(lake, "scores", lake.finished("class_scores", trained))
-    sets = _read_manifests(lake, "training_sets", TRAINING_SETS)
+    sets = read_manifests(lake, "training_sets", TRAINING_SETS)
+    cells = read_cells(lake, trainer, sets)
+    trained = {Cell(cell.training_set, cell.model).key: cell.checkpoint["path"] for cell in cells}
+    results = {key: result for key, path in trained.items() if (result := trainer.result(path))}
     # Where no set says its pool, none is compared by it, nor are costs.
     now = current_pool(lake) if any(map(recorded_pool, sets.values())) else None
     scored = lake.finished("baselines", sorted(baselines))
     missing = [f"{cell.model} on {cell.training_set}" for cell in map(Cell.of, CELLS) if cell.key not in trained]
     return describe_sweep(
-        cells=[
-            _describe_cell(lake, trainer, row, results.get(key, {}), sets.get(row["training_set"]), scores.get(key))
-            for key, row in trained.items()
-        ],
+        cells=cells,
         missing=[*missing, *(f"baseline {key}" for key in sorted(baselines) if key not in scored)],
         sets=dict(_describe_sets(lake, sets)),
         costs=[
@@ -58,7 +55,21 @@ def make_sweep(lake: Lake, trainer: Trainer, *, baselines: Sequence[str], notes:
     )
 
 
-def _read_manifests(lake: Lake, table: str, partitions: Iterable[str]) -> dict[str, PartitionManifest]:
+def read_cells(lake: Lake, trainer: Trainer, sets: Mapping[str, PartitionManifest]) -> list[TrainedCell]:
+    """Every cell that is trained, with its scores where it is scored; `sets` are the training sets' manifests."""
+    trained = lake.finished("checkpoints", CELLS)
+    scores = read_manifests(lake, "scores", lake.finished("class_scores", trained))
+    rows = {key: lake.read("checkpoints", [key]).to_pylist()[0] for key in trained}
+    return [
+        _describe_cell(
+            lake, trainer, row, trainer.result(row["path"]) or {}, sets.get(row["training_set"]), scores.get(key)
+        )
+        for key, row in rows.items()
+    ]
+
+
+def read_manifests(lake: Lake, table: str, partitions: Iterable[str]) -> dict[str, PartitionManifest]:
+    """Of the partitions that are finished."""
     return {partition: lake.manifest(table, partition) for partition in lake.finished(table, partitions)}
 
 

@@ -50,7 +50,20 @@ def build_searches(entries: pa.Table, build_matcher: Callable[[pa.Table], Matche
     for language, entry in zip(entries["language"].to_pylist(), entries["entry"].to_pylist(), strict=True):
         words.setdefault(language, set()).update(split_words(entry, language))
     folds: dict[str, Callable[[str], str]] = {FOUND: str, CASE: str.lower, PUNCTUATION: loosen_text}
-    return Searches(entries, words, {kind: _index(entries, fold, build_matcher) for kind, fold in folds.items()})
+    return Searches(entries, words, {kind: index_folded(entries, fold, build_matcher) for kind, fold in folds.items()})
+
+
+def index_folded(entries: pa.Table, fold: Callable[[str], str], build_matcher: Callable[[pa.Table], Matcher]) -> Search:
+    """Index ENTRIES as they are when folded; those that become the same are found together."""
+    members: dict[tuple[str, str], list[int]] = {}
+    for row, (language, entry) in enumerate(
+        zip(entries["language"].to_pylist(), entries["entry"].to_pylist(), strict=True)
+    ):
+        members.setdefault((language, fold(entry)), []).append(row)
+    ids, same = range(len(members)), [None] * len(members)
+    columns = [ids, [entry for _, entry in members], [language for language, _ in members], same, ids, same]
+    folded = pa.table([pa.array(column, field.type) for column, field in zip(columns, ENTRIES, strict=True)], ENTRIES)
+    return Search(build_matcher(folded), fold, pa.array(members.values(), pa.list_(pa.uint32())))
 
 
 def split_words(text: str, language: str) -> set[str]:
@@ -69,18 +82,6 @@ def loosen_text(text: str) -> str:
     'the ac dc rock n roll'
     """
     return " ".join(_MARK.sub(_space_mark, text.lower()).split())
-
-
-def _index(entries: pa.Table, fold: Callable[[str], str], build_matcher: Callable[[pa.Table], Matcher]) -> Search:
-    members: dict[tuple[str, str], list[int]] = {}
-    for row, (language, entry) in enumerate(
-        zip(entries["language"].to_pylist(), entries["entry"].to_pylist(), strict=True)
-    ):
-        members.setdefault((language, fold(entry)), []).append(row)
-    ids, same = range(len(members)), [None] * len(members)
-    columns = [ids, [entry for _, entry in members], [language for language, _ in members], same, ids, same]
-    folded = pa.table([pa.array(column, field.type) for column, field in zip(columns, ENTRIES, strict=True)], ENTRIES)
-    return Search(build_matcher(folded), fold, pa.array(members.values(), pa.list_(pa.uint32())))
 
 
 def _space_mark(mark: re.Match[str]) -> str:

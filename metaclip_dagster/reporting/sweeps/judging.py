@@ -3,12 +3,41 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from metaclip_dagster.reporting.sweeps.cells import TrainedCell, group_by_recipe
+from metaclip_dagster.reporting.sweeps.pools import PoolVersion, choose_pool, why_apart
 from metaclip_dagster.reporting.sweeps.scores import Json
 from metaclip_dagster.reporting.sweeps.training_sets import rank_set
 
 Rows = Sequence[Json]  # of SCORES
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Which pool is compared, which version of each task, and of every cell why it is compared with none, if so."""
+
+    pool: PoolVersion | None
+    versions: Mapping[str, str]
+    cells: Sequence[tuple[TrainedCell, str | None]]
+
+    @property
+    def fit(self) -> list[TrainedCell]:
+        """The cells that may stand side by side."""
+        return [cell for cell, not_compared in self.cells if not_compared is None]
+
+
+def judge_sweep(
+    cells: Sequence[TrainedCell], pools: Mapping[str, PoolVersion | None], baselines: Mapping[str, Rows]
+) -> Judged:
+    """Choose the pool and the versions of tasks that are compared, and judge every cell by them.
+
+    `pools` are those of the training sets, by name. Raises ValueError as `judge_cells` does.
+    """
+    pool = choose_pool([(cell.training_set, cell.pool) for cell in cells if not why_unfit(cell)], pools)
+    cells = [replace(cell, outdated=cell.outdated or why_apart(cell.pool, pool)) for cell in cells]
+    versions = choose_versions(cells, baselines)
+    return Judged(pool, versions, judge_cells(cells, versions))
 
 
 def judge_cells(cells: Sequence[TrainedCell], versions: Mapping[str, str]) -> list[tuple[TrainedCell, str | None]]:

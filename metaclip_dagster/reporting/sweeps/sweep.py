@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -13,8 +13,8 @@ from metaclip_dagster.reporting.sweeps.cells import TrainedCell, describe_cell, 
 from metaclip_dagster.reporting.sweeps.comparisons import compare_classes, compare_sets
 from metaclip_dagster.reporting.sweeps.costs import PartitionCost, describe_costs
 from metaclip_dagster.reporting.sweeps.findings import write_findings
-from metaclip_dagster.reporting.sweeps.judging import choose_versions, judge_baselines, judge_cells, why_unfit
-from metaclip_dagster.reporting.sweeps.pools import PoolVersion, choose_pool, describe_pools, why_apart
+from metaclip_dagster.reporting.sweeps.judging import judge_baselines, judge_sweep, why_unfit
+from metaclip_dagster.reporting.sweeps.pools import PoolVersion, describe_pools
 from metaclip_dagster.reporting.sweeps.scores import (
     Json,
     add_mean,
@@ -68,13 +68,10 @@ def describe_sweep(
     """
     facts, baseline_rows = dict(sets or {}), _group_by_model(baselines)
     pools = {name: of_set.pool for name, of_set in facts.items()}
-    compared = choose_pool([(cell.training_set, cell.pool) for cell in cells if not why_unfit(cell)], pools)
+    judged = judge_sweep(cells, pools, baseline_rows)
+    compared, fit, judged_baselines = judged.pool, judged.fit, judge_baselines(baseline_rows, judged.versions)
     pools = {cell.training_set: cell.pool for cell in cells} | pools
     of_sets = [*pools.items(), *((cell.training_set, cell.pool) for cell in cells if not why_unfit(cell))]
-    cells = [replace(cell, outdated=cell.outdated or why_apart(cell.pool, compared)) for cell in cells]
-    versions = choose_versions(cells, baseline_rows)
-    judged_cells, judged_baselines = judge_cells(cells, versions), judge_baselines(baseline_rows, versions)
-    fit = [cell for cell, not_compared in judged_cells if not_compared is None]
     scores = [cell.rows() for cell in fit]
     scores += [list(rows) for _, rows, not_compared in judged_baselines if not_compared is None]
     tasks = describe_tasks(itertools.chain.from_iterable(scores), notes or {}, versions)
@@ -91,7 +88,7 @@ def describe_sweep(
         "mean_over": mean_over,
         "recipes": recipes,
         "comparisons": comparisons,
-        "cells": [describe_cell(cell, not_compared) for cell, not_compared in judged_cells],
+        "cells": [describe_cell(cell, not_compared) for cell, not_compared in judged.cells],
         "missing": [str(name) for name in missing],
         "classes": classes,
         "baselines": [

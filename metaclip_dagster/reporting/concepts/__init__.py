@@ -1,0 +1,1 @@
+"""The report on concepts: how the accuracy of a class follows the number of pairs whose texts have its name."""

@@ -1,0 +1,81 @@
+"""State what the report on concepts found, as its numbers bear it: also that nothing can be told."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from metaclip_dagster.reporting.html.numbers import number, percent
+from metaclip_dagster.reporting.html.text import reveal
+
+Json = Mapping[str, Any]
+
+
+def write_findings(report: Json) -> list[str]:
+    """Sentences, the most important first; names in them are written out but not escaped."""
+    sentences = []
+    for task in report["tasks"][:1]:
+        sentences += _write_task(task)
+    if not sentences:
+        sentences = ["No task with classes has been scored yet, so nothing is known of what frequency does."]
+    if num := len(report["suggestions"]):
+        num_gains = sum(it["gain"] > 0 for it in report["suggestions"])
+        sentences.append(
+            f"{number(num)} entries, or a larger t for one, are suggested for starved classes; {number(num_gains)} of "
+            "them would bring pairs that the pool has already."
+        )
+    return sentences
+
+
+def points(share: float | None) -> str:
+    """A difference of shares in percentage points, signed.
+
+    >>> points(0.0123), points(-0.004), points(None)
+    ('+1.2', '−0.4', '–')
+    """
+    if share is None:
+        return "–"
+    digits = 1 if abs(share) >= 0.001 or share == 0 else 2
+    return f"{'−' if share < 0 else '+'}{abs(100 * share):.{digits}f}"
+
+
+def describe_slope(fit: Json) -> str:
+    """A slope with its interval, in percentage points.
+
+    >>> describe_slope({"slope": 0.02, "low": 0.01, "high": 0.03})
+    '+2.0 (+1.0 to +3.0)'
+    """
+    return "–" if fit["slope"] is None else f"{points(fit['slope'])} ({points(fit['low'])} to {points(fit['high'])})"
+
+
+def _write_task(task: Json) -> list[str]:
+    if not task["best"]:
+        return [f"On {reveal(task['task'])}, no class has both an image and a name that a text can hold."]
+    at = next(fit for fit in task["fits"] if all(fit[key] == task["best"][key] for key in ("recipe", "training_set")))
+    where = f"On {reveal(task['task'])}, {reveal(at['recipe'])} trained with {at['label']}"
+    sentences = []
+    if at["slope"] is None:
+        sentences.append(f"{where}: too few classes, or none with another number of pairs, so there is no slope.")
+    else:
+        certainty = (
+            "so that more pairs and better scores go together"
+            if at["low"] > 0
+            else "so that more pairs go with worse scores"
+            if at["high"] < 0
+            else "which may be chance"
+        )
+        sentences.append(
+            f"{where}: a class whose name is in ten times as many pairs scores {points(at['slope'])} percentage points "
+            f"(95%: {points(at['low'])} to {points(at['high'])}), {certainty}; the classes' mean is "
+            f"{percent(at['mean_accuracy'])} and the rank correlation {number(at['spearman'], 2)}."
+        )
+    within = next((it for it in task["within"] if it["recipe"] == at["recipe"] and it["slope"] is not None), None)
+    if within:
+        sentences.append(
+            f"Within the same class, over {within['sets']} training sets, being seen ten times as often goes with "
+            f"{points(within['slope'])} points (95%: {points(within['low'])} to {points(within['high'])})."
+        )
+    sentences.append(
+        f"{number(at['without_pairs'])} of {number(at['classes'])} names are in no text of that set. "
+        f"{number(task['num_starved'])} classes are starved (few pairs, low accuracy), and "
+        f"{number(task['num_failing'])} fail although they have many pairs."
+    )
+    return sentences

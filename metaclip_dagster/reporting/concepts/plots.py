@@ -1,0 +1,98 @@
+"""Plot accuracy over the pairs with a class's name, and the slopes of all training sets, as PNG 900 pixels wide."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from metaclip_dagster.reporting.html.canvas import (
+    AFTER,
+    BEFORE,
+    DASHED,
+    INK,
+    MARK,
+    new_axes,
+    new_figure,
+    style_axes,
+    to_png,
+)
+from metaclip_dagster.reporting.html.numbers import percent, shorten_number
+
+Json = Mapping[str, Any]
+
+MOST_TASKS = 4
+_COLOURS = (AFTER, BEFORE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's
+_ROW, _MARGINS = 34, 110  # pixels
+
+
+def plot_concepts(report: Json) -> dict[str, bytes]:
+    """Two plots of each of the first tasks that have a slope: `accuracy <task number>` and `slopes <task number>`."""
+    plots = {}
+    for index, task in enumerate(report["tasks"][:MOST_TASKS]):
+        if any(fit["slope"] is not None for fit in task["fits"]):
+            plots[f"accuracy {index}"] = _plot_accuracy(task)
+            plots[f"slopes {index}"] = _plot_slopes(task["fits"])
+    return plots
+
+
+def slopes_height(fits: Sequence[Json]) -> int:
+    """Pixels of the plot of slopes."""
+    return _MARGINS + _ROW * max(3, len(fits))
+
+
+def _plot_accuracy(task: Json) -> bytes:
+    """Accuracy of images by the pairs with their class's name, of the best fit's recipe, a colour a training set.
+
+    Points are bins, bars Wilson's 95% interval, the line is fitted to the classes of the best set. 900 x 500.
+    """
+    figure, axes = new_axes("Pairs of the training set whose text has the class's name (log)", "Top-1 accuracy (%)")
+    fits = [fit for fit in task["fits"] if fit["recipe"] == task["best"]["recipe"]]
+    largest = max(it["mean_log_pairs"] for fit in fits for it in fit["bins"])
+    for index, fit in enumerate(fits):
+        colour = _COLOURS[index % len(_COLOURS)]
+        shift = 0.015 * max(1.0, largest) * (index - (len(fits) - 1) / 2)
+        places = [it["mean_log_pairs"] + shift for it in fit["bins"]]
+        values = [100 * it["accuracy"] for it in fit["bins"]]
+        bars = [[100 * abs(it[side] - it["accuracy"]) for it in fit["bins"]] for side in ("low", "high")]
+        online = fit["training_set"].startswith("online-")
+        look = {"marker": "D" if online else "o", "markersize": 7, "markerfacecolor": "white" if online else colour}
+        axes.errorbar(places, values, yerr=bars, color=colour, linewidth=1.6, alpha=0.9, label=_label(fit), **look)
+        if fit["training_set"] == task["best"]["training_set"] and fit["slope"] is not None:
+            ends = [0.0, largest]
+            line = [100 * (fit["intercept"] + fit["slope"] * end) for end in ends]
+            axes.plot(ends, line, color=colour, **{**DASHED, "linewidth": 1.8})
+    axes.axhline(100 * task["chance"], color=MARK, label=f"chance, {percent(task['chance'])}", **DASHED)
+    axes.set_ylim(bottom=0)
+    ticks = [0, *(10**power for power in range(math.ceil(largest) + 1))]
+    axes.set_xticks([math.log10(1 + tick) for tick in ticks], [shorten_number(tick) for tick in ticks])
+    axes.set_xlim(-0.08 * max(1.0, largest), 1.08 * max(1.0, largest))
+    axes.legend(ncols=4, columnspacing=1.2, handlelength=1.6, loc="lower left", bbox_to_anchor=(-0.01, 1.0))
+    return to_png(figure)
+
+
+def _plot_slopes(fits: Sequence[Json]) -> bytes:
+    """The slope of every recipe and training set with its interval over classes; pale points are single seeds."""
+    figure = new_figure(slopes_height(fits))
+    axes = figure.add_subplot(facecolor="white")
+    style_axes(axes, "Percentage points for ten times as many pairs", "")
+    several = len({fit["recipe"] for fit in fits}) > 1
+    for row, fit in enumerate(fits):
+        if fit["slope"] is None:
+            continue
+        bars = [[100 * (fit["slope"] - fit["low"])], [100 * (fit["high"] - fit["slope"])]]
+        axes.errorbar([100 * fit["slope"]], [row], xerr=bars, fmt="o", color=BEFORE, markersize=8, linewidth=2)
+        slopes = [100 * slope for slope in fit["slope_by_seed"] if slope is not None]
+        if len(slopes) > 1:
+            axes.plot(slopes, [row] * len(slopes), "o", color=AFTER, alpha=0.5, markersize=5, markeredgewidth=0)
+    names = [f"{_plain(fit['recipe'])}, {_label(fit)}" if several else _label(fit) for fit in fits]
+    axes.set_yticks(range(len(fits)), names)
+    axes.set_ylim(len(fits) - 0.5, -0.5)
+    axes.axvline(0, color=INK, linewidth=1.2)
+    return to_png(figure)
+
+
+def _label(fit: Json) -> str:
+    return _plain(fit["label"])
+
+
+def _plain(text: str) -> str:
+    return ascii(text)[1:-1][:40].replace("$", "")  # no glyph that the font lacks, no formula

@@ -1,0 +1,151 @@
+"""Relate the accuracy of classes to how many pairs have their names: bins, slopes with intervals, correlations."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+NUM_DRAWS = 1000
+"""Bootstrap draws of classes."""
+MIN_CLASSES = 5
+"""Fewer classes give no slope: a line through four points says nothing."""
+_Z = 1.959964  # of a normal distribution, for 95%
+_BLOCK = 2_000_000  # numbers drawn at a time
+
+
+def log_pairs(num_pairs: Floats) -> Floats:
+    """Counts on the axis of all that follows: log10(1 + pairs), so that none has a place too."""
+    return np.asarray(np.log10(1 + num_pairs), float)
+
+
+def relate(num_pairs: Floats, accuracy: Floats) -> dict[str, Any]:
+    """The line through accuracy over log10(1 + pairs), a class a point, and how far both go together.
+
+    `slope` is the accuracy that ten times as many pairs go with, `low` and `high` bound it to 95% by a bootstrap over
+    classes; `pearson` and `spearman` are correlations. All are None where fewer than five classes, or no variation of
+    the counts, leave no line; correlations, too, where no accuracy differs.
+    """
+    x, y, slope = log_pairs(num_pairs), np.asarray(accuracy, float), fit_slope(num_pairs, accuracy)
+    if slope is None:
+        return {"classes": len(x), **dict.fromkeys(("slope", "intercept", "low", "high", "pearson", "spearman"))}
+    drawn = np.concatenate([_slopes(weights, x, y) for weights in _draw_classes(len(x))])
+    low, high = np.nanpercentile(drawn, [2.5, 97.5]).tolist()
+    return {
+        "classes": len(x),
+        "slope": slope,
+        "intercept": float(y.mean() - slope * x.mean()),
+        "low": low,
+        "high": high,
+        "pearson": _correlate(x, y),
+        "spearman": _correlate(_rank(x), _rank(y)),
+    }
+
+
+def fit_slope(num_pairs: Floats, accuracy: Floats) -> float | None:
+    """The slope of `relate` alone."""
+    x = log_pairs(num_pairs)
+    if len(x) < MIN_CLASSES or np.ptp(x) == 0:
+        return None
+    return float(_slopes(np.ones((1, len(x))), x, np.asarray(accuracy, float))[0])
+
+
+def relate_within(times_seen: Floats, accuracy: Floats) -> dict[str, Any]:
+    """What the same class gains over training sets where it is seen more often: both are rows of classes by sets.
+
+    Of each class's log10(1 + times seen) and accuracy its own mean over the sets is taken away, and each set's mean
+    over the classes (two-way fixed effects), so that neither an easy class nor a better set counts. Keys as in
+    `relate`, without an intercept. None where there is one set alone.
+    """
+    x, y = (_centre(values) for values in (log_pairs(times_seen), np.asarray(accuracy, float)))
+    numbers: dict[str, Any] = {"classes": len(x), "sets": x.shape[1], **dict.fromkeys(("slope", "low", "high"))}
+    squares, products = (x * x).sum(axis=1), (x * y).sum(axis=1)
+    if len(x) < MIN_CLASSES or x.shape[1] < 2 or squares.sum() < 1e-9:
+        return numbers
+    drawn = np.concatenate([_divide(weights @ products, weights @ squares) for weights in _draw_classes(len(x))])
+    low, high = np.nanpercentile(drawn, [2.5, 97.5]).tolist()
+    return {**numbers, "slope": float(products.sum() / squares.sum()), "low": low, "high": high}
+
+
+def bin_classes(num_pairs: Floats, accuracy: Floats, num_images: Floats) -> list[dict[str, Any]]:
+    """Accuracy of the images of classes with no pair, 1 to 9, 10 to 99 and so on, with Wilson's 95% interval.
+
+    `accuracy` is each class's, `num_images` its test images; a bin without a class is left out.
+    """
+    decade = np.where(num_pairs < 1, -1, np.floor(np.log10(np.maximum(num_pairs, 1)) + 1e-9)).astype(int)
+    bins = []
+    for power in sorted({*decade.tolist()}):
+        inside = decade == power
+        images = float(num_images[inside].sum())
+        share = float((accuracy * num_images)[inside].sum() / images)
+        low, high = wilson_interval(share, images)
+        bins.append(
+            {
+                "from": 0 if power < 0 else 10**power,
+                "to": 0 if power < 0 else 10 ** (power + 1) - 1,
+                "classes": int(inside.sum()),
+                "images": int(images),
+                "mean_log_pairs": float(log_pairs(num_pairs[inside]).mean()),
+                "accuracy": share,
+                "low": low,
+                "high": high,
+            }
+        )
+    return bins
+
+
+def wilson_interval(share: float, number: float) -> tuple[float, float]:
+    """The 95% interval of a share of `number` (Wilson 1927), which is no point at 0 and 1 either.
+
+    >>> [round(bound, 3) for bound in wilson_interval(0.0, 10)]
+    [0.0, 0.278]
+    """
+    centre, spread = share + _Z**2 / (2 * number), _Z * np.sqrt(share * (1 - share) / number + _Z**2 / (4 * number**2))
+    low, high = ((centre + sign * spread) / (1 + _Z**2 / number) for sign in (-1, 1))
+    return max(0.0, float(low)), min(1.0, float(high))
+
+
+def spread_of(values: Sequence[float | None]) -> float | None:
+    """The sample standard deviation (n - 1) of what is not None; None of fewer than two."""
+    numbers = [value for value in values if value is not None]
+    return float(np.std(numbers, ddof=1)) if len(numbers) > 1 else None
+
+
+def _draw_classes(number: int) -> Sequence[Floats]:
+    """How often each draw takes each class, the same for every call: rows of draws, some of them at a time."""
+    rng, rows = np.random.default_rng(0), max(1, _BLOCK // number)
+    sizes = [min(rows, NUM_DRAWS - start) for start in range(0, NUM_DRAWS, rows)]
+    return [rng.multinomial(number, np.full(number, 1 / number), size=size).astype(float) for size in sizes]
+
+
+def _slopes(weights: Floats, x: Floats, y: Floats) -> Floats:
+    """The least-squares slope of each row of weights."""
+    x = x - x.mean()  # so that squares lose no digits
+    of_all = weights.sum(axis=1)
+    mean_x, mean_y = weights @ x / of_all, weights @ y / of_all
+    return _divide(weights @ (x * y) - of_all * mean_x * mean_y, weights @ (x * x) - of_all * mean_x**2)
+
+
+def _divide(products: Floats, squares: Floats) -> Floats:
+    """The slopes; NaN where a draw took classes of one count alone."""
+    slopes = np.full(len(squares), np.nan)
+    np.divide(products, squares, out=slopes, where=squares > 1e-9)
+    return slopes
+
+
+def _centre(values: Floats) -> Floats:
+    return np.asarray(values - values.mean(axis=1, keepdims=True) - values.mean(axis=0) + values.mean(), float)
+
+
+def _rank(values: Floats) -> Floats:
+    """Ranks from 0, equal values sharing their mean rank."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts + 1) / 2)[inverse], float)
+
+
+def _correlate(x: Floats, y: Floats) -> float | None:
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return None
+    return float(np.corrcoef(x, y)[0, 1])
