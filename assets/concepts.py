@@ -56,20 +56,19 @@ def concepts(
 def count_class_names(
     context: dg.AssetExecutionContext, compute: Compute, names: ClassNames, texts: Sequence[TextsOfSet]
 ) -> None:
-    """Make NAME_TEXTS of each set; what was counted before and still holds is reused. Nothing without a name."""
-    if not names.searched:
-        return
-    searches = defer(build_name_searches, names.searched, names.languages, build_matcher)
-    for of_set in texts:
-        compute.map_shards(
-            context,
-            count_names,
-            {key: {"texts": shard} for key, shard in of_set.shards.items()},
-            table="name_texts",
-            partition=of_set.training_set,
-            setup={"searches": searches},
-            options={"thresholds": of_set.thresholds},
-        )
+    """Make NAME_TEXTS of all sets; what was counted before and still holds is reused. Nothing without a name."""
+    shards = {
+        f"{of_set.training_set}/{key}": {
+            "texts": shard,
+            "training_set": of_set.training_set,
+            "thresholds": of_set.thresholds,
+        }
+        for of_set in texts
+        for key, shard in of_set.shards.items()
+    }
+    setup = {"searches": defer(build_name_searches, names.searched, names.languages, build_matcher)}
+    if names.searched:
+        compute.map_shards(context, count_names, shards, table="name_texts", setup=setup, whole=True)
 
 
 def _show(report: Mapping[str, Any]) -> dict[str, Any]:

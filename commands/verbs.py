@@ -157,7 +157,7 @@ GROUPS: dict[str, dict[str, Verb]] = {
     },
     "Make, by a running `metaclip ui`": {
         "sweep": Verb(
-            "train and score training sets, and report: from images to the sweep over t",
+            "train and score training sets, and report: from images to the sweep over t and what frequency is worth",
             "sweep --t 20 --t inf --model tiny",
             [SETS, MODELS, NO_WAIT],
             stopped=LAUNCHED,

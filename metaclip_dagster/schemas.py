@@ -329,6 +329,7 @@ UNCOVERED_WORDS = _table(
     num_pairs=(pa.uint64(), "Pairs that have it"),
 )
 NAME_TEXTS = _table(
+    training_set=(pa.string(), "The training set whose texts were searched"),
     name=(pa.string(), "What texts were searched for, such as a class's name of a zero-shot task"),
     language=(pa.string(), "Language of the texts"),
     num_pairs=(pa.uint64(), "Pairs of the shard whose text has it, found as an entry is: as whole words, in its case"),

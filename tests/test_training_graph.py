@@ -18,10 +18,12 @@ from assets.checks import of_one_pool
 from assets.jobs import Training, prepare_job
 from assets.keys import THRESHOLDS, TRAINING_SETS, Cell
 from assets.queries.provenance import find_outdated
+from assets.queries.rungs import thresholds_of
 from assets.queries.sweeps import make_sweep
 from commands import export
 from metaclip_dagster.reporting.sweeps.comparisons import bar_above
 from metaclip_dagster.training.exporting import MODELS, WEIGHTS
+from metaclip_dagster.words.spacing import space_marks
 from resources.deployments import Deployment
 from resources.images.resource import Images
 from resources.lake.resource import Lake
@@ -45,7 +47,7 @@ def trained(imaged: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with open_graph(copy_home(imaged, tmp_path_factory.mktemp("trained"), ("lake", "images"))) as graph:
         for cell in CELLS:
             graph.make(["checkpoints", "scores"], cell.key, **TRAINING)
-        graph.make(["sweep"])
+        graph.make(["sweep", "concepts"])
         yield graph
 
 
@@ -466,3 +468,43 @@ def test_where_scores_are_finished_those_of_classes_are_too(trained: Graph, tmp_
     ):
         again.make(["scores"], key)
     assert lake.finished("scores", [key]) == []
+
+
+def test_names_of_classes_are_counted_in_every_set_as_plain_python_counts_them(trained: Graph) -> None:
+    """Every 40th class of the sample's tasks, whether an entry or not."""
+    report = json.loads((trained.where.reports / "concepts.json").read_text("utf-8"))
+    t = thresholds_of(trained.lake, "20")
+    assert [row["training_set"] for row in report["sets"]] == ["20", "100", "inf", "online-20"]
+    for training_set in ("20", "online-20"):
+        rows = trained.lake.read("training_sets", [training_set]).to_pylist()
+        pairs = [pair for row in rows for pair in row["texts"]]
+        if training_set.startswith("online-"):
+            pairs = [pair for pair in pairs if pair["admitted_at"] < t[pair["language"]]]
+        texts = [space_marks(pair["text"]) for pair in pairs]
+        [facts] = [row for row in report["sets"] if row["training_set"] == training_set]
+        assert facts["pairs"] == len(pairs)
+        for task in report["tasks"]:
+            for row in task["classes"][::40]:
+                name = f" {space_marks(row['class_name'])[1:-1]} "
+                assert row["pairs"][training_set] == sum(name in text for text in texts), name
+                lower = sum(name.lower() in text.lower() for text in texts)
+                assert row["any_case"][training_set] == lower, name
+    assert any(row["pairs"]["inf"] for task in report["tasks"] for row in task["classes"][::40])
+
+
+def test_the_report_on_concepts_takes_the_cells_of_the_sweep_and_names_the_others(
+    trained: Graph, tmp_path: Path
+) -> None:
+    report = json.loads((trained.where.reports / "concepts.json").read_text("utf-8"))
+    assert {(fit["recipe"], fit["training_set"]) for task in report["tasks"] for fit in task["fits"]} == {
+        ("tiny", Cell.of(cell.key).training_set) for cell in CELLS
+    }
+    where = copy_home(trained.where, tmp_path, ("lake",), ("checkpoints",))
+    with open_graph(where) as again:
+        shutil.rmtree(again.where.home / "lake" / "class_scores" / quote(CELLS[0].key, safe=""))
+        again.make(["concepts"])
+        assert all(shard.cpu_seconds for shard in again.lake.manifest("name_texts").shards)
+        assert again.lake.manifest("name_texts").reused == len(again.lake.manifest("name_texts").shards)
+    report = json.loads((where.reports / "concepts.json").read_text("utf-8"))
+    assert report["left_out"] == ["tiny on 20 is trained but not scored"]
+    assert "online-20" in {fit["training_set"] for fit in report["tasks"][0]["fits"]}

@@ -1,6 +1,7 @@
 """Collect from the lake what the report on concepts joins: classes' scores, their names, and counts of these."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -18,6 +19,7 @@ from metaclip_dagster.reporting.concepts.concepts import CountedSet, ScoredCell,
 from metaclip_dagster.reporting.sweeps.cells import TrainedCell
 from metaclip_dagster.reporting.sweeps.judging import Judged, judge_sweep
 from metaclip_dagster.reporting.sweeps.training_sets import label_set, rank_set
+from metaclip_dagster.spilling import spilling
 from resources.deferred import Deferred
 from resources.lake.resource import Lake
 from resources.models.resource import Trainer
@@ -32,12 +34,14 @@ class ClassNames:
     entries: frozenset[str]
     """Those that are entries, of any language."""
     words: dict[str, list[str]]
-    """The words of each other name that are no entry themselves."""
+    """The words of each name that are no entry themselves."""
+    uncountable: dict[str, str]
+    """The names that no text can hold, and why."""
 
     @property
     def searched(self) -> tuple[str, ...]:
         """What texts are searched for: names and words, each once."""
-        return tuple(sorted({*self.names, *(word for words in self.words.values() for word in words)}))
+        return tuple(sorted({*self.names, *chain(*self.words.values())} - self.uncountable.keys()))
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def judge_trained(lake: Lake, trainer: Trainer) -> Judged:
 def list_class_names(lake: Lake, cells: Sequence[TrainedCell]) -> ClassNames:
     """The names in the cells' class scores, in order, with what ENTRIES has of them."""
     if not cells:
-        return ClassNames((), (), frozenset(), {})
+        return ClassNames((), (), frozenset(), {}, {})
     tables = [cell.class_scores for cell in cells if cell.class_scores is not None]
     column = pa.chunked_array([chunk for table in tables for chunk in table["class_name"].chunks], pa.string())
     names = tuple(sorted(pc.unique(column).to_pylist()))
@@ -73,9 +77,8 @@ def list_class_names(lake: Lake, cells: Sequence[TrainedCell]) -> ClassNames:
         names=names,
         languages=languages,
         entries=frozenset(name for name in names if spaced[name] & entries),
-        words={
-            name: [word for word in of_name if word != name and word not in entries] for name, of_name in words.items()
-        },
+        words={name: [it for it in of_name if it != name and it not in entries] for name, of_name in words.items()},
+        uncountable={name: why for name in names if (why := _why_uncountable(name, languages))},
     )
 
 
@@ -98,7 +101,7 @@ def find_texts(lake: Lake, judged: Judged) -> list[TextsOfSet]:
 
 
 def make_concepts(lake: Lake, judged: Judged, names: ClassNames, texts: Sequence[TextsOfSet]) -> dict[str, Any]:
-    """The report over the cells that are compared; NAME_TEXTS of every set are there."""
+    """The report over the cells that are compared; NAME_TEXTS are there where there is a name to search for."""
     tables = {of_set.training_set: of_set.table for of_set in texts}
     cells = [
         ScoredCell(cell.training_set, cell.recipe, cell.seed, cell.pairs_seen, cell.class_scores)
@@ -113,15 +116,15 @@ def make_concepts(lake: Lake, judged: Judged, names: ClassNames, texts: Sequence
         for cell in judged.fit
         if cell.class_scores is None or cell.training_set not in tables
     ]
-    uncountable = {name: why for name in names.names if (why := _why_uncountable(name, names.languages))}
     with_classes = {row for cell in cells for row in pc.unique(cell.class_scores["task"]).to_pylist()}
     all_tasks = {row["task"] for cell in judged.fit for row in cell.rows()}
     return describe_concepts(
         cells=cells,
-        sets=[_read_counts(lake, of_set) for of_set in texts] if names.searched else [],
+        sets=[*_read_counts(lake, texts)] if names.searched else [],
         entries=names.entries,
         words=names.words,
-        uncountable=uncountable,
+        uncountable=names.uncountable,
+        spell=lambda name: space_name(name, names.languages[0]).strip(),
         left_out=left_out,
         without_classes=sorted(all_tasks - with_classes),
     )
@@ -138,14 +141,18 @@ def _why_uncountable(name: str, languages: Sequence[str]) -> str | None:
     return None if None in reasons else next(iter(reasons), "no language has entries")
 
 
-def _read_counts(lake: Lake, of_set: TextsOfSet) -> CountedSet:
-    name = of_set.training_set
-    seen = lake.manifest("name_texts", name).total("seen")
-    counted = lake.read("name_texts", [name]).group_by(["name", "language"])
-    rows = counted.aggregate([("num_pairs", "sum"), ("num_any_case", "sum")]).to_pylist()
-    by = {key: {(row["name"], row["language"]): row[f"{key}_sum"] for row in rows} for key in _COUNTS}
-    pairs = {key.removeprefix("pairs "): num for key, num in sorted(seen.items()) if key.startswith("pairs ")}
-    return CountedSet(name, label_set(name), of_set.table, pairs, *(by[key] for key in _COUNTS))
-
-
-_COUNTS = ("num_pairs", "num_any_case")
+def _read_counts(lake: Lake, texts: Sequence[TextsOfSet]) -> Iterator[CountedSet]:
+    with spilling() as query:
+        query.register("counted", lake.dataset("name_texts"))
+        rows = query.sql("""
+            select training_set, name, language, sum(num_pairs)::bigint, sum(num_any_case)::bigint
+            from counted group by training_set, name, language
+        """).fetchall()
+    seen: dict[str, Counter[str]] = {of_set.training_set: Counter() for of_set in texts}
+    for shard in lake.manifest("name_texts").shards:
+        seen[shard.key.partition("/")[0]].update(shard.seen)
+    for of_set in texts:
+        name = of_set.training_set
+        pairs = {key.removeprefix("pairs "): num for key, num in sorted(seen[name].items()) if key.startswith("pairs ")}
+        as_spelled, any_case = ({(row[1], row[2]): row[at] for row in rows if row[0] == name} for at in (3, 4))
+        yield CountedSet(name, label_set(name), of_set.table, pairs, as_spelled, any_case)

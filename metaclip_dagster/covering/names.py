@@ -59,13 +59,14 @@ def count_names(
     texts: Iterable[pa.RecordBatch],
     *,
     searches: NameSearches,
+    training_set: str,
     thresholds: Mapping[str, float] | None = None,
     seen: Counter[str],
 ) -> pa.Table:
-    """Count the pairs of each language whose text has each name; a row for each name that one has.
+    """Count a set's pairs of each language whose text has each name; a row for each name that one has.
 
-    `texts` are rows of TRAINING_SETS or of SUBSETS. With `thresholds`, each language's own t, only pairs that balancing
-    at t keeps count. `seen` counts `pairs` that count, and `pairs <language>`.
+    `texts` are rows of the TRAINING_SETS of that name, or of its SUBSETS. With `thresholds`, each language's own t,
+    only pairs that balancing at t keeps count. `seen` counts `pairs` that count, and `pairs <language>`.
     """
     counts = [np.zeros(len(search.members), np.uint64) for search in searches.searches]
     for batch in texts:
@@ -78,7 +79,11 @@ def count_names(
                 if engine := search.matcher.engines.get(language):
                     _, entry_ids = engine.match(pa.array(map(search.fold, of_language), pa.string()))
                     counted[:] += np.bincount(entry_ids, minlength=len(counted)).astype(np.uint64)
-    columns = [*searches.rows.columns, *map(pa.array, map(_spread_counts, searches.searches, counts))]
+    columns = [
+        pa.repeat(training_set, searches.rows.num_rows),
+        *searches.rows.columns,
+        *map(pa.array, map(_spread_counts, searches.searches, counts)),
+    ]
     return pa.Table.from_arrays(columns, schema=NAME_TEXTS).filter(
         (pc.field("num_pairs") > 0) | (pc.field("num_any_case") > 0)
     )

@@ -1,6 +1,6 @@
 """Describe how the accuracy of a task's classes follows the number of training pairs that have their names."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,14 +75,16 @@ def describe_concepts(
     entries: Collection[str],
     words: Mapping[str, Sequence[str]],
     uncountable: Mapping[str, str],
+    spell: Callable[[str], str] = str,
     left_out: Sequence[str] = (),
     without_classes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The report as strict JSON.
 
     `sets` stand in the order of t; `entries` are the class names that are entries, `words` the words of each class name
-    that are none, `uncountable` the names that no text can hold, with why. `left_out` says which cells are not compared
-    and why, `without_classes` names tasks that have no classes. Classes without a test image are in no number.
+    that are none, `uncountable` the names that no text can hold, with why; `spell` spells a name as an entry.
+    `left_out` says which cells are not compared and why, `without_classes` names tasks that have no classes. Classes
+    without a test image are in no number.
     """
     by_task: dict[str, list[tuple[ScoredCell, list[Json]]]] = {}
     for cell in sorted(cells, key=lambda cell: (cell.recipe, cell.seed)):
@@ -106,7 +108,7 @@ def describe_concepts(
             for of_set in sets
         ],
         "tasks": tasks,
-        "suggestions": suggest_entries(tasks, sets, entries, words),
+        "suggestions": suggest_entries(tasks, sets, entries, words, spell),
         "left_out": [str(reason) for reason in left_out],
         "without_classes": list(without_classes),
         "cannot_tell": list(CANNOT_TELL),

@@ -56,16 +56,16 @@ def _write_task(task: Json) -> list[str]:
         sentences.append(f"{where}: too few classes, or none with another number of pairs, so there is no slope.")
     else:
         certainty = (
-            "so that more pairs and better scores go together"
+            "so more pairs and better scores go together"
             if at["low"] > 0
-            else "so that more pairs go with worse scores"
+            else "so more pairs go with worse scores"
             if at["high"] < 0
             else "which may be chance"
         )
         sentences.append(
-            f"{where}: a class whose name is in ten times as many pairs scores {points(at['slope'])} percentage points "
-            f"(95%: {points(at['low'])} to {points(at['high'])}), {certainty}; the classes' mean is "
-            f"{percent(at['mean_accuracy'])} and the rank correlation {number(at['spearman'], 2)}."
+            f"{where}: ten times as many pairs with a class's name go with {points(at['slope'])} percentage points of "
+            f"top-1 accuracy (95%: {points(at['low'])} to {points(at['high'])}), {certainty}. The classes' mean is "
+            f"{percent(at['mean_accuracy'])}, the rank correlation {number(at['spearman'], 2)}."
         )
     within = next((it for it in task["within"] if it["recipe"] == at["recipe"] and it["slope"] is not None), None)
     if within:

@@ -47,6 +47,7 @@ def _plot_accuracy(task: Json) -> bytes:
     figure, axes = new_axes("Pairs of the training set whose text has the class's name (log)", "Top-1 accuracy (%)")
     fits = [fit for fit in task["fits"] if fit["recipe"] == task["best"]["recipe"]]
     largest = max(it["mean_log_pairs"] for fit in fits for it in fit["bins"])
+    handles = []
     for index, fit in enumerate(fits):
         colour = _COLOURS[index % len(_COLOURS)]
         shift = 0.015 * max(1.0, largest) * (index - (len(fits) - 1) / 2)
@@ -55,17 +56,23 @@ def _plot_accuracy(task: Json) -> bytes:
         bars = [[100 * abs(it[side] - it["accuracy"]) for it in fit["bins"]] for side in ("low", "high")]
         online = fit["training_set"].startswith("online-")
         look = {"marker": "D" if online else "o", "markersize": 7, "markerfacecolor": "white" if online else colour}
-        axes.errorbar(places, values, yerr=bars, color=colour, linewidth=1.6, alpha=0.9, label=_label(fit), **look)
+        bar_look = {"yerr": bars, "linewidth": 1.6, "alpha": 0.9, "label": _label(fit)}
+        handles.append(axes.errorbar(places, values, color=colour, **bar_look, **look))
         if fit["training_set"] == task["best"]["training_set"] and fit["slope"] is not None:
-            ends = [0.0, largest]
+            ends = [0.0, max(it["mean_log_pairs"] for it in fit["bins"])]
             line = [100 * (fit["intercept"] + fit["slope"] * end) for end in ends]
             axes.plot(ends, line, color=colour, **{**DASHED, "linewidth": 1.8})
-    axes.axhline(100 * task["chance"], color=MARK, label=f"chance, {percent(task['chance'])}", **DASHED)
-    axes.set_ylim(bottom=0)
+    chance = f"chance, {percent(task['chance'])}"
+    handles.append(axes.axhline(100 * task["chance"], color=MARK, label=chance, **DASHED))
+    # A bin of few images has a bar up to the top: the points would be lost below it.
+    highest = max(it["accuracy"] for fit in fits for it in fit["bins"])
+    axes.set_ylim(0, 100 * min(1.0, max(2 * highest, 4 * task["chance"])))
     ticks = [0, *(10**power for power in range(math.ceil(largest) + 1))]
     axes.set_xticks([math.log10(1 + tick) for tick in ticks], [shorten_number(tick) for tick in ticks])
     axes.set_xlim(-0.08 * max(1.0, largest), 1.08 * max(1.0, largest))
-    axes.legend(ncols=4, columnspacing=1.2, handlelength=1.6, loc="lower left", bbox_to_anchor=(-0.01, 1.0))
+    axes.legend(
+        handles=handles, ncols=5, columnspacing=1.2, handlelength=1.6, loc="lower left", bbox_to_anchor=(-0.01, 1.0)
+    )
     return to_png(figure)
 
 

@@ -1,6 +1,6 @@
 """Name the classes with few pairs that score low, those with many that do, and what may bring the former more pairs."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -57,7 +57,11 @@ def choose_classes(task: Json) -> dict[str, Any]:
 
 
 def suggest_entries(
-    tasks: Sequence[Json], sets: Sequence[Counted], entries: Collection[str], words: Mapping[str, Sequence[str]]
+    tasks: Sequence[Json],
+    sets: Sequence[Counted],
+    entries: Collection[str],
+    words: Mapping[str, Sequence[str]],
+    spell: Callable[[str], str],
 ) -> list[dict[str, Any]]:
     """At most 200 things that may bring starved classes more pairs, those that are in most pairs which are left out.
 
@@ -65,7 +69,7 @@ def suggest_entries(
     `as_entry` of its pairs, by t: what it keeps for other entries' sake, and by an independent draw t of all that there
     are. `thinned` is a name that is an entry, of which a larger t keeps more. `gain` is how many pairs more that is at
     the t of the best set, or for a thinned one at the next larger t; pairs that match nothing today come on top.
-    `pairs` and `any_case` are by training set.
+    `entry` is how `spell` spells it for a list of entries. `pairs` and `any_case` are by training set.
     """
     classes: dict[tuple[str, str], list[str]] = {}
     at: dict[tuple[str, str], str] = {}
@@ -83,6 +87,7 @@ def suggest_entries(
     suggestions = [_suggest(*key, names, at[key], sets) for key, names in classes.items()]
     # A thinned one without a gain has all pairs that there are: neither an entry nor another t brings more.
     suggestions = [it for it in suggestions if it["gain"] or it["kind"] != "thinned"]
+    suggestions = [{**it, "entry": spell(it["add"])} for it in suggestions]
     suggestions.sort(key=lambda it: (-it["gain"], -max(it["any_case"].values(), default=0), it["kind"], it["add"]))
     return suggestions[:MOST_SUGGESTED]
 

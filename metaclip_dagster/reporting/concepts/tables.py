@@ -10,9 +10,9 @@ Json = Mapping[str, Any]
 Rows = list[list[str]]
 
 KINDS = {
-    "name": "the name is no entry",
-    "word": "a word of it is no entry",
-    "thinned": "an entry that t thins: a larger one keeps more",
+    "name": "name is no entry",
+    "word": "word is no entry",
+    "thinned": "entry thinned by t",
 }
 """Why something is suggested, in words."""
 
@@ -123,7 +123,7 @@ def suggestion_table(report: Json) -> Rows:
         as_entry = ", ".join(f"{number(num)} at t = {t}" for t, num in it["as_entry"].items())
         rows.append(
             [
-                it["add"],
+                it["entry"],
                 KINDS[it["kind"]],
                 ", ".join(it["classes"]) + more,
                 *(number(it["pairs"][name]) for name in sets),
