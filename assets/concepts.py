@@ -41,8 +41,9 @@ def concepts(
 ) -> dg.MaterializeResult:
     """What more pairs of a concept are worth: accuracy of each class over the pairs whose texts have its name.
 
-    Takes the cells that the sweep compares; counts names in each of their training sets once. The page names starved
-    classes, and entries or a t that may mend them: `metaclip rung` adds a t, a list of your own adds entries.
+    Takes the cells that the sweep compares, and counts names in each training set once. The page names starved classes.
+
+    Next: `entries` with a list of your own of what it suggests, or `metaclip rung` for a larger t.
     """
     judged = judge_trained(lake, trainer)
     names, texts = list_class_names(lake, judged.fit), find_texts(lake, judged)

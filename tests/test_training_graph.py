@@ -471,7 +471,6 @@ def test_where_scores_are_finished_those_of_classes_are_too(trained: Graph, tmp_
 
 
 def test_names_of_classes_are_counted_in_every_set_as_plain_python_counts_them(trained: Graph) -> None:
-    """Every 40th class of the sample's tasks, whether an entry or not."""
     report = json.loads((trained.where.reports / "concepts.json").read_text("utf-8"))
     t = thresholds_of(trained.lake, "20")
     assert [row["training_set"] for row in report["sets"]] == ["20", "100", "inf", "online-20"]
@@ -481,15 +480,15 @@ def test_names_of_classes_are_counted_in_every_set_as_plain_python_counts_them(t
         if training_set.startswith("online-"):
             pairs = [pair for pair in pairs if pair["admitted_at"] < t[pair["language"]]]
         texts = [space_marks(pair["text"]) for pair in pairs]
+        lower_texts = [text.lower() for text in texts]
         [facts] = [row for row in report["sets"] if row["training_set"] == training_set]
         assert facts["pairs"] == len(pairs)
         for task in report["tasks"]:
-            for row in task["classes"][::40]:
+            for row in task["classes"]:
                 name = f" {space_marks(row['class_name'])[1:-1]} "
                 assert row["pairs"][training_set] == sum(name in text for text in texts), name
-                lower = sum(name.lower() in text.lower() for text in texts)
-                assert row["any_case"][training_set] == lower, name
-    assert any(row["pairs"]["inf"] for task in report["tasks"] for row in task["classes"][::40])
+                assert row["any_case"][training_set] == sum(name.lower() in text for text in lower_texts), name
+    assert sum(row["pairs"]["inf"] > 0 for task in report["tasks"] for row in task["classes"]) > 20
 
 
 def test_the_report_on_concepts_takes_the_cells_of_the_sweep_and_names_the_others(
@@ -503,7 +502,6 @@ def test_the_report_on_concepts_takes_the_cells_of_the_sweep_and_names_the_other
     with open_graph(where) as again:
         shutil.rmtree(again.where.home / "lake" / "class_scores" / quote(CELLS[0].key, safe=""))
         again.make(["concepts"])
-        assert all(shard.cpu_seconds for shard in again.lake.manifest("name_texts").shards)
         assert again.lake.manifest("name_texts").reused == len(again.lake.manifest("name_texts").shards)
     report = json.loads((where.reports / "concepts.json").read_text("utf-8"))
     assert report["left_out"] == ["tiny on 20 is trained but not scored"]

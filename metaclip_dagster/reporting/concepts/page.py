@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from metaclip_dagster.reporting.concepts.findings import points
-from metaclip_dagster.reporting.concepts.plots import slopes_height
+from metaclip_dagster.reporting.concepts.plots import caption_plots, slopes_height
 from metaclip_dagster.reporting.concepts.tables import (
     bin_table,
     class_table,
@@ -22,6 +22,7 @@ def render_concepts(report: Mapping[str, Any], plots: Mapping[str, bytes]) -> st
         "concepts/concepts.html",
         report=report,
         plots=plots,
+        captions=caption_plots(report),
         fits=fit_table(report),
         within=within_table(report),
         languages=language_table(report),

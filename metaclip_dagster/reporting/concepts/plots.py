@@ -16,10 +16,18 @@ from metaclip_dagster.reporting.html.canvas import (
     to_png,
 )
 from metaclip_dagster.reporting.html.numbers import percent, shorten_number
+from metaclip_dagster.reporting.html.text import reveal
 
 Json = Mapping[str, Any]
 
 MOST_TASKS = 4
+_ACCURACY = (
+    "Top-1 accuracy of test images by the number of training pairs whose text has the name of their class, a colour a "
+    "training set. Points are classes with no pair, 1 to 9, 10 to 99 and so on, at their mean; bars are Wilson's 95% "
+    "interval over images, and one of few images may run out of the picture; open diamonds are redrawn by t at every "
+    "epoch."
+)
+_SLOPES = "Slopes with 95% intervals over classes; pale points are the slopes of single seeds."
 _COLOURS = (AFTER, BEFORE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's
 _ROW, _MARGINS = 34, 110  # pixels
 
@@ -32,6 +40,17 @@ def plot_concepts(report: Json) -> dict[str, bytes]:
             plots[f"accuracy {index}"] = _plot_accuracy(task)
             plots[f"slopes {index}"] = _plot_slopes(task["fits"])
     return plots
+
+
+def caption_plots(report: Json) -> dict[str, str]:
+    """The caption of each plot that `plot_concepts` may give, by its name; it begins with the task."""
+    captions = {}
+    for index, task in enumerate(report["tasks"][:MOST_TASKS]):
+        if task["best"]:
+            name, line = reveal(task["task"]), f"The dashed line is fitted to the classes of {task['best']['label']}."
+            captions[f"accuracy {index}"] = f"{name}. {_ACCURACY} {line}"
+            captions[f"slopes {index}"] = f"{name}. {_SLOPES}"
+    return captions
 
 
 def slopes_height(fits: Sequence[Json]) -> int:
