@@ -488,7 +488,6 @@ def test_names_of_classes_are_counted_in_every_set_as_plain_python_counts_them(t
                 name = f" {space_marks(row['class_name'])[1:-1]} "
                 assert row["pairs"][training_set] == sum(name in text for text in texts), name
                 assert row["any_case"][training_set] == sum(name.lower() in text for text in lower_texts), name
-    assert sum(row["pairs"]["inf"] > 0 for task in report["tasks"] for row in task["classes"]) > 20
 
 
 def test_the_report_on_concepts_takes_the_cells_of_the_sweep_and_names_the_others(
