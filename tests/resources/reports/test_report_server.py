@@ -2,6 +2,7 @@
 
 import http.client
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -9,8 +10,12 @@ from resources.reports.server import serve_reports
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    folder = tmp_path_factory.mktemp("home") / "reports"
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home") / "reports"
+
+
+@pytest.fixture(scope="module")
+def port(folder: Path) -> Iterator[int]:
     (folder / "takedowns").mkdir(parents=True)
     for name in ("sweep.html", "data_card_t_0.5.json", ".hidden.html", "notes.txt", "takedowns/1.json"):
         (folder / name).write_text("<p>all is well</p>", encoding="utf-8")
@@ -33,6 +38,18 @@ def test_a_report_is_given_with_a_policy_that_loads_and_runs_nothing(port: int) 
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; img-src data:;")
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert ask(port, "/data_card_t_0.5.json", host="localhost").status == 200
+
+
+def test_a_script_runs_only_where_the_page_names_it_before_anything_that_a_crawl_brought(
+    port: int, folder: Path
+) -> None:
+    named = f"script-src 'sha256-{'a' * 43}='"
+    policy = f'<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; {named}; img-src data:">'
+    for name, page in (("own.html", policy), ("late.html", "x" * 1024 + policy)):
+        (folder / name).write_text(page, encoding="utf-8")
+    assert ask(port, "/own.html").headers["Content-Security-Policy"].endswith(f"; {named}")
+    for path in ("/late.html", "/sweep.html", "/absent.html"):
+        assert "script-src" not in ask(port, path).headers["Content-Security-Policy"]
 
 
 @pytest.mark.parametrize(
