@@ -31,6 +31,7 @@ from assets import (
     publishing,
     robots,
     training,
+    what_if,
 )
 from assets.defaults import check_deployment
 from resources.crawl.resource import CommonCrawl, open_crawl
@@ -49,6 +50,7 @@ Resource = TypeVar("Resource", bound=dg.ConfigurableResource)
 
 MODULES = [
     *(metadata, entries, crawl, robots, coverage, curation, opt_outs, exclusions, entry_counts, cards),
+    what_if,
     *(images, training, evaluation, concepts, publishing, published_models, eu_summary),
 ]
 

@@ -13,7 +13,7 @@ from resources.deployments import Deployment
 
 CURATED = (
     *("pairs", "robots_txt", "matches", "opt_out_signals", "exclusions"),
-    *("entry_counts", "admissions", "subsets", "data_cards"),
+    *("entry_counts", "admissions", "subsets", "data_cards", "what_if"),
 )
 
 RELEASES = dg.FreshnessPolicy.time_window(warn_window=timedelta(days=45), fail_window=timedelta(days=90))
@@ -77,9 +77,9 @@ def sensors(where: Deployment) -> Sequence[dg.SensorDefinition]:
         "curation",
         target=dg.AssetSelection.assets(*CURATED),
         minimum_interval_seconds=where.automation_seconds,
-        description="Makes everything from a new snapshot's pairs to the data cards, and remakes whatever a change of "
-        "content reaches, each partition once. What was registered before this was first switched on is made by hand. "
-        "Images and training are never started.",
+        description="Makes everything from a new snapshot's pairs to the data cards and the what-if page, and remakes "
+        "whatever a change of content reaches, each partition once. What was registered before this was first switched "
+        "on is made by hand. Images and training are never started.",
     )
     return [new_snapshots(register_newer), curation]
 

@@ -44,7 +44,7 @@ class Balancing(dg.Config, use_attribute_docstrings=True):
         entry_ids="pairs.text entries.entry",
     ),
     check_specs=check_specs("matches", no_empty_snapshot, partitions=snapshots),
-    automation_condition=when_changed("exclusions", "entry_counts", "admissions", "subsets"),
+    automation_condition=when_changed("exclusions", "entry_counts", "admissions", "subsets", "what_if"),
 )
 @tag_run
 @report_waits
@@ -79,7 +79,7 @@ def matches(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> 
         admitted_at="matches.entry_ids entry_counts.balanced_to",
     ),
     check_specs=check_specs("admissions", every_pair_admitted, partitions=snapshots),
-    automation_condition=when_changed("subsets"),
+    automation_condition=when_changed("subsets", "what_if"),
 )
 @tag_run
 def admissions(

@@ -43,7 +43,7 @@ class Counting(Grouping, use_attribute_docstrings=True):
         snapshot_counts="matches.entry_ids exclusions.pair_id",
     ),
     check_specs=check_specs("entry_counts", counts_add_up),
-    automation_condition=when_changed("admissions", "subsets", "data_cards", "images"),
+    automation_condition=when_changed("admissions", "subsets", "data_cards", "images", "what_if"),
 )
 def entry_counts(
     context: dg.AssetExecutionContext, config: AsBefore[Counting], lake: Lake, compute: Compute, sources: Sources

@@ -34,6 +34,7 @@ BENCHMARKS = (
     "engines",
     "scaling",
     "demo",
+    "exploring",
     "training",
     "sweep",
 )

@@ -27,7 +27,7 @@ from resources.lake.resource import Lake, open_lake
 STAGES = {"pairs": "parsed", "matches": "matched, in English", "admissions": "in the pool, none twice"}
 Step = tuple[list[str], Sequence[str | None]]
 """Which assets are made together, and for which partitions."""
-REPORTS = {"coverage", "data_cards"}
+REPORTS = {"coverage", "data_cards", "what_if"}
 QUICK_PAIRS = 3000
 LEFT_OUT = "Left out: most pages, WordNet but its adverbs, images, training, scores. `metaclip demo` has them all."
 
@@ -98,7 +98,7 @@ def train(where: Deployment) -> None:
 
 
 def steps(keys: Sequence[str]) -> list[Step]:
-    """From WordNet to data cards, in order."""
+    """From WordNet to data cards and the what-if page, in order."""
     return [
         (["wordnet_synsets", "wikipedia_ngrams", "wikipedia_unigrams", "wikipedia_bigrams"], [None]),
         (["wikipedia_titles", "entries"], [None]),
@@ -107,17 +107,18 @@ def steps(keys: Sequence[str]) -> list[Step]:
         (["exclusions", "entry_counts"], [None]),
         (["admissions"], keys),
         (["subsets", "data_cards"], THRESHOLDS),
+        (["what_if"], [None]),
     ]
 
 
 def training_steps(model: str) -> list[Step]:
-    """From images to the reports on the sweep, in order, for one model."""
+    """From images to the reports on the sweep, in order, for one model; the what-if page then has pictures and hours."""
     training_sets = TRAINING_SETS[: len(THRESHOLDS) + 1]
     return [
         (["image_texts", "images"], THRESHOLDS),
         (["training_sets"], training_sets),
         (["checkpoints", "scores"], [Cell(training_set, model).key for training_set in training_sets]),
-        (["sweep", "concepts"], [None]),
+        (["sweep", "concepts", "what_if"], [None]),
     ]
 
 
@@ -178,4 +179,5 @@ def _print_summary(lake: Lake, keys: Sequence[str]) -> None:
 def _print_reports(where: Deployment) -> None:
     reports = where.reports
     print(f"\nEntries, and how they cover the pool: {reports / 'entries.html'}, {reports / 'coverage.html'}")
-    print(f"Data cards: {', '.join(str(reports / f'data_card_t_{t}.html') for t in THRESHOLDS)}\n", flush=True)
+    print(f"Data cards: {', '.join(str(reports / f'data_card_t_{t}.html') for t in THRESHOLDS)}")
+    print(f"What another t would keep: {reports / 'explore.html'}\n", flush=True)

@@ -38,6 +38,9 @@ def _day(name: str, which: str) -> Argument:
 
 LAUNCHED = "what was launched goes on: stop it in the UI"
 
+BESIDE = _argument(
+    "--beside", type=Path, metavar="FILE", help="explore.json of another deployment, whose pool is to stand beside this"
+)
 COUNTS = _argument("file", metavar="FILE", help="JSON of entry and count, Parquet, or a folder of such, one a language")
 DAYS = _argument("--days", type=int, default=25, metavar="N", help="how many; default 25")
 DUMP_DAY = _argument("day", metavar="DAY", help="of the dump, as in 20261101")
@@ -176,6 +179,11 @@ GROUPS: dict[str, dict[str, Verb]] = {
             "set the pool, or D(t), beside counts that others published, entry by entry",
             "compare entry_counts_400m.json",
             [COUNTS, OF_T],
+        ),
+        "explore": Verb(
+            "write a page with a slider over t: what each t keeps, fetches and costs, and every entry",
+            "explore",
+            [BESIDE],
         ),
         "predict": Verb("say what a snapshot or a t will cost, beside what it took", parts=PREDICT),
     },

@@ -18,6 +18,7 @@ import pytest
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 QUIET = ("quic", "background-networking", "component-update", "sync", "gpu", "dev-shm-usage")
 OPTIONS = ["--headless", "--no-sandbox", "--no-first-run", "--hide-scrollbars", *(f"--disable-{it}" for it in QUIET)]
+KEYS = {"Enter": 13, "End": 35, "Home": 36, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
 HARMLESS = re.compile("Download the Apollo DevTools")
 # Past the pipe's ends, which Chromium wants as descriptors 3 and 4.
 START = 'told=$1 tells=$2; shift 2; exec "$@" 3<&"$told" 4>&"$tells"'
@@ -72,6 +73,12 @@ class Browser:
             "(() => { const found = [...document.querySelectorAll('body *')].reverse().find(it => "
             f"it.innerText?.trim() === {json.dumps(text)}); found?.click(); return !!found; }})()"
         )
+
+    def press(self, key: str) -> None:
+        """Press a key, such as ArrowRight, on what has the focus."""
+        more = {"windowsVirtualKeyCode": KEYS[key], "code": key, **({"text": "\r"} if key == "Enter" else {})}
+        for kind in ("keyDown", "keyUp"):
+            self._ask("Input.dispatchKeyEvent", type=kind, key=key, **more)
 
     def prefer(self, mode: str) -> None:
         """Say that the reader likes pages `dark` or `light`."""

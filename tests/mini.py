@@ -32,7 +32,7 @@ def curate_tables(where: Deployment, skip: int = 0) -> None:
 def table_steps(keys: Sequence[str]) -> list[tuple[list[str], str | None]]:
     """The tables that are made together and the partition, in order, without the reports."""
     steps = [
-        ([n for n in names if n not in {"coverage", "data_cards"}], partitions)
+        ([n for n in names if n not in {"coverage", "data_cards", "what_if"}], partitions)
         for names, partitions in demo.steps(keys)
     ]
     return [(tables, partition) for tables, partitions in steps if tables for partition in partitions]

@@ -34,6 +34,7 @@ MADE_ONCE_A_CHANGE: dict[Partition, int] = {
     **{("admissions", key): 1 for key in [*SNAPSHOTS, WAITING]},
     **{("subsets", t): 1 for t in THRESHOLDS},
     **{("data_cards", t): 1 for t in THRESHOLDS},
+    ("what_if", None): 1,
 }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Literal
 
 import pyarrow.compute as pc
 
@@ -40,6 +41,16 @@ def predict_t(where: Deployment, lake: Lake, t: str) -> list[Prediction]:
     return ordered + list(_predict_cells(where, lake, t))
 
 
+def seconds_per_pair(
+    trainer: Trainer, lake: Lake, clock: Literal["cpu_seconds", "wall_seconds"] = "cpu_seconds"
+) -> Iterator[tuple[tuple[Cell, str], float]]:
+    """By cell and architecture, seconds for a seen pair of every training that is finished and still there."""
+    for key in lake.finished("checkpoints", [k for table, k in lake.partitions() if table == "checkpoints"]):
+        [row] = lake.read("checkpoints", [key]).to_pylist()
+        if result := trainer.result(row["path"]):
+            yield (Cell.of(key), row["architecture"]), result[clock] / result["pairs_seen"]
+
+
 def _predict_images(where: Deployment, lake: Lake, t: str, size: Size) -> Prediction:
     """The ring of t, whose cost goes by the images that are fetched."""
     rings = [lake.manifest("images", rung) for rung in lake.finished("images", THRESHOLDS) if rung != t]
@@ -57,7 +68,7 @@ def _predict_images(where: Deployment, lake: Lake, t: str, size: Size) -> Predic
 
 def _predict_cells(where: Deployment, lake: Lake, t: str) -> Iterator[Prediction]:
     """Training and scores of each model on D(t), from those of its architecture on other sets."""
-    spent = dict(_seconds_per_pair(where, lake))
+    spent = dict(seconds_per_pair(Trainer(root=str(where.checkpoints)), lake))
     for model in where.models:
         architecture = recipe_of(model)[0].architecture
         others = [s for (cell, of), s in spent.items() if of == architecture and cell.training_set != t]
@@ -73,15 +84,6 @@ def _predict_cells(where: Deployment, lake: Lake, t: str) -> Iterator[Prediction
             observed = [one for k in lake.finished(table, alike) for one in observe(lake.manifest(table, k), 1)]
             prediction = predict_stage(lake, table, Cell(t, model).key, observed, 1, len(where.tasks))
             yield replace(prediction, stage=f"{table} {model}")
-
-
-def _seconds_per_pair(where: Deployment, lake: Lake) -> Iterator[tuple[tuple[Cell, str], float]]:
-    """CPU seconds for a seen pair of every training that is finished and still there."""
-    trainer = Trainer(root=str(where.checkpoints))
-    for key in lake.finished("checkpoints", [k for table, k in lake.partitions() if table == "checkpoints"]):
-        [row] = lake.read("checkpoints", [key]).to_pylist()
-        if result := trainer.result(row["path"]):
-            yield (Cell.of(key), row["architecture"]), result["cpu_seconds"] / result["pairs_seen"]
 
 
 def _fetched(ring: PartitionManifest) -> int:

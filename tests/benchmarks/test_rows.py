@@ -66,6 +66,7 @@ def options(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
         "counting": POOL,
         "balancing": POOL,
         "deduplicating": ["--pairs", "3000", "--pairs-a-shard", "100", "--group-size", "4", "--pairs-a-bucket", "500"],
+        "exploring": ["--num-entries", "3000"],
         "filtering": ["--images", "3", "--hashes", "1000"],
         "training": SMALL,
     }
