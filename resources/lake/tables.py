@@ -6,6 +6,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, TypedDict
 from urllib.parse import quote
@@ -148,8 +149,25 @@ class TableStore:
         fields = self._read_json("manifest.json")
         if fields is None:
             return None
-        shards = tuple(ShardManifest(**shard) for shard in fields.pop("shards"))
-        return PartitionManifest(shards=shards, **fields)
+        with self._read_fields("manifest.json"):
+            shards = tuple(ShardManifest(**shard) for shard in fields.pop("shards"))
+            return PartitionManifest(shards=shards, **fields)
+
+    def changed_at(self, name: str = "manifest.json") -> datetime:
+        """When a file was written: by default the manifest that readers see; raises FileNotFoundError without it."""
+        modified: datetime = self._fs.modified(self._path(name))
+        return modified
+
+    def superseded(self) -> list[ShardManifest]:
+        """Shards that are not of the finished partition and whose rows still lie here, the last made first."""
+        manifest = self.manifest()
+        fingerprints = {shard.fingerprint for shard in manifest.shards} if manifest else set()
+        shards = []
+        for name in sorted(f"shards/{path.rsplit('/', 1)[1]}" for path in self._fs.find(self._path("shards"))):
+            with self._read_fields(name):
+                shards += [ShardManifest(**fields)] if (fields := self._read_json(name)) else []
+        old = [it for it in shards if it.fingerprint not in fingerprints and self._fs.exists(self._path(it.file))]
+        return sorted(old, key=lambda shard: self.changed_at(shard.file), reverse=True)
 
     def path(self, shard: ShardManifest) -> str:
         """Where the shard's rows lie, for fsspec."""
@@ -174,6 +192,17 @@ class TableStore:
                         self._fs.rm_file(path)
                         deleted.append(name)
         return deleted
+
+    @contextlib.contextmanager
+    def _read_fields(self, name: str) -> Iterator[None]:
+        """Say which manifest it is whose fields are others than this version's."""
+        try:
+            yield
+        except (KeyError, TypeError) as error:
+            raise ValueError(
+                f"{self._path(name)}: the manifest is of another version of this program ({error}); read it with that "
+                "version, or run the partition again with this one"
+            ) from None
 
     @property
     def _fs(self) -> Any:  # fsspec ships no types
