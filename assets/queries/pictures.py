@@ -1,6 +1,6 @@
 """Show images of the store: look them up in IMAGES, and make a thumbnail of each that is still there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from assets.keys import THRESHOLDS
@@ -10,14 +10,16 @@ from resources.images.store import ImageStore
 from resources.lake.resource import Lake
 
 
-def read_pictures(lake: Lake, images: Path, texts: Mapping[str, str]) -> dict[str, Picture]:
-    """Pictures by image_id, of images of any ring, each with the text that is given for it.
+def read_pictures(
+    lake: Lake, images: Path, texts: Mapping[str, str], *, rungs: Sequence[str] = THRESHOLDS
+) -> dict[str, Picture]:
+    """Pictures by image_id, of images of any ring of these rungs, each with the text that is given for it.
 
     One that was never fetched, failed, or is gone from the store has no thumbnail; one that is in no ring has no URL
     either. `images` is the store's folder. Each image costs a look into a file of each ring: show some hundred at most.
     """
     reader, store = Reader(lake), ImageStore(images)
-    rings = reader.finished("images", *THRESHOLDS)
+    rings = reader.finished("images", *rungs)
     return {image_id: _read_picture(reader, store, rings, image_id, text) for image_id, text in texts.items()}
 
 
