@@ -41,7 +41,19 @@ LAUNCHED = "what was launched goes on: stop it in the UI"
 BESIDE = _argument(
     "--beside", type=Path, metavar="FILE", help="explore.json of another deployment, whose pool is to stand beside this"
 )
-COUNTS = _argument("file", metavar="FILE", help="JSON of entry and count, Parquet, or a folder of such, one a language")
+COMPARED = (
+    "pool; a t, as 20 or inf; a snapshot of the pool, as CC-MAIN-2025-47; counts that others published, as counts.json "
+    "(JSON of entry and count, Parquet, or a folder of such, one a language); another deployment's home or lake, as "
+    "/data/sample, or of it /data/sample:20; entries, their build before, as entries@before, or "
+    "/data/sample:entries"
+)
+FIRST = _argument("first", metavar="A", help=COMPARED)
+SECOND = _argument(
+    "second",
+    nargs="?",
+    metavar="B",
+    help="the like; without it A is set beside the pool, and entries beside their build before",
+)
 DAYS = _argument("--days", type=int, default=25, metavar="N", help="how many; default 25")
 DUMP_DAY = _argument("day", metavar="DAY", help="of the dump, as in 20261101")
 ENTRY = _argument("entry", metavar="ENTRY", help="as it stands in the metadata: case counts")
@@ -57,7 +69,6 @@ MODELS = _argument("--model", action="append", metavar="MODEL", help="one model;
 NO_WAIT = _flag("--no-wait", "launch it and leave")
 OLDER = "default 24; no run that goes on may have begun before"
 OLDER_THAN = _argument("--older-than-hours", type=float, default=24.0, metavar="HOURS", help=OLDER)
-OF_T = _argument("--t", metavar="T", help="D(t), beside a released data card, instead of the pool")
 PAIR = _argument(
     "pair", metavar="URL_OR_ID", help="the image's URL, a pair_id, or an image_id of 24 hexadecimal digits"
 )
@@ -176,9 +187,9 @@ GROUPS: dict[str, dict[str, Verb]] = {
     "Ask": {
         "explain": Verb("say why a pair is kept, or who matches an entry", parts=EXPLAIN),
         "compare": Verb(
-            "set the pool, or D(t), beside counts that others published, entry by entry",
-            "compare entry_counts_400m.json",
-            [COUNTS, OF_T],
+            "set any two pools, t, snapshots, deployments, published counts or builds of entries side by side",
+            "compare 20 100",
+            [FIRST, SECOND],
         ),
         "explore": Verb(
             "write a page with a slider over t: what each t keeps, fetches and costs, and every entry",

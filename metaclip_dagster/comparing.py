@@ -1,4 +1,4 @@
-"""Compare two builds of entries, counts or a subset: what was added, removed or moved, and by how much."""
+"""Compare two builds of entries, counts or a subset, or any two sets of pairs: what only one has, and what moved."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,8 +7,13 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.dataset as ds
+
+from metaclip_dagster.spilling import spilling
 
 NUM_SAMPLES = 20
+NUM_EXAMPLES = 24
+"""Pairs that only one side has are shown, each of another image."""
 MOST_PAIRS = 5_000_000
 """Pairs of a subset that are compared one by one; of a larger subset only a sample is, drawn by pair_id, a hash."""
 
@@ -84,6 +89,51 @@ def compare_subsets(
         "stayed": stayed * one_in,
         "share": 1 / one_in,
     }
+
+
+def compare_pairs(here: ds.Dataset, there: ds.Dataset) -> dict[str, Any]:
+    """How many pairs and images both sides have, and only one; with examples of the pairs that only one has.
+
+    The sides are rows of ADMISSIONS or SUBSETS; only the latter have texts, and so examples. These have the lowest
+    pair_ids, which are hashes: a sample that every run draws alike.
+    """
+    with spilling() as query:
+        rows = {"here": query.from_arrow(here), "there": query.from_arrow(there)}
+        ids = {
+            side: rows[side].project(f"pair_id, {_name_images(dataset)} as image_id")
+            for side, dataset in (("here", here), ("there", there))
+        }
+        counts: dict[str, Any] = {}
+        for what, column in (("pairs", "pair_id"), ("images", "image_id")):
+            each = {side: ids[side].project(column).distinct() for side in ids}
+            num_here, num_there = (_count(each[side]) for side in each)
+            both = _count(each["here"].join(each["there"], column, "semi"))
+            counts[what] = {"both": both, "only_here": num_here - both, "only_there": num_there - both}
+        examples = {
+            f"only_{side}": _draw_examples(rows[side], ids[other]) if "text" in dataset.schema.names else []
+            for side, other, dataset in (("here", "there", here), ("there", "here", there))
+        }
+    return {**counts, "examples": examples}
+
+
+def _name_images(pairs: ds.Dataset) -> str:
+    """An image's id in hexadecimal digits, as SUBSETS has it; ADMISSIONS has bytes."""
+    return "image_id" if pa.types.is_string(pairs.schema.field("image_id").type) else "lower(hex(image_id))"
+
+
+def _count(relation: duckdb.DuckDBPyRelation) -> int:
+    [(number,)] = relation.count("*").fetchall()
+    return int(number)
+
+
+def _draw_examples(rows: duckdb.DuckDBPyRelation, others: duckdb.DuckDBPyRelation) -> list[dict[str, Any]]:
+    first: dict[str, dict[str, Any]] = {}
+    alone = rows.join(others.project("pair_id"), "pair_id", "anti")
+    columns = "pair_id, image_id, url, text, language, entry_ids, admitted_at"
+    drawn = alone.project(columns).order("pair_id").limit(8 * NUM_EXAMPLES).to_arrow_table()
+    for row in drawn.to_pylist():
+        first.setdefault(row["image_id"], {**row, "pair_id": str(row["pair_id"])})
+    return [*first.values()][:NUM_EXAMPLES]
 
 
 def _connect(before: pa.Table, after: pa.Table) -> duckdb.DuckDBPyConnection:

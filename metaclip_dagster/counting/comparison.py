@@ -1,4 +1,4 @@
-"""Compare the counts of a pool or subset with published counts, entry by entry, by shares of all matches."""
+"""Compare how many pairs match each entry on two sides (pools, subsets, published counts), by shares of all matches."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from metaclip_dagster.counting.published import PUBLISHED, PublishedCounts
+from metaclip_dagster.counting.published import PUBLISHED
 
 VERDICTS = ("richer", "poorer", "alike", "absent here", "absent there", "absent in both")
 
@@ -17,32 +17,32 @@ FEWEST_MATCHES = 20
 _COLUMNS = (
     ("language", pa.string(), "Language of the entry"),
     ("entry", pa.string(), "The entry"),
-    ("here", pa.uint64(), "Pairs that match it here; null where this list lacks it"),
-    ("there", pa.uint64(), "Pairs that match it in the published counts; null where their list lacks it"),
-    ("share_here", pa.float64(), "Its share of all matches here"),
-    ("share_there", pa.float64(), "Its share of all matches there"),
+    ("here", pa.uint64(), "Pairs that match it on the first side; null where that side's list lacks it"),
+    ("there", pa.uint64(), "Pairs that match it on the second side; null where that side's list lacks it"),
+    ("share_here", pa.float64(), "Its share of all matches of the first side"),
+    ("share_there", pa.float64(), "Its share of all matches of the second side"),
     ("log2_ratio", pa.float64(), "Base 2 logarithm of share_here / share_there; null where one of them is 0"),
     ("verdict", pa.string(), f"{', '.join(VERDICTS)}; alike is within a factor of 2"),
 )
 COMPARISON = pa.schema([pa.field(name, kind, metadata={"description": says}) for name, kind, says in _COLUMNS])
 
 
-def compare_with_published(counts: pa.Table, published: PublishedCounts) -> pa.Table:
-    """The COMPARISON of counts (`language`, `entry`, `num_pairs`) with published ones, by language, then entry.
+def compare_shares(here: pa.Table, there: pa.Table, *, names: tuple[str, str]) -> pa.Table:
+    """The COMPARISON of two tables of counts (`language`, `entry`, `num_pairs`), by language, then entry.
 
-    Only languages that both have are compared, and shares are of the matches in these. Raises ValueError where a side
-    has no match in them.
+    Only languages that both have are compared, and shares are of the matches in these. Raises ValueError, with the
+    `names` of both, where a side has no match in them.
     """
     with duckdb.connect(config={"threads": 1}) as query:
-        query.register("all_here", counts.select(PUBLISHED.names))
-        query.register("all_there", published.table)
+        query.register("all_here", here.select(PUBLISHED.names))
+        query.register("all_there", there.select(PUBLISHED.names))
         query.sql("create table here as select * from all_here semi join all_there using (language)")
         query.sql("create table there as select * from all_there semi join all_here using (language)")
         sums = query.sql("select (select sum(num_pairs) from here), (select sum(num_pairs) from there)").fetchall()[0]
         if not all(sums):
             languages = query.sql("select string_agg(distinct language, ', ') from here").fetchall()[0][0] or "none"
             raise ValueError(
-                f"{published.name}: in the languages that both sides have ({languages}) one has no match, so there is "
+                f"{' and '.join(names)}: in the languages that both have ({languages}) one has no match, so there is "
                 "nothing to compare: name counts of these languages"
             )
         compared = query.sql(

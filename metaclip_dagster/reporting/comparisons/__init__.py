@@ -1,1 +1,1 @@
-"""The page that sets a pool or subset beside counts that others published."""
+"""The page that sets two sides of a comparison beside each other."""

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from metaclip_dagster.counting import (
     COMPARISON,
     FEWEST_MATCHES,
-    PublishedCounts,
-    compare_with_published,
+    compare_shares,
     describe_comparison,
 )
 from metaclip_dagster.counting.published import PUBLISHED
@@ -31,7 +30,7 @@ def table_of(counted: Counts) -> pa.Table:
 
 
 def compare(here: Counts, there: Counts) -> pa.Table:
-    return compare_with_published(table_of(here), PublishedCounts("there.json", table_of(there)))
+    return compare_shares(table_of(here), table_of(there), names=("the pool", "there.json"))
 
 
 def english(**counted: int) -> Counts:
@@ -39,8 +38,11 @@ def english(**counted: int) -> Counts:
 
 
 def render(comparison: pa.Table) -> str:
-    about = {"compared": "the pool", "file": "there.json", "balanced_to": "its own", "table": "x.parquet"}
-    report: dict[str, Any] = {**about, "fewest_matches": FEWEST_MATCHES, **describe_comparison(comparison)}
+    distribution = {"fewest_matches": FEWEST_MATCHES, **describe_comparison(comparison)}
+    report: dict[str, Any] = {
+        **{"here": "the pool", "there": "there.json", "table": "x.parquet", "equal": False, "other_parsers": False},
+        **{"distribution": distribution, "facts": {}, "entries": None, "pairs": None, "scores": [], "provenance": []},
+    }
     json.dumps(report, allow_nan=False)
     return render_comparison(report, plot_shares_of_both(comparison))
 
@@ -71,7 +73,7 @@ def test_shares_add_up_and_every_entry_of_a_language_that_both_have_stands_once(
     both = {of for of, _ in here} & {of for of, _ in there}
     sums = [sum(num for (of, _), num in side.items() if of in both) for side in (here, there)]
     if not all(sums):
-        with pytest.raises(ValueError, match=r"there\.json: in the languages that both sides have"):
+        with pytest.raises(ValueError, match=r"the pool and there\.json: in the languages that both have"):
             compare(here, there)
         return
     comparison = compare(here, there)
