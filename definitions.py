@@ -16,6 +16,7 @@ from assets import (
     coverage,
     crawl,
     curation,
+    embeddings,
     entries,
     entry_counts,
     eu_summary,
@@ -51,7 +52,7 @@ Resource = TypeVar("Resource", bound=dg.ConfigurableResource)
 MODULES = [
     *(metadata, entries, crawl, robots, coverage, curation, opt_outs, exclusions, entry_counts, cards),
     what_if,
-    *(images, training, evaluation, concepts, publishing, published_models, eu_summary),
+    *(images, training, evaluation, concepts, embeddings, publishing, published_models, eu_summary),
 ]
 
 

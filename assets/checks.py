@@ -136,6 +136,13 @@ def every_pair_accounted_for(manifest: PartitionManifest, pairs_of_subset: int) 
     return _check("every_pair_accounted_for", passed, pairs=pairs, failed_pairs=failed, pairs_of_subset=pairs_of_subset)
 
 
+def every_image_embedded(manifest: PartitionManifest, images_of_set: int) -> dg.AssetCheckResult:
+    """The images that can be found are the set's but for those that the store has no more, or that cannot be read."""
+    dropped = manifest.total("dropped")
+    passed = manifest.rows + dropped.total() == images_of_set
+    return _check("every_image_embedded", passed, images=manifest.rows, images_of_set=images_of_set, **dropped)
+
+
 def budget_spent(result: Mapping[str, Any], budget: int) -> dg.AssetCheckResult:
     """The weights saw exactly the pairs of the budget, by their own optimizer's count."""
     passed = result["pairs_seen"] == budget

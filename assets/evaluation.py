@@ -67,9 +67,7 @@ def scores(
     """
     cell = Cell.of(context.partition_key)
     facts = record_parents(lake, "scores", cell.key)
-    [trained] = lake.read("checkpoints", [cell.key]).to_pylist()
-    folder = Path(zero_shot.checkpoints, trained["path"])
-    model = zero_shot.model(load_model, f"local-dir:{folder}", version=trained["sha256"])
+    trained, model = find_model(lake, zero_shot, cell)
     # First, so that where there are scores, there are those of classes and images too; the model embeds once for all.
     beside = [
         compute.map_shards(
@@ -153,6 +151,13 @@ def sweep(
         },
         check_results=[of_one_pool(report), up_to_date("sweep", find_outdated(lake))],
     )
+
+
+def find_model(lake: Lake, zero_shot: ZeroShot, cell: Cell) -> tuple[dict[str, Any], Deferred]:
+    """The row of CHECKPOINTS of a cell, and its model, yet to be loaded."""
+    [trained] = lake.read("checkpoints", [cell.key]).to_pylist()
+    folder = Path(zero_shot.checkpoints, trained["path"])
+    return trained, zero_shot.model(load_model, f"local-dir:{folder}", version=trained["sha256"])
 
 
 def _show_images(report: Mapping[str, Any], pictures: Mapping[int, Picture], reports: Reports) -> dict[str, Any]:

@@ -41,13 +41,18 @@ def main(asked: argparse.Namespace) -> None:
 
 def publish(where: Deployment, asset: str, keys: Sequence[str], folder: Path) -> Path:
     """Make these partitions of the asset, one run each; gives the folder that they are in."""
+    make(where, asset, keys)
+    return folder
+
+
+def make(where: Deployment, asset: str, keys: Sequence[str]) -> None:
+    """Make these partitions of the asset, one run each; raises RuntimeError, with one line, for one that fails."""
     with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
         for key in keys:
             try:
                 materialize(bind(where), instance, [asset], key, QUIET)
             except (dg.DagsterError, dg.Failure) as error:
                 raise RuntimeError(str(error).partition("\n")[0]) from error
-    return folder
 
 
 def describe_open(where: Deployment, document: str) -> str:

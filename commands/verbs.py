@@ -77,6 +77,10 @@ REQUEST = _argument("file", type=Path, metavar="FILE", help="as docs/takedown-re
 REQUEST_ID = _argument("--id", metavar="ID", help="of the request, on its receipt; default the day with a number")
 ROOT = _argument("--root", metavar="URL", help="a mirror to take it from")
 PRIVATE = _flag("--private", "with --to: a repository that is made is private")
+BY_IMAGE = _argument("--image", type=Path, metavar="FILE", help="a picture to search by, instead of a text")
+BY_TEXT = _argument("text", nargs="?", default="", metavar="TEXT", help="what the images are to show, in a few words")
+MOST_FOUND = _argument("--limit", type=int, default=20, metavar="N", help="images shown, 100 in most; default 20")
+ONE_MODEL = _argument("--model", metavar="MODEL", help="one trained on the set; default the first of them")
 SEED = _argument("--seed", type=int, default=0, metavar="N", help="which are drawn; default 0")
 SETS = _argument("--t", action="append", metavar="SET", help="a training set, as 20 or online-20; may be repeated")
 SHARE = _argument("--share", type=float, metavar="SHARE", help="of its files; 1 is all, also where a part is made")
@@ -87,6 +91,7 @@ ANY_T = _argument("t", metavar="T", help="a rung or any other number, or inf")
 TS = _argument("t", nargs="+", metavar="T", help="a t of the deployment, each a config of the dataset")
 TEXT = _argument("--text", metavar="TEXT", help="with a URL: the pair of exactly this text")
 TO = _argument("--to", default="", metavar="hub:ORG/NAME", help="where to upload it, too; by default it stays a folder")
+TRAINING_SET_SEARCHED = _argument("training_set", metavar="SET", help="a training set, as 20 or online-20")
 TRAINING_SET = _argument("training_set", metavar="SET", help="what it was trained on, as 20 or online-20")
 
 DEMO = [_flag("--quick", "a few pages of it, in about a minute"), _flag("--no-training", "end with the data cards")]
@@ -195,6 +200,11 @@ GROUPS: dict[str, dict[str, Verb]] = {
             "write a page with a slider over t: what each t keeps, fetches and costs, and every entry",
             "explore",
             [BESIDE],
+        ),
+        "search": Verb(
+            "find images of a training set by a text or a picture, with its own model, as a table and a page",
+            'search 20 "a red bicycle"',
+            [TRAINING_SET_SEARCHED, BY_TEXT, BY_IMAGE, ONE_MODEL, MOST_FOUND],
         ),
         "predict": Verb("say what a snapshot or a t will cost, beside what it took", parts=PREDICT),
     },

@@ -307,6 +307,13 @@ SAMPLE_PREDICTIONS = _table(
     predicted_class_id=(pa.uint32(), "The class whose name is nearest to the image; of equal names the first"),
     rank=(pa.uint32(), "How many names are nearer to the image than that of its class; 0 where it is named right"),
 )
+IMAGE_EMBEDDINGS = _table(
+    image_id=(pa.string(), "An image of the training set, as 24 hexadecimal digits"),
+    embedding=(
+        pa.binary(),
+        "Where the model puts it, a vector of length 1: float16, little-endian, as many numbers as the model has",
+    ),
+)
 COVERAGE_PARTS = _table(
     kind=(pa.string(), "found, case or punctuation: how an entry is there; word: a word in no entry"),
     language=(pa.string(), "Language of the texts, and of the entry"),

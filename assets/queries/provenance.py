@@ -78,6 +78,8 @@ def parents_of(table: str, key: str) -> list[tuple[str, str]]:
         return [("subsets", t), *(("images", ring) for ring in rings_up_to(t))]
     if table == "checkpoints":
         return [("training_sets", Cell.of(key).training_set)]
+    if table == "image_embeddings":
+        return [("training_sets", Cell.of(key).training_set), ("checkpoints", key)]
     return [("checkpoints", key)]
 
 

@@ -57,19 +57,24 @@ def read_samples(task: Task) -> Iterator[Sample]:
 @named("evaluation.images:decode_image")
 def decode_image(sample: Sample) -> "Image.Image":
     """Decode in RGB, upright and on white, as images are made for training."""
-    from PIL import Image  # noqa: PLC0415  # only scoring pays for it
-
     try:
-        image = Image.open(io.BytesIO(sample.image), formats=FORMATS)
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise ValueError(f"{width} x {height} pixels, and at most {MAX_PIXELS:,} are decoded")
-        return to_rgb(image)
+        return decode_bytes(sample.image)
     except Exception as error:  # a decoder raises whatever it meets in a broken file
         raise ValueError(
             f"{sample.name}: its image cannot be read ({error}); only {', '.join(FORMATS)} are, and a test set is "
             "scored whole or not at all: fetch it again, or convert it"
         ) from error
+
+
+def decode_bytes(image: bytes) -> "Image.Image":
+    """Decode an image's first frame; raises whatever a decoder meets in a broken file, or ValueError for its size."""
+    from PIL import Image  # noqa: PLC0415  # only scoring pays for it
+
+    opened = Image.open(io.BytesIO(image), formats=FORMATS)
+    width, height = opened.size
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{width} x {height} pixels, and at most {MAX_PIXELS:,} are decoded")
+    return to_rgb(opened)
 
 
 def _read_tar(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
