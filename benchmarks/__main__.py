@@ -37,6 +37,7 @@ BENCHMARKS = (
     "exploring",
     "training",
     "sweep",
+    "searching",
 )
 BY_NAME = ("images",)
 """Run only where they are named: they want the environment of another program."""

@@ -69,6 +69,7 @@ def options(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
         "exploring": ["--num-entries", "3000"],
         "filtering": ["--images", "3", "--hashes", "1000"],
         "training": SMALL,
+        "searching": ["--images", "3000", "--home", str(tmp_path)],
     }
     return plain[request.param]
 
