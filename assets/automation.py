@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import dagster as dg
 from dagster import AutomationCondition
@@ -30,38 +31,43 @@ def when_registered() -> AutomationCondition:
     )
 
 
-def when_changed(*readers: str, optional: Sequence[str] = ()) -> AutomationCondition:
+def when_changed(*readers: str, optional: Sequence[str] = (), by_hand: Sequence[str] = ()) -> AutomationCondition:
     """Make a partition again when the content of something that it reads changed, once the whole of that is settled.
 
     Everything it reads must be there, up to date with what that reads in turn, passed by its checks and not being made;
     nor may one of `readers` be at work, which would then read two versions. What is `optional` need not be
-    there. So the stages of a change follow one another, each partition is made once, and what a stage leaves as it was
-    moves nothing below it.
+    there; what is made `by_hand` may besides be outdated, refused or at work, for days: it is read as it is. So the
+    stages of a change follow one another, each partition is made once, and what a stage leaves as it was moves nothing
+    below it.
     """
     changed = AutomationCondition.any_deps_match(AutomationCondition.data_version_changed())
     # `entries` is made by hand: that one of its sources changed holds nothing up.
-    outdated = AutomationCondition.any_deps_match(changed.since(AutomationCondition.newly_updated())).ignore(
-        dg.AssetSelection.assets("entries")
+    outdated = _ignore(
+        AutomationCondition.any_deps_match(changed.since(AutomationCondition.newly_updated())), ["entries", *by_hand]
     )
     refused = AutomationCondition.any_deps_match(
         AutomationCondition.any_checks_match(AutomationCondition.check_failed(), blocking_only=True)
     )
     missing = AutomationCondition.any_deps_match(AutomationCondition.missing())
-    if optional:
-        missing = missing.ignore(dg.AssetSelection.assets(*optional))
     condition = (
         changed.since_last_handled().with_label("what it reads changed")
-        & ~missing.with_label("something it reads is missing")
+        & ~_ignore(missing, [*optional, *by_hand]).with_label("something it reads is missing")
         & ~outdated.with_label("something it reads is out of date")
-        & ~refused.with_label("a check of what it reads failed")
-        & ~AutomationCondition.any_deps_in_progress()
+        & ~_ignore(refused, by_hand).with_label("a check of what it reads failed")
+        & ~_ignore(AutomationCondition.any_deps_in_progress(), by_hand)
         & ~AutomationCondition.in_progress()
     )
     for reader in readers:
         condition &= ~AutomationCondition.asset_matches(reader, AutomationCondition.in_progress()).with_label(
             f"{reader} is at work"
         )
-    return condition.with_label("what it reads changed and is settled")
+    settled: AutomationCondition = condition.with_label("what it reads changed and is settled")
+    return settled
+
+
+def _ignore(any_deps: Any, names: Sequence[str]) -> Any:
+    """The condition on any dependency, of a class that Dagster does not export, without those of these names."""
+    return any_deps.ignore(dg.AssetSelection.assets(*names)) if names else any_deps
 
 
 def sensors(where: Deployment) -> Sequence[dg.SensorDefinition]:

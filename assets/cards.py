@@ -3,6 +3,7 @@
 import json
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +14,27 @@ import pyarrow as pa
 from assets.automation import when_changed
 from assets.defaults import DEFAULTS
 from assets.keys import THRESHOLDS
-from assets.partitions import all_snapshots, thresholds
+from assets.partitions import all_rings, all_snapshots, thresholds
 from assets.policies import AGENTS, ARCHIVES_READ, NO_ARCHIVES, NOT_READ, ROBOTS
 from assets.pool import snapshots_of
+from assets.queries.galleries import find_rings, read_galleries
 from assets.queries.parsers import check_columns
 from assets.queries.provenance import describe_balance
 from assets.queries.rungs import thresholds_of
 from assets.shown import plots as show_plots
+from assets.shown import show_pictures
 from assets.tags import tag_run
 from metaclip_dagster.balancing import count_sizes, parse_threshold, prepare_thresholds
 from metaclip_dagster.reporting.cards.card import describe_subset, render_card
 from metaclip_dagster.reporting.cards.counts import PairCounts, count_pairs, count_scores, count_subset
 from metaclip_dagster.reporting.cards.opt_outs import OptOuts
+from metaclip_dagster.reporting.cards.pictures import CardPictures, choose_entries, describe_pictures
 from metaclip_dagster.reporting.cards.plots import CAPTIONS, plot_counts, plot_shares, plot_sizes
+from metaclip_dagster.reporting.html.thumbnails import Pictures
 from resources.deployments import command_line
 from resources.engines.resource import round_floats
 from resources.files.digests import combine
+from resources.images.resource import Images
 from resources.lake.costs import Cost, Observation, write_costs
 from resources.lake.resource import Lake, MissingPartitionError
 from resources.lake.tables import PartitionManifest
@@ -36,35 +42,49 @@ from resources.reports.resource import Reports
 
 CURVE_POINTS = 60
 
+NUM_SHOWN = 2
+"""Pictures of an entry in the UI."""
+
 AUTOMATION = "dagster/from_automation_condition"
 """Tag of a run that nobody started by hand."""
 
 
 @dg.asset(
     partitions_def=thresholds,
-    deps=["subsets", "entry_counts", "entries", dg.AssetDep("opt_out_signals", partition_mapping=all_snapshots)],
+    deps=[
+        *("subsets", "entry_counts", "entries"),
+        dg.AssetDep("opt_out_signals", partition_mapping=all_snapshots),
+        dg.AssetDep("images", partition_mapping=all_rings),
+    ],
     group_name="curation",
     kinds={"python", "html"},
     owners=["team:data"],
-    automation_condition=when_changed(optional=["opt_out_signals"]),
+    automation_condition=when_changed(optional=["opt_out_signals"], by_hand=["images"]),
 )
 @tag_run
-def data_cards(context: dg.AssetExecutionContext, lake: Lake, reports: Reports) -> dg.MaterializeResult:
+def data_cards(
+    context: dg.AssetExecutionContext, lake: Lake, reports: Reports, image_store: Images
+) -> dg.MaterializeResult:
     """What balancing at t did to the distribution: a page for people, and the same as JSON.
 
-    Entries before and after, how many pairs each t keeps, what every stage dropped, and from which versions.
+    Entries before and after, how many pairs each t keeps, what every stage dropped, and from which versions; pictures
+    of what is kept and dropped, as far as their images were fetched.
 
     Next: open the card; where t suits, materialize `image_texts` and `images`, else try another t.
     """
     t, started = context.partition_key, time.process_time()
     version = _combine_versions(lake, t)
-    return _find_card(context, version) or _make_card(lake, reports, t, version, started)
+    return _find_card(context, reports, version) or _make_card(lake, reports, image_store, t, version, started)
 
 
-def _make_card(lake: Lake, reports: Reports, t: str, version: str, started: float) -> dg.MaterializeResult:
+def _make_card(
+    lake: Lake, reports: Reports, image_store: Images, t: str, version: str, started: float
+) -> dg.MaterializeResult:
     """Write the card of D(t) and what it cost since `started`, in CPU seconds of this process."""
     card, plots = make_card(lake, t)
-    links = reports.write(f"data_card_t_{t}", render_card(card, plots), card)
+    pictures = read_galleries(lake, Path(image_store.root), t, choose_entries(card))
+    card |= {"pictures": describe_pictures(pictures)}
+    links = reports.write(f"data_card_t_{t}", render_card(card, plots, pictures, reports.pictures), card)
     cost = Cost(cpu_seconds=time.process_time() - started)
     write_costs(Path(reports.root), f"data_card_t_{t}", Observation(1, card["pairs"]["pool"], cost))
     numbers = {
@@ -73,10 +93,8 @@ def _make_card(lake: Lake, reports: Reports, t: str, version: str, started: floa
         "pairs": card["pairs"]["subset"],
         **_list_shares(card),
     }
-    return dg.MaterializeResult(
-        metadata={**round_floats(numbers), **links, "plots": show_plots(plots, CAPTIONS)},
-        data_version=dg.DataVersion(version),
-    )
+    shown = {**links, "plots": show_plots(plots, CAPTIONS), **_show_galleries(pictures, reports.pictures)}
+    return dg.MaterializeResult(metadata={**round_floats(numbers), **shown}, data_version=dg.DataVersion(version))
 
 
 def read_card(reports: Reports, t: str) -> tuple[str, dict[str, Any]]:
@@ -130,15 +148,17 @@ def _combine_versions(lake: Lake, t: str) -> str:
     of_robots = [manifest.inputs.get(name, "") for manifest in gathered for name in (ROBOTS, AGENTS, ARCHIVES_READ)]
     signals = [*(manifest.version for manifest in gathered), *of_robots]
     policy = lake.manifest("exclusions").inputs.get("chosen", "")
-    return combine([subset.version, *whole, *drawn, *signals, policy])
+    seen = [lake.manifest("images", ring).version for ring in find_rings(lake)]
+    return combine([subset.version, *whole, *drawn, *signals, policy, *seen])
 
 
-def _find_card(context: dg.AssetExecutionContext, version: str) -> dg.MaterializeResult | None:
-    """The last card, if it is of this version and nobody asked for another.
+def _find_card(context: dg.AssetExecutionContext, reports: Reports, version: str) -> dg.MaterializeResult | None:
+    """The last card, if it is of this version, still there, and nobody asked for another.
 
     A person may make one between automation's look and its run.
     """
-    if AUTOMATION not in context.run.tags:
+    page = Path(reports.root, f"data_card_t_{context.partition_key}.html")
+    if AUTOMATION not in context.run.tags or not page.exists():  # a purge deletes it
         return None
     of_partition = dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=[context.partition_key])
     for record in context.instance.fetch_materializations(of_partition, limit=1).records:
@@ -147,6 +167,16 @@ def _find_card(context: dg.AssetExecutionContext, version: str) -> dg.Materializ
             context.log.info(f"the data card of t = {context.partition_key} is made of these versions already")
             return dg.MaterializeResult(metadata=last.metadata, data_version=dg.DataVersion(version))
     return None
+
+
+def _show_galleries(pictures: CardPictures, mode: Pictures) -> dict[str, Any]:
+    """A few pictures of each entry that the card shows, for the UI."""
+    shown: dict[str, Any] = {}
+    for side in ("kept", "dropped"):
+        galleries = [(it.entry["entry"], getattr(it, f"of_{side}")[:NUM_SHOWN]) for it in pictures.entries]
+        noted = [replace(picture, note=entry) for entry, gallery in galleries for picture in gallery]
+        shown |= show_pictures(f"pictures_{side}", noted, mode) if noted else {}
+    return shown
 
 
 def _list_shares(card: dict[str, Any]) -> dict[str, float]:

@@ -16,6 +16,7 @@ cells = dg.MultiPartitionsDefinition(
 )
 
 all_snapshots = dg.AllPartitionMapping()
+all_rings = dg.AllPartitionMapping()
 all_cells = dg.AllPartitionMapping()
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", dg.BetaWarning)  # the only mapping from one dimension to two

@@ -116,6 +116,7 @@ def training_steps(model: str) -> list[Step]:
     training_sets = TRAINING_SETS[: len(THRESHOLDS) + 1]
     return [
         (["image_texts", "images"], THRESHOLDS),
+        (["data_cards"], THRESHOLDS),  # once more, now with pictures
         (["training_sets"], training_sets),
         (["checkpoints", "scores"], [Cell(training_set, model).key for training_set in training_sets]),
         (["sweep", "concepts", "what_if"], [None]),

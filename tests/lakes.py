@@ -38,9 +38,9 @@ def _digest(table: pa.Table, *keys: str) -> str:
     return digest.hexdigest()
 
 
-def commit(lake: Lake, table: str, partition: str, rows: pa.RecordBatch, **inputs: str) -> None:
+def commit(lake: Lake, table: str, partition: str, rows: pa.RecordBatch, key: str = "0", **inputs: str) -> None:
     """Finish a partition that is one shard of these rows, as if a stage had made it of these inputs."""
     store = lake.store(table, partition)
-    written = store.commit("0", "f" * 32, rows.schema, [rows])
-    shard = ShardManifest("0", "f" * 32, *written)
+    written = store.commit(key, "f" * 32, rows.schema, [rows])
+    shard = ShardManifest(key, "f" * 32, *written)
     store.finish(PartitionManifest(table, partition, shard.digest, 0, (shard,), inputs=inputs))

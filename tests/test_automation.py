@@ -262,6 +262,17 @@ def test_nothing_is_made_while_what_reads_it_or_what_it_reads_is_at_work(
     assert request in pretended.tick()
 
 
+def test_images_that_arrive_make_every_card_anew_and_never_hold_one_up(pretended: Replay) -> None:
+    pretended.pretend("images", "100")
+    cards = [("data_cards", t) for t in sorted(THRESHOLDS)]
+    assert pretended.settle(pretended.pretend) == cards
+    pretended.judge("images", "some_images", "100", passed=False)
+    run = pretended.begin("images", "inf")
+    pretended.pretend("subsets", "20")  # which makes images of 20 outdated, and nobody has fetched those of inf yet
+    assert pretended.settle(pretended.pretend) == [("data_cards", "20")]
+    pretended.instance.report_run_canceled(run)
+
+
 def test_a_snapshot_that_was_taken_out_holds_nothing_up(pretended: Replay) -> None:
     pretended.instance.add_dynamic_partitions("snapshot", [NEW])
     assert pretended.tick() == [("pairs", NEW), ("robots_txt", NEW)]

@@ -1,6 +1,7 @@
 """Show images of the store: look them up in IMAGES, and make a thumbnail of each that is still there."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from assets.keys import THRESHOLDS
@@ -16,11 +17,20 @@ def read_pictures(
     """Pictures by image_id, of images of any ring of these rungs, each with the text that is given for it.
 
     One that was never fetched, failed, or is gone from the store has no thumbnail; one that is in no ring has no URL
-    either. `images` is the store's folder. Each image costs a look into a file of each ring: show some hundred at most.
+    either. Where an NSFW filter ran, each has its score. `images` is the store's folder. Each image costs a look into
+    a file of each ring: show some hundred at most.
     """
     reader, store = Reader(lake), ImageStore(images)
-    rings = reader.finished("images", *rungs)
-    return {image_id: _read_picture(reader, store, rings, image_id, text) for image_id, text in texts.items()}
+    rings, scored = (reader.finished(table, *rungs) for table in ("images", "image_scores"))
+    pictures = (_read_picture(reader, store, rings, image_id, text) for image_id, text in texts.items())
+    return {it.image_id: replace(it, score=_read_score(reader, scored, it.image_id)) for it in pictures}
+
+
+def _read_score(reader: Reader, rings: list[str], image_id: str) -> float | None:
+    """What an NSFW filter gave the image, whatever module it is of."""
+    rows = (row for ring in rings for row in reader.rows_of_image("image_scores", ring, image_id))
+    scores = (score for row in rows for score in row["scores"])
+    return next((it["score"] for it in scores if it["filter"].rpartition(":")[2].lower() == "nsfw"), None)
 
 
 def _read_picture(reader: Reader, store: ImageStore, rings: list[str], image_id: str, text: str) -> Picture:

@@ -24,6 +24,7 @@ from metaclip_dagster.publishing.parts import (
     find_period,
     name_config,
 )
+from metaclip_dagster.reporting.cards.pictures import drop_pictures
 from resources.files.exports import ATTRIBUTION, clear_made_up_addresses, keep_licenses, write_attribution
 from resources.files.local import write_text
 from resources.lake.resource import Lake
@@ -73,7 +74,7 @@ def write_part(lake: Lake, card: dict[str, Any], page: str, t: str, folder: Path
     snapshots = pool.snapshots if pool else tuple(snapshot["snapshot"] for snapshot in card["snapshots"])
     dates = lake.dataset("pairs", snapshots).to_batches(columns=["crawled_at"])
     public = {
-        **card,
+        **{name: part for name, part in card.items() if name != "pictures"},
         "command": f"dagster asset materialize -f definitions.py --select subsets,data_cards --partition {t}",
         "published": {
             "crawled": find_period(dates),
@@ -82,7 +83,7 @@ def write_part(lake: Lake, card: dict[str, Any], page: str, t: str, folder: Path
         },
     }
     # The card's own command names folders of this machine.
-    page = page.replace(escape(card["command"]), escape(public["command"]))
+    page = drop_pictures(page).replace(escape(card["command"]), escape(public["command"]))
     text = json.dumps(public, allow_nan=False, ensure_ascii=False, indent=1)
     write_text(folder / CARDS / f"{name_config(t)}.json", text)
     write_text(folder / CARDS / f"{name_config(t)}.html", page)

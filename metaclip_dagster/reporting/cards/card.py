@@ -11,10 +11,12 @@ from metaclip_dagster.reporting.cards.counts import NUM_SCORE_BINS, PairCounts
 from metaclip_dagster.reporting.cards.distribution import Distribution, group_rows
 from metaclip_dagster.reporting.cards.entries import describe_entries
 from metaclip_dagster.reporting.cards.opt_outs import OptOuts, describe_opt_outs
+from metaclip_dagster.reporting.cards.pictures import CardPictures
 from metaclip_dagster.reporting.cards.plots import CAPTIONS
 from metaclip_dagster.reporting.html.numbers import share
 from metaclip_dagster.reporting.html.pages import render
 from metaclip_dagster.reporting.html.paper import NUM_ENTRIES
+from metaclip_dagster.reporting.html.thumbnails import Pictures
 
 Card = dict[str, Any]  # JSON, whose shape only `describe_subset` and the page know
 
@@ -77,9 +79,15 @@ def describe_subset(
     }
 
 
-def render_card(card: Mapping[str, Any], plots: Mapping[str, bytes]) -> str:
+def render_card(
+    card: Mapping[str, Any],
+    plots: Mapping[str, bytes],
+    pictures: CardPictures | None = None,
+    mode: Pictures = "shown",
+) -> str:
     """The page of a card of `describe_subset`. `plots` are PNG by name (`counts`, `shares`, `sizes`)."""
-    return render("cards/card.html", card=card, plots=plots, captions=CAPTIONS, paper_entries=NUM_ENTRIES)
+    shown = {"pictures": pictures or CardPictures(), "mode": mode}
+    return render("cards/card.html", card=card, plots=plots, captions=CAPTIONS, paper_entries=NUM_ENTRIES, **shown)
 
 
 def _describe_stages(stages: Sequence[Mapping[str, Any]]) -> list[Card]:
