@@ -6,6 +6,7 @@ import dagster as dg
 
 from assets.checks import check_specs, every_pair_scattered, few_failed_images, some_images, up_to_date
 from assets.keys import rings_up_to
+from assets.left_out import sample_failures
 from assets.outdated import report_outdated
 from assets.partitions import thresholds
 from assets.pool import Grouping, group_shards, refuse_outdated, snapshots_of
@@ -109,6 +110,7 @@ def images(
     metadata = {
         **config.model_dump(),
         "kept_and_dropped": show_kept_and_dropped(manifest.rows - failed.total(), failed),
+        **sample_failures(lake, t),
     }
     checks = [some_images(manifest), few_failed_images(manifest), report_outdated(context, lake)]
     return compute.result(manifest, metadata=metadata, checks=checks)

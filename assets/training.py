@@ -11,6 +11,7 @@ from assets.filters import Filtering, apply_filters
 from assets.images import read_rings, read_texts
 from assets.jobs import Training, prepare_job
 from assets.keys import Cell, rings_up_to, rung_of
+from assets.left_out import report_left_out
 from assets.outdated import report_outdated
 from assets.partitions import by_training_set, cells, rings_of_set, subset_of_set, training_set_keys
 from assets.queries.provenance import record_parents, record_pool, recorded_pool
@@ -24,6 +25,7 @@ from resources.engines.resource import Compute
 from resources.images.resource import Images
 from resources.lake.resource import Lake
 from resources.models.resource import Trainer
+from resources.reports.resource import Reports
 from resources.tasks.resource import ZeroShot
 
 
@@ -52,6 +54,7 @@ def training_sets(
     compute: Compute,
     image_store: Images,
     zero_shot: ZeroShot,
+    reports: Reports,
 ) -> dg.MaterializeResult:
     """Which images of which tars are in D(t), with which texts; `online-<t>` holds the pool, and training redraws it.
 
@@ -75,7 +78,10 @@ def training_sets(
     manifest = compute.map_shards(context, build_training_set, shards, options=options, facts=facts)
     pairs, pairs_of_subset = manifest.total("seen")["pairs"], lake.manifest("subsets", t).rows
     numbers = {"pairs": pairs, "pairs_of_subset": pairs_of_subset, "rings": list(rings)}
-    shown = {"pairs_kept_and_dropped": show_kept_and_dropped(pairs, manifest.total("dropped"))}
+    shown = {
+        "pairs_kept_and_dropped": show_kept_and_dropped(pairs, manifest.total("dropped")),
+        **report_left_out(lake, reports, image_store, key, choice.config),
+    }
     checks = [every_pair_accounted_for(manifest, pairs_of_subset), report_outdated(context, lake)]
     return compute.result(manifest, metadata={**numbers, **choice.metadata, **tallies, **shown}, checks=checks)
 

@@ -1,6 +1,8 @@
 """Filters on the mini graph: what they leave out is counted, comes back without a fetch, and tasks' images are told."""
 
+import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from metaclip_dagster.filtering.hashes import find_nearest_earlier
 from resources.deployments import Deployment
 from resources.images.store import open_image_store
 from tests.graphs import Graph, copy_home, open_graph
+from tests.metaclip_dagster.pages import parse_harmless
 
 OFF = {"filters": {}, "near_duplicate_distance": -1, "leakage_distance": -1, "remove_leakage": False}
 SIDE = "metaclip_dagster.filters:shorter_side"
@@ -113,3 +116,32 @@ def test_a_pools_image_that_a_task_has_too_is_told_and_goes_only_when_asked(grap
     assert row["image_id"] in {record.data["image"] for record in metadata["leaked"].records}
     again.filter("20", leakage_distance=0, remove_leakage=True)
     assert len(again.ids("20")) == len(before) - metadata["images/benchmark"]
+
+
+def test_the_page_of_a_set_shows_what_it_leaves_out_beside_what_it_is_near_to(graph: Filtered) -> None:
+    metadata = graph.filter("20", filters={SIDE: {"at_least": 48}}, near_duplicate_distance=0)
+    report = json.loads((graph.where.reports / "training_set_20.json").read_text("utf-8"))
+    verdicts = {row["image_id"]: row for row in graph.lake.read("image_verdicts", ["20"]).to_pylist()}
+    texts = {(row["image_id"], row["text"]) for row in graph.lake.read("image_texts", ["20"]).to_pylist()}
+    assert report["pairs"] + sum(report["dropped"].values()) == graph.lake.manifest("subsets", "20").rows
+    groups = Counter(row["near"] for row in verdicts.values() if row["reason"] == "near_duplicate")
+    assert groups, "the sample has one drawing at many addresses"
+    assert [it["num"] for it in report["near_duplicates"]] == sorted(groups.values(), reverse=True)[:6]
+    for group in report["near_duplicates"]:
+        assert group["first"]["image_id"] in graph.ids("20")
+        assert {verdicts[it["image_id"]]["near"] for it in group["copies"]} == {group["first"]["image_id"]}
+        assert all(it["has_picture"] and (it["image_id"], it["text"]) in texts for it in group["copies"])
+    for reason in report["filtered"]:
+        assert {verdicts[it["image_id"]]["reason"] for it in reason["examples"]} == {reason["reason"]}
+        assert (reason["images"], reason["says"]) == (metadata[f"images/{reason['reason']}"], "at_least 48")
+    rows = {row["image_id"]: row for row in graph.lake.read("images", ["20"]).to_pylist()}
+    for reason in report["absent"]:
+        assert {rows[it["image_id"]]["reason"] for it in reason["examples"]} == {reason["reason"]}
+        assert not any(it["has_picture"] for it in reason["examples"])
+    parse_harmless((graph.where.reports / "training_set_20.html").read_text("utf-8"))
+    shown = [str(row.data["url"]) for row in metadata["near_duplicates_listed"].records]
+    assert all(url.startswith("http") for url in shown)
+
+    graph.filter("20")  # the verdicts of before are still in the lake
+    plain = json.loads((graph.where.reports / "training_set_20.json").read_text("utf-8"))
+    assert (plain["near_duplicates"], plain["filtered"], plain["absent"]) == ([], [], report["absent"])

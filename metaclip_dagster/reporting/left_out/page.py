@@ -1,0 +1,82 @@
+"""Describe what a training set leaves out, as JSON and as a page with pictures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from metaclip_dagster.reporting.html.pages import render
+from metaclip_dagster.reporting.html.thumbnails import Picture, Pictures
+
+
+@dataclass(frozen=True)
+class Group:
+    """Images that look alike: the first, and some of those that go for being near it."""
+
+    first: Picture
+    copies: Sequence[Picture]
+    num_copies: int
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why images are not in the set, or were noticed only, with some; the note of each says what was measured."""
+
+    reason: str
+    pairs: int
+    """That the set lacks for it."""
+    pictures: Sequence[Picture]
+    says: str = ""
+    """A filter's limits, in words."""
+    images: int | None = None
+    """That it holds of, where they are counted."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """All that a training set leaves out of its subset."""
+
+    training_set: str
+    images: int
+    pairs: int
+    """What is in the set."""
+    distance: int | None
+    """Bits in which near duplicates may differ; None where none were looked for."""
+    groups: Sequence[Group] = ()
+    filtered: Sequence[Reason] = ()
+    """By what was seen in them."""
+    absent: Sequence[Reason] = ()
+    """By why there is no image, or it may not be used: their texts and URLs, without pictures."""
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    """Pairs of the subset that are not in the set, by reason."""
+
+
+def describe_left_out(left_out: LeftOut) -> dict[str, Any]:
+    """What the page shows, as JSON: with whole texts and URLs, without bytes of pictures."""
+    return {
+        "training_set": left_out.training_set,
+        "images": left_out.images,
+        "pairs": left_out.pairs,
+        "dropped": dict(left_out.dropped),
+        "near_duplicate_distance": left_out.distance,
+        "near_duplicates": [
+            {"first": _describe(it.first), "copies": [_describe(copy) for copy in it.copies], "num": it.num_copies}
+            for it in left_out.groups
+        ],
+        "filtered": [_describe_reason(it) for it in left_out.filtered],
+        "absent": [_describe_reason(it) for it in left_out.absent],
+    }
+
+
+def render_left_out(left_out: LeftOut, mode: Pictures) -> str:
+    """The page, with pictures in the `mode` of the deployment."""
+    return render("left_out/left_out.html", left_out=left_out, mode=mode)
+
+
+def _describe_reason(it: Reason) -> dict[str, Any]:
+    pictures = [_describe(picture) for picture in it.pictures]
+    return {"reason": it.reason, "says": it.says, "pairs": it.pairs, "images": it.images, "examples": pictures}
+
+
+def _describe(picture: Picture) -> dict[str, Any]:
+    fields = {"image_id": picture.image_id, "url": picture.url, "text": picture.text, "note": picture.note}
+    return {**fields, "nsfw": picture.score, "has_picture": picture.thumbnail is not None}
