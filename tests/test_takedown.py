@@ -1,5 +1,6 @@
 """Laws of takedowns, on the mini sample: what is listed goes, the rest is as if it had never been crawled."""
 
+import base64
 import hashlib
 import json
 import re
@@ -29,6 +30,7 @@ from assets.takedowns import drop_excluded
 from commands import demo, purge
 from definitions import bind
 from metaclip_dagster.deduplicating import find_duplicates, scatter_pairs
+from metaclip_dagster.reporting.html.thumbnails import make_thumbnail
 from metaclip_dagster.schemas import CHECKPOINTS, EXCLUSIONS, MATCHES
 from resources.crawl.mini import mini_deployment, split_members
 from resources.deferred import defer
@@ -310,6 +312,50 @@ def test_a_digest_takes_down_every_url_of_the_picture_and_stays_known(imaged: De
             taken.make(["exclusions", "entry_counts"])
             assert not ids & {image.hex() for image in taken.lake.read("pairs", SNAPSHOTS)["image_id"].to_pylist()}
             assert ImageStore(taken.where.images).find([digest]) == {digest: ids}
+
+
+def test_a_picture_that_is_taken_down_is_told_of_its_reports_and_gone_from_those_made_again(
+    imaged: Deployment, tmp_path: Path
+) -> None:
+    with graph(copy_home(imaged, tmp_path, ("lake", "images"))) as taken:
+        names = ["data_card_t_20", "training_set_20"]
+        by_hash = {"ops": {"training_sets": {"config": {"near_duplicate_distance": 0}}}}
+
+        def make() -> tuple[list[dict[str, Any]], str]:
+            """The pictures of the two reports, and their pages."""
+            taken.make(["data_cards"], "20")
+            taken.make(["training_sets"], "20", **by_hash)
+            card, left_out = (json.loads((taken.where.reports / f"{name}.json").read_text("utf-8")) for name in names)
+            pictures = [
+                it for entry in card["pictures"]["entries"] for side in ("kept", "dropped") for it in entry[side]
+            ]
+            pictures += [it for group in left_out["near_duplicates"] for it in (group["first"], *group["copies"])]
+            return pictures, "".join((taken.where.reports / f"{name}.html").read_text("utf-8") for name in names)
+
+        pictures, pages = make()
+        rows = {row["image_id"]: row for row in taken.lake.read("images", list(THRESHOLDS)).to_pylist()}
+        assert all(read_thumbnail(taken, rows[it["image_id"]]) in pages for it in pictures)
+        first, last = pictures[0]["image_id"], pictures[-1]["image_id"]
+        taken.write_list(f"image_sha256,{rows[last]['sha256']},", f"image_id,{first},")
+        thumbnail = read_thumbnail(taken, rows[last])
+        named = purge.take_down(taken.where, dry_run=True)["reports"]
+        assert {*named} == {f"{name}.{kind}" for name in names for kind in ("html", "json")}
+        assert all((taken.where.reports / name).exists() for name in named)
+        assert purge.take_down(taken.where)["reports"] == named
+        assert not any((taken.where.reports / name).exists() for name in named)
+
+        taken.make(["image_texts", "images"], "20")
+        left, pages = make()
+        gone = {it["image_id"] for it in pictures} - {it["image_id"] for it in left}
+        assert {first, last} <= gone
+        assert thumbnail not in pages
+        assert not any(it["url"] in pages for it in (pictures[-1], pictures[0]))
+
+
+def read_thumbnail(taken: Taken, row: dict[str, Any]) -> str:
+    """The image's thumbnail as it stands in a page."""
+    thumbnail = make_thumbnail(ImageStore(taken.where.images).read(row["tar"], row["offset"], row["size"]))
+    return base64.b64encode(thumbnail or b"").decode()
 
 
 def test_a_digest_that_is_listed_before_any_image_is_asked_for_keeps_the_picture_out(
