@@ -12,7 +12,7 @@ from assets.shown import table
 from metaclip_dagster.covering import build_name_searches, count_names
 from metaclip_dagster.matching import build_matcher
 from metaclip_dagster.reporting.concepts.page import render_concepts
-from metaclip_dagster.reporting.concepts.plots import plot_concepts
+from metaclip_dagster.reporting.concepts.plots import caption_plots, plot_concepts
 from metaclip_dagster.reporting.concepts.tables import class_table, fit_table, suggestion_table
 from resources.deferred import defer
 from resources.engines.resource import Compute
@@ -51,7 +51,7 @@ def concepts(
     report = make_concepts(lake, judged, names, texts)
     plots = plot_concepts(report)
     links = reports.write("concepts", render_concepts(report, plots), report)
-    return dg.MaterializeResult(metadata={**_show(report), **links, "plots": show_plots(plots)})
+    return dg.MaterializeResult(metadata={**_show(report), **links, "plots": show_plots(plots, caption_plots(report))})
 
 
 def count_class_names(

@@ -112,7 +112,7 @@ def steps(keys: Sequence[str]) -> list[Step]:
 
 
 def training_steps(model: str) -> list[Step]:
-    """From images to the reports on the sweep, in order, for one model; the what-if page then has pictures and hours."""
+    """From images to the reports on the sweep, in order, for one model; only then are there pictures and hours."""
     training_sets = TRAINING_SETS[: len(THRESHOLDS) + 1]
     return [
         (["image_texts", "images"], THRESHOLDS),

@@ -74,7 +74,7 @@ def describe_sweep(
     of_sets = [*pools.items(), *((cell.training_set, cell.pool) for cell in cells if not why_unfit(cell))]
     scores = [cell.rows() for cell in fit]
     scores += [list(rows) for _, rows, not_compared in judged_baselines if not_compared is None]
-    tasks = describe_tasks(itertools.chain.from_iterable(scores), notes or {}, versions)
+    tasks = describe_tasks(itertools.chain.from_iterable(scores), notes or {}, judged.versions)
     mean_over = choose_mean_tasks(index_scores(cell.rows()) for cell in fit)
     recipes = describe_recipes(fit, mean_over)
     compared_sets = [compare_sets(recipe, _choose_task(recipe, tasks)) for recipe in recipes]
