@@ -1,4 +1,4 @@
-"""Make a snapshot again, and everything that follows from it, down to the data cards."""
+"""Make a snapshot again, and everything that follows from it, down to the data cards and the what-if page."""
 
 import argparse
 
@@ -34,4 +34,5 @@ def snapshot_targets(web: WebServer, snapshot: str) -> Targets:
         "admissions": [key for key in registered if key == snapshot or key in with_matches],
         "subsets": None,
         "data_cards": None,
+        "what_if": None,
     }
