@@ -188,7 +188,8 @@ def _fit(
 ) -> dict[str, Any]:
     """What relates accuracy and counts of one recipe and training set: over seeds, in any case, by language."""
     num_pairs, mean = counted.count(names), np.mean([*by_seed.values()], axis=0)
-    slopes = [fit_slope(num_pairs, values) for values in by_seed.values()]
+    of_mean = relate(num_pairs, mean)
+    slopes = [None if of_mean["slope"] is None else fit_slope(num_pairs, values) for values in by_seed.values()]
     bins = bin_classes(num_pairs, mean, images)
     bins_by_seed = [bin_classes(num_pairs, values, images) for values in by_seed.values()]
     for place, of_bin in enumerate(bins):
@@ -202,7 +203,7 @@ def _fit(
         "mean_accuracy": float(mean.mean()),
         "accuracy_spread": spread_of([float(values.mean()) for values in by_seed.values()]),
         "without_pairs": int((num_pairs == 0).sum()),
-        **relate(num_pairs, mean),
+        **of_mean,
         "slope_by_seed": slopes,
         "slope_spread": spread_of(slopes),
         "in_any_case": relate(counted.count(names, any_case=True), mean),

@@ -53,7 +53,7 @@ def _write_task(task: Json) -> list[str]:
     where = f"On {reveal(task['task'])}, {reveal(at['recipe'])} trained with {at['label']}"
     sentences = []
     if at["slope"] is None:
-        sentences.append(f"{where}: too few classes, or none with another number of pairs, so there is no slope.")
+        sentences.append(f"{where}: too few classes, or nearly all with equally many pairs, so there is no slope.")
     else:
         certainty = (
             "so more pairs and better scores go together"
@@ -65,7 +65,8 @@ def _write_task(task: Json) -> list[str]:
         sentences.append(
             f"{where}: ten times as many pairs with a class's name go with {points(at['slope'])} percentage points of "
             f"top-1 accuracy (95%: {points(at['low'])} to {points(at['high'])}), {certainty}. The classes' mean is "
-            f"{percent(at['mean_accuracy'])}, the rank correlation {number(at['spearman'], 2)}."
+            f"{percent(at['mean_accuracy'])} (chance {percent(task['chance'])}), the rank correlation "
+            f"{number(at['spearman'], 2)}."
         )
     within = next((it for it in task["within"] if it["recipe"] == at["recipe"] and it["slope"] is not None), None)
     if within:

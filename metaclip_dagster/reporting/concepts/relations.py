@@ -12,6 +12,8 @@ NUM_DRAWS = 1000
 """Bootstrap draws of classes."""
 MIN_CLASSES = 5
 """Fewer classes give no slope: a line through four points says nothing."""
+MOST_FLAT = 0.025
+"""In more of the draws no count may vary: a line that three classes carry alone says nothing either."""
 _Z = 1.959964  # of a normal distribution, for 95%
 _BLOCK = 2_000_000  # numbers drawn at a time
 
@@ -25,14 +27,15 @@ def relate(num_pairs: Floats, accuracy: Floats) -> dict[str, Any]:
     """The line through accuracy over log10(1 + pairs), a class a point, and how far both go together.
 
     `slope` is the accuracy that ten times as many pairs go with, `low` and `high` bound it to 95% by a bootstrap over
-    classes; `pearson` and `spearman` are correlations. All are None where fewer than five classes, or no variation of
-    the counts, leave no line; correlations, too, where no accuracy differs.
+    classes; `pearson` and `spearman` are correlations. All are None where there are fewer than five classes, or all but
+    some three have one and the same count: an interval would not know of these three's luck. Correlations are None,
+    too, where no accuracy differs.
     """
     x, y, slope = log_pairs(num_pairs), np.asarray(accuracy, float), fit_slope(num_pairs, accuracy)
-    if slope is None:
+    bounds = None if slope is None else _bound_slope(x, y)
+    if slope is None or bounds is None:
         return {"classes": len(x), **dict.fromkeys(("slope", "intercept", "low", "high", "pearson", "spearman"))}
-    drawn = np.concatenate([_slopes(weights, x, y) for weights in _draw_classes(len(x))])
-    low, high = np.nanpercentile(drawn, [2.5, 97.5]).tolist()
+    low, high = bounds
     return {
         "classes": len(x),
         "slope": slope,
@@ -45,7 +48,7 @@ def relate(num_pairs: Floats, accuracy: Floats) -> dict[str, Any]:
 
 
 def fit_slope(num_pairs: Floats, accuracy: Floats) -> float | None:
-    """The slope of `relate` alone."""
+    """The slope of `relate` alone; None where there are fewer than five classes or no count differs."""
     x = log_pairs(num_pairs)
     if len(x) < MIN_CLASSES or np.ptp(x) == 0:
         return None
@@ -59,14 +62,15 @@ def relate_within(times_seen: Floats, accuracy: Floats) -> dict[str, Any]:
     over the classes (two-way fixed effects), so that neither an easy class nor a better set counts. Keys as in
     `relate`, without an intercept. None where there is one set alone.
     """
-    x, y = (_centre(values) for values in (log_pairs(times_seen), np.asarray(accuracy, float)))
+    x, y = (
+        values - values.mean(axis=1, keepdims=True) for values in (log_pairs(times_seen), np.asarray(accuracy, float))
+    )
     numbers: dict[str, Any] = {"classes": len(x), "sets": x.shape[1], **dict.fromkeys(("slope", "low", "high"))}
-    squares, products = (x * x).sum(axis=1), (x * y).sum(axis=1)
-    if len(x) < MIN_CLASSES or x.shape[1] < 2 or squares.sum() < 1e-9:
+    bounds = _bound_slope(x, y) if len(x) >= MIN_CLASSES and x.shape[1] > 1 else None
+    if bounds is None:
         return numbers
-    drawn = np.concatenate([_divide(weights @ products, weights @ squares) for weights in _draw_classes(len(x))])
-    low, high = np.nanpercentile(drawn, [2.5, 97.5]).tolist()
-    return {**numbers, "slope": float(products.sum() / squares.sum()), "low": low, "high": high}
+    [slope] = _slopes(np.ones((1, len(x))), x, y).tolist()
+    return {**numbers, "slope": slope, "low": bounds[0], "high": bounds[1]}
 
 
 def bin_classes(num_pairs: Floats, accuracy: Floats, num_images: Floats) -> list[dict[str, Any]]:
@@ -120,23 +124,30 @@ def _draw_classes(number: int) -> Sequence[Floats]:
     return [rng.multinomial(number, np.full(number, 1 / number), size=size).astype(float) for size in sizes]
 
 
+def _bound_slope(x: Floats, y: Floats) -> tuple[float, float] | None:
+    """The 95% interval over classes; None where so few vary that many draws have none of them."""
+    drawn = np.concatenate([_slopes(weights, x, y) for weights in _draw_classes(len(x))])
+    if np.isnan(drawn).mean() > MOST_FLAT:
+        return None
+    low, high = np.nanpercentile(drawn, [2.5, 97.5]).tolist()
+    return low, high
+
+
 def _slopes(weights: Floats, x: Floats, y: Floats) -> Floats:
-    """The least-squares slope of each row of weights."""
-    x = x - x.mean()  # so that squares lose no digits
-    of_all = weights.sum(axis=1)
+    """The least-squares slope of each row of weights, in every column about the column's own means.
+
+    A row of `x` and `y` is a class, a column a set. NaN where a draw took classes of one count alone.
+    """
+    x, y = (values.reshape(len(values), -1) for values in (x - x.mean(axis=0), y))  # so that squares lose no digits
+    of_all = weights.sum(axis=1, keepdims=True)
     mean_x, mean_y = weights @ x / of_all, weights @ y / of_all
-    return _divide(weights @ (x * y) - of_all * mean_x * mean_y, weights @ (x * x) - of_all * mean_x**2)
-
-
-def _divide(products: Floats, squares: Floats) -> Floats:
-    """The slopes; NaN where a draw took classes of one count alone."""
+    products, squares = (
+        weights @ (x * values).sum(axis=1) - (of_all * mean_x * means).sum(axis=1)
+        for values, means in ((y, mean_y), (x, mean_x))
+    )
     slopes = np.full(len(squares), np.nan)
     np.divide(products, squares, out=slopes, where=squares > 1e-9)
     return slopes
-
-
-def _centre(values: Floats) -> Floats:
-    return np.asarray(values - values.mean(axis=1, keepdims=True) - values.mean(axis=0) + values.mean(), float)
 
 
 def _rank(values: Floats) -> Floats:

@@ -26,9 +26,9 @@ def choose_classes(task: Json) -> dict[str, Any]:
 
     A class scores low at no more than half of the classes' mean accuracy. It is starved where, besides, it has no more
     pairs than the quarter of classes that have fewest; it fails where it has no fewer than the quarter that have most,
-    and at least ten. Starved ones stand in order of the pairs that the largest set has and this one lacks, failing ones
-    in order of pairs. `starved` and `failing` are class_ids, at most 200 of each, beside `num_starved` and
-    `num_failing`.
+    and at least ten. Where both quarters are alike, ten pairs part them. Starved ones stand in order of the pairs that
+    the largest set has and this one lacks, failing ones in order of pairs. `starved` and `failing` are class_ids, at
+    most 200 of each, beside `num_starved` and `num_failing`.
     """
     nothing: dict[str, Any] = {"best": None, "num_starved": 0, "num_failing": 0, "starved": [], "failing": []}
     if not task["fits"]:
@@ -39,8 +39,8 @@ def choose_classes(task: Json) -> dict[str, Any]:
     accuracy = np.array([row["accuracy"][recipe][name] for row in task["classes"]])
     fewest, most = np.quantile(num_pairs, [0.25, 0.75])
     is_low = accuracy <= best["mean_accuracy"] / 2
-    is_starved = is_low & (num_pairs <= fewest)
-    is_failing = is_low & (num_pairs >= max(most, LEAST_MANY)) & ~is_starved
+    is_many = num_pairs >= max(most, LEAST_MANY)
+    is_starved, is_failing = is_low & (num_pairs <= fewest) & ~is_many, is_low & is_many
     starved = [row for row, chosen in zip(task["classes"], is_starved, strict=True) if chosen]
     failing = [row for row, chosen in zip(task["classes"], is_failing, strict=True) if chosen]
     starved.sort(key=lambda row: (row["pairs"][name] - max(row["pairs"].values()), row["pairs"][name], row["class_id"]))

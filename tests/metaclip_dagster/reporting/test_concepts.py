@@ -84,9 +84,12 @@ def test_the_same_numbers_give_the_same_report_in_any_order_of_cells() -> None:
 
 
 def test_without_variation_or_with_few_classes_there_is_no_slope() -> None:
-    for num_pairs in ([7] * 20, [0] * 20, [1, 10, 100, 1000]):
+    for num_pairs in ([7] * 20, [0] * 20, [1, 10, 100, 1000], [0] * 97 + [90, 900, 9000]):
         fit = relate(np.array(num_pairs, float), np.linspace(0, 1, len(num_pairs)))
         assert (fit["slope"], fit["low"], fit["spearman"]) == (None, None, None)
+        within = relate_within(np.array([num_pairs, [7] * len(num_pairs)], float).T, np.zeros((len(num_pairs), 2)))
+        assert (within["slope"], within["low"]) == (None, None)
+    assert relate(np.array([0] * 96 + [9] * 4, float), np.linspace(0, 1, 100))["low"] is not None
     flat = relate(np.arange(20.0), np.zeros(20))
     assert (flat["slope"], flat["pearson"]) == (0.0, None)
 
@@ -99,6 +102,13 @@ def test_within_classes_neither_easy_classes_nor_better_sets_count() -> None:
     fit = relate_within(times_seen, accuracy)
     assert [fit["slope"], fit["low"], fit["high"]] == pytest.approx([0.05] * 3)
     assert relate_within(times_seen[:, :1], accuracy[:, :1])["slope"] is None
+
+
+def test_the_interval_within_classes_covers_zero_as_often_as_it_says_where_sets_differ_in_merit() -> None:
+    rng = np.random.default_rng(4)
+    times_seen = 10 ** (rng.uniform(0, 3, (30, 1)) + rng.uniform(0, 1, (30, 3)) * [1, 2, 3])
+    fits = [relate_within(times_seen, rng.binomial(5, [0.1, 0.3, 0.6], (30, 3)) / 5) for _ in range(100)]
+    assert sum(fit["low"] <= 0 <= fit["high"] for fit in fits) >= 85
 
 
 def test_bins_hold_every_class_and_image_once() -> None:
@@ -129,6 +139,18 @@ def test_starved_classes_are_those_with_few_pairs_and_low_scores_and_lead_to_wha
     assert [*suggestions] == ["THIN", "RARE BIRD", "RARE"]
     assert suggestions["RARE BIRD"][-1] == "22 at t = 20"  # the 2, and 20 of 200 of the other 198
     assert suggestions["THIN"][1] == "entry thinned by t"
+
+
+@pytest.mark.parametrize(("num_pairs", "kind"), [(100, "failing"), (3, "starved"), (0, "starved")])
+def test_where_all_classes_have_equally_many_pairs_ten_of_them_part_starved_from_failing(
+    num_pairs: int, kind: str
+) -> None:
+    shares = [0.0, 0.0, 0.5, 0.5, 0.5, 0.5]
+    report = describe([ScoredCell("20", "tiny", 0, 1000, classes(shares))], [counted("20", [num_pairs] * 6)])
+    [task] = report["tasks"]
+    assert {name: task[name] for name in ("starved", "failing")} == {"starved": [], "failing": [], kind: [0, 1]}
+    assert "nearly all with equally many pairs, so there is no slope" in report["findings"][0]
+    render_concepts(report, plot_concepts(report))
 
 
 def test_each_language_has_a_slope_of_its_own_where_there_are_several() -> None:
