@@ -70,7 +70,8 @@ def list_class_names(lake: Lake, cells: Sequence[TrainedCell]) -> ClassNames:
     column = pa.chunked_array([chunk for table in tables for chunk in table["class_name"].chunks], pa.string())
     names = tuple(sorted(pc.unique(column).to_pylist()))
     languages = tuple(list_languages(lake))
-    spaced = {name: {name, *(space_name(name, language) for language in languages)} for name in names}
+    # An entry has no space at its ends; to texts, which have one around each mark, that is the same.
+    spaced = {name: {name, *(space_name(name, language).strip() for language in languages)} for name in names}
     words = {name: sorted({word for language in languages for word in split_words(name, language)}) for name in names}
     entries = _find_entries(lake, set(chain(*spaced.values(), *words.values())))
     return ClassNames(

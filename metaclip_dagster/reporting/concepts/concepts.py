@@ -150,6 +150,7 @@ def _describe_task(
         "task": task,
         "num_classes": len(rows),
         "num_images": int(images.sum()),
+        "median_images": float(np.median(images)) if classes else None,
         "chance": 1 / len(rows),
         "without_images": sum(not row["num_images"] for row in rows),
         "uncountable": {

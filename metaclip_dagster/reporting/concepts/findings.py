@@ -8,6 +8,9 @@ from metaclip_dagster.reporting.html.text import reveal
 
 Json = Mapping[str, Any]
 
+FEW_IMAGES = 10
+"""With fewer images of a class, in the median, its score alone says little."""
+
 
 def write_findings(report: Json) -> list[str]:
     """Sentences, the most important first; names in them are written out but not escaped."""
@@ -77,6 +80,14 @@ def _write_task(task: Json) -> list[str]:
     sentences.append(
         f"{number(at['without_pairs'])} of {number(at['classes'])} names are in no text of that set. "
         f"{number(task['num_starved'])} classes are starved (few pairs, low accuracy), and "
-        f"{number(task['num_failing'])} fail although they have many pairs."
+        f"{number(task['num_failing'])} fail although they have many pairs.{_doubt_classes(task)}"
     )
     return sentences
+
+
+def _doubt_classes(task: Json) -> str:
+    """That a list of classes which score low is partly luck, where each has few images."""
+    if task["median_images"] >= FEW_IMAGES:
+        return ""
+    images = number(task["median_images"], 2)
+    return f" With {images} test image{'' if images == '1' else 's'} a class, much of a single class's score is luck."

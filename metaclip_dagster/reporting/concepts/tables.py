@@ -95,7 +95,7 @@ def bin_table(task: Json) -> Rows:
 def class_table(report: Json, kind: str) -> Rows:
     """The classes of all tasks that are `starved` or `failing`, with their pairs at every training set."""
     sets = [of_set["training_set"] for of_set in report["sets"]]
-    rows = [["Class", "Task", "An entry", "Images", "Accuracy", *(f"Pairs, {name}" for name in sets), "Any case"]]
+    rows = [["Class", "Task", "An entry", "Images", "Accuracy", *(f"Pairs, {name}" for name in sets), "Any case, most"]]
     for task in report["tasks"]:
         by_id = {row["class_id"]: row for row in task["classes"]}
         for row in map(by_id.__getitem__, task[kind]):
@@ -117,7 +117,7 @@ def class_table(report: Json, kind: str) -> Rows:
 def suggestion_table(report: Json) -> Rows:
     """What may bring starved classes more pairs, with the pairs that each training set has of it now."""
     sets = [of_set["training_set"] for of_set in report["sets"]]
-    rows = [["Entry", "Why", "For", *(f"Pairs, {name}" for name in sets), "Any case", "As an entry, about"]]
+    rows = [["Entry", "Why", "For", *(f"Pairs, {name}" for name in sets), "Any case, most", "As an entry, about"]]
     for it in report["suggestions"]:
         more = f" and {number(it['num_classes'] - len(it['classes']))} more" if it["num_classes"] > 5 else ""
         as_entry = ", ".join(f"{number(num)} at t = {t}" for t, num in it["as_entry"].items())

@@ -7,7 +7,7 @@ from metaclip_dagster.reporting.html.text import reveal
 from metaclip_dagster.reporting.sweeps.answers import find_difference, is_within
 from metaclip_dagster.reporting.sweeps.comparisons import bar_above, find_side_score
 from metaclip_dagster.reporting.sweeps.pools import write_pool_findings
-from metaclip_dagster.reporting.sweeps.scores import MEAN_TASK, Json, name_metric
+from metaclip_dagster.reporting.sweeps.scores import MEAN_TASK, Json, name_metric, sign_points
 from metaclip_dagster.reporting.sweeps.tasks import choose_other_tasks
 from metaclip_dagster.reporting.sweeps.training_sets import label_set
 
@@ -100,8 +100,10 @@ def _write_paired(comparison: Json, task: str, metric: str) -> Iterable[str]:
     row = find_difference(comparison, comparison["best"]["training_set"], task)
     if row is None or metric != "acc1":
         return
-    difference, low, high = (f"{100 * points:+.1f}" for points in (row["difference"], *row["interval"]))
+    difference, low, high = map(sign_points, (row["difference"], *row["interval"]))
     images = f"On the same {number(row['num_images'])} test images the difference is {difference} points"
+    if row["seeds"] != comparison["best"]["seeds"]:
+        images += f" at seed {' and '.join(map(str, row['seeds']))} alone, as the others' answers were not kept"
     turned = ", which holds 0: other images could turn it" if is_within(row) else ""
     yield f"{images}; its 95% interval over test images is {low} to {high}{turned}."
 

@@ -109,6 +109,15 @@ def name_metric(metric: str) -> str:
     return METRICS.get(metric, reveal(metric))
 
 
+def sign_points(difference: float) -> str:
+    """A difference of shares in percentage points, signed; one near 0 with a digit more, which tells its side.
+
+    >>> sign_points(0.0123), sign_points(-0.00034), sign_points(0.0)
+    ('+1.2', '-0.03', '+0.0')
+    """
+    return f"{100 * difference:+.{1 if abs(difference) >= 0.001 or not difference else 2}f}"
+
+
 def rank_metric(metric: str) -> tuple[int, str]:
     """Sort key of a metric: in the order that people ask for them, then any other."""
     return [*METRICS, metric].index(metric), metric

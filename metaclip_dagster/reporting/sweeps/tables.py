@@ -3,7 +3,7 @@
 from metaclip_dagster.reporting.html.numbers import number, percent
 from metaclip_dagster.reporting.html.text import reveal
 from metaclip_dagster.reporting.sweeps.answers import find_difference
-from metaclip_dagster.reporting.sweeps.scores import Json, find_score, name_metric, rank_part
+from metaclip_dagster.reporting.sweeps.scores import Json, find_score, name_metric, rank_part, sign_points
 from metaclip_dagster.reporting.sweeps.tasks import choose_other_tasks
 from metaclip_dagster.reporting.sweeps.training_sets import label_set
 
@@ -93,7 +93,7 @@ def show_score(score: Json | None, *, intervals: bool = True) -> str:
 def _show_difference(row: Json | None) -> str:
     if row is None:
         return "–"
-    difference, low, high = (f"{100 * points:+.1f}" for points in (row["difference"], *row["interval"]))
+    difference, low, high = map(sign_points, (row["difference"], *row["interval"]))
     return f"{difference} ({low} to {high})"
 
 

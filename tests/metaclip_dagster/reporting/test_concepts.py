@@ -153,6 +153,15 @@ def test_where_all_classes_have_equally_many_pairs_ten_of_them_part_starved_from
     render_concepts(report, plot_concepts(report))
 
 
+@pytest.mark.parametrize(("images", "says"), [(1, "With 1 test image a class"), (9, "With 9 test images"), (10, "")])
+def test_the_findings_doubt_single_classes_where_each_has_few_images(images: int, says: str) -> None:
+    shares = [0.0, 0.0, 1.0, 0.0, 1.0, 1.0]
+    cell = ScoredCell("20", "tiny", 0, 1000, classes(shares, images=images))
+    findings = describe([cell], [counted("20", [0, 1, 5, 20, 100, 1000])])["findings"]
+    assert says in findings[1]
+    assert ("luck" in findings[1]) == bool(says)
+
+
 def test_each_language_has_a_slope_of_its_own_where_there_are_several() -> None:
     counts, shares = [0, 1, 5, 20, 100, 1000], [0.0, 0.1, 0.1, 0.3, 0.2, 0.6]
     en, de = counted("20", counts), counted("20", counts[::-1], language="de")

@@ -142,6 +142,14 @@ def test_cells_scored_before_answers_were_kept_are_named_and_the_rest_is_still_t
     assert (bare["comparisons"][0]["paired"], bare["classes"]["images"]) == ([], None)
 
 
+def test_the_findings_say_of_which_seeds_a_difference_is_where_not_all_have_answers() -> None:
+    cells = [answered(key, answers, seed=n) for key, answers in (("20", CLASS_ID), ("inf", UNBALANCED)) for n in (0, 1)]
+    assert "at seed" not in describe_sweep(cells=cells)["findings"][1]
+    cells[1] = replace(answered("20", UNBALANCED, seed=1), read_predictions=None)
+    certainty = describe_sweep(cells=cells)["findings"][1]
+    assert "difference is +50.0 points at seed 0 alone, as the others' answers were not kept; its 95%" in certainty
+
+
 def test_images_that_balancing_turned_stand_first_with_the_name_that_each_set_gave() -> None:
     cells = [answered("20", BALANCED), answered("inf", UNBALANCED), answered("online-20", CLASS_ID)]
     images = describe_sweep(cells=cells)["classes"]["images"]
