@@ -30,7 +30,7 @@ def read_samples_of_sweep(zero_shot: ZeroShot, sweep: Mapping[str, Any]) -> dict
     try:
         thumbnails = _read_thumbnails(zero_shot.folder(images["task"]), version, pictures)
     except (OSError, ValueError):  # the scores stand without it
-        thumbnails, note = {}, "the task cannot be read as it was scored: score it again"
+        thumbnails, note = {}, "its task was changed or is gone"
     return {
         number: replace(picture, thumbnail=thumbnails.get(number), note=note) for number, picture in pictures.items()
     }

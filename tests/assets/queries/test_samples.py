@@ -52,7 +52,7 @@ def test_a_task_that_cannot_be_read_costs_the_pictures_and_not_the_sweep(folder:
         sweep["tasks"][0]["version"] = read_task(folder).version
     zero_shot = ZeroShot(checkpoints="", deployed=[] if damage == "unlisted" else [str(folder)])
     shown = {(it.thumbnail, it.note) for it in read_samples_of_sweep(zero_shot, sweep).values()}
-    assert shown == {(None, "the task cannot be read as it was scored: score it again")}
+    assert shown == {(None, "its task was changed or is gone")}
 
 
 def test_a_sweep_without_images_asks_for_no_task() -> None:

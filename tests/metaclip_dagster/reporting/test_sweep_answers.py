@@ -179,4 +179,7 @@ def test_the_page_shows_each_image_with_the_names_that_it_was_given_and_hostile_
     assert ["<script>alert(1)</script>⟨U+202E⟩", "✓ right", "wren"] in rows
     assert ["wren", "tit", "✓ right"] in rows  # without a picture
     assert not parse_harmless(render_sweep(sweep, {}, shown, mode="off")).css("#classes img")
+    assert "Where a picture is missing" not in page.text()
+    without = {number: replace(picture, thumbnail=None) for number, picture in shown.items()}
+    assert "Where a picture is missing" in parse_harmless(render_sweep(sweep, {}, without)).text()
     assert [picture.note for picture in describe_pictures(sweep, shown, "helped")][:1] == ["20: right; inf: wren"]
