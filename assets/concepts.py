@@ -57,7 +57,7 @@ def concepts(
 def count_class_names(
     context: dg.AssetExecutionContext, compute: Compute, names: ClassNames, texts: Sequence[TextsOfSet]
 ) -> None:
-    """Make NAME_TEXTS of all sets; what was counted before and still holds is reused. Nothing without a name."""
+    """Make NAME_TEXTS of all sets; what was counted before and still holds is reused. Nothing without name or text."""
     shards = {
         f"{of_set.training_set}/{key}": {
             "texts": shard,
@@ -68,7 +68,7 @@ def count_class_names(
         for key, shard in of_set.shards.items()
     }
     setup = {"searches": defer(build_name_searches, names.searched, names.languages, build_matcher)}
-    if names.searched:
+    if names.searched and shards:
         compute.map_shards(context, count_names, shards, table="name_texts", setup=setup, whole=True)
 
 

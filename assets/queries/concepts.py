@@ -102,7 +102,7 @@ def find_texts(lake: Lake, judged: Judged) -> list[TextsOfSet]:
 
 
 def make_concepts(lake: Lake, judged: Judged, names: ClassNames, texts: Sequence[TextsOfSet]) -> dict[str, Any]:
-    """The report over the cells that are compared; NAME_TEXTS are there where there is a name to search for."""
+    """The report over the cells that are compared; NAME_TEXTS are there where there are names and texts."""
     tables = {of_set.training_set: of_set.table for of_set in texts}
     cells = [
         ScoredCell(cell.training_set, cell.recipe, cell.seed, cell.pairs_seen, cell.class_scores)
@@ -121,7 +121,7 @@ def make_concepts(lake: Lake, judged: Judged, names: ClassNames, texts: Sequence
     all_tasks = {row["task"] for cell in judged.fit for row in cell.rows()}
     return describe_concepts(
         cells=cells,
-        sets=[*_read_counts(lake, texts)] if names.searched else [],
+        sets=[*_read_counts(lake, texts)] if names.searched and texts else [],
         entries=names.entries,
         words=names.words,
         uncountable=names.uncountable,
