@@ -179,7 +179,7 @@ HOSTILE = "<script>alert(1)</script>\u202e\x1b[2J ../../etc/passwd <img src=x on
 def test_a_hostile_query_and_hostile_hits_are_text_and_name_a_safe_file() -> None:
     query = read_query(HOSTILE, None).text
     hit = {"rank": 1, "similarity": 0.5, "image_id": "0" * 24, "texts": [HOSTILE], "num_texts": 1, "in_store": False}
-    report = {"query": query, "by": "text", "training_set": "20", "model": "tiny", "images": 1}
+    report = {"query": query, "by": "text", "digest": "", "training_set": "20", "model": "tiny", "images": 1}
     report |= {"trained_on_this_build": False, "hits": [hit | {"url": f"http://a.example/{HOSTILE}"}]}
     page = render_search(report, [Picture("0" * 24, HOSTILE, HOSTILE, note=HOSTILE)], "shown")
     assert not re.search(r"<(script|img)", page)
@@ -189,6 +189,17 @@ def test_a_hostile_query_and_hostile_hits_are_text_and_name_a_safe_file() -> Non
     for other in ("猫", "/", "x" * 1000):
         assert re.fullmatch(r"search_20(_x{40})?_[0-9a-f]{8}", name_search(report | {"query": other}))
     assert len({name_search(report | {"query": other}) for other in ("猫", "犬", "?", "!")}) == 4
+
+
+def test_two_pictures_of_one_name_have_a_page_each(tmp_path: Path) -> None:
+    names = set()
+    for colour in ("red", "blue"):
+        (tmp_path / colour).mkdir()
+        Image.new("RGB", (8, 8), colour).save(tmp_path / colour / "bike.png")
+        query = read_query("", tmp_path / colour / "bike.png")
+        report = {"query": query.text, "by": "picture", "digest": query.digest, "training_set": "20", "model": "tiny"}
+        names.add(name_search(report))
+    assert len(names) == 2
 
 
 def test_a_set_without_images_says_so(trained: Deployment, tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ class Query:
 
     text: str
     picture: "Image.Image | None" = None
+    digest: str = ""
+    """Of the picture's file: two files may share a name."""
 
     @property
     def words(self) -> str:
@@ -44,7 +46,7 @@ def read_query(text: str, image: Path | None) -> Query:
         return Query(check_text(text))
     if text:
         raise ValueError("search by a text or by --image, not by both")
-    return Query(check_text(image.name), read_picture(image))
+    return Query(check_text(image.name), read_picture(image), digest_file(image))
 
 
 def choose_cell(lake: Lake, training_set: str, models: Sequence[str], asked: str | None) -> Cell:
@@ -93,6 +95,7 @@ def search(
     report = {
         "query": query.text,
         "by": "picture" if query.picture else "text",
+        "digest": query.digest,
         "training_set": cell.training_set,
         "model": cell.model,
         "weights": trained["sha256"],

@@ -18,10 +18,10 @@ def render_search(report: Mapping[str, Any], pictures: Sequence[Picture], mode: 
 def name_search(report: Mapping[str, Any]) -> str:
     """The name of the report's files: words of the query for people, and a digest, so that no two searches share one.
 
-    >>> name_search({"training_set": "20", "model": "tiny", "by": "text", "query": "Crème <brûlée>/../x"})
-    'search_20_creme-brulee-x_7058386f'
+    >>> name_search({"training_set": "20", "model": "tiny", "by": "text", "digest": "", "query": "Crème <brûlée>/../x"})
+    'search_20_creme-brulee-x_4ca94ee0'
     """
-    which = "\n".join(report[name] for name in ("training_set", "model", "by", "query"))
+    which = "\n".join(report[name] for name in ("training_set", "model", "by", "query", "digest"))
     plain = unicodedata.normalize("NFKD", report["query"]).encode("ascii", "ignore").decode().lower()
     words = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].rstrip("-")
     digest = hashlib.sha256(which.encode()).hexdigest()[:8]
