@@ -41,6 +41,8 @@ def find_operand(where: Deployment, text: str) -> Operand:
 
     Raises ValueError or FileNotFoundError, which list what there is, where it names nothing.
     """
+    if not text.strip():
+        raise ValueError("one of the two is empty: name what to compare, as pool or 20")
     lake = open_lake(where)
     if operand := _find_name(lake, text):
         return replace(operand, text=text, images=where.images)
@@ -86,7 +88,7 @@ def _read_file(operand: Operand, other: Operand) -> Side:
     try:
         return read_counts(operand.place, languages=languages, of_subset=other.kind == "t")
     except FileNotFoundError as error:
-        homes = ", ".join(str(path.parent) for path in sorted(Path(operand.place).glob("*/lake")))
+        homes = ", ".join(str(path.parents[1]) for path in sorted(Path(operand.place).glob("*/lake/entries")))
         hint = f"; homes in it are {homes}" if homes else ""
         raise FileNotFoundError(
             f"{error}. Nor is it the home of a deployment, which has a folder lake, or a lake{hint}"
@@ -119,8 +121,13 @@ def _list_snapshots(lake: Lake) -> list[str]:
 
 
 def _exists(where: Deployment, place: str) -> bool:
-    filesystem, path = connect(place, where.lake_options if "://" in place else {})
-    return bool(filesystem.exists(path))
+    try:
+        filesystem, path = connect(place, where.lake_options if "://" in place else {})
+        return bool(filesystem.exists(path))
+    except ValueError:
+        raise
+    except Exception as error:  # each store's client has errors of its own
+        raise ValueError(f"{place} cannot be reached: {error}") from error
 
 
 def _open_elsewhere(where: Deployment, place: str) -> tuple[Lake, Path | None] | None:

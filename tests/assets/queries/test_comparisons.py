@@ -189,11 +189,26 @@ def test_what_names_nothing_is_refused_with_what_there_is(where: Deployment, tmp
         (f"{tmp_path / 'empty'}:20", "is no home of a deployment"),
         (str(tmp_path / "empty"), r"has no entry_counts.* Nor is it the home of a deployment"),
         (str(tmp_path), rf"homes in it are .*{re.escape(str(where.home))}"),
+        ("", "one of the two is empty"),
         ("entries", "entries are compared with entries alone"),
         ("entries@before", "entries are compared with entries alone"),
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=says):
             compare_sides(where, "pool", operand)
+
+
+def test_a_folder_of_code_that_is_called_lake_is_no_home(where: Deployment, tmp_path: Path) -> None:
+    (tmp_path / "code" / "resources" / "lake").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match=r"Nor is it the home of a deployment[^;]*$"):
+        compare_sides(where, "pool", str(tmp_path / "code"))
+
+
+def test_a_store_that_cannot_be_reached_is_named(where: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(where.home / "none"))
+    with pytest.raises(ValueError, match=r"s3://bucket/lake cannot be reached: Unable to locate credentials"):
+        compare_sides(where, "pool", "s3://bucket/lake")
 
 
 def test_a_lake_of_another_version_is_refused_by_its_file(where: Deployment, curated: Deployment) -> None:
