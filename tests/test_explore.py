@@ -183,6 +183,20 @@ def test_the_slider_moves_by_a_stop_with_the_arrow_keys_and_says_which(page: Pat
     browser.until("document.querySelector('#said').textContent.startsWith('This t, 1: ')")
 
 
+def test_what_is_no_t_is_said_to_all_and_changes_nothing(page: Path, browser: Browser) -> None:
+    open_page(browser, page.as_uri())
+    choose(browser, "a", " INF ")
+    shown = read_rows(browser)
+    for text in ("0", "-5", "abc", ""):
+        choose(browser, "a", text)
+        for says in ("#said", "#a .exact"):
+            assert browser.run(f"document.querySelector('{says}').textContent") == "t is a number above 0, or inf."
+        assert browser.run("document.querySelector('#a .typed').getAttribute('aria-invalid')") == "true"
+        assert read_rows(browser) == shown
+    choose(browser, "a", "inf")
+    assert not browser.run("document.querySelector('#a .typed').hasAttribute('aria-invalid')")
+
+
 @pytest.mark.parametrize("mode", ["light", "dark"])
 def test_axe_finds_no_fault_that_keeps_anybody_out(page: Path, browser: Browser, mode: str) -> None:
     browser.prefer(mode)

@@ -242,7 +242,8 @@ async function main() {
       text.append(word(pair.text));
       item.append(text, make("span", "", "in"), make("small", "score" in pair ? `NSFW ${FINE.format(pair.score)}` : ""), make("small", pair.url));
     }
-    const without = make("p", example ? "" : "No pairs of this entry are in the page: `metaclip explain entry` finds them.", "note");
+    const without = make("p", "", "note");
+    if (!example) without.append("No pairs of this entry are in the page: ", make("code", "metaclip explain entry"), " finds them.");
     box.replaceChildren(title, make("dl", "", "numbers"), without, gallery);
     showEntry();
     box.focus();
@@ -295,10 +296,11 @@ async function main() {
       update();
     });
     typed.addEventListener("change", () => {
-      const text = typed.value.replace(/[\s,_]/g, ""), t = text === "inf" ? Infinity : /^\d*\.?\d+(e\d+)?$/i.test(text) ? Number(text) : 0;
+      const text = typed.value.replace(/[\s,_]/g, "").toLowerCase(), t = text === "inf" ? Infinity : /^\d*\.?\d+(e\d+)?$/i.test(text) ? Number(text) : 0;
       if (t > 0) return choose(side, t), update();
       typed.setAttribute("aria-invalid", "true");
-      find(".exact", side.box).textContent = "t is a number above 0, or inf.";
+      clearTimeout(speaking);
+      find("#said").textContent = find(".exact", side.box).textContent = "t is a number above 0, or inf.";
     });
     select?.addEventListener("change", () => ((side.pool = pools[select.value]), listRungs(), choose(side, side.t), draw(find("#curve"), sides), update()));
     listRungs();
@@ -320,7 +322,7 @@ async function main() {
       item.append(button);
       return item;
     }));
-    find("#found").textContent = query.value ? `${found.length === 25 ? "The first 25" : found.length || "No"} entries that hold it, with their pairs in the pool.` : "";
+    find("#found").textContent = query.value ? found.length === 1 ? "One entry holds it; its pairs in the pool stand beside it." : `${found.length === 25 ? "The first 25" : found.length || "No"} entries that hold it, with their pairs in the pool.` : "";
   });
   const step = { ArrowDown: 1, ArrowUp: -1 };
   find("#search").addEventListener("keydown", event => {
