@@ -20,10 +20,7 @@ def list_urls(reports: Path) -> dict[Path, set[str]]:
     Where a URL ends nobody can tell, so each goes on to the next blank.
     """
     files = [path for path in reports.rglob("*") if path.suffix in _TEXTS and path.parent != reports / "takedowns"]
-    texts = {path: html.unescape(path.read_text("utf-8", "replace")) for path in sorted(files)}
-    return {
-        path: {*_URL.findall(text), *(f"http://{host}" for host in _HOST.findall(text))} for path, text in texts.items()
-    }
+    return {path: _find_urls(path.read_text("utf-8", "replace")) for path in sorted(files)}
 
 
 def drop_reports(reports: Path, shown: Collection[Path], journal: Journal, *, dry_run: bool = False) -> list[str]:
@@ -69,6 +66,12 @@ def drop_published(published: Path, gone: Gone, journal: Journal, *, dry_run: bo
     return num_pairs
 
 
+def _find_urls(text: str) -> set[str]:
+    """What may be a URL or a host in a text, read as it is, as HTML, and as JSON, which a page's script may hold."""
+    readings = (text, html.unescape(text), text.replace(r"\\", "\\"))
+    return {url for it in readings for url in (*_URL.findall(it), *(f"http://{host}" for host in _HOST.findall(it)))}
+
+
 _TEXTS = {".html", ".json", ".csv", ".md", ".txt", ".tsv"}
-_URL = re.compile(r"https?://[^\s\"'<>]+")
+_URL = re.compile(r"https?://[^\s\"<>]+")  # a path may have apostrophes; what goes on after a URL harms nothing
 _HOST = re.compile(r"(?<![\w.-])(?:(?:[\w-]+\.)+[^\W\d_][\w-]*|\d+(?:\.\d+){3})")

@@ -1,5 +1,6 @@
 """What is taken down goes from every table where it is meant, and stays where another place has it."""
 
+import json
 import os
 import shutil
 import time
@@ -10,10 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from assets.queries.copies import list_urls
 from assets.queries.gone import Gone, find_gone
 from assets.queries.purging import purge
 from metaclip_dagster.deduplicating.takedowns import ImageSet, build_takedowns
+from metaclip_dagster.reporting.html.text import isolate
 from metaclip_dagster.schemas import EXCLUSIONS, IMAGE_TEXTS, IMAGES, MATCHES, PAIRS, SUBSETS, TRAINING_SETS
+from metaclip_dagster.urls import normalise_url
 from resources.instance.history import SHOWN
 from resources.lake.resource import Lake
 from resources.takedowns.journal import Journal
@@ -186,6 +190,23 @@ def test_a_url_is_found_whatever_stands_behind_it_but_not_in_a_longer_one(lake: 
     shown = {f"http://i.example/z{rest}" for rest in behind} | {"http://gone.example, said\nno"}
     others = {f"http://i.example/z{rest}" for rest in longer}
     assert find_gone(lake, takedowns, shown | others).shown == shown
+
+
+@pytest.mark.parametrize("rest", ["it's.png", "x?w=1&region=eu&copy=2&lt=3", r"x?a=\b", "x?a=&amp;b", "(x),y;z|[].png"])
+def test_a_report_is_found_by_any_url_as_html_as_json_and_as_json_in_a_page(
+    lake: Lake, tmp_path: Path, rest: str
+) -> None:
+    url = f"http://i.example/{rest}"
+    assert normalise_url(url, "") == (url, None)
+    pair = {"pair_id": 9, "image_id": b"w" * 12, "url": url, "page_url": "http://p.example/3"}
+    commit(lake, "pairs", "C", batch(PAIRS, pair))
+    document = json.dumps({"url": url})
+    for name, text in {"a.html": f"<p>{isolate(url)}</p>", "b.json": document, "c.html": f"<script>{document}"}.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    searched = list_urls(tmp_path)
+    takedowns = build_takedowns([("list.csv:2", "pair_id", "9")])
+    shown = find_gone(lake, takedowns, set().union(*searched.values())).shown
+    assert {path.name for path, urls in searched.items() if urls & shown} == {"a.html", "b.json", "c.html"}
 
 
 def test_a_page_is_found_where_its_host_was_cut_and_where_it_was_not(lake: Lake) -> None:
