@@ -5,8 +5,8 @@ python -m benchmarks.bench_exploring [--num-entries N] [--pairs N] [--json]
 Entries are the names of WordNet, then pairs of their words, no two alike. Their counts are those of a pool of the
 paper's size: by Zipf's law with 5.6 billion matches in all, 114,000 entries without one; rungs are 20,000, 170,000 and
 inf. What each rung keeps of an entry, and which bins the pairs fall in, is drawn at random: the page does not care. It
-has as many examples and pictures as any page, each picture of noise, which no encoder makes small. A move is timed in
-the page from the event to the end of layout, for 200 moves up and down; a search is of three letters.
+has as many examples and pictures as any page, each picture of noise with nearly as many bytes as any may have. A move
+is timed in the page from the event to the end of layout, for 200 moves up and down; a search is of three letters.
 Chromium must be on the path. Memory of the browser is not measured.
 """
 

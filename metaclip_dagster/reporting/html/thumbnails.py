@@ -14,6 +14,9 @@ Pictures = Literal["shown", "blurred", "off"]
 """How pages show a crawl's pictures: as they are, blurred until somebody points at one, or by their texts alone."""
 
 SIDE = 96
+MOST_BYTES = 4_000
+"""Of a thumbnail, so that pages of many stay within their bounds: one of noise would have twice as many."""
+_QUALITIES = (80, 50, 20, 5)
 _MAX_PIXELS = 25_000_000  # what the image store takes
 _MAX_SCANS = 100
 
@@ -60,10 +63,16 @@ def make_thumbnail(data: bytes, *, side: int = SIDE) -> bytes | None:
 
 
 def encode_thumbnail(image: "Image.Image", *, side: int = SIDE) -> bytes:
-    """A JPEG of at most `side` pixels a side of a decoded RGB picture, which stays as it is."""
+    """A JPEG of at most `side` pixels a side of a decoded RGB picture, which stays as it is.
+
+    What would have more than MOST_BYTES is encoded more coarsely.
+    """
     small = image.copy()
     small.thumbnail((side, side))
     small.info.clear()  # Pillow would write its comment, its profile and its EXIF again
-    file = io.BytesIO()
-    small.save(file, format="jpeg", quality=80)
+    for quality in _QUALITIES:
+        file = io.BytesIO()
+        small.save(file, format="jpeg", quality=quality)
+        if file.tell() <= MOST_BYTES:
+            break
     return file.getvalue()

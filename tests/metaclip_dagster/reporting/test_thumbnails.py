@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from metaclip_dagster.reporting.html.pages import _environment
-from metaclip_dagster.reporting.html.thumbnails import Picture, make_thumbnail
+from metaclip_dagster.reporting.html.thumbnails import MOST_BYTES, Picture, make_thumbnail
 
 
 def encode(image: Image.Image, kind: str = "jpeg", **options: object) -> bytes:
@@ -26,6 +26,15 @@ def test_a_thumbnail_is_a_jpeg_within_its_side(kind: str, size: tuple[int, int])
         assert image.format == "JPEG"
         assert max(image.size) <= 96
         assert np.abs(np.asarray(image, int) - [254, 0, 0]).max() < 12
+
+
+@pytest.mark.parametrize("size", [24, 48, 96, 200])
+@pytest.mark.parametrize("values", [2, 256])
+def test_no_picture_is_too_noisy_for_its_bytes(size: int, values: int) -> None:
+    noise = np.random.default_rng(0).integers(0, values, (size, size, 3)) * (255 // (values - 1))
+    thumbnail = make_thumbnail(encode(Image.fromarray(noise.astype(np.uint8)).resize((384, 384)), "png"))
+    assert thumbnail is not None
+    assert len(thumbnail) <= MOST_BYTES
 
 
 def test_nothing_but_pixels_of_the_picture_gets_into_its_thumbnail() -> None:
