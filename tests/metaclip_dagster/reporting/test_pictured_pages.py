@@ -62,4 +62,5 @@ def test_texts_of_a_crawl_are_but_texts_its_pictures_stand_where_shown_and_their
         assert all(url in shown for url in URLS)
         assert bool(tree.css("img[src^='data:image/jpeg']")) is has_bytes
         assert bool(tree.css(".gallery.blurred")) is (mode == "blurred")
+        assert ("METACLIP_PICTURES" in shown) is (mode != "shown")
         assert len(page) < 60_000
