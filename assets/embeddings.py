@@ -36,6 +36,8 @@ def image_embeddings(
     """Where the cell's model puts each image of its training set, so that `metaclip search` finds it.
 
     Made by the first search of a cell, and again by the first after its set or its weights were made anew.
+
+    Next: `metaclip search`, by a text or a picture.
     """
     cell = Cell.of(context.partition_key)
     facts = record_parents(lake, "image_embeddings", cell.key)

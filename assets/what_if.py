@@ -29,6 +29,8 @@ def what_if(lake: Lake, reports: Reports, image_store: Images, trainer: Trainer)
 
     What is to be fetched, and how long training takes, is as the image store and the trainings are now: `metaclip
     explore`, or this asset, makes the page again.
+
+    Next: open the page; where a t suits that is no rung, add it to the deployment's thresholds, then `metaclip rung`.
     """
     report, links = write_exploration(lake, reports, Path(image_store.root), trainer)
     numbers = {"stops": len(report["stops"]), "entries": report["entries"]["listed"]}
