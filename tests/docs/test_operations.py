@@ -10,6 +10,15 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND = re.compile(r"(?:^|`|\$\()((?:[\w./-]*/)?(?:python|dagster|dagster-webserver|uv)) (?!=)", re.MULTILINE)
 
 
+def list_headings(page: Path) -> set[str]:
+    """The headings of a page, as the addresses of links spell them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return {
+        re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    }
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_command_is_of_the_checkouts_environment(page: Path) -> None:
     named = COMMAND.findall(page.read_text(encoding="utf-8"))
@@ -17,13 +26,25 @@ def test_a_command_is_of_the_checkouts_environment(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_file_and_module_that_a_page_names_is_there(page: Path) -> None:
+def test_every_file_heading_and_module_that_a_page_names_is_there(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[\w-]*)?\)", text):
-        assert (page.parent / target).exists(), target
+    for target, heading in re.findall(r"\]\(([^)#:]*)(?:#([\w-]*))?\)", text):
+        linked = page.parent / target if target else page
+        assert linked.exists(), target
+        assert not heading or heading in list_headings(linked), f"{target}#{heading}"
     for module in re.findall(r"python -m ((?:benchmarks|resources|metaclip_dagster|data|tests)[\w.]*)", text):
         path = ROOT / module.replace(".", "/")
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
+
+
+def test_the_list_of_sections_names_every_section_of_operations() -> None:
+    page = ROOT / "docs" / "operations.md"
+    text = page.read_text(encoding="utf-8")
+    contents = text[text.index("## Find a section") : text.index("## Deployments and variables")]
+    sections = {heading.lower() for heading in re.findall(r"^## (.+)$", text, re.MULTILINE)} - {"find a section"}
+    assert sorted(re.findall(r"\(#([\w-]+)\)", contents)) == sorted(
+        {re.sub(r"[^\w -]", "", heading).replace(" ", "-") for heading in sections}
+    )
 
 
 def test_pictures_are_wide_enough_to_read_and_small_enough_to_load() -> None:
