@@ -39,7 +39,10 @@ def _day(name: str, which: str) -> Argument:
 LAUNCHED = "what was launched goes on: stop it in the UI"
 
 BESIDE = _argument(
-    "--beside", type=Path, metavar="FILE", help="explore.json of another deployment, whose pool is to stand beside this"
+    "--beside",
+    type=Path,
+    metavar="FILE",
+    help="explore.json of another deployment, whose pool is to stand beside this one",
 )
 COMPARED = (
     "pool; a t, as 20 or inf; a snapshot of the pool, as CC-MAIN-2025-47; counts that others published, as counts.json "
@@ -79,8 +82,10 @@ ROOT = _argument("--root", metavar="URL", help="a mirror to take it from")
 PRIVATE = _flag("--private", "with --to: a repository that is made is private")
 BY_IMAGE = _argument("--image", type=Path, metavar="FILE", help="a picture to search by, instead of a text")
 BY_TEXT = _argument("text", nargs="?", default="", metavar="TEXT", help="what the images are to show, in a few words")
-MOST_FOUND = _argument("--limit", type=int, default=20, metavar="N", help="images shown, 100 in most; default 20")
-ONE_MODEL = _argument("--model", metavar="MODEL", help="one trained on the set; default the first of them")
+MOST_FOUND = _argument(
+    "--limit", type=int, default=20, metavar="N", help="how many images are shown, at most 100; default 20"
+)
+ONE_MODEL = _argument("--model", metavar="MODEL", help="one that was trained on the set; default the first")
 SEED = _argument("--seed", type=int, default=0, metavar="N", help="which are drawn; default 0")
 SETS = _argument("--t", action="append", metavar="SET", help="a training set, as 20 or online-20; may be repeated")
 SHARE = _argument("--share", type=float, metavar="SHARE", help="of its files; 1 is all, also where a part is made")
@@ -176,7 +181,7 @@ GROUPS: dict[str, dict[str, Verb]] = {
     },
     "Make, by a running `metaclip ui`": {
         "sweep": Verb(
-            "train and score training sets, and report: from images to the sweep over t and what frequency is worth",
+            "train and score training sets, and report: from images to the sweep over t and the concept report",
             "sweep --t 20 --t inf --model tiny",
             [SETS, MODELS, NO_WAIT],
             stopped=LAUNCHED,
