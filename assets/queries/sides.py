@@ -112,8 +112,9 @@ def read_entries(lake: Lake, build: str = "") -> Side:
     if shard is None:
         names = ", ".join(f"entries@{it.digest[:8]}" for it in older)
         raise FileNotFoundError(
-            f"{lake.root}: no older build of entries called {build!r} lies in the lake, "
-            + (f"which has {names}" if names else "which has none: none was made, or `metaclip lake tidy` deleted it")
+            f"{lake.root} has no entries@{build}; it has {names}"
+            if names
+            else f"{lake.root} has no older build of entries: none was made, or `metaclip lake tidy` deleted it"
         )
     origin = {"digest": shard.digest, "made": f"{store.changed_at(shard.file):{_TIME}}"}
     entries = defer(read_table, [store.path(shard)], lake.storage_options)
