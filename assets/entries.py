@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
 from assets.checks import check_specs, no_empty_list
@@ -11,6 +13,7 @@ from assets.choices import AsBefore
 from assets.defaults import DEFAULTS
 from assets.queries.candidates import check_missing, list_candidates
 from assets.queries.changes import build_before, compare_entries_to
+from assets.queries.languages import choose_languages
 from assets.shown import show_changed_entries, table
 from metaclip_dagster.matching import why_unmatchable
 from metaclip_dagster.metadata import build_entries, describe_entries, read_own_entries
@@ -32,7 +35,9 @@ class Budget(dg.Config, use_attribute_docstrings=True):
     budget: int = Field(default=DEFAULTS.budget, ge=1)
     """Entries of each language."""
     languages: list[str] = Field(default=[*DEFAULTS.languages], min_length=1)
-    """Languages that have entries, as language identification names them, in the order of their entries."""
+    """Languages that have entries, by their codes, in this order; `all` are those that sources were made for."""
+    other: bool = True
+    """Whether Wikipedias in languages that no identification names have a list, `other`, for texts without another."""
     caps: dict[str, int] = {}
     """The most entries that a source adds to a language; 0 adds none. Your own list is `own:` and its file's name."""
     own_lists: list[str] = []
@@ -70,14 +75,15 @@ def entries(
     """
     before, choice = build_before(lake, "entries"), config.choose(context, lake)
     budget = choice.config
-    own_lists = _read_own_lists(context, budget, compute, sources)
-    candidates = list_candidates(lake, [*own_lists], SOURCES, budget.languages)
+    asked = choose_languages(lake, budget.languages, SOURCES[1:], other=budget.other)
+    own_lists = _read_own_lists(context, budget.own_lists, asked, compute, sources)
+    candidates = list_candidates(lake, [*own_lists], SOURCES, asked)
     check_missing(candidates, budget=budget.budget, caps=budget.caps)
     options = {"budget": budget.budget, "caps": budget.caps, "why_unmatchable": why_unmatchable}
     inputs = {"00000": {"languages": candidates}}
     manifest = compute.map_shards(context, build_entries, inputs, options=options, facts=choice.facts)
     called = {language: {name: resolve(rows) for name, rows in of.items()} for language, of in candidates.items()}
-    languages = describe_entries(called, lake.read("entries"), budget=budget.budget, caps=budget.caps)
+    languages = describe_entries(called, _read_unmatchable(lake), budget=budget.budget, caps=budget.caps)
     changes, dropped = compare_entries_to(before, lake), _list_dropped(own_lists)
     report = {**budget.model_dump(), "languages": languages, "changes": changes, "dropped_of_own_lists": dropped}
     links = reports.write("entries", render_entries(report), report)
@@ -99,17 +105,27 @@ def _show_dropped(dropped: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"dropped_of_own_lists": table(["list", "why", "rows"], rows)} if rows else {}
 
 
+def _read_unmatchable(lake: Lake) -> pa.Table:
+    """Rows of ENTRIES that no text can hold: of 300 languages all rows would be gigabytes."""
+    columns = ["language", "source", "unmatchable"]
+    return lake.dataset("entries").to_table(columns=columns, filter=pc.field("unmatchable").is_valid())
+
+
 def _read_own_lists(
-    context: dg.AssetExecutionContext, config: Budget, compute: Compute, sources: Sources
+    context: dg.AssetExecutionContext,
+    own_lists: Sequence[str],
+    languages: Sequence[str],
+    compute: Compute,
+    sources: Sources,
 ) -> dict[str, PartitionManifest]:
     """Make a partition of `own_entries` of each of one's own lists; gives them by name, in order."""
-    urls = {f"own:{url.rsplit('/', 1)[-1]}": url for url in config.own_lists}
-    if len(urls) < len(config.own_lists):
-        raise ValueError(f"own_lists {', '.join(config.own_lists)}: two files have one name; rename one of them")
+    urls = {f"own:{url.rsplit('/', 1)[-1]}": url for url in own_lists}
+    if len(urls) < len(own_lists):
+        raise ValueError(f"own_lists {', '.join(own_lists)}: two files have one name; rename one of them")
     manifests = {}
     for name, url in urls.items():
         shard = {"00000": {"file": sources.own_list(url), "name": url}}
-        options = {"languages": config.languages}
+        options = {"languages": [*languages]}
         manifests[name] = compute.map_shards(
             context, read_own_entries, shard, table="own_entries", partition=name, options=options
         )

@@ -1,6 +1,7 @@
 """Rank candidates for entries from WordNet and Wikipedia (Xu et al. 2023, section 3.1)."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -9,7 +10,8 @@ from pydantic import Field
 from assets.checks import check_specs, no_empty_list
 from assets.choices import AsBefore
 from assets.defaults import DEFAULTS
-from assets.shown import top_candidates
+from assets.queries.languages import list_languages, wikis_of
+from assets.shown import table, top_candidates
 from metaclip_dagster.metadata import (
     count_ngrams,
     count_views,
@@ -20,9 +22,10 @@ from metaclip_dagster.metadata import (
     rank_unigrams,
     sum_counts,
 )
-from resources.deferred import Deferred
+from resources.deferred import Deferred, defer
 from resources.engines.resource import Compute
 from resources.lake.resource import Lake
+from resources.lake.shard_files import chain_batches
 from resources.lake.tables import PartitionManifest
 from resources.sources.resource import Sources
 from resources.sources.wikipedia import list_unshown
@@ -43,34 +46,50 @@ class NGrams(dg.Config, use_attribute_docstrings=True):
 
 
 class Unigrams(dg.Config, use_attribute_docstrings=True):
-    """Which words; the paper's threshold is 100 on the whole English Wikipedia."""
+    """Which words: of English those seen 100 times (Xu et al. 2023), of others a share (Meta CLIP 2)."""
 
     min_count: int = Field(default=DEFAULTS.min_count, ge=1)
-    """How often a word must stand in the running text of its language's Wikipedia."""
+    """How often a word must stand in the English Wikipedia's running text."""
+    min_count_of: dict[str, int] = {}
+    """Thresholds of other languages, as in {de: 50}, instead of a share."""
     top: int = Field(default=0, ge=0)
-    """The most of each language; 0 takes all that reach the threshold."""
+    """The most of each language with a threshold; 0 takes all that reach it."""
+    share: float = Field(default=0.1, ge=0, le=1)
+    """Of each other language the first of its words, this share of them; 0 holds it to the threshold."""
+    most: int = Field(default=251_465, ge=1)
+    """The most of each language with a share: as many as the paper's English list has."""
 
 
 class Bigrams(dg.Config, use_attribute_docstrings=True):
-    """Which pairs of words; the paper's threshold is a PMI of 30."""
+    """Which pairs of words: of English those with a PMI of 30 (Xu et al. 2023), of others a share (Meta CLIP 2)."""
 
     min_pmi: float = Field(default=DEFAULTS.min_pmi, allow_inf_nan=False)
-    """Pointwise mutual information, in bits, that two neighbouring words must reach."""
+    """Pointwise mutual information, in bits, that two neighbouring words of English must reach."""
     min_pmi_of: dict[str, float] = {}
-    """Thresholds of single languages, as in {de: 26}: of a smaller Wikipedia's pairs none reaches a PMI of 30."""
+    """Thresholds of other languages, as in {de: 26}, instead of a share: none of their pairs reaches a PMI of 30."""
     min_count: int = Field(default=3, ge=1)
     """How often the two must stand beside each other: chance alone gives rare pairs a high PMI."""
     top: int = Field(default=0, ge=0)
-    """The most of each language; 0 takes all that reach the threshold."""
+    """The most of each language with a threshold; 0 takes all that reach it."""
+    share: float = Field(default=0.04, ge=0, le=1)
+    """Of each other language the first of its pairs, as many as this share of its words, which is 40 % of a tenth."""
+    most: int = Field(default=100_646, ge=1)
+    """The most of each language with a share: as many as the paper's English list has."""
 
 
 class Titles(dg.Config, use_attribute_docstrings=True):
-    """Which titles; the paper's threshold is 70 views."""
+    """Which titles: of English those with 70 views (Xu et al. 2023), of others a share (Meta CLIP 2)."""
 
     min_views: int = Field(default=DEFAULTS.min_views, ge=0)
-    """Views that a title must have over all pageview files."""
+    """Views that an English title must have over all pageview files."""
+    min_views_of: dict[str, int] = {}
+    """Thresholds of other languages, as in {de: 40}, instead of a share."""
     top: int = Field(default=0, ge=0)
-    """The most of each language; 0 takes all that reach the threshold."""
+    """The most of each language with a threshold; 0 takes all that reach it."""
+    share: float = Field(default=0.76, ge=0, le=1)
+    """Of each other language the first of its titles, this share of those viewed; 0 holds it to the threshold."""
+    most: int = Field(default=61_235, ge=1)
+    """The most of each language with a share: as many as the paper's English list has."""
     in_dump_only: bool = DEFAULTS.titles_in_dump_only
     """Whether a title must be an article of the dump."""
     num_buckets: int = Field(default=DEFAULTS.num_buckets, ge=1)
@@ -115,15 +134,15 @@ def wikipedia_ngrams(
     Next: `wikipedia_unigrams` and `wikipedia_bigrams`, which rank these counts.
     """
     counted = {
-        piece: {"pages": pages, "language": language, "not_shown": list_unshown(site)}
-        for language, site in sources.sites().items()
-        for piece, pages in sources.pages(language).items()
+        piece: {"pages": pages, "language": language, "not_shown": list_unshown(sources.site(wiki))}
+        for wiki, language in wikis_of(sources).items()
+        for piece, pages in sources.pages(wiki).items()
     }
     options = config.model_dump()
     # Of a crawl's files a share may fail, for there are others like them; of a dump, and of sums, none may.
     parts = compute.map_shards(context, count_ngrams, counted, table="ngram_parts", options=options, whole=True)
     manifest = compute.map_shards(context, sum_counts, _buckets(lake, parts, config.num_buckets), whole=True)
-    metadata = {**config.model_dump(), **parts.total("seen"), **parts.total("dropped")}
+    metadata = {**config.model_dump(), **parts.total("seen"), **parts.total("dropped"), **_show_lists(sources)}
     return compute.result(manifest, beside=[parts], metadata=metadata, checks=[no_empty_list(manifest)])
 
 
@@ -135,9 +154,10 @@ def wikipedia_unigrams(
 
     Next: `entries`, once the other sources are there too.
     """
-    choice, ngrams = config.choose(context, lake), _ngrams(lake, sources)
-    options = choice.config.model_dump()
-    manifest = compute.map_shards(context, rank_unigrams, ngrams, options=options, whole=True, facts=choice.facts)
+    choice = config.choose(context, lake)
+    limits_of = _limits(choice.config, "min_count", least=1)
+    ngrams = {language: {**inputs, **limits_of(language)} for language, inputs in _ngrams(lake, sources).items()}
+    manifest = compute.map_shards(context, rank_unigrams, ngrams, whole=True, facts=choice.facts)
     metadata = {**choice.metadata, **_count_candidates(manifest), **top_candidates(lake, "wikipedia_unigrams")}
     return compute.result(manifest, metadata=metadata, checks=[no_empty_list(manifest)])
 
@@ -151,12 +171,9 @@ def wikipedia_bigrams(
     Next: `entries`, once the other sources are there too.
     """
     choice = config.choose(context, lake)
-    bigrams = choice.config
-    ngrams = {
-        language: {**inputs, "min_pmi": bigrams.min_pmi_of.get(language, bigrams.min_pmi)}
-        for language, inputs in _ngrams(lake, sources).items()
-    }
-    options = bigrams.model_dump(include={"min_count", "top"})
+    limits_of = _limits(choice.config, "min_pmi", least=-math.inf)
+    ngrams = {language: {**inputs, **limits_of(language)} for language, inputs in _ngrams(lake, sources).items()}
+    options = choice.config.model_dump(include={"min_count"})
     manifest = compute.map_shards(context, rank_bigrams, ngrams, options=options, whole=True, facts=choice.facts)
     metadata = {**choice.metadata, **_count_candidates(manifest), **top_candidates(lake, "wikipedia_bigrams")}
     return compute.result(manifest, metadata=metadata, checks=[no_empty_list(manifest)])
@@ -172,30 +189,53 @@ def wikipedia_titles(
     """
     choice = config.choose(context, lake)
     titles = choice.config
-    views = {file: {"pageviews": views} for file, views in sources.views().items()}
+    languages = wikis_of(sources)
+    views = {day: {"pageviews": views} for day, views in sources.views(languages).items()}
     options = {"num_buckets": titles.num_buckets}
     parts = compute.map_shards(context, count_views, views, table="view_parts", options=options, whole=True)
     buckets = _buckets(lake, parts, titles.num_buckets)
     summed = compute.map_shards(context, sum_counts, buckets, table="title_views", whole=True)
     listed = {
         piece: {"titles": pages, "language": language}
-        for language in sources.languages
-        for piece, pages in sources.titles(language).items()
+        for wiki, language in languages.items()
+        for piece, pages in sources.titles(wiki).items()
     }
     pages = compute.map_shards(context, list_pages, listed, table="wikipedia_pages", whole=True)
+    limits_of = _limits(titles, "min_views", least=0)
     ranked = {
         language: {
-            "views": lake.where("title_views", "language", language),
-            "pages": lake.where("wikipedia_pages", "language", language),
-            "language": language,
+            **{"views": of_language, "pages": _pages(lake, listed, language), "language": language},
+            **limits_of(language),
         }
-        for language in sources.languages
+        for language, of_language in lake.where_each("title_views", "language", list_languages(sources)).items()
     }
-    options = titles.model_dump(exclude={"num_buckets"})
+    options = titles.model_dump(include={"in_dump_only"})
     manifest = compute.map_shards(context, rank_titles, ranked, options=options, whole=True, facts=choice.facts)
     counted = {**parts.total("seen"), **parts.total("dropped"), **_count_candidates(manifest)}
     metadata = {**choice.metadata, **counted, **top_candidates(lake, "wikipedia_titles")}
     return compute.result(manifest, beside=[parts, summed, pages], metadata=metadata, checks=[no_empty_list(manifest)])
+
+
+def _limits(config: Unigrams | Bigrams | Titles, threshold: str, *, least: float) -> Callable[[str], dict[str, Any]]:
+    """What a language's candidates are held to: English and those with a threshold of their own to that, or a share."""
+    of_language = getattr(config, f"{threshold}_of")
+
+    def limits_of(language: str) -> dict[str, Any]:
+        if language == "en" or language in of_language or not config.share:
+            at_least = of_language.get(language, getattr(config, threshold))
+            return {threshold: at_least, "top": config.top, "share": None}
+        return {threshold: least, "top": config.most, "share": config.share}
+
+    return limits_of
+
+
+def _show_lists(sources: Sources) -> dict[str, Any]:
+    wikis = wikis_of(sources)
+    rows = [[name, " ".join(wiki for wiki in wikis if wikis[wiki] == name)] for name in dict.fromkeys(wikis.values())]
+    return {
+        "lists": table(["language", "Wikipedias"], rows),
+        "dumps_not_read": [wiki for wiki in sources.wikis() if wiki not in wikis],
+    }
 
 
 def _buckets(lake: Lake, parts: PartitionManifest, num_buckets: int) -> dict[str, dict[str, Deferred]]:
@@ -204,10 +244,14 @@ def _buckets(lake: Lake, parts: PartitionManifest, num_buckets: int) -> dict[str
 
 
 def _ngrams(lake: Lake, sources: Sources) -> dict[str, dict[str, Any]]:
-    return {
-        language: {"ngrams": lake.where("wikipedia_ngrams", "language", language), "language": language}
-        for language in sources.languages
-    }
+    rows = lake.where_each("wikipedia_ngrams", "language", list_languages(sources))
+    return {language: {"ngrams": ngrams, "language": language} for language, ngrams in rows.items()}
+
+
+def _pages(lake: Lake, listed: Mapping[str, Mapping[str, Any]], language: str) -> Deferred:
+    """WIKIPEDIA_PAGES of a language, from its own pieces alone: of 300 languages there are thousands."""
+    shards = lake.shards("wikipedia_pages")
+    return defer(chain_batches, *(shards[piece] for piece, its in listed.items() if its["language"] == language))
 
 
 def _count_candidates(manifest: PartitionManifest) -> dict[str, int]:

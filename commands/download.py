@@ -28,6 +28,11 @@ def main(asked: argparse.Namespace) -> None:
         raise ValueError(f"{where.wikipedia} is no folder; set METACLIP_WIKIPEDIA to one, and copy it from there")
     root = asked.root or DUMPS
     if asked.part == "dump":
+        if odd := {"all", "other"} & {*where.languages}:
+            raise ValueError(
+                f"METACLIP_LANGUAGES has {', '.join(odd)}: which Wikipedias? For this command name them by their codes, "
+                "as in METACLIP_LANGUAGES=en,zh,zh-yue"
+            )
         web = Web(where.web, contact=where.contact)
         files = [file for language in where.languages for file in list_dump(web, language, asked.day, root=root)]
     else:

@@ -48,7 +48,7 @@ class Deployment:
     thresholds: tuple[str, ...]
     """The rungs of t, ascending; inf is the unbalanced control. METACLIP_THRESHOLDS=200,1700,inf sets them."""
     wikipedia: str
-    """A folder or fsspec URL with a dump for each language, and hourly pageview files."""
+    """A folder or fsspec URL with dumps of Wikipedias, and hourly pageview files."""
     nltk_data: str
     parts_of_speech: str = "nvar"
     min_count: int = 100
@@ -56,7 +56,7 @@ class Deployment:
     min_views: int = 70
     budget: int = 500_000
     languages: tuple[str, ...] = ("en",)
-    """Languages that have entries, as language identification names them; METACLIP_LANGUAGES=en,de sets them."""
+    """Languages that have entries; METACLIP_LANGUAGES=en,de sets them, `all` is every Wikipedia that there is."""
     titles_in_dump_only: bool = True
     """Whether a title must be an article of the dump; not where the dump is an extract."""
     collinfo: str = ""
@@ -117,7 +117,7 @@ class Deployment:
 
         English where it has entries, as in the paper, else the first.
         """
-        return "en" if "en" in self.languages else self.languages[0]
+        return "en" if {"en", "all"} & {*self.languages} else self.languages[0]
 
     @property
     def lake(self) -> str:

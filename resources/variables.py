@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from resources.files.object_store import refuse_credentials
 
+_LANGUAGE = r"[a-z]{2,3}([-_][A-Za-z0-9]+)*|other"
+
 
 def read_options(environment: Mapping[str, str], name: str) -> Mapping[str, Any]:
     """The storage options that a variable gives as JSON, none where it is not set; credentials are refused."""
@@ -47,12 +49,16 @@ def read_thresholds(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def read_languages(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The codes of languages in METACLIP_LANGUAGES, none where it is not set."""
+    """The codes of languages in METACLIP_LANGUAGES, or `all`; none where it is not set."""
     if (listed := environment.get("METACLIP_LANGUAGES")) is None:
         return ()
     languages = tuple(map(str.strip, listed.split(",")))
-    if len(set(languages)) < len(languages) or not all(re.fullmatch("[a-z]{2,3}", language) for language in languages):
-        raise ValueError(f"METACLIP_LANGUAGES={listed!r}: name each language once, by its code, as in en,de,yue")
+    if len(set(languages)) < len(languages) or not all(re.fullmatch(_LANGUAGE, language) for language in languages):
+        raise ValueError(
+            f"METACLIP_LANGUAGES={listed!r}: name each language once, by its code, as in en,de,zh-yue,other, or `all`"
+        )
+    if "all" in languages and len(languages) > 1:
+        raise ValueError(f"METACLIP_LANGUAGES={listed!r}: `all` stands alone")
     return languages
 
 

@@ -35,24 +35,38 @@ def rank_synsets(names: Iterable[str], *, language: str = "en", dropped: Counter
 
 @writes(CANDIDATES, name="metadata.candidates:rank_unigrams")
 def rank_unigrams(
-    ngrams: Iterable[pa.RecordBatch], *, language: str = "en", min_count: int = 100, top: int = 0
+    ngrams: Iterable[pa.RecordBatch],
+    *,
+    language: str = "en",
+    min_count: int = 100,
+    top: int = 0,
+    share: float | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Words seen at least `min_count` times, the first `top` of them or, with 0, all (Xu et al. 2023, section 3.1).
 
-    `ngrams` are all NAME_COUNTS of the language's running text. Raises ValueError if there is no word among them.
+    With a `share` no more than that share of the language's distinct words, one at least. `ngrams` are all NAME_COUNTS
+    of its running text. Raises ValueError if there is no word among them.
     """
     with spilling() as query:
         _load_counts(query, ngrams, "not contains(name, ' ')", language)
         ranked = "select name, n::double as score, n from counts where n >= ?"
-        yield from _rank_rows(query, ranked, language, top, min_count)
+        most = _cap(query, top, share, _WORDS)
+        yield from _rank_rows(query, ranked, language, most, min_count)
 
 
 @writes(CANDIDATES, name="metadata.candidates:rank_bigrams")
 def rank_bigrams(
-    ngrams: Iterable[pa.RecordBatch], *, language: str = "en", min_pmi: float = 30.0, min_count: int = 3, top: int = 0
+    ngrams: Iterable[pa.RecordBatch],
+    *,
+    language: str = "en",
+    min_pmi: float = 30.0,
+    min_count: int = 3,
+    top: int = 0,
+    share: float | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Neighbours whose pointwise mutual information is at least `min_pmi`, the first `top` of them or, with 0, all.
 
+    With a `share` no more than that share of the number of the language's distinct words, one at least.
     PMI(xy) = log2(p(xy) / (p(x) p(y))), with p a count over the number of words. It is largest for what is seen least,
     log2(words / count) at most, so pairs seen fewer than `min_count` times are left out. The paper's 30 is an estimate
     that fits its budget (Xu et al. 2023, Table 1); it takes 3.2e9 words to let a pair seen three times pass. `ngrams`
@@ -75,7 +89,7 @@ def rank_bigrams(
             join counts as first on first.name = split_part(pair.name, ' ', 1)
             join counts as second on second.name = split_part(pair.name, ' ', 2)
             where contains(pair.name, ' ') and score >= ?"""
-        for batch in _rank_rows(query, ranked, language, top, num_words, min_pmi):
+        for batch in _rank_rows(query, ranked, language, _cap(query, top, share, _WORDS), num_words, min_pmi):
             pairs = (name.split(" ") for name in batch["entry"].to_pylist())
             entries = [join_words(first, second, language) for first, second in pairs]
             yield batch.set_column(0, CANDIDATES.field(0), pa.array(entries, pa.string()))
@@ -89,13 +103,15 @@ def rank_titles(
     language: str = "en",
     min_views: int = 70,
     top: int = 0,
+    share: float | None = None,
     in_dump_only: bool = True,
     dropped: Counter[str],
 ) -> Iterator[pa.RecordBatch]:
     """Titles viewed at least `min_views` times, the first `top` of them or, with 0, all (Xu et al. 2023, section 3.1).
 
-    `views` are all NAME_COUNTS of the language's titles, `pages` its WIKIPEDIA_PAGES. Views of a redirect count for the
-    article at its end; redirects in a circle are dropped. With `in_dump_only` a title that is no article of the dump is
+    With a `share` no more than that share of the titles that were viewed, one at least. `views` are all NAME_COUNTS of
+    the language's titles, `pages` its WIKIPEDIA_PAGES. Views of a redirect count for the article at its end; redirects
+    in a circle are dropped. With `in_dump_only` a title that is no article of the dump is
     dropped too: it is for dumps that are whole. The first letter of a title that the dump lacks is taken for a capital.
     """
     with spilling() as query:
@@ -129,7 +145,9 @@ def rank_titles(
         ranked = """
             select name, sum(n)::double as score, sum(n)::ubigint as n
             from found where not in_circle and (in_dump or not ?) group by name having score >= ?"""
-        yield from _rank_rows(query, ranked, language, top, in_dump_only, min_views)
+        viewed = "select count(distinct name) from found where not in_circle and (in_dump or not ?)"
+        most = _cap(query, top, share, viewed, in_dump_only)
+        yield from _rank_rows(query, ranked, language, most, in_dump_only, min_views)
 
 
 def _load_counts(query: duckdb.DuckDBPyConnection, ngrams: Iterable[pa.RecordBatch], where: str, language: str) -> int:
@@ -141,7 +159,8 @@ def _load_counts(query: duckdb.DuckDBPyConnection, ngrams: Iterable[pa.RecordBat
     ).fetchall()
     if not num_words:
         raise ValueError(
-            f"no page has a word of running text in {language!r}; is the dump empty, or of other namespaces?"
+            f"no page has a word of running text in {language!r}; is the dump empty, or of other namespaces? "
+            "To do without the language, take its dumps out of the folder"
         )
     return int(num_words)
 
@@ -150,6 +169,18 @@ def _count_dropped(query: duckdb.DuckDBPyConnection, dropped: Counter[str], reas
     [[number]] = query.sql(f"select count(*) from found where {where}").fetchall()  # noqa: S608  # ours
     if number:
         dropped[reason] += number
+
+
+_WORDS = "select count(*) from counts where not contains(name, ' ')"
+
+
+def _cap(query: duckdb.DuckDBPyConnection, top: int, share: float | None, counted: str, *params: float) -> int:
+    """The most that are taken, 0 for all: `top`, or less where the share of what a query counts is less."""
+    if share is None:
+        return top
+    [[number]] = query.sql(counted, params=[*params]).fetchall()
+    of_language = max(round(int(number) * share), 1)  # of the smallest language one is left
+    return min(top, of_language) if top else of_language
 
 
 def _rank_rows(

@@ -1,7 +1,7 @@
-"""Language codes: which ones can be identified, which languages have no spaces, what other codes mean."""
+"""Language codes: which can be identified, which have no spaces, and whose list a Wikipedia or a text belongs to."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 Identify = Callable[[list[str]], tuple[list[str], list[float]]]
 """Takes texts; gives the language of each, one of LANGUAGES, and how sure it is, 0 to 1."""
@@ -23,16 +23,84 @@ SPACELESS = frozenset(["bo", "dz", "ja", "km", "lo", "my", "th", "wuu", "yue", "
 PARTING = SPACELESS | {"ko"}
 """Languages with borders of words where no space is."""
 
+ALL, OTHER = "all", "other"
+"""Instead of languages' codes: every Wikipedia that there is; the one list of those that identification cannot name."""
+
+MERGED = {"gan": "zh", "lzh": "zh", "wuu": "zh", "yue": "zh"}
+"""Languages that are written alike, and share a list where they have none of their own (Meta CLIP 2)."""
+
+NO_WIKIPEDIA = frozenset(
+    ["commons", "foundation", "incubator", "mediawiki", "meta", "nostalgia", "outreach", "simple", "sources"]
+) | {"species", "test", "test2", "wikidata", "wikifunctions", "wikimania"}
+"""Wikis that give no list: Wikimedia's others, and Simple English, for English has the list of the paper."""
+
 
 def identification_code(language: str) -> str | None:
     """The one of LANGUAGES that texts of a language are identified as, whatever script and country the code adds.
 
-    >>> [identification_code(code) for code in ("zh-Hant-TW", "nb", "zh-yue", "tlh")]
-    ['zh', 'no', 'yue', None]
+    >>> [identification_code(code) for code in ("zh-Hant-TW", "nb", "zh-yue", "tlh", "zh_min_nan")]
+    ['zh', 'no', 'yue', None, None]
     """
-    code = re.sub("^zh-(yue|wuu)", r"\1", language.lower().replace("_", "-")).partition("-")[0]
+    code = re.sub("^zh-(?:min-)?(nan|yue|wuu)", r"\1", language.lower().replace("_", "-")).partition("-")[0]
     code = _OTHERWISE.get(code, code)
     return code if code in LANGUAGES else None
 
 
-_OTHERWISE = {"cmn": "zh", "fil": "tl", "gsw": "als", "in": "id", "iw": "he", "ji": "yi", "nb": "no", "simple": "en"}
+def list_names(language: str) -> tuple[str, ...]:
+    """Whose lists the words of a language belong to, by its code or its Wikipedia's: to the first that there is.
+
+    >>> [list_names(code) for code in ("de", "zh_yue", "be-tarask", "zh_classical", "hak")]
+    [('de',), ('yue', 'zh'), ('be',), ('zh',), ('hak', 'other')]
+    """
+    identified = identification_code(language)
+    name = identified or language.lower().replace("_", "-")
+    merged = MERGED.get(name)
+    return (name, *([merged] if merged else [] if identified else [OTHER]))
+
+
+def find_list(identified: str, languages: Collection[str]) -> str | None:
+    """Whose list the texts of an identified language are searched for: its own, the one it shares, or `other`.
+
+    >>> [find_list(code, {"en", "zh", "other"}) for code in ("en", "yue", "de")], find_list("de", {"en"})
+    (['en', 'zh', 'other'], None)
+    """
+    return next((name for name in (*list_names(identified), OTHER) if name in languages), None)
+
+
+def assign_wikis(wikis: Iterable[str], languages: Sequence[str]) -> dict[str, list[str]]:
+    """The Wikipedias, by their codes, that each language's list is made of, in the order of `languages`.
+
+    `all` stands for the languages of these Wikipedias: English, the others by their codes, then `other`, with all that
+    no identification names. Raises ValueError for `all` beside codes.
+
+    >>> assign_wikis(["be", "be_x_old", "en", "hak", "simple", "zh", "zh_yue"], ["all"])
+    {'en': ['en'], 'be': ['be', 'be_x_old'], 'zh': ['zh', 'zh_yue'], 'other': ['hak']}
+    >>> assign_wikis(["de", "en", "zh", "zh_yue"], ["en", "zh-yue", "zh"])
+    {'en': ['en'], 'yue': ['zh_yue'], 'zh': ['zh']}
+    """
+    wikis = [wiki for wiki in wikis if wiki not in NO_WIKIPEDIA]
+    if ALL in languages and len(languages) > 1:
+        raise ValueError(f"languages {', '.join(languages)}: `{ALL}` stands alone, or name each language by its code")
+    if [*languages] == [ALL]:
+        names = sorted({list_names(wiki)[-1] for wiki in wikis}, key=lambda name: (name != "en", name == OTHER, name))
+    else:
+        names = [*dict.fromkeys(list_names(language)[0] for language in languages)]
+    assigned: dict[str, list[str]] = {name: [] for name in names}
+    for wiki in wikis:
+        if (name := next((name for name in list_names(wiki) if name in assigned), None)) is not None:
+            assigned[name].append(wiki)
+    return assigned
+
+
+_OTHERWISE = {
+    **{"cmn": "zh", "fil": "tl", "gsw": "als", "in": "id", "iw": "he", "ji": "yi", "lzh": "zh", "mo": "ro", "nb": "no"},
+    "simple": "en",
+}
+
+OPEN_MULTILINGUAL = {
+    **{"als": "sq", "arb": "ar", "bul": "bg", "cat": "ca", "cmn": "zh", "dan": "da", "ell": "el", "eus": "eu"},
+    **{"fas": "fa", "fin": "fi", "fra": "fr", "glg": "gl", "heb": "he", "hrv": "hr", "ind": "id", "isl": "is"},
+    **{"ita": "it", "jpn": "ja", "lit": "lt", "nld": "nl", "nno": "nn", "nob": "no", "pol": "pl", "por": "pt"},
+    **{"ron": "ro", "slk": "sk", "slv": "sl", "spa": "es", "swe": "sv", "tha": "th", "zsm": "ms"},
+}
+"""Languages of the Open Multilingual Wordnet but English, by their ISO 639-3 codes: `als` is Albanian there."""

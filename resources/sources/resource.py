@@ -1,6 +1,7 @@
 """The sources of metadata as a resource: WordNet, Wikipedia's dumps, pageviews, users' own lists, published counts."""
 
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -8,19 +9,23 @@ import dagster as dg
 from pydantic import Field
 
 from resources.deferred import Deferred
+from resources.files.digests import combine
 from resources.sources.mediawiki import Site
 from resources.sources.published_counts import find_counts
 from resources.sources.wikipedia import (
+    chain_pageviews,
     cut_pieces,
     find_dump,
     find_pageviews,
+    find_wikis,
     open_pages,
-    open_pageviews,
     open_site,
     open_titles,
 )
 from resources.sources.wordnet import PACKAGE, PARTS_OF_SPEECH, synset_names
 from resources.web.archives import ABSENT, archive_version, is_web, open_archive
+
+_DAY = len("pageviews-YYYYMMDD")
 
 
 class Sources(dg.ConfigurableResource, use_attribute_docstrings=True):
@@ -33,7 +38,7 @@ class Sources(dg.ConfigurableResource, use_attribute_docstrings=True):
     wikipedia: str
     """Where dumps and pageview files lie."""
     languages: list[str] = ["en"]
-    """Languages whose Wikipedias are read."""
+    """Languages that have entries, by their codes, or `all`."""
     piece_bytes: int = Field(default=16 << 20, ge=1)
     """Of a dump, read by one worker at a time."""
 
@@ -42,24 +47,36 @@ class Sources(dg.ConfigurableResource, use_attribute_docstrings=True):
         version = f"wordnet {self.parts_of_speech} {_version(f'{self.nltk_data}/{PACKAGE}')}"
         return Deferred(synset_names, (self.nltk_data, self.parts_of_speech), declared=version)
 
-    def sites(self) -> dict[str, Site]:
-        """What each language's dump tells of its site; raises ValueError if a file is of another."""
-        return {language: open_site(find_dump(self.wikipedia, language), language) for language in self.languages}
+    def wikis(self) -> list[str]:
+        """The codes of all Wikipedias that there is a dump of."""
+        return find_wikis(self.wikipedia)
 
-    def pages(self, language: str) -> dict[str, Deferred]:
-        """Titles and wikitexts of the articles of each piece of the language's dump."""
-        return self._defer_pieces(open_pages, "open_pages", language)
+    def site(self, wiki: str) -> Site:
+        """What a Wikipedia's dump tells of its site; raises ValueError if a file is of another."""
+        return open_site(find_dump(self.wikipedia, wiki), wiki)
 
-    def titles(self, language: str) -> dict[str, Deferred]:
+    def pages(self, wiki: str) -> dict[str, Deferred]:
+        """Titles and wikitexts of the articles of each piece of a Wikipedia's dump."""
+        return self._defer_pieces(open_pages, "open_pages", wiki)
+
+    def titles(self, wiki: str) -> dict[str, Deferred]:
         """Titles of each piece's articles, and of redirects to them."""
-        return self._defer_pieces(open_titles, "open_titles", language)
+        return self._defer_pieces(open_titles, "open_titles", wiki)
 
-    def views(self) -> dict[str, Deferred]:
-        """Languages, titles and views of each pageview file."""
-        sites = self.sites()
+    def views(self, languages: Mapping[str, str]) -> dict[str, Deferred]:
+        """Languages, titles and views of each day's pageview files, of these Wikipedias with their languages."""
+        sites = {wiki: self.site(wiki) for wiki in languages}
+        of = combine([f"{sites} {dict(languages)}"])  # once, for it is long
+        days = defaultdict(list)
+        for url in find_pageviews(self.wikipedia):
+            days[PurePath(url).name[:_DAY]].append(url)
         return {
-            PurePath(url).name: Deferred(open_pageviews, (url, sites), declared=f"pageviews {_version(url)} {sites}")
-            for url in find_pageviews(self.wikipedia)
+            day: Deferred(
+                chain_pageviews,
+                (urls, sites, dict(languages)),
+                declared=f"pageviews {combine(map(_version, urls))} {of}",
+            )
+            for day, urls in days.items()
         }
 
     def own_list(self, url: str) -> Deferred:
@@ -76,16 +93,16 @@ class Sources(dg.ConfigurableResource, use_attribute_docstrings=True):
         """Files of counts that somebody published, as `find_counts` has them."""
         return find_counts(url)
 
-    def _defer_pieces(self, read: Callable[..., Iterator[Any]], what: str, language: str) -> dict[str, Deferred]:
-        """The reading of each piece of the language's dump; `what` stands in fingerprints, and never changes."""
+    def _defer_pieces(self, read: Callable[..., Iterator[Any]], what: str, wiki: str) -> dict[str, Deferred]:
+        """The reading of each piece of a Wikipedia's dump; `what` stands in fingerprints, and never changes."""
         deferred = {}
-        for number, url in enumerate(find_dump(self.wikipedia, language)):
+        for number, url in enumerate(find_dump(self.wikipedia, wiki)):
             borders = cut_pieces(url, self.piece_bytes)
             # A piece of bz2 used to be the blocks that begin in it; all of them, where there is one piece.
             of = "streams " if url.endswith(".bz2") and len(borders) > 1 else ""
             for piece, (start, end) in enumerate(borders):
                 declared = f"{what} {_version(url)} {of}{start} {end}"
-                deferred[f"{language}/{number:03d}-{piece:05d}"] = Deferred(read, (url, start, end), declared=declared)
+                deferred[f"{wiki}/{number:03d}-{piece:05d}"] = Deferred(read, (url, start, end), declared=declared)
         return deferred
 
 

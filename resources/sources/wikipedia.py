@@ -5,6 +5,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from types import MappingProxyType
 from typing import BinaryIO
 from urllib.parse import unquote_to_bytes
 
@@ -15,7 +16,10 @@ from resources.sources.mediawiki import Site, read_pages, read_site
 from resources.sources.packing import open_file, unzip
 
 _DUMP = r"-(?P<date>[^-]+)-pages-articles(?P<kind>-multistream)?(?P<part>\d*)\.xml(-p\d+p\d+)?[-\w]*(\.bz2|\.gz)?"
-_WIKIS = {"cbk": "cbk_zam", "yue": "zh_yue"}  # where it is not the language's code
+_WIKIS = {  # where it is not the language's code
+    **{"be_tarask": "be_x_old", "cbk": "cbk_zam", "lzh": "zh_classical", "nan": "zh_min_nan", "nb": "no"},
+    **{"rup": "roa_rup", "sgs": "bat_smg", "vro": "fiu_vro", "yue": "zh_yue"},
+}
 # Every site knows these beside its own names.
 _SUBJECTS = (
     *("user", "wikipedia", "wp", "project", "file", "image", "mediawiki", "template", "help", "category", "portal"),
@@ -29,12 +33,21 @@ Views = tuple[str, str, int]  # language, title, how often it was viewed
 
 
 def name_wiki(language: str) -> str:
-    """What Wikimedia calls the Wikipedia of a language, as language identification names it: `enwiki`."""
-    return f"{_WIKIS.get(language, language.replace('-', '_'))}wiki"
+    """What Wikimedia calls the Wikipedia of a language, by its code or the Wikipedia's own: `enwiki`, `zh_yuewiki`."""
+    code = language.replace("-", "_")
+    return f"{_WIKIS.get(code, code)}wiki"
+
+
+def find_wikis(folder: str) -> list[str]:
+    """The codes of all wikis that a folder has a dump of, as Wikimedia has them: `en`, `zh_yue`."""
+    names = (url.rsplit("/", 1)[-1] for url in _list_files(folder))
+    return sorted(
+        {match["wiki"] for name in names if (match := re.fullmatch(r"(?P<wiki>[a-z0-9_]+)wiki" + _DUMP, name))}
+    )
 
 
 def find_dump(folder: str, language: str) -> list[str]:
-    """The files of the language's one dump in a folder or under an fsspec URL: whole, or the parts that are there.
+    """The files of one Wikipedia's dump in a folder or under an fsspec URL: whole, or the parts that are there.
 
     Raises FileNotFoundError where there is none, ValueError where there are several: words would count twice.
     """
@@ -117,22 +130,33 @@ def open_titles(url: str, start: int, end: int | None) -> Iterator[tuple[str, st
             yield str(page["title"]), page.get("redirect")
 
 
-def open_pageviews(url: str, sites: Mapping[str, Site]) -> Iterator[Views | None]:
+def open_pageviews(url: str, sites: Mapping[str, Site], languages: Mapping[str, str]) -> Iterator[Views | None]:
     """Language, title and views of the lines of an hourly file; see `read_pageviews`."""
     with open_file(url) as file:
-        yield from read_pageviews(file, sites)
+        yield from read_pageviews(file, sites, languages)
 
 
-def read_pageviews(file: BinaryIO, sites: Mapping[str, Site]) -> Iterator[Views | None]:
-    """Language, title and views of every line (`en.m Main_Page 42 0`) that is of these languages' articles.
+def chain_pageviews(
+    urls: Sequence[str], sites: Mapping[str, Site], languages: Mapping[str, str]
+) -> Iterator[Views | None]:
+    """`open_pageviews` of one file after the other."""
+    for url in urls:
+        yield from open_pageviews(url, sites, languages)
 
-    Sister projects (`en.b`, `en.d`, `en.v` ...), main pages, `-` (title unknown) and pages outside the articles are
-    passed over; "2001: A Space Odyssey" is an article. A line that cannot be read gives None, for the stage to count.
+
+def read_pageviews(
+    file: BinaryIO, sites: Mapping[str, Site], languages: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Views | None]:
+    """Language, title and views of every line (`en.m Main_Page 42 0`) that is of these Wikipedias' articles.
+
+    `sites` and `languages` are by the Wikipedia's code; a code that `languages` lacks is a language's own. Sister
+    projects (`en.b`, `en.d`, `en.v` ...), main pages, `-` (title unknown) and pages outside the articles are passed
+    over; "2001: A Space Odyssey" is an article. A line that cannot be read gives None, for the stage to count.
     Raises EOFError for a compressed file that ends early, ValueError for one that is damaged.
     """
     articles = {
-        f"{name_wiki(language).removesuffix('wiki')}{mobile}".replace("_", "-").encode(): _Articles(language, site)
-        for language, site in sites.items()
+        f"{_name_domain(wiki)}{mobile}".encode(): _Articles(languages.get(wiki, wiki), site)
+        for wiki, site in sites.items()
         for mobile in ("", ".m")
     }
     num_lines = 0
@@ -167,6 +191,11 @@ class _Articles:
         namespace, colon, _ = title.partition(":")
         if title not in self._no_titles and not (colon and namespace.strip().casefold() in self._not_articles):
             yield self._language, title, views
+
+
+def _name_domain(wiki: str) -> str:
+    name = name_wiki(wiki).removesuffix("wiki").replace("_", "-")
+    return "be-tarask" if name == "be-x-old" else name  # the one whose address has been renamed, and its dumps not
 
 
 def _list_files(folder: str) -> list[str]:

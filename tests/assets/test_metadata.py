@@ -34,6 +34,7 @@ def make(
     languages: tuple[str, ...] = ("en", "de"),
     max_failed_fraction: float = 0.0,
     bigrams: Mapping[str, Any] = MappingProxyType({}),
+    share: float = 0.0,
     only: Sequence[str] = NAMES,
     **sources: Any,
 ) -> Lake:
@@ -42,11 +43,12 @@ def make(
     reader = Sources(
         nltk_data="", wikipedia=str(wikipedia), languages=[*languages], **{"piece_bytes": 9_000, **sources}
     )
-    config = {
+    config: dict[str, dict[str, Any]] = {
         "wikipedia_ngrams": {"num_buckets": 3},
-        "wikipedia_titles": {"num_buckets": 2, "min_views": 1, "in_dump_only": True},
+        "wikipedia_titles": {"num_buckets": 2, "min_views": 1, "in_dump_only": True, "share": share},
+        "wikipedia_bigrams": {"min_pmi": -9, "min_count": 2, "share": share, **bigrams},
+        "wikipedia_unigrams": {"min_count": 2, "share": share},
     }
-    config |= {"wikipedia_bigrams": {"min_pmi": -9, "min_count": 2, **bigrams}, "wikipedia_unigrams": {"min_count": 2}}
     compute = Compute(lake=tables, workers=workers, max_failed_fraction=max_failed_fraction)
     resources = {"lake": tables, "compute": compute, "sources": reader}
     with dg.DagsterInstance.ephemeral() as instance:
@@ -162,3 +164,20 @@ def test_a_language_whose_pairs_reach_no_threshold_is_told_and_may_have_one_of_i
         for language in ("en", "de")
     }
     assert min(scores["en"]) >= 9 > min(scores["de"]) >= 1
+
+
+def test_another_language_gives_a_share_of_what_it_has_or_what_reaches_a_threshold_of_its_own(
+    wikipedia: Path, candidates: Lake, tmp_path: Path
+) -> None:
+    lake = make(wikipedia, tmp_path, share=0.5)
+    entries = {
+        table: [row["entry"] for row in lake.read(table).to_pylist() if row["language"] == "de"] for table in TABLES[2:]
+    }
+    assert entries["wikipedia_unigrams"] == ["Der", "Hund"], "half of four words"
+    assert entries["wikipedia_bigrams"] == ["Der Hund", "Hund bellt"], "as many as half of the words"
+    assert entries["wikipedia_titles"] == ["Hund"]
+    for table in TABLES[2:]:
+        english, alone = (
+            {shard.key: shard.digest for shard in it.manifest(table).shards}["en"] for it in (lake, candidates)
+        )
+        assert english == alone, "English is held to the thresholds"

@@ -63,9 +63,9 @@ def host(wikimedia: Wikimedia) -> Iterator[Host]:
         yield running
 
 
-def download(host: Host, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    settings = {"METACLIP_DATA": str(home), "METACLIP_WIKIPEDIA": str(home / "wikipedia"), "METACLIP_LANGUAGES": "de"}
-    settings["METACLIP_DEPLOYMENT"] = "commoncrawl"
+def download(host: Host, home: Path, *arguments: str, languages: str = "de") -> subprocess.CompletedProcess[str]:
+    settings = {"METACLIP_DATA": str(home), "METACLIP_WIKIPEDIA": str(home / "wikipedia")}
+    settings |= {"METACLIP_DEPLOYMENT": "commoncrawl", "METACLIP_LANGUAGES": languages}
     command = [sys.executable, "-m", "metaclip_dagster", "download", *arguments, "--root", host.url]
     return subprocess.run(
         command, cwd=REPOSITORY, env=os.environ | settings, capture_output=True, text=True, check=False
@@ -107,6 +107,12 @@ def test_a_dump_that_is_not_ready_or_not_one_is_refused(
     run = download(host, tmp_path, "dump", DAY)
     assert (run.returncode, message in run.stderr) == (1, True), run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_dumps_of_all_languages_are_asked_for_by_name(host: Host, tmp_path: Path) -> None:
+    run = download(host, tmp_path, "dump", DAY, languages="all")
+    assert (run.returncode, "name them by their codes" in run.stderr) == (1, True), run.stderr
+    assert not host.asked
 
 
 def test_a_file_with_another_checksum_is_thrown_away(wikimedia: Wikimedia, host: Host, tmp_path: Path) -> None:

@@ -27,7 +27,13 @@ def test_dagster_yaml_is_the_projects_own_and_is_written_only_where_it_is_not(tm
 
 def test_languages_are_named_once_each_by_their_codes() -> None:
     assert read_deployment({"METACLIP_LANGUAGES": "en, de,yue"}).languages == ("en", "de", "yue")
-    for listed in ("en,en", "en,", "English", ""):
+    for listed in ("zh-yue,be_tarask,other", "all"):
+        where = read_deployment({"METACLIP_LANGUAGES": listed})
+        assert where.languages == tuple(listed.split(","))
+        assert where.reference_language == ("en" if listed == "all" else "zh-yue")
+    with pytest.raises(ValueError, match="`all` stands alone"):
+        read_deployment({"METACLIP_LANGUAGES": "all,en"})
+    for listed in ("en,en", "en,", "English", "", "../en"):
         with pytest.raises(ValueError, match=f"METACLIP_LANGUAGES='{listed}': name each language once"):
             read_deployment({"METACLIP_LANGUAGES": listed})
 

@@ -56,6 +56,8 @@ def test_all_parts_of_a_dump_are_found_and_its_index_is_not(tmp_path: Path) -> N
         ("no", "nowiki-20260101-pages-articles-multistream.xml.bz2"),
         ("yue", "zh_yuewiki-20260101-pages-articles.xml.gz"),
         ("cbk", "cbk_zamwiki-20260101-pages-articles.xml.bz2"),
+        ("be-tarask", "be_x_oldwiki-20260101-pages-articles.xml.bz2"),
+        ("zh_classical", "zh_classicalwiki-20260101-pages-articles.xml.bz2"),
     ],
 )
 def test_another_language_is_another_code_and_nothing_else(tmp_path: Path, language: str, name: str) -> None:
@@ -119,6 +121,13 @@ def test_views_are_of_the_wikipedias_asked_for_alone() -> None:
     assert views_of("zh-yue 狗 2 0\nzh 狗 3 0\n", yue=ENGLISH) == [("yue", "狗", 2)]
 
 
+def test_views_of_several_wikipedias_of_one_language_are_that_languages() -> None:
+    lines = b"be-tarask A 2 0\nbe.m B 3 0\nbe-x-old C 9 0\n"
+    sites = {"be": ENGLISH, "be_x_old": ENGLISH}
+    views = read_pageviews(io.BytesIO(lines), sites, {"be": "be", "be_x_old": "be"})
+    assert [*views] == [("be", "A", 2), ("be", "B", 3)]
+
+
 def test_titles_with_a_colon_are_articles_unless_a_namespace_stands_before_it() -> None:
     lines = ["2001:_A_Space_Odyssey", "Special:Search", "user_talk:Jimbo", "File:Dog.jpg", "Star_Trek:_Picard"]
     lines += ["Talk:Dog", "WP:NPOV", "Wikipedia:About", "Template_talk:X", "Help:Contents", "Category:Dogs"]
@@ -158,14 +167,14 @@ def test_pageview_files_are_found_in_order_and_read_packed_or_not(tmp_path: Path
     (tmp_path / "pageviews-20260102-000000.gz").write_bytes(gzip.compress(b"en Dog 1 0\n"))
     (tmp_path / "pageviews-20260101-230000").write_bytes(b"en Cat 2 0\n")
     (tmp_path / "projectviews-20260101-230000").write_bytes(b"en - 2 0\n")
-    read = [list(open_pageviews(url, {"en": ENGLISH})) for url in find_pageviews(str(tmp_path))]
+    read = [list(open_pageviews(url, {"en": ENGLISH}, {})) for url in find_pageviews(str(tmp_path))]
     assert read == [[("en", "Cat", 2)], [("en", "Dog", 1)]]
 
 
 def test_a_truncated_pageview_file_says_where(tmp_path: Path) -> None:
     (tmp_path / "views.gz").write_bytes(gzip.compress(b"".join(b"en T%d 1 0\n" % n for n in range(50_000)))[:-4000])
     with pytest.raises(EOFError, match=r"views\.gz: the compressed file ends early, line \d\d+"):
-        list(open_pageviews(str(tmp_path / "views.gz"), {"en": ENGLISH}))
+        list(open_pageviews(str(tmp_path / "views.gz"), {"en": ENGLISH}, {}))
 
 
 def test_days_are_drawn_by_their_seed_and_more_of_them_keep_the_fewer() -> None:
@@ -183,6 +192,6 @@ def test_days_are_drawn_by_their_seed_and_more_of_them_keep_the_fewer() -> None:
 
 def test_the_samples_pageviews_are_read_whole() -> None:
     files = find_pageviews(str(SAMPLE))
-    views = [viewed for file in files for viewed in open_pageviews(file, {"en": ENGLISH})]
+    views = [viewed for file in files for viewed in open_pageviews(file, {"en": ENGLISH}, {})]
     assert len(views) > 1_000
     assert {"Main Page", "-"}.isdisjoint(viewed[1] for viewed in views if viewed)

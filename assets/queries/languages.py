@@ -1,0 +1,41 @@
+"""Say which languages have lists of entries, and which Wikipedias each list is made of."""
+
+from collections.abc import Sequence
+
+from metaclip_dagster.words.languages import ALL, OTHER, assign_wikis, list_names
+from resources.lake.resource import WHOLE, Lake
+from resources.sources.resource import Sources
+
+
+def wikis_of(sources: Sources) -> dict[str, str]:
+    """The language of every Wikipedia that is read, by its code, language by language.
+
+    A language without a dump has the Wikipedia of its name, so that whoever opens that says what is missing.
+    """
+    assigned = assign_wikis(sources.wikis(), sources.languages)
+    if not assigned:
+        raise FileNotFoundError(f"{sources.wikipedia}: no dump of any Wikipedia; `metaclip download dump` brings them")
+    return {wiki: language for language, wikis in assigned.items() for wiki in wikis or [language]}
+
+
+def list_languages(sources: Sources) -> list[str]:
+    """The languages that have lists, in the order of their entries."""
+    return [*assign_wikis(sources.wikis(), sources.languages)]
+
+
+def choose_languages(lake: Lake, asked: Sequence[str], sources: Sequence[str], *, other: bool = True) -> list[str]:
+    """The languages that entries are built for: those asked for, or with `all` those that a source was made for.
+
+    `other` is among them only where it may be. Raises FileNotFoundError where `all` finds no source.
+    """
+    if [*asked] == [ALL]:
+        manifests = [lake.manifest(name) for name in sources if lake.finished(name, [WHOLE])]
+        names = dict.fromkeys(shard.key for manifest in manifests for shard in manifest.shards)
+        if not names:
+            raise FileNotFoundError(
+                f"languages: `{ALL}` are those of the sources, and of {', '.join(sources)} none was materialized; "
+                "materialize one, or name languages by their codes"
+            )
+    else:
+        names = dict.fromkeys(list_names(language)[0] for language in asked)
+    return [name for name in names if other or name != OTHER]

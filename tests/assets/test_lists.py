@@ -1,0 +1,134 @@
+"""With `all` every Wikipedia in the folder gives a list by itself, and English is as if it were alone."""
+
+import gzip
+import shutil
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from assets.entries import SOURCES, entries
+from assets.metadata import wikipedia_bigrams, wikipedia_ngrams, wikipedia_titles, wikipedia_unigrams, wordnet_synsets
+from resources.deployments import SAMPLE
+from resources.engines.resource import Compute
+from resources.lake.resource import Lake
+from resources.reports.resource import Reports
+from resources.sources.resource import Sources
+from tests.resources.exports import export, page
+
+ASSETS = [wordnet_synsets, wikipedia_ngrams, wikipedia_unigrams, wikipedia_bigrams, wikipedia_titles, entries]
+ENGLISH = "The owl sleeps. The owl hoots. The red owl sleeps in the red barn."
+ARTICLES = {
+    "en": [("Owl", ENGLISH * 3), ("Barn", "A red barn. " * 9)],
+    "simple": [("Bird", "Owls are simple birds. " * 50)],
+    "zh": [("猫", "猫在睡觉。" * 5)],
+    "zh_yue": [("貓", "隻貓瞓覺。" * 4)],
+    "zh_classical": [("貓", "貓者，獸也。" * 3)],
+    "be": [("Сава", "Сава спіць у хляве. " * 4)],
+    "be_x_old": [("Сава", "Сава спіць. " * 2), ("Стрыж", "Стрыж ляціць. ")],
+    "ar": [("بومة", "البومة تنام، البومة تطير؟ " * 3), ("\u200f", "نوم")],
+    "hi": [("उल्लू", "उल्लू सोता है। " * 3), ("\u094d", "सोता")],
+    "hak": [("Miau", "Miau-è chhoi soi-muk. " * 3)],
+    "xx": [("Zzub", "Zzub zzab zzob. " * 3)],
+}
+
+
+def write_dumps(folder: Path, *wikis: str) -> Path:
+    folder.mkdir()
+    for wiki in wikis:
+        dump = export(*(page(title, text) for title, text in ARTICLES[wiki]), wiki=f"{wiki}wiki")
+        (folder / f"{wiki}wiki-1-pages-articles.xml").write_bytes(dump)
+    views = [
+        f"{wiki.replace('_', '-').replace('be-x-old', 'be-tarask')} {title} {number + 1} 0\n"
+        for wiki in wikis
+        for number, (title, _) in enumerate(ARTICLES[wiki])
+    ]
+    for hour in ("20260101-000000", "20260101-010000", "20260102-000000"):
+        (folder / f"pageviews-{hour}.gz").write_bytes(gzip.compress("".join(views).encode()))
+    return folder
+
+
+def make(home: Path, wikis: Path, languages: list[str], **config: Any) -> tuple[Lake, dict[str, Any]]:
+    """All lists of a folder of dumps; gives the lake, and the last asset's metadata."""
+    lake = Lake(root=str(home / "lake"))
+    sources = Sources(
+        nltk_data=str(config.pop("nltk_data", SAMPLE / "nltk_data")),
+        parts_of_speech="r",
+        wikipedia=str(wikis),
+        languages=languages,
+    )
+    reports = Reports(root=str(home / "reports"))
+    resources = {"lake": lake, "compute": Compute(lake=lake, workers=1), "sources": sources, "reports": reports}
+    ops: dict[str, Any] = {
+        "wikipedia_unigrams": {"min_count": 2},
+        "wikipedia_bigrams": {"min_pmi": -9, "min_count": 2},
+        "wikipedia_titles": {"min_views": 1},
+        "entries": {"languages": languages, "budget": 5_000},
+    }
+    for name, given in config.items():
+        ops[name] = {**ops.get(name, {}), **given}
+    with dg.DagsterInstance.ephemeral() as instance:
+        run_config = {"ops": {name: {"config": given} for name, given in ops.items()}}
+        result = dg.materialize(ASSETS, resources=resources, instance=instance, run_config=run_config)
+    [event] = [it for it in result.get_asset_materialization_events() if it.asset_key == dg.AssetKey("entries")]
+    return lake, {name: getattr(value, "value", value) for name, value in event.materialization.metadata.items()}
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    folder = tmp_path_factory.mktemp("all")
+    return make(folder, write_dumps(folder / "wikipedia", *ARTICLES), ["all"])[0]
+
+
+def list_of(lake: Lake, language: str) -> list[tuple[str, str]]:
+    rows = lake.read("entries").to_pylist()
+    return [(row["entry"], row["source"]) for row in rows if row["language"] == language]
+
+
+def test_every_wikipedia_of_the_folder_is_in_one_list_and_english_comes_first(everything: Lake) -> None:
+    languages = [*dict.fromkeys(everything.read("entries")["language"].to_pylist())]
+    assert languages == ["en", "ar", "be", "hi", "zh", "other"]
+    other = {entry for entry, _ in list_of(everything, "other")}
+    assert {"Miau", "Zzub"} & other
+    assert "birds" not in {entry for entry, _ in list_of(everything, "en")}
+
+
+def test_english_among_all_is_english_alone(everything: Lake, tmp_path: Path) -> None:
+    alone, _ = make(tmp_path, write_dumps(tmp_path / "wikipedia", "en"), ["en"])
+    english = everything.read("entries").to_pylist()[: alone.manifest("entries").rows]
+    assert english == alone.read("entries").to_pylist()
+    for table in SOURCES:
+        first = [lake.manifest(table).shards[0] for lake in (alone, everything)]
+        assert first[0].digest == first[1].digest
+
+
+def test_wikipedias_of_one_language_are_counted_together(everything: Lake) -> None:
+    words = {row["name"]: row["num_occurrences"] for row in everything.read("wikipedia_ngrams").to_pylist()}
+    assert words["Сава"] == 4 + 2
+    views = {
+        (row["language"], row["name"]): row["num_occurrences"] for row in everything.read("title_views").to_pylist()
+    }
+    assert views["be", "Сава"] == 2 * 3
+    assert (views["zh", "貓"], views["zh", "猫"], views["en", "Owl"]) == (2 * 3, 3, 3)
+
+
+def test_a_language_of_a_few_articles_has_a_list_in_shares_of_what_it_has(everything: Lake) -> None:
+    # A tenth of six words, of pairs as many as 4 in 100 words, and 76 in 100 of two titles: at least one of each.
+    assert list_of(everything, "be") == [
+        ("Сава", "wikipedia_unigrams"),
+        ("у хляве", "wikipedia_bigrams"),
+        ("Стрыж", "wikipedia_titles"),
+    ]
+
+
+def test_a_dump_without_words_is_named_with_the_way_out(tmp_path: Path) -> None:
+    wikis = write_dumps(tmp_path / "wikipedia", "en", "be")
+    (wikis / "dewiki-1-pages-articles.xml").write_bytes(export(page("Diskussion:A", "a", ns=1), wiki="dewiki"))
+    with pytest.raises(dg.Failure, match=r"'de'; is the dump empty, .* take its dumps out of the folder"):
+        make(tmp_path, wikis, ["all"])
+    with pytest.raises(FileNotFoundError, match=r"no frwiki-\*"):
+        make(tmp_path, wikis, ["en", "fr"])
+    shutil.rmtree(wikis)
+    with pytest.raises(FileNotFoundError, match="no dump of any Wikipedia"):
+        make(tmp_path, wikis, ["all"])
