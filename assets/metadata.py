@@ -22,6 +22,7 @@ from metaclip_dagster.metadata import (
     rank_unigrams,
     sum_counts,
 )
+from metaclip_dagster.words.languages import OPEN_MULTILINGUAL
 from resources.deferred import Deferred, defer
 from resources.engines.resource import Compute
 from resources.lake.resource import Lake
@@ -36,6 +37,8 @@ class WordNet(dg.Config, use_attribute_docstrings=True):
 
     language: str = Field(default="en", pattern="^[a-z]{2,3}$")
     """Language of its names, as language identification names it."""
+    multilingual: bool = True
+    """Whether other languages have the names of the Open Multilingual Wordnet, where that has them."""
 
 
 class NGrams(dg.Config, use_attribute_docstrings=True):
@@ -117,10 +120,22 @@ def wordnet_synsets(
 ) -> dg.MaterializeResult:
     """Every name of a WordNet synset: the things that a dictionary of English groups by meaning.
 
+    Other languages have the names that the Open Multilingual Wordnet gives to the same synsets.
+
     Next: `entries`, once the sources from Wikipedia are there too.
     """
-    names, choice = {"00000": {"names": sources.synsets()}}, config.choose(context, lake)
-    manifest = compute.map_shards(context, rank_synsets, names, options=choice.config.model_dump(), facts=choice.facts)
+    choice = config.choose(context, lake)
+    first = choice.config.language
+    others = {OPEN_MULTILINGUAL[code]: code for code in OPEN_MULTILINGUAL} if choice.config.multilingual else {}
+    names: dict[str, dict[str, Any]] = {
+        "00000": {"names": sources.synsets(), "language": first, "cut_at_points": True},
+        **{
+            language: {"names": sources.lemmas(others[language]), "language": language, "cut_at_points": False}
+            for language in list_languages(sources)
+            if language in others and language != first
+        },
+    }
+    manifest = compute.map_shards(context, rank_synsets, names, whole=True, facts=choice.facts)
     metadata = {**choice.metadata, **top_candidates(lake, "wordnet_synsets")}
     return compute.result(manifest, metadata=metadata, checks=[no_empty_list(manifest)])
 

@@ -13,6 +13,7 @@ from metaclip_dagster.reporting.cards.distribution import Distribution
 from metaclip_dagster.reporting.html.numbers import percent
 from metaclip_dagster.reporting.html.text import reveal
 from metaclip_dagster.reporting.html.thumbnails import Picture, Pictures
+from metaclip_dagster.spilling import spilling
 from resources.lake.resource import Lake
 
 NUM_SAMPLES = 6
@@ -87,9 +88,11 @@ def show_kept_and_dropped(num_kept: int, dropped: Mapping[str, int]) -> dg.Table
 
 def top_candidates(lake: Lake, name: str) -> dict[str, Any]:
     """The candidates that the source ranks first."""
-    ranked = lake.read(name).sort_by([("score", "descending"), ("entry", "ascending")]).slice(0, NUM_SAMPLES)
     columns = ["entry", "score", "num_occurrences"]
-    return {"top_candidates": table(columns, [[row[name] for name in columns] for row in ranked.to_pylist()])}
+    with spilling() as query:  # of 300 languages they fill gigabytes
+        query.register("candidates", lake.dataset(name))
+        ranked = f"select {', '.join(columns)} from candidates order by score desc, entry limit {NUM_SAMPLES}"  # noqa: S608  # ours
+        return {"top_candidates": table(columns, [[*row] for row in query.sql(ranked).fetchall()])}
 
 
 def sample_pairs(lake: Lake, snapshot: str) -> dict[str, Any]:

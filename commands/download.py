@@ -10,7 +10,7 @@ from tqdm import tqdm
 from resources.deployments import Deployment, deployment
 from resources.sources.wikimedia import DUMPS, Download, list_dump, list_pageviews
 from resources.sources.wikipedia import pageview_days
-from resources.sources.wordnet import NLTK_DATA, PACKAGE, check_package
+from resources.sources.wordnet import MULTILINGUAL, NLTK_DATA, PACKAGE, check_package
 from resources.web.client import NO_CONTACT, Web
 
 
@@ -20,9 +20,11 @@ def main(asked: argparse.Namespace) -> None:
     if not where.contact:
         print(f"metaclip download: {NO_CONTACT}", file=sys.stderr, flush=True)
     if asked.part == "wordnet":
-        package = Download(f"{asked.root or NLTK_DATA}/packages/{PACKAGE}")
-        fetch_files(where, Path(where.nltk_data, PACKAGE).parent, [package])
-        check_package(where.nltk_data)
+        packages = [PACKAGE] if where.languages == ("en",) else [PACKAGE, MULTILINGUAL]
+        files = [Download(f"{asked.root or NLTK_DATA}/packages/{package}") for package in packages]
+        fetch_files(where, Path(where.nltk_data, PACKAGE).parent, files)
+        for package in packages:
+            check_package(where.nltk_data, package)
         return
     if "://" in where.wikipedia:
         raise ValueError(f"{where.wikipedia} is no folder; set METACLIP_WIKIPEDIA to one, and copy it from there")
@@ -30,8 +32,8 @@ def main(asked: argparse.Namespace) -> None:
     if asked.part == "dump":
         if odd := {"all", "other"} & {*where.languages}:
             raise ValueError(
-                f"METACLIP_LANGUAGES has {', '.join(odd)}: which Wikipedias? For this command name them by their codes, "
-                "as in METACLIP_LANGUAGES=en,zh,zh-yue"
+                f"METACLIP_LANGUAGES has {', '.join(odd)}: which Wikipedias? For this command name them by their "
+                "codes, as in METACLIP_LANGUAGES=en,zh,zh-yue"
             )
         web = Web(where.web, contact=where.contact)
         files = [file for language in where.languages for file in list_dump(web, language, asked.day, root=root)]

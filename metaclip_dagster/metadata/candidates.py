@@ -15,16 +15,18 @@ _DOUBLINGS = 4  # 16 redirects in a row; MediaWiki itself follows one
 
 
 @writes(CANDIDATES, name="metadata.candidates:rank_synsets", version=2)
-def rank_synsets(names: Iterable[str], *, language: str = "en", dropped: Counter[str]) -> Iterator[pa.RecordBatch]:
+def rank_synsets(
+    names: Iterable[str], *, language: str = "en", cut_at_points: bool = True, dropped: Counter[str]
+) -> Iterator[pa.RecordBatch]:
     """Every name of WordNet's synsets once, scored by the number of synsets that bear it (Xu et al. 2023, Table 1).
 
-    Of a name that holds a point the part before its first point is a name too, as in MetaCLIP's release: `st. louis`
-    cannot match, since texts are set apart at points; `et al`, cut from `et al.`, can.
+    Where they are cut at points, the part of a name before its first point is a name too, as in MetaCLIP's release:
+    `st. louis` cannot match, since texts are set apart at points; `et al`, cut from `et al.`, can.
     """
     counts = Counter[str]()
     for name in names:
         counts[name] += 1
-        if "." in name and (cut := name.partition(".")[0]):
+        if cut_at_points and "." in name and (cut := name.partition(".")[0]):
             counts[cut] += 1
     if empty := counts.pop("", 0):
         dropped["empty_name"] += empty

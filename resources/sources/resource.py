@@ -22,7 +22,7 @@ from resources.sources.wikipedia import (
     open_site,
     open_titles,
 )
-from resources.sources.wordnet import PACKAGE, PARTS_OF_SPEECH, synset_names
+from resources.sources.wordnet import MULTILINGUAL, PACKAGE, PARTS_OF_SPEECH, lemma_names, synset_names
 from resources.web.archives import ABSENT, archive_version, is_web, open_archive
 
 _DAY = len("pageviews-YYYYMMDD")
@@ -32,7 +32,7 @@ class Sources(dg.ConfigurableResource, use_attribute_docstrings=True):
     """Files and folders by path or fsspec URL; what is read of them is versioned by their sizes and times."""
 
     nltk_data: str
-    """Where nltk's data lies, with corpora/wordnet.zip."""
+    """Where nltk's data lies, with corpora/wordnet.zip and, for other languages, corpora/omw-1.4.zip."""
     parts_of_speech: str = PARTS_OF_SPEECH
     """Of WordNet's synsets: n(oun), v(erb), a(djective), r (adverb)."""
     wikipedia: str
@@ -46,6 +46,12 @@ class Sources(dg.ConfigurableResource, use_attribute_docstrings=True):
         """Names of WordNet's synsets."""
         version = f"wordnet {self.parts_of_speech} {_version(f'{self.nltk_data}/{PACKAGE}')}"
         return Deferred(synset_names, (self.nltk_data, self.parts_of_speech), declared=version)
+
+    def lemmas(self, language: str) -> Deferred:
+        """Names of WordNet's synsets in a language of the Open Multilingual Wordnet, by its ISO 639-3 code."""
+        versions = f"{_version(f'{self.nltk_data}/{PACKAGE}')} {_version(f'{self.nltk_data}/{MULTILINGUAL}')}"
+        version = f"omw {language} {self.parts_of_speech} {versions}"
+        return Deferred(lemma_names, (self.nltk_data, language, self.parts_of_speech), declared=version)
 
     def wikis(self) -> list[str]:
         """The codes of all Wikipedias that there is a dump of."""

@@ -15,7 +15,7 @@ from resources.engines.resource import Compute
 from resources.lake.resource import Lake
 from resources.reports.resource import Reports
 from resources.sources.resource import Sources
-from tests.resources.exports import export, page
+from tests.resources.exports import export, page, write_wordnets
 
 ASSETS = [wordnet_synsets, wikipedia_ngrams, wikipedia_unigrams, wikipedia_bigrams, wikipedia_titles, entries]
 ENGLISH = "The owl sleeps. The owl hoots. The red owl sleeps in the red barn."
@@ -76,9 +76,16 @@ def make(home: Path, wikis: Path, languages: list[str], **config: Any) -> tuple[
 
 
 @pytest.fixture(scope="module")
-def everything(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+def nltk_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("nltk_data")
+    shutil.copytree(SAMPLE / "nltk_data", folder, dirs_exist_ok=True)
+    return write_wordnets(folder)
+
+
+@pytest.fixture(scope="module")
+def everything(nltk_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     folder = tmp_path_factory.mktemp("all")
-    return make(folder, write_dumps(folder / "wikipedia", *ARTICLES), ["all"])[0]
+    return make(folder, write_dumps(folder / "wikipedia", *ARTICLES), ["all"], nltk_data=nltk_data)[0]
 
 
 def list_of(lake: Lake, language: str) -> list[tuple[str, str]]:
@@ -122,13 +129,21 @@ def test_a_language_of_a_few_articles_has_a_list_in_shares_of_what_it_has(everyt
     ]
 
 
+def test_a_language_has_the_names_that_the_multilingual_wordnet_gives_its_synsets(everything: Lake) -> None:
+    named = {
+        language: [entry for entry, of in list_of(everything, language) if of == SOURCES[0]]
+        for language in ("zh", "ar", "be")
+    }
+    assert named == {"zh": ["决不", "始终地"], "ar": ["أبدا", "أَبَدا"], "be": []}
+
+
 def test_a_dump_without_words_is_named_with_the_way_out(tmp_path: Path) -> None:
     wikis = write_dumps(tmp_path / "wikipedia", "en", "be")
     (wikis / "dewiki-1-pages-articles.xml").write_bytes(export(page("Diskussion:A", "a", ns=1), wiki="dewiki"))
     with pytest.raises(dg.Failure, match=r"'de'; is the dump empty, .* take its dumps out of the folder"):
         make(tmp_path, wikis, ["all"])
-    with pytest.raises(FileNotFoundError, match=r"no frwiki-\*"):
-        make(tmp_path, wikis, ["en", "fr"])
+    with pytest.raises(FileNotFoundError, match=r"no nnwiki-\*"):
+        make(tmp_path, wikis, ["en", "nn"], wordnet_synsets={"multilingual": False})
     shutil.rmtree(wikis)
     with pytest.raises(FileNotFoundError, match="no dump of any Wikipedia"):
         make(tmp_path, wikis, ["all"])

@@ -13,8 +13,9 @@ import pytest
 
 from resources.deployments import REPOSITORY, SAMPLE, read_deployment
 from resources.sources.wikipedia import find_dump, find_pageviews
-from resources.sources.wordnet import PACKAGE, synset_names
+from resources.sources.wordnet import MULTILINGUAL, PACKAGE, lemma_names, synset_names
 from tests.hosts import Host, cut_after, refusing, serving
+from tests.resources.exports import write_wordnets
 
 DAY = "20261101"
 PARTS = {
@@ -40,6 +41,7 @@ class Wikimedia:
     def __init__(self) -> None:
         self.status = status()
         self.wordnet = (SAMPLE / "nltk_data" / PACKAGE).read_bytes()
+        self.multilingual = b""
 
     def read(self, path: str) -> bytes | None:
         name = path.rpartition("/")[2]
@@ -47,6 +49,8 @@ class Wikimedia:
             return self.status
         if path == "/packages/corpora/wordnet.zip":
             return self.wordnet
+        if path == "/packages/corpora/omw-1.4.zip":
+            return self.multilingual
         if path.startswith("/other/pageviews/2026/2026-10/"):
             return name.encode()
         return PARTS.get(name) if path == f"/dewiki/{DAY}/{name}" else None
@@ -124,16 +128,25 @@ def test_a_file_with_another_checksum_is_thrown_away(wikimedia: Wikimedia, host:
 
 def test_wordnet_lies_where_the_deployment_reads_it(host: Host, tmp_path: Path) -> None:
     host.plan = [cut_after(1_000_000)]
-    run = download(host, tmp_path, "wordnet")
+    run = download(host, tmp_path, "wordnet", languages="en")
     assert run.returncode == 0, run.stderr
-    names = synset_names(
-        read_deployment({"METACLIP_DEPLOYMENT": "commoncrawl", "METACLIP_DATA": str(tmp_path)}).nltk_data
-    )
-    assert next(names) == "entity"
+    folder = read_deployment({"METACLIP_DEPLOYMENT": "commoncrawl", "METACLIP_DATA": str(tmp_path)}).nltk_data
+    assert next(synset_names(folder)) == "entity"
+
+
+def test_the_multilingual_wordnet_comes_with_it_where_there_are_other_languages(
+    wikimedia: Wikimedia, host: Host, tmp_path: Path
+) -> None:
+    (tmp_path / "made" / "corpora").mkdir(parents=True)
+    wikimedia.multilingual = (write_wordnets(tmp_path / "made") / MULTILINGUAL).read_bytes()
+    run = download(host, tmp_path, "wordnet", languages="all")
+    assert run.returncode == 0, run.stderr
+    folder = read_deployment({"METACLIP_DEPLOYMENT": "commoncrawl", "METACLIP_DATA": str(tmp_path)}).nltk_data
+    assert {*lemma_names(folder, "ita", "r")} == {"giam mai", "sempre"}
 
 
 def test_what_is_no_wordnet_is_thrown_away(wikimedia: Wikimedia, host: Host, tmp_path: Path) -> None:
     wikimedia.wordnet = b"<html>log in first</html>"
-    run = download(host, tmp_path, "wordnet")
+    run = download(host, tmp_path, "wordnet", languages="en")
     assert (run.returncode, "is it nltk's wordnet package" in run.stderr) == (1, True), run.stderr
     assert not list(tmp_path.rglob("*.zip"))

@@ -1,6 +1,19 @@
-"""MediaWiki exports made for tests."""
+"""MediaWiki exports, and wordnets of other languages, made for tests."""
 
+import zipfile
 from html import escape
+from pathlib import Path
+
+ALWAYS, NEVER, DOG, RED = "00019339-r", "00020759-r", "02084071-n", "00381097-a"
+"""Synsets of WordNet 3.0, as the Open Multilingual Wordnet names them; red is of a cluster of adjectives."""
+WORDNETS = {
+    "fra/wn-data-fra.tab": f"{ALWAYS}\tfra:lemma\ttoujours\n{DOG}\tfra:lemma\tchien\n{DOG}\tfra:def\tun animal\n",
+    "cow/wn-data-cmn.tab": f"{ALWAYS}\tcmn:lemma\t始终+地\n{NEVER}\tcmn:lemma\t决不\n{RED}\tcmn:lemma\t红+的\n",
+    "als/wn-data-als.tab": f"{ALWAYS}\tals:lemma\tnë çdo kohë\n",
+    "msi/wn-data-ita.tab": f"{ALWAYS}\tlemma\tsempre\n{NEVER}\tlemma\tsempre\n{DOG}\tita:lemma\tcane\n",
+    "iwn/wn-data-ita.tab": f"{NEVER}\tita:lemma\tgiam_mai\n",
+    "arb/wn-data-arb.tab": f"{NEVER}\tarb:lemma\tأبدا\n{NEVER}\tarb:lemma\tأَبَدا\n",
+}
 
 NAMES = {"enwiki": ("Talk", "File", "Category"), "dewiki": ("Diskussion", "Datei", "Kategorie")}
 
@@ -27,3 +40,13 @@ def export(
         f'<namespaces><namespace key="0" case="first-letter" />{namespaces}</namespaces></siteinfo>\n'
         f"{''.join(pages)}</mediawiki>\n"
     ).encode()
+
+
+def write_wordnets(nltk_data: Path) -> Path:
+    """A small Open Multilingual Wordnet beside WordNet, as nltk's package has it."""
+    with zipfile.ZipFile(nltk_data / "corpora" / "omw-1.4.zip", "w") as package:
+        for directory in sorted({"omw-1.4/", *(f"omw-1.4/{name.partition('/')[0]}/" for name in WORDNETS)}):
+            package.writestr(directory, "")
+        for name, lines in WORDNETS.items():
+            package.writestr(f"omw-1.4/{name}", f"# {name}\n{lines}")
+    return nltk_data

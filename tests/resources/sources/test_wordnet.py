@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from resources.sources.wordnet import synset_names
+from resources.sources.wordnet import MULTILINGUAL, check_package, lemma_names, synset_names
+from tests.resources.exports import write_wordnets
 
 SAMPLE = Path(__file__).parents[3] / "data" / "sample" / "nltk_data"
 
@@ -44,3 +45,28 @@ def test_a_damaged_package_is_named(copied: Path) -> None:
 def test_a_part_of_speech_that_wordnet_lacks_is_refused() -> None:
     with pytest.raises(ValueError, match=r"\['x'\] are unknown"):
         next(synset_names(str(SAMPLE), "nx"))
+
+
+def test_names_in_another_language_are_those_of_all_its_wordnets_with_blanks_and_without_plus(copied: Path) -> None:
+    folder = str(write_wordnets(copied))
+    assert [*lemma_names(folder, "fra", "nr")] == ["chien", "toujours"]
+    assert [*lemma_names(folder, "fra", "r")] == ["toujours"]
+    assert sorted(lemma_names(folder, "cmn", "ra")) == ["决不", "始终地", "红的"]
+    assert [*lemma_names(folder, "als", "r")] == ["në çdo kohë"]
+    assert sorted(lemma_names(folder, "ita", "r")) == ["giam mai", "sempre", "sempre"]
+    check_package(folder, MULTILINGUAL)
+
+
+def test_a_multilingual_wordnet_that_is_missing_damaged_or_without_the_language_is_named(copied: Path) -> None:
+    with pytest.raises(
+        FileNotFoundError, match=r"omw-1\.4\.zip is missing; `metaclip download wordnet` .*multilingual"
+    ):
+        next(lemma_names(str(copied), "fra", "r"))
+    write_wordnets(copied)
+    with pytest.raises(ValueError, match=r"omw-1\.4\.zip has no wordnet 'tlh'"):
+        next(lemma_names(str(copied), "tlh", "r"))
+    path = copied / MULTILINGUAL
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"omw-1\.4\.zip.*Fetch it again"):
+        check_package(str(copied), MULTILINGUAL)
+    assert not path.exists()
