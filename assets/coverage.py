@@ -10,10 +10,11 @@ from pydantic import Field
 
 from assets.partitions import all_snapshots
 from assets.pool import matching_setup, pool_of
+from assets.queries.languages import sets_clause_marks_apart
 from assets.shown import table
 from metaclip_dagster.covering import REASONS, cover_pairs, describe_coverage, merge_coverage, rank_words
 from metaclip_dagster.covering.folding import build_searches
-from metaclip_dagster.matching import build_matcher
+from metaclip_dagster.matching import build_matcher, build_matcher_of_the_paper
 from metaclip_dagster.reporting.html.numbers import percent
 from metaclip_dagster.reporting.lists.pages import render_coverage
 from resources.deferred import Deferred, defer
@@ -53,8 +54,9 @@ def coverage(
     Next: change the lists of `entries` if the texts hold too few of them, else materialize `matches`.
     """
     pool = pool_of(context, lake, "pairs", {})
+    build = build_matcher if sets_clause_marks_apart(lake) else build_matcher_of_the_paper
     setup = {
-        "searches": defer(build_searches, lake.table("entries"), build_matcher),
+        "searches": defer(build_searches, lake.table("entries"), build),
         "identify": matching_setup(lake)["identify"],
     }
     parts = [_cover_snapshot(context, config, compute, key, setup) for key in pool.snapshots]

@@ -13,9 +13,9 @@ from assets.choices import AsBefore
 from assets.defaults import DEFAULTS
 from assets.queries.candidates import check_missing, list_candidates
 from assets.queries.changes import build_before, compare_entries_to
-from assets.queries.languages import choose_languages
+from assets.queries.languages import choose_languages, describe_texts
 from assets.shown import show_changed_entries, table
-from metaclip_dagster.matching import why_unmatchable
+from metaclip_dagster.matching import why_unmatchable, why_unmatchable_in_the_paper
 from metaclip_dagster.metadata import build_entries, describe_entries, read_own_entries
 from metaclip_dagster.reporting.lists.pages import render_entries
 from resources.deferred import resolve
@@ -38,6 +38,8 @@ class Budget(dg.Config, use_attribute_docstrings=True):
     """Languages that have entries, by their codes, in this order; `all` are those that sources were made for."""
     other: bool = True
     """Whether Wikipedias in languages that no identification names have a list, `other`, for texts without another."""
+    clause_marks: bool = True
+    """Whether clause marks of other scripts, as Arabic's, are set apart in texts; off, the seven of the paper alone."""
     caps: dict[str, int] = {}
     """The most entries that a source adds to a language; 0 adds none. Your own list is `own:` and its file's name."""
     own_lists: list[str] = []
@@ -79,9 +81,11 @@ def entries(
     own_lists = _read_own_lists(context, budget.own_lists, asked, compute, sources)
     candidates = list_candidates(lake, [*own_lists], SOURCES, asked)
     check_missing(candidates, budget=budget.budget, caps=budget.caps)
-    options = {"budget": budget.budget, "caps": budget.caps, "why_unmatchable": why_unmatchable}
+    why = why_unmatchable if budget.clause_marks else why_unmatchable_in_the_paper
+    options = {"budget": budget.budget, "caps": budget.caps, "why_unmatchable": why}
+    facts = {**choice.facts, **describe_texts(asked, clause_marks=budget.clause_marks)}
     inputs = {"00000": {"languages": candidates}}
-    manifest = compute.map_shards(context, build_entries, inputs, options=options, facts=choice.facts)
+    manifest = compute.map_shards(context, build_entries, inputs, options=options, facts=facts)
     called = {language: {name: resolve(rows) for name, rows in of.items()} for language, of in candidates.items()}
     languages = describe_entries(called, _read_unmatchable(lake), budget=budget.budget, caps=budget.caps)
     changes, dropped = compare_entries_to(before, lake), _list_dropped(own_lists)
@@ -134,7 +138,7 @@ def _read_own_lists(
 
 def _show_sources(languages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     rows = [(language["language"], source) for language in languages for source in language["sources"]]
-    fates = ["candidates", "taken", "already_there", "beyond_cap", "beyond_budget"]
+    fates = ["candidates", "taken", "already_there", "no_word", "beyond_cap", "beyond_budget"]
     by_source = [
         [name, source["source"], *(source[fate] for fate in fates), sum(source["unmatchable"].values())]
         for name, source in rows

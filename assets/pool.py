@@ -10,6 +10,7 @@ from pydantic import Field
 
 from assets.defaults import DEFAULTS
 from assets.keys import THRESHOLDS
+from assets.queries.languages import read_texts, sets_clause_marks_apart
 from assets.queries.parsers import why_outdated
 from metaclip_dagster.balancing import build_draw
 from metaclip_dagster.deduplicating import exclude, pair_ids
@@ -58,9 +59,11 @@ def matching_setup(lake: Lake) -> dict[str, Deferred]:
     home = lake.scratch if "://" in lake.root else Path(lake.root).parent
     path = Path(home, "matchers") / f"{combine([entries.version, str(INDEX)])}.arrow"
     index = defer(map_table, path, defer(index_entries, entries).__call__)  # called where there is no such file
+    # What it gives follows from the entries and what was said when they were built.
+    declared = " ".join(filter(None, [defer(build_matcher, entries).version, read_texts(lake)]))
+    marks = {"clause_marks": sets_clause_marks_apart(lake)}
     return {
-        # What it gives follows from the entries alone.
-        "matcher": Deferred(open_matcher, (index,), declared=defer(build_matcher, entries).version),
+        "matcher": Deferred(open_matcher, (index,), marks, declared=declared),
         "identify": Deferred(load_identifier, declared=MODEL),
     }
 

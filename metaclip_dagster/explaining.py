@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from metaclip_dagster.balancing import build_draw, keep_probability, uniform
 from metaclip_dagster.reporting.html.text import reveal
 from metaclip_dagster.urls import image_id_of, normalise_url, pair_id_of
-from metaclip_dagster.words.spacing import build_finder, why_unmatchable
+from metaclip_dagster.words.spacing import build_finder, why_unmatchable_in_the_paper
 
 Value = str | int | float
 MAX_SHOWN = 500
@@ -116,21 +116,23 @@ def read_question(question: str, text: str | None = None) -> tuple[str, int | by
     return column_value
 
 
-def find_entries(text: str, entries: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, str]]:
+def find_entries(
+    text: str, entries: Iterable[pa.RecordBatch], *, clause_marks: bool = True
+) -> Iterator[tuple[str, str]]:
     """Language and entry of every row of ENTRIES that is in the text, by a look at each: for one text, not for many."""
     finders: dict[str, Callable[[str], bool]] = {}
     for batch in entries:
         possible = batch.filter(pc.is_null(batch["unmatchable"]))
         for language, entry in zip(possible["language"].to_pylist(), possible["entry"].to_pylist(), strict=True):
             if language not in finders:
-                finders[language] = build_finder(text, language)
-            if finders[language](entry) and why_unmatchable(entry, language) is None:
+                finders[language] = build_finder(text, language, clause_marks=clause_marks)
+            if finders[language](entry) and why_unmatchable_in_the_paper(entry, language) is None:
                 yield language, entry
 
 
-def holds_all(text: str, entries: Iterable[str], language: str = "en") -> bool:
+def holds_all(text: str, entries: Iterable[str], language: str = "en", *, clause_marks: bool = True) -> bool:
     """Whether each of these entries of a language is in the text: of those it matches each is, of others rarely one."""
-    return all(map(build_finder(text, language), entries))
+    return all(map(build_finder(text, language, clause_marks=clause_marks), entries))
 
 
 def pairs_with(batch: pa.RecordBatch, entry_id: int) -> pa.UInt64Array:

@@ -6,6 +6,23 @@ from metaclip_dagster.words.languages import ALL, OTHER, assign_wikis, list_name
 from resources.lake.resource import WHOLE, Lake
 from resources.sources.resource import Sources
 
+_TEXTS, _SET_APART, _AS_THE_PAPER = "texts", "clause marks set apart", "marks of the paper"
+
+
+def describe_texts(languages: Sequence[str], *, clause_marks: bool) -> dict[str, str]:
+    """For the manifest of ENTRIES: how texts are searched for them, where that is not as English alone is."""
+    return {} if [*languages] == ["en"] else {_TEXTS: _SET_APART if clause_marks else _AS_THE_PAPER}
+
+
+def read_texts(lake: Lake) -> str:
+    """What `describe_texts` said of the finished ENTRIES."""
+    return lake.manifest("entries").inputs.get(_TEXTS, "")
+
+
+def sets_clause_marks_apart(lake: Lake) -> bool:
+    """Whether clause marks of other scripts are set apart in the texts that ENTRIES are searched in."""
+    return read_texts(lake) != _AS_THE_PAPER
+
 
 def wikis_of(sources: Sources) -> dict[str, str]:
     """The language of every Wikipedia that is read, by its code, language by language.

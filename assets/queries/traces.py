@@ -9,11 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.keys import THRESHOLDS, TRAINING_SETS
+from assets.queries.languages import sets_clause_marks_apart
 from assets.queries.lookups import Reader, ShardKey, select_rows
 from assets.queries.rungs import thresholds_by
 from metaclip_dagster.deduplicating import DUPLICATE
 from metaclip_dagster.explaining import Drawing, explain_draw, find_entries, holds_all, show_number
 from metaclip_dagster.opting_out.policies import LICENSE
+from metaclip_dagster.words.languages import find_list
 from resources.lake.resource import WHOLE, Lake
 from resources.models.language_id import load_identifier
 
@@ -151,7 +153,8 @@ class Verdicts:
         if counts.num_rows < len(match["entry_ids"]) or not all(counts["entry_count"].to_pylist()):
             pair.notes.append(("admitted_at", "not drawn: matches are newer than exclusions and what is below them"))
             return
-        if not holds_all(pair.text, counts["entry"].to_pylist(), match["language"]):
+        entries = counts["entry"].to_pylist()
+        if not holds_all(pair.text, entries, match["language"], clause_marks=self._clause_marks):
             of = f"matches of {owner.snapshot} and entry_counts are of different lists of entries"
             pair.notes.append(("admitted_at", f"not drawn: {of}; materialize what is below entries"))
             return
@@ -170,10 +173,11 @@ class Verdicts:
         """Match the pair again, now, for no table keeps the pairs that matching leaves out."""
         [language], [score] = self._identify([pair.text])
         pair.language = f"{language} ({score:.2f}), identified now"
-        if language not in self._languages:
+        searched = find_list(language, self._languages)
+        if searched is None:
             return f"not in the pool: there are entries in {', '.join(self._languages)} alone"
-        entries = self._lookup.lake.stream("entries")()
-        entry = next((entry for of, entry in find_entries(pair.text, entries) if of == language), None)
+        entries = find_entries(pair.text, self._lookup.lake.stream("entries")(), clause_marks=self._clause_marks)
+        entry = next((entry for of, entry in entries if of == searched), None)
         if entry is None:
             return "not in the pool: it matches no entry"
         return f"not in the pool, and now it matches {entry!r}: matches are old here, materialize them again"
@@ -200,6 +204,10 @@ class Verdicts:
     def _languages(self) -> list[str]:
         entries = self._lookup.lake.dataset("entries").to_table(columns=["language"])
         return sorted(pc.unique(entries["language"]).to_pylist())
+
+    @cached_property
+    def _clause_marks(self) -> bool:
+        return sets_clause_marks_apart(self._lookup.lake)
 
     @cached_property
     def _identify(self) -> Any:

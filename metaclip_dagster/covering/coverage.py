@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from metaclip_dagster.covering.folding import CASE, FOUND, PUNCTUATION, Searches, split_words
 from metaclip_dagster.schemas import COVERAGE, COVERAGE_PARTS, UNCOVERED_WORDS, writes
 from metaclip_dagster.spilling import ROWS, spilling
-from metaclip_dagster.words.languages import Identify
+from metaclip_dagster.words.languages import Identify, find_list
 
 WORD = "word"
 REASONS = ("unmatchable", CASE, PUNCTUATION, "rare")
@@ -38,7 +38,9 @@ def cover_pairs(
     for batch in pairs:
         texts = batch["text"].to_pylist()
         seen["pairs"] += len(texts)
-        languages, _ = identify(texts)
+        identified_languages, _ = identify(texts)
+        lists = {language: find_list(language, searches.words.keys()) for language in {*identified_languages}}
+        languages = [lists[language] for language in identified_languages]
         for language in searches.words.keys() & set(languages):
             language_texts = [text for text, identified in zip(texts, languages, strict=True) if identified == language]
             seen[f"pairs {language}"] += len(language_texts)

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from metaclip_dagster.matching.automaton import BorderAutomaton
 from metaclip_dagster.schemas import ENTRIES, MATCHES, named, writes
-from metaclip_dagster.words.languages import PARTING, Identify
-from metaclip_dagster.words.spacing import why_unmatchable
+from metaclip_dagster.words.languages import CLAUSE_MARKS, PARTING, Identify, find_list
+from metaclip_dagster.words.spacing import why_unmatchable_in_the_paper
 
 INDEX = 1
 """How `index_entries` lays out what it gives; to be raised when that changes, for files of another are not read."""
@@ -36,10 +36,28 @@ class Matcher:
     engines: Mapping[str, Engine]
 
 
+@dataclass(frozen=True)
+class ClauseEngine:
+    """Searches texts in which a language's clause marks are set apart."""
+
+    engine: Engine
+    marks: str
+
+    def match(self, texts: pa.Array) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint32]]:
+        """As any engine does."""
+        return self.engine.match(pc.replace_substring_regex(texts, f"([{self.marks}])", r" \1 "))
+
+
 @named("matching:build_matcher")
-def build_matcher(entries: pa.Table) -> Matcher:
+def build_matcher(entries: pa.Table, *, clause_marks: bool = True) -> Matcher:
     """Index ENTRIES in memory; `index_entries` says what it takes. Workers share one index instead."""
-    return open_matcher(index_entries(entries))
+    return open_matcher(index_entries(entries), clause_marks=clause_marks)
+
+
+@named("matching:build_matcher_of_the_paper")
+def build_matcher_of_the_paper(entries: pa.Table) -> Matcher:
+    """`build_matcher` with no clause marks set apart but those of the paper."""
+    return build_matcher(entries, clause_marks=False)
 
 
 @named("matching:index_entries")
@@ -73,9 +91,14 @@ def index_entries(entries: pa.Table) -> pa.Table:
     return pa.Table.from_batches(rows)
 
 
-def open_matcher(index: pa.Table) -> Matcher:
-    """Search with what `index_entries` gave, which is read where it lies; only automata are built, once a process."""
-    return Matcher({row["language"][0].as_py(): _open_engine(row) for row in index.to_batches()})
+def open_matcher(index: pa.Table, *, clause_marks: bool = True) -> Matcher:
+    """Search with what `index_entries` gave, which is read where it lies; only automata are built, once a process.
+
+    Clause marks of other scripts than the paper's are set apart, or left on the words before them.
+    """
+    engines = {row["language"][0].as_py(): _open_engine(row) for row in index.to_batches()}
+    marks = CLAUSE_MARKS if clause_marks else {}
+    return Matcher({name: ClauseEngine(it, marks[name]) if name in marks else it for name, it in engines.items()})
 
 
 @writes(MATCHES, name="matching:match_entries", version=2)
@@ -91,9 +114,10 @@ def match_entries(
 
     MATCHES has the pairs that stay, in the order of PAIRS.
 
-    `identify` gives the language of each text and how sure it is, 0 to 1. Dropped are pairs whose language has no
-    entries (`other_language`) and pairs without a match (`no_match`); `seen` counts each text that was identified, as
-    `language <code>`. If all entries are of one language, only texts with a match are identified: the same pool in
+    `identify` gives the language of each text and how sure it is, 0 to 1. A text in a language without entries counts
+    as of the list that it shares, or of `other` where there are such entries (`find_list`). Dropped are pairs without
+    such a list (`other_language`) and pairs without a match (`no_match`); `seen` counts each text that was identified,
+    as `language <code>`. If all entries are of one language, only texts with a match are identified: the same pool in
     less time, but a pair that fails both ways is then `no_match`.
     """
     seen = Counter() if seen is None else seen
@@ -129,7 +153,7 @@ def _check_entries(entries: pa.Table) -> None:
 def _drop_unmatchable(entries: pa.Table, language: str) -> pa.Table:
     # Asked again, for tables made by hand: in joined texts a newline would match where a text ends.
     return entries.filter(
-        pa.array([why_unmatchable(e, language) is None for e in entries["entry"].to_pylist()], pa.bool_())
+        pa.array([why_unmatchable_in_the_paper(e, language) is None for e in entries["entry"].to_pylist()], pa.bool_())
     )
 
 
@@ -171,8 +195,9 @@ def _keep_identified(
 ) -> pa.RecordBatch:
     languages, scores = identify(batch["text"].to_pylist())
     seen.update(f"language {language}" for language in languages)
-    batch = batch.append_column("language", pa.array(languages, pa.string()))
+    lists = {language: find_list(language, matcher.engines.keys()) for language in {*languages}}
+    batch = batch.append_column("language", pa.array([lists[language] for language in languages], pa.string()))
     batch = batch.append_column("language_score", pa.array(scores, pa.float32()))
-    identified = batch.filter(pc.is_in(batch["language"], pa.array([*matcher.engines], pa.string())))
+    identified = batch.filter(pc.is_valid(batch["language"]))
     dropped["other_language"] += batch.num_rows - identified.num_rows
     return identified

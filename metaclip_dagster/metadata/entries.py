@@ -9,17 +9,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaclip_dagster.schemas import CANDIDATES, ENTRIES, writes
+from metaclip_dagster.words.spacing import has_word
 
 Sources = Mapping[str, Iterable[pa.RecordBatch]]
 """CANDIDATES of one language by the name of their source, in declared precedence."""
 
 NUM_NEXT = 20
-TAKEN, ALREADY_THERE, BEYOND_CAP, BEYOND_BUDGET = "taken", "already_there", "beyond_cap", "beyond_budget"
+TAKEN, ALREADY_THERE, NO_WORD = "taken", "already_there", "no_word"
+BEYOND_CAP, BEYOND_BUDGET = "beyond_cap", "beyond_budget"
 
 _BATCH = 65_536
 
 
-@writes(ENTRIES, name="metadata.entries:build_entries", version=2)
+@writes(ENTRIES, name="metadata.entries:build_entries", version=3)
 def build_entries(
     languages: Mapping[str, Sources],
     *,
@@ -33,9 +35,10 @@ def build_entries(
     In a source the higher score ranks first, and of equals the lower string, whatever the order of its rows; what an
     earlier source has belongs to that one. The paper leaves precedence open (Xu et al. 2023, section 3.1); a budget
     for each language is Meta CLIP 2's. `caps` are the most that a source may add to a language, 0 for none.
-    `why_unmatchable` says why no text can hold an entry: such entries keep their place, so that the list does not
-    depend on the matcher, and are told apart. One language is held at a time. Raises ValueError for no source at all,
-    a negative budget or cap, or a cap on a source that is not there.
+    A candidate of marks and symbols alone is refused, whatever its source. `why_unmatchable` says why no text can hold
+    an entry: such entries keep their place, so that the list does not depend on the matcher, and are told apart.
+    One language is held at a time. Raises ValueError for no source at all, a negative budget or cap, or a cap on a
+    source that is not there.
     """
     caps = caps or {}
     names = {source for sources in languages.values() for source in sources}
@@ -66,9 +69,9 @@ def describe_entries(
 ) -> list[dict[str, Any]]:
     """What became of the candidates that `entries` were built from: a dictionary a language, in it one a source.
 
-    For a source: how many candidates, and how many of them were taken, already there, beyond its cap and beyond the
-    budget; taken ones that no text can hold, by reason; the first and the last taken and the next ones after the cut,
-    each with its score. For a language: its entries, and how many the budget still misses.
+    For a source: how many candidates, and how many of them were taken, already there, no word, beyond its cap and
+    beyond the budget; taken ones that no text can hold, by reason; the first and the last taken and the next ones after
+    the cut, each with its score. For a language: its entries, and how many the budget still misses.
     """
     unmatchable = _count_unmatchable(entries)
     descriptions = []
@@ -81,7 +84,7 @@ def describe_entries(
             if candidate.fate == TAKEN:
                 description["first"] = description["first"] or ranked
                 description["last"] = ranked
-            elif candidate.fate != ALREADY_THERE and len(description["next"]) < NUM_NEXT:
+            elif candidate.fate not in (ALREADY_THERE, NO_WORD) and len(description["next"]) < NUM_NEXT:
                 description["next"].append(ranked)
         num_taken = sum(source[TAKEN] for source in by_source.values())
         rows = [{"source": name, **source} for name, source in by_source.items()]
@@ -117,6 +120,8 @@ def _judge_candidates(language: str, sources: Sources, budget: int, caps: Mappin
         for rank, (entry, score) in enumerate(_rank_candidates(language, batches)):
             if entry in entries:
                 fate = ALREADY_THERE
+            elif not has_word(entry):
+                fate = NO_WORD
             elif len(entries) == full:
                 fate = beyond
             else:
@@ -149,5 +154,5 @@ def _count_unmatchable(entries: pa.Table) -> dict[tuple[str, str], dict[str, int
 
 
 def _start_description(unmatchable: Mapping[str, int]) -> dict[str, Any]:
-    fates = dict.fromkeys(("candidates", TAKEN, ALREADY_THERE, BEYOND_CAP, BEYOND_BUDGET), 0)
+    fates = dict.fromkeys(("candidates", TAKEN, ALREADY_THERE, NO_WORD, BEYOND_CAP, BEYOND_BUDGET), 0)
     return {**fates, "unmatchable": dict(unmatchable), "first": None, "last": None, "next": []}

@@ -16,7 +16,7 @@ from metaclip_dagster.spilling import ROWS, insert, spilling
 _MAX_COUNTED = 1_000_000  # distinct strings, or lines of views, counted in memory, some 150 MB, before they are written
 
 
-@writes(NAME_COUNT_PARTS, name="metadata.ngrams:count_ngrams", version=3, rows_together=8192)
+@writes(NAME_COUNT_PARTS, name="metadata.ngrams:count_ngrams", version=4, rows_together=8192)
 def count_ngrams(
     pages: Iterable[tuple[str, str | None]],
     *,

@@ -8,6 +8,7 @@ import mwparserfromhell
 from mwparserfromhell.nodes import Comment, ExternalLink, Heading, HTMLEntity, Tag, Text, Wikilink
 
 from metaclip_dagster.metadata.namespaces import is_shown
+from metaclip_dagster.words.languages import CLAUSE_MARKS
 from metaclip_dagster.words.scripts import fold_text, segment_words
 
 # What no running text is in goes before the parser sees it: that takes three quarters off its time, and the parser,
@@ -42,8 +43,8 @@ _MAX_UNCLOSED = 8  # brackets that a paragraph opens and does not close; with mo
 _LITERAL = {ord(mark): f"&#{ord(mark)};" for mark in "!'()*+-/:<=>?@[\\]_`{|}~\n"}
 
 # Words are apart at white space and at what ends a clause, a quotation or a bracket. Matching parts texts at the seven
-# marks , . ; : ? ! ` (Xu et al. 2023, section 3.2), so no word may hold one.
-_BREAK = re.compile(r"[,.;:?!`…—\"“”„«»()\[\]{}<>|*=•\x00-\x1f\x7f-\x9f]+")
+# marks , . ; : ? ! ` (Xu et al. 2023, section 3.2) and at its language's own, so no word may hold one.
+_BREAK = r",.;:?!`…—\"“”„«»()\[\]{}<>|*=•\x00-\x1f\x7f-\x9f"
 _EDGES = "'‘’‚-–−_~/\\^&#@·"
 
 
@@ -86,7 +87,7 @@ def split_runs(text: str, language: str = "en") -> Iterator[list[str]]:
     >>> list(split_runs("The dog's 2 AC/DC songs (mostly); C++ & R&B"))
     [['The', "dog's", '2', 'AC/DC', 'songs'], ['mostly'], ['C++'], ['R&B']]
     """
-    for stretch in _BREAK.split(fold_text(text, language)):
+    for stretch in re.split(f"[{_BREAK}{CLAUSE_MARKS.get(language, '')}]+", fold_text(text, language)):
         run: list[str] = []
         for piece in segment_words(stretch, language):
             word = piece.strip(_EDGES)

@@ -1,7 +1,7 @@
 """Language codes: which can be identified, which have no spaces, and whose list a Wikipedia or a text belongs to."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 Identify = Callable[[list[str]], tuple[list[str], list[float]]]
 """Takes texts; gives the language of each, one of LANGUAGES, and how sure it is, 0 to 1."""
@@ -22,6 +22,15 @@ SPACELESS = frozenset(["bo", "dz", "ja", "km", "lo", "my", "th", "wuu", "yue", "
 
 PARTING = SPACELESS | {"ko"}
 """Languages with borders of words where no space is."""
+
+_ARABIC, _DANDA = "،؛؟۔", "।॥"
+_INDIC = "as bh bn bpy gom gu hi kn mai ml mr ne new or pa sa ta te"
+CLAUSE_MARKS: Mapping[str, str] = {
+    **dict.fromkeys("ar arz azb ckb dv fa lrc mzn pnb ps sd ug ur".split(), _ARABIC),  # noqa: SIM905
+    **dict.fromkeys(_INDIC.split(), _DANDA),
+    **{"am": "፡።፣፤፥፦፧፨", "el": "\u037e\u0387·", "hy": "։՝", "si": "෴", "other": f"{_ARABIC}{_DANDA}፡።፣፤፥፦፧፨։՝߸߹᱾᱿"},
+}
+"""Marks that end a clause beside `, . ; : ? !`, by language; those that stand within words, as Armenian's ՞, do not."""
 
 ALL, OTHER = "all", "other"
 """Instead of languages' codes: every Wikipedia that there is; the one list of those that identification cannot name."""

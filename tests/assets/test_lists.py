@@ -10,6 +10,9 @@ import pytest
 
 from assets.entries import SOURCES, entries
 from assets.metadata import wikipedia_bigrams, wikipedia_ngrams, wikipedia_titles, wikipedia_unigrams, wordnet_synsets
+from assets.pool import matching_setup
+from assets.queries.languages import sets_clause_marks_apart
+from metaclip_dagster.matching.matches import ClauseEngine
 from resources.deployments import SAMPLE
 from resources.engines.resource import Compute
 from resources.lake.resource import Lake
@@ -135,6 +138,32 @@ def test_a_language_has_the_names_that_the_multilingual_wordnet_gives_its_synset
         for language in ("zh", "ar", "be")
     }
     assert named == {"zh": ["决不", "始终地"], "ar": ["أبدا", "أَبَدا"], "be": []}
+
+
+def test_titles_of_marks_alone_are_no_entries_in_any_script(everything: Lake) -> None:
+    titles = {row["entry"] for row in everything.read("wikipedia_titles").to_pylist()}
+    assert {"\u094d", "\u200f"} & titles
+    assert not {"\u094d", "\u200f"} & {*everything.read("entries")["entry"].to_pylist()}
+
+
+def test_other_and_clause_marks_can_be_left_out_and_matching_is_told(
+    everything: Lake, nltk_data: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(everything.root, tmp_path / "lake")
+    lake = Lake(root=str(tmp_path / "lake"))
+    assert sets_clause_marks_apart(lake)
+    before = matching_setup(lake)["matcher"].version
+    make(
+        tmp_path,
+        Path(everything.root).parent / "wikipedia",
+        ["all"],
+        entries={"other": False, "clause_marks": False},
+        nltk_data=nltk_data,
+    )
+    assert "other" not in lake.read("entries")["language"].to_pylist()
+    assert not sets_clause_marks_apart(lake)
+    assert matching_setup(lake)["matcher"].version != before
+    assert not any(isinstance(engine, ClauseEngine) for engine in matching_setup(lake)["matcher"]().engines.values())
 
 
 def test_a_dump_without_words_is_named_with_the_way_out(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from metaclip_dagster.schemas import CANDIDATES, ENTRIES, NAME_COUNTS
 
 Rows = Mapping[str, list[tuple[str, int, str]]]
 
-FATES = ("taken", "already_there", "beyond_cap", "beyond_budget")
+FATES = ("taken", "already_there", "no_word", "beyond_cap", "beyond_budget")
 MARKS = set(",.;:?!`")
 words = st.sampled_from(["a", "b", "The", "the", "dog", "é", "犬"])
 sources = st.dictionaries(
@@ -122,10 +122,10 @@ def test_every_candidate_is_taken_or_accounted_for(rows: Rows, budget: int, cap:
     assert in_all == dropped
 
 
-def test_marks_and_symbols_alone_are_unmatchable_whatever_their_source() -> None:
-    marks = ["!!!", "™", "&", "❤"]
+def test_marks_and_symbols_alone_are_refused_whatever_their_source() -> None:
+    marks = ["!!!", "™", "&", "❤", "\u094d", "\u200f"]
     views = count_views((("en", title, 9) for title in [*marks, "Dog"]), dropped=Counter(), seen=Counter())
-    unigrams = {"language": ["en"] * 5, "name": [*marks, "dog"], "num_occurrences": [9] * 5}
+    unigrams = {"language": ["en"] * 7, "name": [*marks, "dog"], "num_occurrences": [9] * 7}
     own_list, dropped = "\n".join([*marks, "cat"]).encode(), Counter[str]()
     ranked_by_source: dict[str, Iterable[pa.RecordBatch]] = {
         "own": read_own_entries(BytesIO(own_list), name="list.txt", dropped=dropped),
@@ -134,11 +134,11 @@ def test_marks_and_symbols_alone_are_unmatchable_whatever_their_source() -> None
         "titles": rank_titles(sum_counts(views), pages=[], min_views=1, in_dump_only=False, dropped=dropped),
     }
     for source, batches in ranked_by_source.items():
-        entries = build({source: pa.Table.from_batches(batches)}, why_unmatchable=why_unmatchable)
-        reasons = dict(zip(entries["entry"].to_pylist(), entries["unmatchable"].to_pylist(), strict=True))
-        words = reasons.keys() - {*marks}
-        assert {reasons[mark] for mark in marks} == {"no word"}, source
-        assert [reasons[word] for word in words] == [None], source
+        tables = {source: pa.Table.from_batches(batches)}
+        entries = build(tables, why_unmatchable=why_unmatchable)
+        assert (entries.num_rows, entries["unmatchable"].to_pylist()) == (1, [None]), source
+        [description] = describe_entries(by_language(tables, ["en"]), entries, budget=9)
+        assert description["sources"][0]["no_word"] == len(marks)
 
 
 def test_a_source_tells_its_first_and_last_taken_and_the_next_twenty() -> None:

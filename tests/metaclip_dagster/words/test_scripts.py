@@ -16,7 +16,13 @@ from hypothesis import strategies as st
 from metaclip_dagster.balancing import admit, build_draw, count_sizes, language_thresholds
 from metaclip_dagster.counting import count_entries, merge_counts
 from metaclip_dagster.explaining import find_entries, holds_all
-from metaclip_dagster.matching import automaton, build_matcher, match_entries
+from metaclip_dagster.matching import (
+    automaton,
+    build_matcher,
+    build_matcher_of_the_paper,
+    match_entries,
+    why_unmatchable_in_the_paper,
+)
 from metaclip_dagster.metadata.wikitext import split_runs
 from metaclip_dagster.schemas import MATCHES
 from metaclip_dagster.words.languages import LANGUAGES, PARTING, SPACELESS, identification_code
@@ -51,7 +57,17 @@ SENTENCES = [
     ("bo", "བོད་པའི་ཁྱི་ནག་པོ་ཞིག", ["བོད་པ", "བོད་པའི", "ཁྱི"], ["ཁྱ", "ནག་པ"]),
     ("ar", "قطة سوداء تنام على الأريكة", ["قطة", "قطة سوداء", "الأريكة"], ["أريكة", "كلب"]),
     ("he", "חתול שחור ישן על הספה, בבית", ["חתול", "חתול שחור", "הספה"], ["ספה", "בית"]),
-    ("hi", "काली बिल्ली सोफे पर सो रही है।", ["बिल्ली", "काली बिल्ली", "सोफे"], ["बिल", "कुत्ता", "है"]),
+    ("hi", "काली बिल्ली सोफे पर सो रही है।", ["बिल्ली", "काली बिल्ली", "सोफे", "है"], ["बिल", "कुत्ता", "है।"]),
+    ("ar", "هل رأيت قطة سوداء؟ نعم، رأيتها؛ وهي تنام۔", ["سوداء", "نعم", "رأيتها", "تنام"], ["سوداء؟", "نعم،"]),
+    ("fa", "این گربه سیاه است، آیا می‌بینی؟", ["است", "می‌بینی"], ["بینی", "سگ"]),
+    (
+        "hy",
+        "Սև կատուն քնած է բազմոցի վրա։ Տեսա՞ր, այնտեղ՝ պատուհանի մոտ։",
+        ["վրա", "այնտեղ", "մոտ", "Տեսա՞ր"],
+        ["Տեսա"],
+    ),
+    ("am", "ጥቁር ድመት በወንበር ላይ ተኝታለች። ቆንጆ ነች፣ አይደለም፧", ["ተኝታለች", "ነች", "አይደለም"], ["ተኝታለች።", "ውሻ"]),
+    ("bo", "བོད་ལྗོངས(ཁྱི)ཀྱི་རི་བོ[མཐོ་པོ]།", ["བོད་ལྗོངས", "ཁྱི", "མཐོ་པོ"], ["ཁྱ", "རི་བ"]),
     ("ru", "Чёрная кошка спит на диване.", ["кошка", "Чёрная кошка"], ["кош", "диван", "Кошка"]),
     ("el", "Η μαύρη γάτα κοιμάται στον καναπέ", ["γάτα", "μαύρη γάτα"], ["γατα", "σκύλος"]),
     ("vi", "Con mèo đen đang ngủ trên ghế", ["mèo", "mèo đen", "ghế"], ["meo", "chó"]),
@@ -59,14 +75,15 @@ SENTENCES = [
 ]
 
 KANA_AND_HAN = [*"猫人々東京・「」、。，ーキャっッ一１Ａ", *"ｶﾞ", "か\u3099"]
+CLAUSES = [*"،؟।।॥", "बिल्ली", "قطة"]
 SOUTH = [*"แกาเมวน้ำร์ๆ", *"ແມວາ", "ឆ្មា", "្", *"ក១", *"ကောင်န္တ့", *"བོད་འི།"]
 HANGUL = [*"고양이가는은를에서로으학교책", "\u1100\u1161", "iPhone"]
 LATIN = [*"ab1", "ab", "é", "e\u0301", "U.S", "-", "“", "”", "\u3000", "\u200b", "\u200d", "\ufe0f", "👍🏽"]
-pieces = st.sampled_from([*KANA_AND_HAN, *SOUTH, *HANGUL, *LATIN, " ", " ", "\n", "\t", *",.;:?!`"])
+pieces = st.sampled_from([*KANA_AND_HAN, *SOUTH, *CLAUSES, *HANGUL, *LATIN, " ", " ", "\n", "\t", *",.;:?!`"])
 strings = st.lists(pieces, max_size=8).map("".join)
 lists_of_entries = st.lists(strings, min_size=1, max_size=25, unique=True)
 lists_of_texts = st.lists(strings, max_size=10)
-languages = st.sampled_from(["zh", "ja", "th", "km", "my", "bo", "ko"])
+languages = st.sampled_from(["zh", "ja", "th", "km", "my", "bo", "ko", "hi", "ar", "other"])
 thorough = settings(max_examples=100)
 
 
@@ -98,6 +115,8 @@ def contains(text: str, entry: str, language: str) -> bool:
     searched, entry = space_marks(text, language), fold_text(entry, language)
     if why_unmatchable(entry, language) is not None:
         return False
+    if language not in PARTING:
+        return f" {entry} " in searched
     ends = set(find_particles(searched, language))
     for place in re.finditer(f"(?={re.escape(entry)})", searched):
         start, end = place.start(), place.start() + len(entry)
@@ -120,6 +139,37 @@ def test_sentences_hold_what_their_readers_see_in_them(
 @pytest.mark.parametrize(("language", "text"), [(language, text) for language, text, *_ in SENTENCES])
 def test_the_sentences_are_identified_as_their_languages(language: str, text: str) -> None:
     assert language_id.load_identifier()([text])[0] == [language]
+
+
+def test_clause_marks_of_other_scripts_may_stay_on_their_words_as_in_the_paper() -> None:
+    entries = entries_of(["है", "है।"], "hi", [None, why_unmatchable("है।", "hi")])
+    assert entries["unmatchable"].to_pylist() == [None, "a mark inside a word"]
+    [engine] = build_matcher(entries, clause_marks=False).engines.values()
+    assert engine.match(pa.array(["सो रही है।"]))[1].tolist() == []
+    of_paper = entries_of(["है", "है।"], "hi", [None, why_unmatchable_in_the_paper("है।", "hi")])
+    [engine] = build_matcher_of_the_paper(of_paper).engines.values()
+    assert engine.match(pa.array(["सो रही है।"]))[1].tolist() == [1]
+    assert [*find_entries("सो रही है।", of_paper.to_batches(), clause_marks=False)] == [("hi", "है।")]
+    assert [*find_entries("सो रही है।", of_paper.to_batches())] == [("hi", "है")]
+
+
+@given(st.text(), st.sampled_from(["de", "en", "ru"]))
+def test_a_language_that_writes_no_such_marks_is_set_apart_as_in_the_paper(text: str, language: str) -> None:
+    assert space_marks(text, language) == space_marks(text, language, clause_marks=False) == space_marks(text)
+
+
+def test_texts_without_a_list_of_their_own_are_searched_for_other_and_else_dropped() -> None:
+    def identify(texts: list[str]) -> tuple[list[str], list[float]]:
+        return [text.split()[0] for text in texts], [1.0] * len(texts)
+
+    texts = pairs_of(["en owl", "yue 貓", "zh 貓", "gn owl", "xx boo"])
+    listed = entries_of(["owl", "貓", "owl"], ["en", "zh", "other"])
+    without = listed.filter(pa.compute.not_equal(listed["language"], "other"))
+    for entries, languages in ((listed, ["en", "zh", "zh", "other"]), (without, ["en", "zh", "zh"])):
+        dropped: Counter[str] = Counter()
+        rows = match_entries([texts], matcher=build_matcher(entries), identify=identify, dropped=dropped)
+        assert [row for batch in rows for row in batch["language"].to_pylist()] == languages
+        assert dropped.total() == 5 - len(languages)
 
 
 @thorough
@@ -234,6 +284,8 @@ def test_the_languages_are_those_that_the_model_knows() -> None:
         ("km", "ឆ្មាស៊ីត្រី", [["ឆ្មា", "ស៊ី", "ត្រី"]]),
         ("my", "ကြောင်ကငါးစားတယ်။", [["ကြောင်", "က", "ငါး", "စား", "တယ်"]]),
         ("bo", "བོད་ལྗོངས་ཀྱི་ཁྱི།", [["བོད", "ལྗོངས", "ཀྱི", "ཁྱི"]]),
+        ("ar", "نعم، رأيتها؟ تنام", [["نعم"], ["رأيتها"], ["تنام"]]),
+        ("hi", "वह सोता है। हाँ", [["वह", "सोता", "है"], ["हाँ"]]),
         ("ko", "고양이가 책을 읽는다.", [["고양이가", "책을", "읽는다"]]),
     ],
 )
