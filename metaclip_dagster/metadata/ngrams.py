@@ -2,7 +2,7 @@
 
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain, pairwise
 
 import mwparserfromhell.parser
@@ -46,12 +46,12 @@ def count_ngrams(
         seen["pages"] += 1
         seen["words"] += sum(map(len, runs))
         if len(counts) >= _MAX_COUNTED:
-            yield from _bucket_counts(counts, language, num_buckets)
+            yield from _bucket_counts({language: counts}, num_buckets)
             counts.clear()
-    yield from _bucket_counts(counts, language, num_buckets)
+    yield from _bucket_counts({language: counts}, num_buckets)
 
 
-@writes(NAME_COUNT_PARTS, name="metadata.ngrams:count_views", rows_together=8192)
+@writes(NAME_COUNT_PARTS, name="metadata.ngrams:count_views", version=2, rows_together=8192)
 def count_views(
     pageviews: Iterable[tuple[str, str, int] | None], *, num_buckets: int = 1, dropped: Counter[str], seen: Counter[str]
 ) -> Iterator[pa.RecordBatch]:
@@ -65,10 +65,9 @@ def count_views(
         counts[language][title] += views
         seen["lines"] += 1
         if seen["lines"] % _MAX_COUNTED == 0:
-            for counted_language in [*counts]:
-                yield from _bucket_counts(counts.pop(counted_language), counted_language, num_buckets)
-    for counted_language in counts:
-        yield from _bucket_counts(counts[counted_language], counted_language, num_buckets)
+            yield from _bucket_counts(counts, num_buckets)
+            counts.clear()
+    yield from _bucket_counts(counts, num_buckets)
 
 
 @writes(NAME_COUNTS, name="metadata.ngrams:sum_counts")
@@ -90,11 +89,20 @@ def list_pages(titles: Iterable[tuple[str, str | None]], *, language: str = "en"
         yield pa.RecordBatch.from_pylist(batch, schema=WIKIPEDIA_PAGES)
 
 
-def _bucket_counts(counts: Counter[str], language: str, num_buckets: int) -> Iterator[pa.RecordBatch]:
-    # Side by side, so that whoever sums a bucket reads few row groups.
-    bucket = np.fromiter((zlib.crc32(name.encode()) % num_buckets for name in counts), np.uint32, len(counts))
+def _bucket_counts(counts: Mapping[str, Counter[str]], num_buckets: int) -> Iterator[pa.RecordBatch]:
+    # Side by side, of all languages together, so that whoever sums a bucket reads few row groups.
+    listed = [name for of_language in counts.values() for name in of_language]
+    bucket = np.fromiter((zlib.crc32(name.encode()) % num_buckets for name in listed), np.uint32, len(listed))
     order = np.argsort(bucket, kind="stable")
-    columns = [bucket[order], pa.repeat(language, len(order)), pa.array(counts, pa.string()).take(pa.array(order))]
-    num_occurrences = np.fromiter(counts.values(), np.uint64, len(counts))[order]
-    whole = pa.Table.from_arrays([*map(pa.array, columns), pa.array(num_occurrences)], schema=NAME_COUNT_PARTS)
+    languages = np.repeat(np.arange(len(counts)), [*map(len, counts.values())])[order]
+    num_occurrences = np.fromiter(
+        (n for of_language in counts.values() for n in of_language.values()), np.uint64, len(listed)
+    )[order]
+    columns = [
+        bucket[order],
+        pa.array(counts, pa.string()).take(pa.array(languages)),
+        pa.array(listed, pa.string()).take(pa.array(order)),
+        num_occurrences,
+    ]
+    whole = pa.Table.from_arrays([*map(pa.array, columns)], schema=NAME_COUNT_PARTS)
     yield from whole.to_batches(max_chunksize=ROWS)

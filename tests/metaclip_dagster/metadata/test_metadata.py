@@ -221,8 +221,14 @@ class TestTitles:
         monkeypatch.setattr("metaclip_dagster.metadata.ngrams._MAX_COUNTED", 3)
         views = iter([(language, "A", 1) for language in ("bg", "cs", "da", "el", "fi", "hu")])
         parts = count_views(views, dropped=Counter(), seen=Counter())
-        assert next(parts)["language"].to_pylist() == ["bg"]
+        assert next(parts)["language"].to_pylist() == ["bg", "cs", "da"]
         assert next(views)[0] == "el"
+
+    def test_rows_of_a_bucket_lie_side_by_side_over_all_languages(self) -> None:
+        views = [(language, f"T{number}", 1) for language in ("bg", "cs", "da") for number in range(40)]
+        [part] = count_views(views, num_buckets=4, dropped=Counter(), seen=Counter())
+        assert part["bucket"].to_pylist() == sorted(part["bucket"].to_pylist())
+        assert Counter(part["language"].to_pylist()) == {"bg": 40, "cs": 40, "da": 40}
 
 
 class TestText:
