@@ -15,7 +15,14 @@ from assets.defaults import DEFAULTS
 from assets.keys import Cell
 from assets.queries.rungs import thresholds_of
 from metaclip_dagster.balancing import Draw, build_draw, draw_pairs, uniform
-from metaclip_dagster.training import Recipe, change_recipe, recipe_of
+from metaclip_dagster.training import (
+    Recipe,
+    change_recipe,
+    describe_recipe,
+    read_tokenizer,
+    recipe_of,
+    write_tokenizer,
+)
 from resources.deferred import address_of
 from resources.files.digests import combine
 from resources.files.local import create
@@ -45,14 +52,19 @@ def prepare_job(
 ) -> tuple[Path, dict[str, Any]]:
     """The trainer's job, and the folder that is this training's alone: another set or recipe gets another.
 
-    Raises ValueError for a change that no recipe takes, dg.Failure if online balancing would draw with other counts
-    than the set was made with.
+    A tokenizer of the recipe's is copied into that folder and known by its digest: its own folder may move or change.
+    Raises ValueError for a change that no recipe takes or a tokenizer that is none, dg.Failure if online balancing
+    would draw with other counts than the set was made with.
     """
     recipe, seed = recipe_of(cell.model)
+    recipe = change_recipe(recipe, config.recipe.model_dump())
+    tokenizer = read_tokenizer(Path(recipe.tokenizer)) if recipe.tokenizer else None
+    if tokenizer:
+        recipe = dataclasses.replace(recipe, tokenizer=tokenizer.sha256)
     settings = {
         "training_set": cell.training_set,
         "model": cell.model,
-        "recipe": dataclasses.asdict(change_recipe(recipe, config.recipe.model_dump())),
+        "recipe": describe_recipe(recipe),
         "seed": seed,
         "budget": config.pairs_to_see,
         "precision": trainer.precision_used,
@@ -63,6 +75,8 @@ def prepare_job(
         held_to = thresholds_of(lake, cell.training_set.removeprefix("online-"))
         versions += [repr(held_to), lake.manifest("entry_counts").version]
     folder = Path(trainer.root, cell.training_set, cell.model, combine(versions)[:16])
+    if tokenizer:
+        write_tokenizer(tokenizer, folder / "tokenizer")
     shards = lake.files("training_sets", cell.training_set, "tar")
     job = {
         **settings,
@@ -70,6 +84,7 @@ def prepare_job(
         "shards": [{"path": path, "tars": tars} for path, tars in shards.items() if tars],
         "storage_options": lake.connection,
         "uniform": address_of(uniform),
+        "tokenizer": str(folder / "tokenizer") if tokenizer else "",
         "online": {"thresholds": held_to, "draw": str(_write_draw(lake, cell, folder))} if held_to else None,
     }
     return folder, job

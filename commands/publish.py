@@ -13,6 +13,7 @@ from commands.demo import materialize
 from commands.names import check_choice
 from definitions import bind
 from metaclip_dagster.publishing.publisher import read_publisher
+from metaclip_dagster.training.tokenizing import TOKENIZER
 from metaclip_dagster.training.transformers_folder import FILES
 from resources.deployments import Deployment, deployment
 from resources.hub.uploading import parse_target, upload_folder
@@ -73,5 +74,9 @@ def upload(folder: Path, repository: str, *, kind: Literal["dataset", "model"], 
     with lock_folder(folder):
         check_folder(folder)
         return upload_folder(
-            folder, repository, kind=kind, private=private, replaced=REPLACED if kind == "dataset" else FILES
+            folder,
+            repository,
+            kind=kind,
+            private=private,
+            replaced=REPLACED if kind == "dataset" else (*FILES, TOKENIZER),
         )

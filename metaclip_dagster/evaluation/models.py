@@ -68,12 +68,28 @@ def _open_folder(folder: Path) -> Path:
             raise ValueError(f"{folder}: has no {file.name}; name a folder that training exported")
     try:
         text = json.loads(config.read_text("utf-8"))["model_cfg"]["text_cfg"]
-        foreign = sorted(key for key in text if key.startswith(("hf_", "tokenizer_")))
-    except (ValueError, LookupError, TypeError) as error:
+        foreign = {key for key in text if key.startswith(("hf_", "tokenizer_"))}
+        if "hf_tokenizer_name" in foreign and _is_own_tokenizer(folder):
+            foreign.remove("hf_tokenizer_name")
+            if text.get("tokenizer_kwargs", {}).keys() <= {"clean"}:
+                foreign.discard("tokenizer_kwargs")
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"{config}: describes no model ({error!r}); export the model again") from error
     if foreign:
-        raise ValueError(f"{config}: {', '.join(foreign)} would load code or files from elsewhere; refused")
+        raise ValueError(f"{config}: {', '.join(sorted(foreign))} would load code or files from elsewhere; refused")
     return weights
+
+
+def _is_own_tokenizer(folder: Path) -> bool:
+    """Whether the folder holds a tokenizer as training exports it, which names neither code nor other files."""
+    file, config, of_model = (folder / name for name in ("tokenizer.json", "tokenizer_config.json", "config.json"))
+    if not (file.is_file() and config.is_file()):
+        return False
+    if of_model.exists() and "auto_map" in json.loads(of_model.read_text("utf-8")):  # transformers looks there too
+        return False
+    content: dict[str, Any] = json.loads(config.read_text("utf-8"))
+    is_plain = content.keys() <= {"tokenizer_class", "eos_token", "pad_token", "model_max_length"}
+    return is_plain and bool(content.get("tokenizer_class") == "PreTrainedTokenizerFast")
 
 
 def _find_weights(name: str, pretrained: str | None) -> tuple[Path, dict[str, Any]]:

@@ -12,6 +12,13 @@ from typing import Any
 import pyarrow as pa
 
 from metaclip_dagster.schemas import CHECKPOINTS, writes
+from metaclip_dagster.training.tokenizing import (
+    TOKENIZER,
+    find_tokenizer,
+    fit_architecture,
+    read_tokenizer,
+    write_tokenizer,
+)
 
 WEIGHTS, CONFIG = "open_clip_model.safetensors", "open_clip_config.json"
 MODELS = Path(__file__).parent / "models"
@@ -49,20 +56,40 @@ def count_steps(checkpoint: Mapping[str, Any]) -> int:
     return steps.pop()
 
 
-def export_checkpoint(checkpoint: Mapping[str, Any], architecture: str, folder: Path) -> str:
+def read_architecture(architecture: str, tokenizer: str = "") -> dict[str, Any]:
+    """open_clip's config of an architecture, its text tower fitted to the tokenizer in a folder where one is named.
+
+    Raises ValueError where open_clip does not know the architecture, or the text tower cannot read that tokenizer.
+    """
+    import open_clip  # noqa: PLC0415
+
+    open_clip.add_model_config(MODELS)
+    config: dict[str, Any] | None = open_clip.get_model_config(architecture)
+    if config is None:
+        raise ValueError(f"neither open_clip nor {MODELS} has an architecture {architecture!r}")
+    if not tokenizer:
+        return config
+    try:
+        return fit_architecture(config, read_tokenizer(Path(tokenizer)), tokenizer)
+    except ValueError as error:
+        raise ValueError(f"{architecture} does not fit the tokenizer in {tokenizer}: {error}") from error
+
+
+def export_checkpoint(checkpoint: Mapping[str, Any], architecture: str, folder: Path, *, tokenizer: str = "") -> str:
     """Write the weights as safetensors with open_clip's own config beside them, all at once; gives the weights' sha256.
 
-    `open_clip.create_model_and_transforms("local-dir:<folder>")` and `get_tokenizer` then load it, here or elsewhere.
-    Raises ValueError where a weight is not finite or open_clip does not know the architecture.
+    A tokenizer other than CLIP's, the architecture's or the one in the folder `tokenizer`, is written beside them.
+    `open_clip.create_model_and_transforms("local-dir:<folder>")` and `get_tokenizer` then load it, here or elsewhere,
+    without a network. Raises ValueError where a weight is not finite or open_clip does not know the architecture.
     """
     import open_clip  # noqa: PLC0415
     import torch  # noqa: PLC0415
     from safetensors.torch import save_file  # noqa: PLC0415
 
-    open_clip.add_model_config(MODELS)
-    model_config = open_clip.get_model_config(architecture)
-    if model_config is None:
-        raise ValueError(f"neither open_clip nor {MODELS} has an architecture {architecture!r}")
+    model_config = read_architecture(architecture, tokenizer)
+    text_tokenizer = find_tokenizer(model_config["text_cfg"])
+    if tokenizer:
+        model_config["text_cfg"]["hf_tokenizer_name"] = TOKENIZER  # open_clip looks into the exported folder itself
     weights = {name.removeprefix("module."): value.contiguous() for name, value in checkpoint["state_dict"].items()}
     lost = [name for name, value in weights.items() if value.is_floating_point() and not torch.isfinite(value).all()]
     if lost:
@@ -72,6 +99,8 @@ def export_checkpoint(checkpoint: Mapping[str, Any], architecture: str, folder: 
     partial.mkdir(parents=True)
     save_file(weights, partial / WEIGHTS)
     (partial / WEIGHTS).chmod(0o644)  # safetensors lets nobody else read it
+    if text_tokenizer:
+        write_tokenizer(text_tokenizer, partial)
     preprocess = {"mean": open_clip.OPENAI_DATASET_MEAN, "std": open_clip.OPENAI_DATASET_STD}
     config = {
         "model_cfg": model_config,

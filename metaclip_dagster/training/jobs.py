@@ -60,6 +60,8 @@ class TrainingPlan:
     ranks: int = 1
     loader_workers: int = 0
     """Processes that read and decode, for each rank; 0 reads in the rank itself."""
+    tokenizer: str = ""
+    """Folder of the files of the tokenizer whose digest is the recipe's; empty for the architecture's own."""
     out: str = ""
     """Folder of this training alone: log, checkpoints, loss curve and the exported model."""
 

@@ -24,6 +24,7 @@ class Recipe:
     accum_freq: Annotated[int, "Parts that a rank's batch is taken in, one after the other, to fit in memory."] = 1
     grad_checkpointing: Annotated[bool, "Compute activations again instead of keeping them."] = False
     log_every: Annotated[int, "Steps between two points of the loss curve."] = 100
+    tokenizer: Annotated[str, "Folder of a tokenizer.json that texts are read by; empty: the architecture's own."] = ""
 
 
 RECIPES = {
@@ -71,6 +72,12 @@ def change_recipe(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     if unknown := sorted(changes.keys() - fields):
         raise ValueError(f"a recipe has no {', '.join(unknown)}; it has {', '.join(fields)}")
     return replace(recipe, **{name: _check_value(name, type(fields[name]), value) for name, value in changes.items()})
+
+
+def describe_recipe(recipe: Recipe) -> dict[str, Any]:
+    """The recipe's fields by name, without a tokenizer where it has none of its own."""
+    fields = asdict(recipe)
+    return fields if recipe.tokenizer else {name: value for name, value in fields.items() if name != "tokenizer"}
 
 
 _SHARES = {"beta1", "beta2", "least_scale"}

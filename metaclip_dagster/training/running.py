@@ -9,13 +9,20 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
 from metaclip_dagster.training.arguments import NAME, build_arguments
-from metaclip_dagster.training.exporting import MODELS, count_steps, export_checkpoint, read_checkpoint
+from metaclip_dagster.training.exporting import (
+    count_steps,
+    export_checkpoint,
+    read_architecture,
+    read_checkpoint,
+)
 from metaclip_dagster.training.jobs import TrainingPlan, check_images, check_sizes
 from metaclip_dagster.training.loading import ImageTexts, replace_reader
+from metaclip_dagster.training.tokenizing import find_tokenizer, read_tokenizer
 
 CURVE, MODEL = "metrics.jsonl", "model"
 Report = Callable[[Mapping[str, float]], None]
@@ -37,6 +44,8 @@ def train(job: Mapping[str, Any], report: Report) -> dict[str, Any] | None:
     if world != plan.ranks:
         raise ValueError(f"the job is for {plan.ranks} ranks, and {world} were started")
     check_sizes(plan)
+    if plan.tokenizer and read_tokenizer(Path(plan.tokenizer)).sha256 != plan.recipe.tokenizer:
+        raise ValueError(f"the tokenizer in {plan.tokenizer} is not the recipe's: somebody changed it")
     if rank == 0:
         check_images(plan)
     run_open_clip(plan, report)
@@ -64,7 +73,14 @@ def run_open_clip(plan: TrainingPlan, report: Report) -> None:
     import open_clip_train.main as trainer  # noqa: PLC0415
     import torch  # noqa: PLC0415
 
-    open_clip.add_model_config(MODELS)
+    architecture = read_architecture(plan.recipe.architecture, plan.tokenizer)
+    if find_tokenizer(architecture["text_cfg"]):  # says why, where open_clip would show what the Hub's client raised
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # else it warns in every loader
+    if plan.tokenizer:
+        with TemporaryDirectory() as folder:
+            fitted = Path(folder, f"{plan.recipe.architecture}.json")
+            fitted.write_text(json.dumps(architecture), "utf-8")
+            open_clip.add_model_config(fitted)
     image_texts = ImageTexts(plan, resolve_name(plan.uniform))
     with ExitStack() as replacements:
         replacements.enter_context(run_faster())
@@ -110,7 +126,7 @@ def _export_result(plan: TrainingPlan) -> dict[str, Any]:
     pairs_seen = count_steps(checkpoint) * recipe.batch_size
     if pairs_seen != plan.budget:
         raise RuntimeError(f"the weights in {checkpoints} saw {pairs_seen:,} pairs of a budget of {plan.budget:,}")
-    sha256 = export_checkpoint(checkpoint, recipe.architecture, folder / MODEL)
+    sha256 = export_checkpoint(checkpoint, recipe.architecture, folder / MODEL, tokenizer=plan.tokenizer)
     (checkpoints / f"epoch_{recipe.epochs}.pt").unlink(missing_ok=True)  # the same weights twice
     curve = read_curve(folder)
     return {

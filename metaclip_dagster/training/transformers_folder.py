@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metaclip_dagster.training.exporting import CONFIG, WEIGHTS
+from metaclip_dagster.training.tokenizing import TOKENIZER, TOKENIZER_CONFIG
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +46,7 @@ _UNDERSTOOD = {
     "vision_cfg": {"image_size", "layers", "width", "head_width", "mlp_ratio", "patch_size"},
     "text_cfg": {"context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio"},
 }
+_OF_TOKENIZER = {"hf_tokenizer_name", "tokenizer_kwargs", "pool_type", "eos_id"}
 
 
 def copy_for_loaders(model: Path, folder: Path) -> str:
@@ -52,8 +54,9 @@ def copy_for_loaders(model: Path, folder: Path) -> str:
 
     Gives why transformers cannot load it, empty where it can.
     """
-    for name in (WEIGHTS, CONFIG):
-        shutil.copyfile(model / name, folder / name)
+    for name in (WEIGHTS, CONFIG, TOKENIZER, TOKENIZER_CONFIG):
+        if name in (WEIGHTS, CONFIG) or (model / name).exists():
+            shutil.copyfile(model / name, folder / name)
     try:
         write_for_transformers(folder, folder)
     except ValueError as error:
@@ -69,15 +72,15 @@ FILES = (
     "tokenizer_config.json",
     "vocab.json",
 )
-"""What `write_for_transformers` writes."""
+"""What `write_for_transformers` writes; beside a tokenizer.json no vocab.json and merges.txt."""
 
 
 def write_for_transformers(model: Path, folder: Path) -> None:
     """Write what `transformers.CLIPModel` and `CLIPProcessor` load from a folder that `export_checkpoint` wrote.
 
-    Raises ValueError for an architecture that CLIPModel has not: it is two plain transformers with CLIP's vocabulary.
+    A model with a tokenizer.json is a `MetaClip2Model`, which is CLIPModel with any end token. Raises ValueError for an
+    architecture that neither has: they are two plain transformers.
     """
-    from open_clip.tokenizer import SimpleTokenizer  # noqa: PLC0415  # seconds, and the graph's definitions reach this
     from safetensors.torch import load_file, save_file  # noqa: PLC0415
 
     exported = json.loads((model / CONFIG).read_text("utf-8"))
@@ -86,8 +89,7 @@ def write_for_transformers(model: Path, folder: Path) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "model.safetensors").chmod(0o644)  # safetensors lets nobody else read it
     size, preprocess = config["vision_config"]["image_size"], exported["preprocess_cfg"]
-    tokenizer = SimpleTokenizer()
-    files = {
+    files: dict[str, Any] = {
         "config.json": config,
         "preprocessor_config.json": {
             "image_processor_type": "CLIPImageProcessor",
@@ -99,22 +101,36 @@ def write_for_transformers(model: Path, folder: Path) -> None:
             "image_std": preprocess["std"],
             **dict.fromkeys(["do_convert_rgb", "do_resize", "do_center_crop", "do_rescale", "do_normalize"], True),
         },
-        "tokenizer_config.json": {
-            "tokenizer_class": "CLIPTokenizer",
-            "model_max_length": config["text_config"]["max_position_embeddings"],
-            **{"bos_token": _START, "eos_token": _END, "unk_token": _END, "pad_token": _END},
-        },
+    }
+    most_tokens = {"model_max_length": config["text_config"]["max_position_embeddings"]}
+    if config["model_type"] == "clip":
+        files |= _describe_clips_tokenizer(folder, most_tokens)
+    else:
+        files[TOKENIZER_CONFIG] = json.loads((model / TOKENIZER_CONFIG).read_text("utf-8")) | most_tokens
+    for name, content in files.items():
+        (folder / name).write_text(json.dumps(content, indent=1, ensure_ascii=False), "utf-8")
+
+
+def _describe_clips_tokenizer(folder: Path, most_tokens: Mapping[str, int]) -> dict[str, Any]:
+    from open_clip.tokenizer import SimpleTokenizer  # noqa: PLC0415  # seconds, and the graph's definitions reach this
+
+    tokenizer = SimpleTokenizer()
+    merges = ["#version: 0.2", *map(" ".join, tokenizer.bpe_ranks)]
+    (folder / "merges.txt").write_text("\n".join(merges) + "\n", "utf-8")
+    names = {"bos_token": _START, "eos_token": _END, "unk_token": _END, "pad_token": _END}
+    return {
+        TOKENIZER_CONFIG: {"tokenizer_class": "CLIPTokenizer", **most_tokens, **names},
         # open_clip has other names for the last two, which transformers' own tokenizer looks for.
         "vocab.json": {token: number for number, token in enumerate([*list(tokenizer.encoder)[:-2], _START, _END])},
     }
-    for name, content in files.items():
-        (folder / name).write_text(json.dumps(content, indent=1, ensure_ascii=False), "utf-8")
-    merges = ["#version: 0.2", *map(" ".join, tokenizer.bpe_ranks)]
-    (folder / "merges.txt").write_text("\n".join(merges) + "\n", "utf-8")
 
 
 def _translate_config(model: Mapping[str, Any]) -> dict[str, Any]:
     vision, text = model["vision_cfg"], model["text_cfg"]
+    end_id = text.get("eos_id") if text.get("hf_tokenizer_name") and text.get("pool_type") == "eos" else None
+    if end_id is not None:
+        text = {name: value for name, value in text.items() if name not in _OF_TOKENIZER}
+        model = {**model, "text_cfg": text}
     odd = sorted(
         {*(model.keys() - {"embed_dim", "quick_gelu", *_UNDERSTOOD})}.union(
             *(model[part].keys() - understood for part, understood in _UNDERSTOOD.items())
@@ -127,14 +143,15 @@ def _translate_config(model: Mapping[str, Any]) -> dict[str, Any]:
         )
     same = {"hidden_act": "quick_gelu" if model.get("quick_gelu") else "gelu", "projection_dim": model["embed_dim"]}
     vocabulary = text.get("vocab_size", 49_408)
+    special = (vocabulary - 2, vocabulary - 1) if end_id is None else (end_id, end_id)
     return {
-        "architectures": ["CLIPModel"],
-        "model_type": "clip",
+        "architectures": ["CLIPModel" if end_id is None else "MetaClip2Model"],
+        "model_type": "clip" if end_id is None else "metaclip_2",
         "projection_dim": model["embed_dim"],
         "text_config": same
         | _translate_tower(text, text["heads"])
         | {"vocab_size": vocabulary, "max_position_embeddings": text.get("context_length", 77)}
-        | {"bos_token_id": vocabulary - 2, "eos_token_id": vocabulary - 1, "pad_token_id": vocabulary - 1},
+        | {"bos_token_id": special[0], "eos_token_id": special[1], "pad_token_id": special[1]},
         "vision_config": same
         | _translate_tower(vision, vision["width"] // vision.get("head_width", 64))
         | {"image_size": vision["image_size"], "patch_size": vision["patch_size"]},

@@ -19,7 +19,7 @@ CURVE = "metrics.jsonl"
 """What a training adds a line of numbers to, `pairs_seen` among them."""
 PLACE = (
     "images", "shards", "storage_options", "online", "device", "ranks", "nodes", "rendezvous", "launcher",
-    "loader_workers", "out", "train", "uniform",
+    "loader_workers", "out", "tokenizer", "train", "uniform",
 )  # fmt: skip
 """Of a job, where things lie and run, code among them: it may change while the training stays the same."""
 
