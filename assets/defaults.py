@@ -6,9 +6,9 @@ DEFAULTS = deployment()
 
 COMPARED = (
     "thresholds", "languages", "budget", "min_count", "min_pmi", "min_views", "titles_in_dump_only", "num_buckets",
-    "group_size", "pairs_to_see", "filters", "near_duplicate_distance", "leakage_distance",
+    "group_size", "pairs_to_see", "filters", "near_duplicate_distance", "leakage_distance", "language_id",
 )  # fmt: skip
-"""The fields of the deployment that partitions and defaults of configs are made of, with `models`."""
+"""The fields of the deployment that partitions, defaults of configs and stages are made of, with `models`."""
 
 
 def check_deployment(where: Deployment) -> None:

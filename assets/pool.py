@@ -10,6 +10,7 @@ from pydantic import Field
 
 from assets.defaults import DEFAULTS
 from assets.keys import THRESHOLDS
+from assets.queries.identification import language_identification
 from assets.queries.languages import read_texts, sets_clause_marks_apart
 from assets.queries.parsers import why_outdated
 from metaclip_dagster.balancing import build_draw
@@ -21,7 +22,6 @@ from resources.files.digests import combine
 from resources.files.mapped import map_table
 from resources.lake.resource import Lake
 from resources.lake.tables import PartitionManifest
-from resources.models.language_id import MODEL, load_identifier
 
 _MATCHES = "matches of "
 
@@ -64,7 +64,7 @@ def matching_setup(lake: Lake) -> dict[str, Deferred]:
     marks = {"clause_marks": sets_clause_marks_apart(lake)}
     return {
         "matcher": Deferred(open_matcher, (index,), marks, declared=declared),
-        "identify": Deferred(load_identifier, declared=MODEL),
+        "identify": language_identification(),
     }
 
 

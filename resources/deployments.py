@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 from resources.files.local import write_text
 from resources.variables import (
+    LID_176,
     read_lake,
+    read_language_id,
     read_languages,
     read_open_lineage,
     read_options,
@@ -29,8 +31,8 @@ COLLINFO = "https://index.commoncrawl.org/collinfo.json"
 
 _REPRODUCED = {
     "METACLIP_CRAWL", "METACLIP_CRAWL_OPTIONS", "METACLIP_LAKE", "METACLIP_LAKE_OPTIONS", "METACLIP_LANGUAGES",
-    "METACLIP_PICTURES", "METACLIP_PORT", "METACLIP_RAY", "METACLIP_REPORTS_URL", "METACLIP_TAKEDOWNS",
-    "METACLIP_THRESHOLDS", "METACLIP_WIKIPEDIA",
+    "METACLIP_LANGUAGE_ID", "METACLIP_PICTURES", "METACLIP_PORT", "METACLIP_RAY", "METACLIP_REPORTS_URL",
+    "METACLIP_TAKEDOWNS", "METACLIP_THRESHOLDS", "METACLIP_WIKIPEDIA",
 }  # fmt: skip
 """What beside the deployment's name and folder a command needs to do the same again."""
 
@@ -57,6 +59,9 @@ class Deployment:
     budget: int = 500_000
     languages: tuple[str, ...] = ("en",)
     """Languages that have entries; METACLIP_LANGUAGES=en,de sets them, `all` is every Wikipedia that there is."""
+    language_id: tuple[str, ...] = (LID_176,)
+    """What tells the language of a text, from METACLIP_LANGUAGE_ID: lid.176, a fastText model's file, or two of these
+    with a plus between them, which have to agree."""
     titles_in_dump_only: bool = True
     """Whether a title must be an article of the dump; not where the dump is an extract."""
     collinfo: str = ""
@@ -236,6 +241,7 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
         lake_url=read_lake(environment, name),
         lake_options=read_options(environment, "METACLIP_LAKE_OPTIONS"),
         languages=read_languages(environment) or usual.languages,
+        language_id=read_language_id(environment) or usual.language_id,
         thresholds=read_thresholds(environment) or usual.thresholds,
         wikipedia=environment.get("METACLIP_WIKIPEDIA", usual.wikipedia),
         takedown_list=environment.get("METACLIP_TAKEDOWNS", ""),

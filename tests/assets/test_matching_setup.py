@@ -4,20 +4,24 @@ from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 
 from assets.pool import matching_setup
+from assets.queries.identification import language_identification
 from metaclip_dagster.matching import build_matcher, match_entries
 from metaclip_dagster.schemas import MATCHES
-from resources.deferred import defer, named
+from resources.deferred import defer, named, version_of
 from resources.engines.driver import drive
 from resources.engines.local_engine import LocalEngine
 from resources.engines.shards import Shard, StageCall
 from resources.lake.resource import Lake
 from resources.lake.shard_files import read_table
 from resources.lake.tables import TableStore
-from resources.models.language_id import load_identifier
+from resources.models.language_id import MODEL, load_identifier
+from resources.variables import LID_176
 from tests.lakes import commit
 from tests.metaclip_dagster.tables import entries_of, pairs_of
+from tests.resources.fasttext_models import write_model
 
 WORDS = ["dog", "red dog", "the dog runs", "a"]
 
@@ -58,3 +62,49 @@ def test_workers_share_an_index_and_match_as_one_process_does(tmp_path: Path) ->
 def test_an_index_changes_no_version_of_the_matches(tmp_path: Path) -> None:
     lake = lake_with_entries(tmp_path)
     assert matching_setup(lake)["matcher"].version == defer(build_matcher, lake.table("entries")).version
+
+
+def test_the_installed_model_alone_changes_no_version_of_matches(tmp_path: Path) -> None:
+    assert version_of(matching_setup(lake_with_entries(tmp_path))["identify"]) == MODEL
+
+
+def test_matches_know_what_another_model_holds_and_not_where_it_lies(tmp_path: Path) -> None:
+    words = {"eng_Latn": ["dog"], "hak_Hani": ["wagging"]}
+    first, moved, other = (str(tmp_path / name) for name in ("first.bin", "moved.bin", "other.bin"))
+    for path in (first, moved):
+        write_model(Path(path), words)
+    write_model(Path(other), {**words, "zxx_Zzzz": ["img"]})
+    asked = [(first,), (moved,), (other,), (LID_176,), (LID_176, first), (LID_176, moved), (first, LID_176)]
+    versions = [version_of(language_identification(models)) for models in asked]
+    assert versions[0] == versions[1]
+    assert versions[4] == versions[5]
+    assert len({*versions}) == len(versions) - 2
+
+
+def test_what_another_model_names_is_counted_by_its_code(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "small.bin", {"eng_Latn": ["dog"], "hak_Hani": ["wagging"], "zxx_Zzzz": ["img"]})
+    texts = ["the dog", "a wagging dog wagging", "a img", "a"]
+    dropped, seen = Counter[str](), Counter[str]()
+    matches = [
+        *match_entries(
+            [pairs_of(texts)],
+            matcher=build_matcher(entries_of(WORDS)),
+            identify=language_identification((model,))(),
+            dropped=dropped,
+            seen=seen,
+        )
+    ]
+    assert [row["language"] for batch in matches for row in batch.to_pylist()] == ["en"]
+    assert seen == {"language en": 1, "language hak": 1, "language zxx": 1, "language und": 1}
+    assert dropped == {"other_language": 3, "no_match": 0}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"a page that says not found"])
+def test_a_file_that_is_no_model_fails_before_any_shard_and_names_the_variable(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "lid.bin"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises((FileNotFoundError, ValueError), match=r"^METACLIP_LANGUAGE_ID: .*lid\.bin: "):
+        language_identification((str(path),))

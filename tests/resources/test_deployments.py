@@ -1,6 +1,7 @@
 """A deployment's folder of Dagster's own is made where it lacks, and left alone where it does not."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,19 @@ def test_dagster_yaml_is_the_projects_own_and_is_written_only_where_it_is_not(tm
     assert where.dagster_home == config.parent
     assert config.read_bytes() == OURS
     assert [path.name for path in config.parent.iterdir()] == ["dagster.yaml"]
+
+
+def test_language_identification_is_one_model_or_two_that_have_to_agree() -> None:
+    models = {
+        "lid.176": ("lid.176",), "/models/glotlid.bin": ("/models/glotlid.bin",),
+        "lid.176 + a/../lid.ftz": ("lid.176", f"{Path.cwd()}/a/../lid.ftz"),
+    }  # fmt: skip
+    for listed, expected in models.items():
+        assert read_deployment({"METACLIP_LANGUAGE_ID": listed}).language_id == expected
+    assert read_deployment({}).language_id == ("lid.176",)
+    for listed in ("", "+", "lid.176+", "lid.176+lid.176", "lid.176+/a+/b"):
+        with pytest.raises(ValueError, match=re.escape(f"METACLIP_LANGUAGE_ID={listed!r}: name lid.176, a fastText")):
+            read_deployment({"METACLIP_LANGUAGE_ID": listed})
 
 
 def test_languages_are_named_once_each_by_their_codes() -> None:

@@ -1,0 +1,34 @@
+"""Who tells the language of a text: the model, or the two models, that the deployment names."""
+
+from assets.defaults import DEFAULTS
+from metaclip_dagster.words.labels import code_of_label
+from metaclip_dagster.words.languages import LANGUAGES
+from resources.deferred import Deferred
+from resources.files.digests import combine
+from resources.models.fasttext_files import digest_of
+from resources.models.language_id import MODEL, check_model, load_agreement, load_identifier, load_model
+from resources.variables import LID_176
+
+
+def language_identification(models: tuple[str, ...] = DEFAULTS.language_id) -> Deferred:
+    """What workers identify languages with: one model, or two that have to agree; lid.176 or files of models.
+
+    Its version knows what a file holds, not where it lies. Raises FileNotFoundError or ValueError, naming the variable,
+    for a file that is no such model.
+    """
+    identifiers = [_identifier(model) for model in models]
+    if len(identifiers) == 1:
+        return identifiers[0]
+    return Deferred(load_agreement, tuple(identifiers))
+
+
+def _identifier(model: str) -> Deferred:
+    if model == LID_176:
+        return Deferred(load_identifier, declared=MODEL)
+    try:
+        codes = check_model(model, code_of_label, LANGUAGES)
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(f"METACLIP_LANGUAGE_ID: {error}") from None
+    # A table of labels that changes makes other matches.
+    labels = combine(f"{label} {code}" for label, code in codes.items())
+    return Deferred(load_model, (model, code_of_label), declared=f"fastText model {digest_of(model)}, labels {labels}")
