@@ -269,7 +269,7 @@ def test_an_entry_of_a_language_that_is_never_identified_says_so() -> None:
 
 
 def test_the_languages_are_those_that_the_model_knows() -> None:
-    labels = re.findall(rb"__label__([a-z]+)\0", language_id._model_path().read_bytes())
+    labels = re.findall(rb"__label__([a-z]+)\0", language_id.model_path().read_bytes())
     assert {label.decode() for label in labels} == LANGUAGES
     assert {"dz"} == PARTING - LANGUAGES
 

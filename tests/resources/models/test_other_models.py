@@ -44,12 +44,12 @@ def test_the_installed_model_is_read_whole_and_answers_alike_by_its_path() -> No
     assert load_model(path, code_of_label)(texts) == load_identifier()(texts)
 
 
-@pytest.mark.parametrize("whole", ["installed", "made"])
+@pytest.mark.parametrize("whole", ["installed", "small"])
 def test_a_model_that_was_cut_off_anywhere_is_refused(tmp_path: Path, whole: str) -> None:
-    made = Path(write_model(tmp_path / "whole.bin", WORDS))
-    content = (model_path() if whole == "installed" else made).read_bytes()
+    small = Path(write_model(tmp_path / "whole.bin", WORDS))
+    content = (model_path() if whole == "installed" else small).read_bytes()
     cut = tmp_path / "cut.ftz"
-    lengths = range(1, len(content)) if whole == "made" else [8, 60, 100, 5000, 100_000, 600_000, len(content) - 1]
+    lengths = range(1, len(content)) if whole == "small" else [8, 60, 100, 5000, 100_000, 600_000, len(content) - 1]
     for length in lengths:
         cut.write_bytes(content[:length])
         with pytest.raises(ValueError, match=r"cut\.ftz: (no fastText model|a fastText model that is not whole)"):
