@@ -31,7 +31,7 @@ def describe_subset(
     pool: PairCounts,
     subset: PairCounts,
     stages: Sequence[Mapping[str, Any]] = (),
-    language_scores: Sequence[int] = (),
+    language_scores: Mapping[str, Sequence[int]] | None = None,
     balanced_to: str = "the pool's own counts",
     licenses: Mapping[str, int] | None = None,
     opt_outs: OptOuts | None = None,
@@ -67,7 +67,7 @@ def describe_subset(
             {"snapshot": name, **_describe_pairs(pool.by_snapshot, subset.by_snapshot, name)}
             for name in sorted(pool.by_snapshot)
         ],
-        "language_scores": _describe_scores(language_scores),
+        "language_scores": _describe_scores(language_scores or {}),
         "licenses": [
             {"license": name, "pairs": number, "share": share(number, subset.total)}
             for name, number in _sort_numbers(licenses or {}).items()
@@ -139,9 +139,20 @@ def _spell_t(t: float) -> str:
     return str(int(t)) if float(t).is_integer() and t < 2**53 else repr(float(t))
 
 
-def _describe_scores(counts: Sequence[int]) -> Card:
-    if counts and len(counts) != NUM_SCORE_BINS:
-        raise ValueError(f"language_scores has {len(counts)} numbers, not {NUM_SCORE_BINS}; make it with count_scores")
+def _describe_scores(by_language: Mapping[str, Sequence[int]]) -> Card:
+    for language, counts in by_language.items():
+        if len(counts) != NUM_SCORE_BINS:
+            raise ValueError(
+                f"language_scores of {language} has {len(counts)} numbers, not {NUM_SCORE_BINS}; make it with "
+                "count_scores"
+            )
+    total = [sum(counts) for counts in zip(*by_language.values(), strict=True)]
+    languages = [{"language": name, **_describe_sureness(counts)} for name, counts in by_language.items()]
+    languages.sort(key=lambda row: (-row["pairs"], row["language"]))
+    return {**_describe_sureness(total), "counts": [int(n) for n in total], "languages": languages}
+
+
+def _describe_sureness(counts: Sequence[int]) -> Card:
     below = {name: sum(counts[: round(edge * NUM_SCORE_BINS)]) for name, edge in (("below_05", 0.5), ("below_08", 0.8))}
     total = sum(counts)
-    return {"pairs": total, "counts": [int(n) for n in counts], **{name: share(n, total) for name, n in below.items()}}
+    return {"pairs": int(total), **{name: share(n, total) for name, n in below.items()}}

@@ -1,5 +1,6 @@
 """Count the pairs of a pool or a subset: by entry, language, snapshot and language score."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -58,11 +59,15 @@ def count_pairs(batches: Iterable[pa.RecordBatch], column: str) -> dict[str, int
     return dict(sorted(counts.items()))
 
 
-def count_scores(matches: Iterable[pa.RecordBatch]) -> list[int]:
-    """How many rows of MATCHES have a language_score in each twentieth of 0 to 1, the least sure first."""
-    counts = np.zeros(NUM_SCORE_BINS, np.int64)
+def count_scores(matches: Iterable[pa.RecordBatch]) -> dict[str, list[int]]:
+    """How many rows of MATCHES have a language_score in each twentieth of 0 to 1, the least sure first, by language."""
+    counts: defaultdict[str, npt.NDArray[np.int64]] = defaultdict(lambda: np.zeros(NUM_SCORE_BINS, np.int64))
     for batch in matches:
         # Some identifiers give a hair more than 1; a twentieth is rounded so that float32 0.7 counts as 0.7.
         bins = np.floor(np.round(batch["language_score"].to_numpy().astype(np.float64) * NUM_SCORE_BINS, 4))
-        counts += np.bincount(np.clip(bins, 0, NUM_SCORE_BINS - 1).astype(np.int64), minlength=NUM_SCORE_BINS)
-    return [int(count) for count in counts]
+        bins = np.clip(bins, 0, NUM_SCORE_BINS - 1).astype(np.int64)
+        languages = batch["language"].dictionary_encode()
+        codes = languages.indices.to_numpy()
+        for code, language in enumerate(languages.dictionary.to_pylist()):
+            counts[language] += np.bincount(bins[codes == code], minlength=NUM_SCORE_BINS)
+    return {language: [int(count) for count in counts[language]] for language in sorted(counts)}

@@ -95,8 +95,18 @@ def test_pairs_and_scores_add_up_over_batches() -> None:
     ]
     assert count_pairs(batches, "language") == {"de": 2, "en": 2}
     scores = count_scores(batches)
-    assert (sum(scores), scores[9], scores[10], scores[16], scores[19]) == (4, 1, 1, 1, 1)
+    assert {name: {at: n for at, n in enumerate(of) if n} for name, of in scores.items()} == {
+        "de": {10: 1, 19: 1},
+        "en": {9: 1, 16: 1},
+    }
     card = card_of([1], [1], language_scores=scores)
+    assert [(row["language"], row["pairs"], row["below_05"]) for row in card["language_scores"]["languages"]] == [
+        ("de", 2, 0.0),
+        ("en", 2, 0.5),
+    ]
+    section = parse_harmless(render_card(card, {})).css_first("#languages")
+    assert section is not None
+    assert "Below 0.8" in section.text()
     assert (card["language_scores"]["below_05"], card["language_scores"]["below_08"]) == (0.25, 0.5)
 
 
@@ -220,7 +230,7 @@ def test_entries_that_no_text_can_contain_are_counted_by_reason() -> None:
         ({"subset_counts": [3, 9]}, "entry 1 has 9 pairs in the subset, 2 in the pool"),
         ({"thresholds": {"de": 1.0}}, "no t for en"),
         ({"t": "nan"}, "t must be"),
-        ({"language_scores": [1, 2]}, "make it with count_scores"),
+        ({"language_scores": {"en": [1, 2]}}, "make it with count_scores"),
     ],
 )
 def test_what_cannot_be_of_one_pool_is_refused(change: dict[str, Any], says: str) -> None:
@@ -265,7 +275,7 @@ def hostile_card() -> dict[str, Any]:
         subset=PairCounts({text: 1}, {text: 1}),
         licenses=dict.fromkeys(HOSTILE, 1),
         stages=[{"stage": hostile, "rows": 1, "dropped": {hostile: 2}, "seen": {hostile: 3}} for hostile in HOSTILE],
-        language_scores=[1] * 20,
+        language_scores={"en": [1] * 20},
         provenance=dict.fromkeys(HOSTILE, text),
     )
 
