@@ -3,9 +3,6 @@
 from metaclip_dagster.schemas import named
 from metaclip_dagster.words.languages import identification_code
 
-NO_LANGUAGE = frozenset(["mis", "mul", "und", "zxx"])
-"""ISO 639-3 codes that name no language: uncoded, several, undetermined, and no linguistic content."""
-
 _ISO_639_3 = """
 af:afr am:amh an:arg as:asm av:ava az:aze,azj ba:bak be:bel bg:bul bh:bho bn:ben bo:bod br:bre bs:bos ca:cat ce:che
 co:cos cs:ces cv:chv cy:cym da:dan de:deu dv:div el:ell eml:egl,rgn en:eng eo:epo es:spa et:est,ekk eu:eus

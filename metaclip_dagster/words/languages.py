@@ -38,6 +38,9 @@ ALL, OTHER = "all", "other"
 MERGED = {"gan": "zh", "lzh": "zh", "wuu": "zh", "yue": "zh"}
 """Languages that are written alike, and share a list where they have none of their own (Meta CLIP 2)."""
 
+NO_LANGUAGE = frozenset(["mis", "mul", "und", "zxx"])
+"""ISO 639-3 codes that name no language: uncoded, several, undetermined, and no linguistic content."""
+
 NO_WIKIPEDIA = frozenset(
     ["commons", "foundation", "incubator", "mediawiki", "meta", "nostalgia", "outreach", "simple", "sources"]
 ) | {"species", "test", "test2", "wikidata", "wikifunctions", "wikimania"}
@@ -70,9 +73,13 @@ def list_names(language: str) -> tuple[str, ...]:
 def find_list(identified: str, languages: Collection[str]) -> str | None:
     """Whose list the texts of an identified language are searched for: its own, the one it shares, or `other`.
 
-    >>> [find_list(code, {"en", "zh", "other"}) for code in ("en", "yue", "de")], find_list("de", {"en"})
-    (['en', 'zh', 'other'], None)
+    None where there is none of them, or no language was identified (`und`).
+
+    >>> [find_list(code, {"en", "zh", "other"}) for code in ("en", "yue", "de", "und")], find_list("de", {"en"})
+    (['en', 'zh', 'other', None], None)
     """
+    if identified in NO_LANGUAGE:
+        return None
     return next((name for name in (*list_names(identified), OTHER) if name in languages), None)
 
 

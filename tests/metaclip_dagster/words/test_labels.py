@@ -1,7 +1,7 @@
 """Labels of identification models mean our language codes, every one of which has an ISO 639-3 label."""
 
-from metaclip_dagster.words.labels import _CODES, NO_LANGUAGE, code_of_label
-from metaclip_dagster.words.languages import LANGUAGES
+from metaclip_dagster.words.labels import _CODES, code_of_label
+from metaclip_dagster.words.languages import LANGUAGES, NO_LANGUAGE
 
 OPEN_LID = """
 ace_Arab ace_Latn afr_Latn aka_Latn als_Latn amh_Ethi apc_Arab arb_Arab ars_Arab ary_Arab arz_Arab asm_Beng ast_Latn
