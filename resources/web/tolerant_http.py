@@ -82,8 +82,8 @@ def tidy_head(head: bytes) -> tuple[bytes, int | None]:
     (b'HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n', 3)
     """
     status, *lines = _FOLD.sub(b" ", head.lstrip(b"\r\n")).split(b"\n")
-    fields = [(match[1], match[2].strip()) for line in lines if (match := _HEADER.fullmatch(line.rstrip(b"\r")))]
-    headers = [(name, _CONTROLS.sub(b" ", value)) for name, value in fields]
+    fields = (match for line in lines if (match := _HEADER.fullmatch(line.rstrip(b"\r"))))
+    headers = [(field[1], _CONTROLS.sub(b" ", field[2]).strip()) for field in fields]
     encodings = {value.lower() for name, value in headers if name.lower() == b"transfer-encoding"} - {b"identity"}
     lengths = {
         length.strip() for name, value in headers if name.lower() == b"content-length" for length in value.split(b",")
