@@ -149,8 +149,9 @@ def wikipedia_ngrams(
     Next: `wikipedia_unigrams` and `wikipedia_bigrams`, which rank these counts.
     """
     counted = {
-        piece: {"pages": pages, "language": language, "not_shown": list_unshown(sources.site(wiki))}
+        piece: {"pages": pages, "language": language, "not_shown": not_shown}
         for wiki, language in wikis_of(sources).items()
+        for not_shown in [list_unshown(sources.site(wiki))]  # once, for it opens every file of the dump
         for piece, pages in sources.pages(wiki).items()
     }
     options = config.model_dump()
