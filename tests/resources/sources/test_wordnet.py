@@ -1,10 +1,13 @@
 """WordNet's names are whole, from the package that nltk ships."""
 
+import re
 import shutil
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
 
+from metaclip_dagster.words.languages import OPEN_MULTILINGUAL
 from resources.sources.wordnet import MULTILINGUAL, check_package, lemma_names, synset_names
 from tests.resources.exports import write_wordnets
 
@@ -70,3 +73,9 @@ def test_a_multilingual_wordnet_that_is_missing_damaged_or_without_the_language_
     with pytest.raises(ValueError, match=r"omw-1\.4\.zip.*Fetch it again"):
         check_package(str(copied), MULTILINGUAL)
     assert not path.exists()
+
+
+def test_languages_of_the_multilingual_wordnet_are_those_of_nltks_package() -> None:
+    manual = Path(str(distribution("nltk").locate_file("nltk/test/wordnet.doctest"))).read_text(encoding="utf-8")
+    [langs] = re.findall(r">>> sorted\(wn\.langs\(\)\)\n(.*?\])", manual, re.DOTALL)
+    assert {*OPEN_MULTILINGUAL} == {*re.findall(r"\w+", langs)} - {"eng", "ita_iwn"}
