@@ -24,7 +24,7 @@ PARTING = SPACELESS | {"ko"}
 """Languages with borders of words where no space is."""
 
 _ARABIC, _DANDA = "،؛؟۔", "।॥"
-_INDIC = "as bh bn bpy gom gu hi kn mai ml mr ne new or pa sa ta te"
+_INDIC = "as bh bn bpy dty gom gu hi kn mai ml mr ne new or pa sa ta te"
 CLAUSE_MARKS: Mapping[str, str] = {
     **dict.fromkeys("ar arz azb ckb dv fa lrc mzn pnb ps sd ug ur".split(), _ARABIC),  # noqa: SIM905
     **dict.fromkeys(_INDIC.split(), _DANDA),
