@@ -20,8 +20,11 @@ def read_texts(lake: Lake) -> str:
 
 
 def sets_clause_marks_apart(lake: Lake) -> bool:
-    """Whether clause marks of other scripts are set apart in the texts that ENTRIES are searched in."""
-    return read_texts(lake) != _AS_THE_PAPER
+    """Whether clause marks of other scripts are set apart in the texts that ENTRIES are searched in.
+
+    Not for English alone, which has none, nor for ENTRIES of a version that did not say, as matches of them have not.
+    """
+    return read_texts(lake) == _SET_APART
 
 
 def wikis_of(sources: Sources) -> dict[str, str]:
@@ -32,6 +35,11 @@ def wikis_of(sources: Sources) -> dict[str, str]:
     assigned = assign_wikis(sources.wikis(), sources.languages)
     if not assigned:
         raise FileNotFoundError(f"{sources.wikipedia}: no dump of any Wikipedia; `metaclip download dump` brings them")
+    if [*sources.languages] == [ALL] and "en" not in assigned:
+        raise FileNotFoundError(
+            f"{sources.wikipedia}: no dump of the English Wikipedia, from which all other languages have their t; "
+            "put it there (enwiki-*), or name the languages by their codes"
+        )
     return {wiki: language for language, wikis in assigned.items() for wiki in wikis or [language]}
 
 

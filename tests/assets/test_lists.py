@@ -1,6 +1,7 @@
 """With `all` every Wikipedia in the folder gives a list by itself, and English is as if it were alone."""
 
 import gzip
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,18 @@ def test_other_and_clause_marks_can_be_left_out_and_matching_is_told(
     assert not any(isinstance(engine, ClauseEngine) for engine in matching_setup(lake)["matcher"]().engines.values())
 
 
+def test_texts_are_searched_as_before_until_entries_of_an_earlier_version_are_built_again(
+    everything: Lake, tmp_path: Path
+) -> None:
+    shutil.copytree(everything.root, tmp_path / "lake")
+    lake = Lake(root=str(tmp_path / "lake"))
+    [path] = (tmp_path / "lake").glob("entries/**/manifest.json")
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    del manifest["inputs"]["texts"]
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    assert not sets_clause_marks_apart(lake)
+
+
 def test_a_dump_without_words_is_named_with_the_way_out(tmp_path: Path) -> None:
     wikis = write_dumps(tmp_path / "wikipedia", "en", "be")
     (wikis / "dewiki-1-pages-articles.xml").write_bytes(export(page("Diskussion:A", "a", ns=1), wiki="dewiki"))
@@ -173,6 +186,9 @@ def test_a_dump_without_words_is_named_with_the_way_out(tmp_path: Path) -> None:
         make(tmp_path, wikis, ["all"])
     with pytest.raises(FileNotFoundError, match=r"no nnwiki-\*"):
         make(tmp_path, wikis, ["en", "nn"], wordnet_synsets={"multilingual": False})
+    (wikis / "enwiki-1-pages-articles.xml").unlink()
+    with pytest.raises(FileNotFoundError, match="no dump of the English Wikipedia"):
+        make(tmp_path, wikis, ["all"])
     shutil.rmtree(wikis)
     with pytest.raises(FileNotFoundError, match="no dump of any Wikipedia"):
         make(tmp_path, wikis, ["all"])
