@@ -41,11 +41,6 @@ MERGED = {"gan": "zh", "lzh": "zh", "wuu": "zh", "yue": "zh"}
 NO_LANGUAGE = frozenset(["mis", "mul", "und", "zxx"])
 """ISO 639-3 codes that name no language: uncoded, several, undetermined, and no linguistic content."""
 
-NO_WIKIPEDIA = frozenset(
-    ["commons", "foundation", "incubator", "mediawiki", "meta", "nostalgia", "outreach", "simple", "sources"]
-) | {"species", "test", "test2", "wikidata", "wikifunctions", "wikimania"}
-"""Wikis that give no list: Wikimedia's others, and Simple English, for English has the list of the paper."""
-
 
 def identification_code(language: str) -> str | None:
     """The one of LANGUAGES that texts of a language are identified as, whatever script and country the code adds.
@@ -94,7 +89,7 @@ def assign_wikis(wikis: Iterable[str], languages: Sequence[str]) -> dict[str, li
     >>> assign_wikis(["de", "en", "zh", "zh_yue"], ["en", "zh-yue", "zh"])
     {'en': ['en'], 'yue': ['zh_yue'], 'zh': ['zh']}
     """
-    wikis = [wiki for wiki in wikis if wiki not in NO_WIKIPEDIA]
+    wikis = [wiki for wiki in wikis if _is_read(wiki)]
     if ALL in languages and len(languages) > 1:
         raise ValueError(f"languages {', '.join(languages)}: `{ALL}` stands alone, or name each language by its code")
     if [*languages] == [ALL]:
@@ -106,6 +101,14 @@ def assign_wikis(wikis: Iterable[str], languages: Sequence[str]) -> dict[str, li
         if (name := next((name for name in list_names(wiki) if name in assigned), None)) is not None:
             assigned[name].append(wiki)
     return assigned
+
+
+def _is_read(wiki: str) -> bool:
+    """Not Wikimedia's other wikis, as `commons`, whose names are longer than a code but for `ten`; nor Simple English.
+
+    English has the list of the paper, without Simple English.
+    """
+    return re.fullmatch("[a-z]{2,3}(_[a-z0-9_]+)?", wiki) is not None and wiki != "ten"
 
 
 _OTHERWISE = {

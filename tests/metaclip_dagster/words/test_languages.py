@@ -22,6 +22,11 @@ def test_wikipedias_of_one_language_merge_and_those_that_no_identification_names
     assert sorted(wiki for wikis in lists.values() for wiki in wikis) == sorted({*WIKIS} - {"simple"})
 
 
+def test_wikimedias_other_wikis_give_no_list_whatever_they_are_called() -> None:
+    others = ["commons", "meta", "species", "strategy", "ten", "test2", "wikidata", "wikimania2018"]
+    assert assign_wikis(["en", "hak", *others], [ALL]) == {"en": ["en"], OTHER: ["hak"]}
+
+
 def test_english_has_one_wikipedia_however_many_others_there_are() -> None:
     assert assign_wikis(WIKIS, [ALL])["en"] == assign_wikis(WIKIS, ["en"])["en"] == ["en"]
 
