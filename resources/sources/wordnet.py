@@ -4,6 +4,7 @@ import shutil
 import tempfile
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,7 +87,7 @@ def _open_wordnet(nltk_data: str, packages: Sequence[str], parts_of_speech: str)
                 root, *others = (nltk.data.find(f"{package}/{Path(package).stem}/") for package in packages)
                 omw = CorpusReader(others[0], r".*/wn-data-.*\.tab", encoding="utf8") if others else None
                 yield WordNetCorpusReader(root, omw)
-        except (zipfile.BadZipFile, LookupError, UnicodeDecodeError) as error:
+        except (zipfile.BadZipFile, zlib.error, LookupError, UnicodeDecodeError) as error:
             names = " or ".join(str(Path(nltk_data, package)) for package in packages)
             raise ValueError(f"{names}: {error}; is it nltk's wordnet package, and whole? Fetch it again") from error
         finally:

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import zipfile
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -73,6 +74,21 @@ def test_a_multilingual_wordnet_that_is_missing_damaged_or_without_the_language_
     with pytest.raises(ValueError, match=r"omw-1\.4\.zip.*Fetch it again"):
         check_package(str(copied), MULTILINGUAL)
     assert not path.exists()
+
+
+def test_a_damaged_list_of_a_language_is_named_with_its_package(copied: Path) -> None:
+    path = write_wordnets(copied) / MULTILINGUAL
+    with zipfile.ZipFile(path) as package:
+        members = {name: package.read(name) for name in package.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as package:
+        for name, content in members.items():
+            package.writestr(name, content)
+        [french] = [member for member in package.infolist() if member.filename.endswith("-fra.tab")]
+    broken = bytearray(path.read_bytes())
+    broken[french.header_offset + 30 + len(french.filename)] = 0xFF  # the first byte of what was deflated
+    path.write_bytes(broken)
+    with pytest.raises(ValueError, match=r"omw-1\.4\.zip.*Fetch it again"):
+        next(lemma_names(str(copied), "fra", "r"))
 
 
 def test_languages_of_the_multilingual_wordnet_are_those_of_nltks_package() -> None:
