@@ -22,7 +22,7 @@ from metaclip_dagster.metadata import (
     rank_unigrams,
     sum_counts,
 )
-from metaclip_dagster.words.languages import OPEN_MULTILINGUAL
+from metaclip_dagster.words.languages import OPEN_MULTILINGUAL, list_names
 from resources.deferred import Deferred, defer
 from resources.engines.resource import Compute
 from resources.lake.resource import Lake
@@ -234,7 +234,7 @@ def wikipedia_titles(
 
 def _limits(config: Unigrams | Bigrams | Titles, threshold: str, *, least: float) -> Callable[[str], dict[str, Any]]:
     """What a language's candidates are held to: English and those with a threshold of their own to that, or a share."""
-    of_language = getattr(config, f"{threshold}_of")
+    of_language = {list_names(code)[0]: at_least for code, at_least in getattr(config, f"{threshold}_of").items()}
 
     def limits_of(language: str) -> dict[str, Any]:
         if language == "en" or language in of_language or not config.share:

@@ -179,6 +179,15 @@ def test_texts_are_searched_as_before_until_entries_of_an_earlier_version_are_bu
     assert not sets_clause_marks_apart(lake)
 
 
+def test_a_threshold_holds_its_language_however_the_code_is_written(tmp_path: Path) -> None:
+    wikis, thresholds = write_dumps(tmp_path / "wikipedia", "en", "zh_yue"), {"min_count_of": {"zh-yue": 1}}
+    lake, _ = make(tmp_path, wikis, ["en", "zh-yue"], wikipedia_unigrams=thresholds)
+    candidates, ngrams = (lake.read(name).to_pylist() for name in ("wikipedia_unigrams", "wikipedia_ngrams"))
+    words = {row["name"] for row in ngrams if row["language"] == "yue" and " " not in row["name"]}
+    assert {row["entry"] for row in candidates if row["language"] == "yue"} == words
+    assert len(words) > 1
+
+
 def test_a_dump_without_words_is_named_with_the_way_out(tmp_path: Path) -> None:
     wikis = write_dumps(tmp_path / "wikipedia", "en", "be")
     (wikis / "dewiki-1-pages-articles.xml").write_bytes(export(page("Diskussion:A", "a", ns=1), wiki="dewiki"))
