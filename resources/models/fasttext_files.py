@@ -1,6 +1,7 @@
 """Read which labels a fastText model file has, and refuse one that is none or not whole.
 
-fastText itself checks next to nothing: of a file that was cut off it crashes, never ends, or answers at random.
+fastText itself checks next to nothing: of a file that was cut off, or whose numbers do not fit each other, it crashes,
+never ends, or answers at random.
 """
 
 import functools
@@ -12,6 +13,11 @@ import xxhash
 
 _MAGIC, _VERSIONS, _SUPERVISED = 793712314, (11, 12), 3
 _LABEL, _NO_PRUNING = 1, -1
+_LOSSES = (1, 2, 3, 4)
+_MOST_LETTERS = 64
+"""Of a part of a word; models in use have at most 6."""
+_MOST_COUNTED = 10**15
+"""What fastText's tree of labels takes for more than all of them together."""
 PREFIX = "__label__"
 
 
@@ -51,58 +57,78 @@ def _digest(path: str, _size: int, _changed: int) -> str:
 
 
 class _Reader:
-    """Walks through fastText's layout (`FastText::loadModel`) with every length checked against the file's."""
+    """Walks through fastText's layout (`FastText::loadModel`) with every length checked against the file's.
+
+    Numbers that it would divide by, or find vectors by, are checked against each other: of ones that do not fit it
+    reads and writes beside its memory.
+    """
 
     def __init__(self, content: mmap.mmap) -> None:
         self._content, self._at = content, 4
 
     def read(self) -> list[str]:
         [version] = self._numbers("i")
-        _, _, _, _, _, _, _, model, *_ = self._numbers("12id")
+        dimensions, _, _, _, _, word_ngrams, loss, model, buckets, _, most_letters, *_ = self._numbers("12id")
         if version not in _VERSIONS:
             raise ValueError(f"a fastText model of version {version}; there are {', '.join(map(str, _VERSIONS))}")
         if model != _SUPERVISED:
             raise ValueError("a fastText model of word vectors, that tells no languages; name one for identification")
-        labels = self._dictionary()
+        is_hashed = word_ngrams > 1 or most_letters > 0
+        _check(dimensions > 0 and loss in _LOSSES and most_letters <= _MOST_LETTERS and (buckets > 0 or not is_hashed))
+        labels, num_words, num_pruned = self._dictionary()
+        num_hashed = num_pruned if num_pruned >= 0 else buckets if is_hashed else 0
         [quantized] = self._numbers("?")
-        (self._quantized_matrix if quantized else self._matrix)()
+        rows, columns = (self._quantized_matrix if quantized else self._matrix)()
+        _check(rows >= num_words + num_hashed and columns == dimensions)
         [quantized_output] = self._numbers("?")
-        (self._quantized_matrix if quantized and quantized_output else self._matrix)()
+        shape = (self._quantized_matrix if quantized and quantized_output else self._matrix)()
+        _check(shape == (len(labels), dimensions))
         if self._at != len(self._content):
             raise ValueError("a fastText model with something behind it; download it again")
         return labels
 
-    def _dictionary(self) -> list[str]:
-        size, _, num_labels, _, num_pruned = self._numbers("3i2q")
+    def _dictionary(self) -> tuple[list[str], int, int]:
+        size, num_words, num_labels, _, num_pruned = self._numbers("3i2q")
+        _check(num_words >= 0 and num_labels > 0 and size == num_words + num_labels)
         labels = []
-        for _ in range(size):
+        for number in range(size):
             end = self._content.find(b"\0", self._at)
             word, self._at = self._content[self._at : end], end + 1
             if end < 0:
                 raise IndexError
-            _, kind = self._numbers("qb")
+            count, kind = self._numbers("qb")
+            _check((kind == _LABEL) == (number >= num_words))
             if kind == _LABEL:
+                _check(0 <= count < _MOST_COUNTED // num_labels)
                 labels.append(word.decode().removeprefix(PREFIX))
-        if len(labels) != num_labels:
-            raise IndexError
-        self._skip(8 * num_pruned if num_pruned != _NO_PRUNING else 0)
-        return labels
+        places, length = self._at, 8 * num_pruned if num_pruned != _NO_PRUNING else 0
+        self._skip(length)
+        for _, place in struct.iter_unpack("<2i", self._content[places : places + length]):
+            _check(0 <= place < num_pruned)
+        return labels, num_words, num_pruned
 
-    def _matrix(self) -> None:
+    def _matrix(self) -> tuple[int, int]:
         rows, columns = self._numbers("2q")
+        _check(rows >= 0 and columns > 0)
         self._skip(4 * rows * columns)
+        return rows, columns
 
-    def _quantized_matrix(self) -> None:
-        has_norms, rows, _, num_codes = self._numbers("?2qi")
+    def _quantized_matrix(self) -> tuple[int, int]:
+        has_norms, rows, columns, num_codes = self._numbers("?2qi")
         self._skip(num_codes)
-        self._quantizer()
+        _check(rows >= 0 and rows * self._quantizer(columns) == num_codes)
         if has_norms:
             self._skip(rows)
-            self._quantizer()
+            self._quantizer(1)
+        return rows, columns
 
-    def _quantizer(self) -> None:
-        dimensions, *_ = self._numbers("4i")
+    def _quantizer(self, columns: int) -> int:
+        """Its number of parts."""
+        dimensions, num_parts, part, last_part = self._numbers("4i")
+        _check(dimensions == columns and num_parts > 0 and 0 < last_part <= part)
+        _check((num_parts - 1) * part + last_part == dimensions)
         self._skip(4 * 256 * dimensions)
+        return num_parts
 
     def _numbers(self, layout: str) -> tuple[int, ...]:
         numbers = struct.unpack_from(f"<{layout}", self._content, self._at)
@@ -113,3 +139,8 @@ class _Reader:
         if length < 0 or self._at + length > len(self._content):
             raise IndexError
         self._at += length
+
+
+def _check(fits: bool) -> None:
+    if not fits:
+        raise ValueError("a fastText model whose parts do not fit each other; download it again")

@@ -56,6 +56,25 @@ def test_a_model_that_was_cut_off_anywhere_is_refused(tmp_path: Path, whole: str
             read_labels(str(cut))
 
 
+def test_a_model_whose_numbers_do_not_fit_each_other_is_refused(tmp_path: Path) -> None:
+    # fastText would divide by 0, read or write beside its memory, or split words without end.
+    path = tmp_path / "model.bin"
+    whole = Path(write_model(path, WORDS)).read_bytes()
+    (dimensions, ngrams, loss, buckets, letters), (size, words, labels) = (8, 28, 32, 40, 48), (64, 68, 72)
+    for changes in (
+        {dimensions: 1 << 20}, {dimensions: 0}, {ngrams: 2}, {letters: 4}, {ngrams: 2, buckets: 9}, {loss: 0},
+        {letters: 2**31 - 1, buckets: 1}, {labels: 5}, {words: 8}, {size: 0, words: 0, labels: 0},
+    ):  # fmt: skip
+        content = bytearray(whole)
+        for place, number in changes.items():
+            struct.pack_into("<i", content, place, number)
+        path.write_bytes(content)
+        with pytest.raises(
+            ValueError, match=r"model\.bin: a fastText model (whose parts do not fit|that is not whole)"
+        ):
+            read_labels(str(path))
+
+
 def test_what_is_no_model_of_languages_is_named_with_the_way_out(tmp_path: Path) -> None:
     path = tmp_path / "model.bin"
     with pytest.raises(FileNotFoundError, match=r"model\.bin: no language model there; name a fastText"):
