@@ -52,12 +52,16 @@ def load_model(name: str, pretrained: str | None = None, *, device: str = "cpu")
         tokenizer = open_clip.get_tokenizer(name)
     except ImportError as error:
         raise ValueError(f"{name}: its text tower or tokenizer needs a package that is not here: {error}") from error
-    except Exception as error:  # a reader raises whatever it meets in a file that is not what it should be
+    except BaseException as error:  # a reader raises whatever it meets in a file that is not what it should be
+        if not isinstance(error, Exception) and type(error).__module__ != "pyo3_runtime":  # a panic of tokenizers' Rust
+            raise
         reason = str(error).strip().partition("\n")[0][:300]
         raise ValueError(
             f"{weights}: cannot be read as weights of {name}: {reason}. Wanted is a .safetensors file, or a checkpoint "
             "of open_clip_train or of another trainer that holds tensors and nothing that would run"
         ) from error
+    if name.startswith(LOCAL) and isinstance(tokenizer, open_clip.tokenizer.HFTokenizer):
+        _check_tokenizer(weights.parent, model, tokenizer)
     return LoadedModel(model.to(device).eval(), preprocess, tokenizer, device)
 
 
@@ -88,8 +92,21 @@ def _is_own_tokenizer(folder: Path) -> bool:
     if of_model.exists() and "auto_map" in json.loads(of_model.read_text("utf-8")):  # transformers looks there too
         return False
     content: dict[str, Any] = json.loads(config.read_text("utf-8"))
-    is_plain = content.keys() <= {"tokenizer_class", "eos_token", "pad_token", "model_max_length"}
-    return is_plain and bool(content.get("tokenizer_class") == "PreTrainedTokenizerFast")
+    names = {"tokenizer_class", "eos_token", "pad_token", "padding_side", "truncation_side", "model_max_length"}
+    return content.keys() <= names and bool(content.get("tokenizer_class") == "PreTrainedTokenizerFast")
+
+
+def _check_tokenizer(folder: Path, model: Any, tokenizer: Any) -> None:
+    """Raise ValueError for a tokenizer that the text tower was not fitted to: its ids would end a process on a GPU."""
+    num_tokens, end_id = model.token_embedding.num_embeddings, model.text_eos_id
+    largest = max(tokenizer.tokenizer.get_vocab().values())
+    tokens = tokenizer(["", "a"])
+    of_none, of_letter = (tokens == end_id).int().argmax(1).tolist()  # where the tower reads a text off: behind it
+    if largest >= num_tokens or not of_none < of_letter:
+        raise ValueError(
+            f"{folder}/tokenizer.json: is not the one that the model was trained with, which has {num_tokens:,} tokens "
+            f"and ends texts with token {end_id}; this one has ids up to {largest:,}. Export the model again"
+        )
 
 
 def _find_weights(name: str, pretrained: str | None) -> tuple[Path, dict[str, Any]]:

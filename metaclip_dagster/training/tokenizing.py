@@ -89,6 +89,8 @@ def write_tokenizer(tokenizer: TextTokenizer, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / TOKENIZER).write_bytes(tokenizer.content)
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": tokenizer.end, "pad_token": tokenizer.pad}
+    # Whatever sides the file names: a text is read off at the first of its ends, and a pad may be one too.
+    config |= dict.fromkeys(["padding_side", "truncation_side"], "right")
     (folder / TOKENIZER_CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False), "utf-8")
 
 

@@ -139,7 +139,21 @@ def test_training_scoring_and_readers_elsewhere_read_texts_alike(folder: Path, t
         train(job, lambda numbers: None)
 
 
-@pytest.mark.parametrize("spoil", ["auto_map", "class", "none", "kwargs", "config"])
+@pytest.mark.parametrize("pad", ["<pad>", "</s>"])
+def test_texts_are_filled_up_and_cut_on_the_right_whatever_side_the_file_names(tmp_path: Path, pad: str) -> None:
+    from open_clip.tokenizer import HFTokenizer
+
+    tokenizer = build_tokenizer()
+    tokenizer.enable_padding(direction="left", pad_id=SPECIAL.index(pad), pad_token=pad)
+    tokenizer.enable_truncation(512, direction="left")
+    tokenizer.save(str(tmp_path / TOKENIZER))
+    write_tokenizer(read_tokenizer(tmp_path), tmp_path / "written")
+    short, long = HFTokenizer(str(tmp_path / "written"), context_length=16)(["dog", "start " + "long " * 40]).tolist()
+    assert (short[0], short[-1]) == (0, SPECIAL.index(pad))  # at the first end its embedding is read off
+    assert long == [*build_tokenizer().encode("start " + "long " * 40).ids[:15], 2]
+
+
+@pytest.mark.parametrize("spoil", ["auto_map", "class", "none", "kwargs", "config", "larger", "end", "panic"])
 def test_a_folder_whose_tokenizer_is_not_as_exported_is_refused(folder: Path, tmp_path: Path, spoil: str) -> None:
     import open_clip
 
@@ -151,7 +165,14 @@ def test_a_folder_whose_tokenizer_is_not_as_exported_is_refused(folder: Path, tm
     export_checkpoint(state, "rn32s", model, tokenizer=str(folder))
     path = model / ("open_clip_config.json" if spoil == "kwargs" else "tokenizer_config.json")
     content: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    if spoil == "none":
+    reason = "would load code or files from elsewhere; refused"
+    if spoil in ("larger", "end", "panic"):
+        other = build_tokenizer("</s> $A <s>" if spoil == "end" else "<s> $A </s>", 320 if spoil == "larger" else 300)
+        (model / TOKENIZER).write_text("{}" if spoil == "panic" else other.to_str(), "utf-8")
+        reason = (
+            "cannot be read" if spoil == "panic" else "is not the one .* has 300 tokens and ends texts with token 2;"
+        )
+    elif spoil == "none":
         path.unlink()
     elif spoil == "config":
         (model / "config.json").write_text('{"auto_map": {"AutoConfig": "evil.Config"}}', "utf-8")
@@ -163,7 +184,7 @@ def test_a_folder_whose_tokenizer_is_not_as_exported_is_refused(folder: Path, tm
         else:
             content["model_cfg"]["text_cfg"]["tokenizer_kwargs"] = {"trust_remote_code": True}
         path.write_text(json.dumps(content), "utf-8")
-    with pytest.raises(ValueError, match="would load code or files from elsewhere; refused"):
+    with pytest.raises(ValueError, match=reason):
         load_model(f"local-dir:{model}")
 
 
