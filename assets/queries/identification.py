@@ -31,4 +31,6 @@ def _identifier(model: str) -> Deferred:
         raise type(error)(f"METACLIP_LANGUAGE_ID: {error}") from None
     # A table of labels that changes makes other matches.
     labels = combine(f"{label} {code}" for label, code in codes.items())
-    return Deferred(load_model, (model, code_of_label), declared=f"fastText model {digest_of(model)}, labels {labels}")
+    digest = digest_of(model)
+    # Workers compare it: the file may be replaced in the meantime, and other machines have files of their own.
+    return Deferred(load_model, (model, code_of_label, digest), declared=f"fastText model {digest}, labels {labels}")

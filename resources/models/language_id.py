@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from resources.deferred import named
-from resources.models.fasttext_files import PREFIX, read_labels
+from resources.models.fasttext_files import PREFIX, digest_of, read_labels
 
 Identify = Callable[[list[str]], tuple[list[str], list[float]]]
 """Takes texts; gives the language of each, by its code, and how sure it is, 0 to 1."""
@@ -34,13 +34,18 @@ def load_identifier() -> Identify:
 
 
 @named("resources.language_id:load_model")
-def load_model(path: str, code_of_label: Callable[[str], str]) -> Identify:
+def load_model(path: str, code_of_label: Callable[[str], str], digest: str = "") -> Identify:
     """Open any fastText model that identifies languages, once a process; as `load_identifier`.
 
     `code_of_label` says what its labels mean. A text of which the model knows nothing is `und`. Raises what
-    `check_model` raises.
+    `check_model` raises, and ValueError for a file that holds something else than `digest` says, where one is given.
     """
     check_model(path, code_of_label)
+    if digest and digest_of(path) != digest:
+        raise ValueError(
+            f"{path}: not the model that this run began with, or that lies there on its other machines; put that one "
+            "back, or start the run again"
+        )
     return _open_model(path, code_of_label)
 
 

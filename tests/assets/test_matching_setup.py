@@ -81,6 +81,15 @@ def test_matches_know_what_another_model_holds_and_not_where_it_lies(tmp_path: P
     assert len({*versions}) == len(versions) - 2
 
 
+def test_a_worker_refuses_a_model_that_was_replaced_since_the_run_began(tmp_path: Path) -> None:
+    path = tmp_path / "lid.bin"
+    identify = language_identification((write_model(path, {"eng_Latn": ["dog"]}),))
+    assert identify()(["dog"])[0] == ["en"]
+    write_model(path, {"deu_Latn": ["dog"]})
+    with pytest.raises(ValueError, match=r"lid\.bin: not the model that this run began with"):
+        identify()
+
+
 def test_what_another_model_names_is_counted_by_its_code(tmp_path: Path) -> None:
     model = write_model(tmp_path / "small.bin", {"eng_Latn": ["dog"], "hak_Hani": ["wagging"], "zxx_Zzzz": ["img"]})
     texts = ["the dog", "a wagging dog wagging", "a img", "a"]
