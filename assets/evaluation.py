@@ -11,6 +11,7 @@ from assets.checks import above_chance, check_specs, of_one_pool, up_to_date
 from assets.keys import Cell
 from assets.outdated import report_outdated
 from assets.partitions import all_cells, baseline_keys, cells
+from assets.queries.models import check_tokenizer
 from assets.queries.provenance import find_outdated, record_parents
 from assets.queries.samples import read_samples_of_sweep
 from assets.queries.sweeps import make_sweep
@@ -154,9 +155,13 @@ def sweep(
 
 
 def find_model(lake: Lake, zero_shot: ZeroShot, cell: Cell) -> tuple[dict[str, Any], Deferred]:
-    """The row of CHECKPOINTS of a cell, and its model, yet to be loaded."""
+    """The row of CHECKPOINTS of a cell, and its model, yet to be loaded.
+
+    Raises ValueError if its tokenizer is another than when it was trained.
+    """
     [trained] = lake.read("checkpoints", [cell.key]).to_pylist()
     folder = Path(zero_shot.checkpoints, trained["path"])
+    check_tokenizer(folder, trained)
     return trained, zero_shot.model(load_model, f"local-dir:{folder}", version=trained["sha256"])
 
 

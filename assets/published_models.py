@@ -6,7 +6,7 @@ import dagster as dg
 
 from assets.keys import Cell
 from assets.partitions import cells
-from assets.queries.models import collect_model_facts
+from assets.queries.models import check_tokenizer, collect_model_facts
 from assets.tags import tag_run
 from metaclip_dagster.publishing.model_card import render_model_card
 from metaclip_dagster.publishing.publisher import read_publisher
@@ -44,6 +44,7 @@ def published_models(
     root, names = Path(trainer.root), (MODELS, cell.training_set, cell.model)
     [row] = lake.read("checkpoints", [cell.key]).to_pylist()
     check_weights(root / row["path"] / WEIGHTS, row["sha256"], cell)
+    check_tokenizer(root / row["path"], row)
     with publications.change(*names) as folder:
         empty_folder(folder)
         problem = copy_for_loaders(root / row["path"], folder)

@@ -9,8 +9,24 @@ from assets.keys import CELLS, Cell
 from assets.queries.provenance import recorded_pool
 from metaclip_dagster.publishing.model_card import ModelFacts, Score, TrainingSet
 from metaclip_dagster.reporting.sweeps.scores import average_seeds, index_scores
+from metaclip_dagster.training.tokenizing import TOKENIZER
 from resources.lake.resource import Lake
+from resources.published.folders import digest_file
 from resources.takedowns.taking_down import read_flag
+
+
+def check_tokenizer(model: Path, row: Mapping[str, Any]) -> None:
+    """Raise ValueError if a model's tokenizer.json is not the one that its row of CHECKPOINTS says it was trained with.
+
+    `model` is the exported folder. A recipe without a tokenizer of its own says nothing.
+    """
+    digest = json.loads(row["recipe"]).get("tokenizer")
+    path = model / TOKENIZER
+    if digest and not (path.is_file() and digest_file(path) == digest):
+        raise ValueError(
+            f"{path}: not the tokenizer that {row['model']} on {row['training_set']} was trained with: somebody "
+            f"changed it; copy it from {model.parent / 'tokenizer'}, or materialize checkpoints again in a new folder"
+        )
 
 
 def collect_model_facts(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from assets.keys import Cell
 from assets.queries.lookups import Reader
+from assets.queries.models import check_tokenizer
 from assets.queries.pictures import read_pictures
 from assets.queries.provenance import record_parents
 from metaclip_dagster.evaluation.embedding import check_text, embed_images, embed_picture, embed_text, read_picture
@@ -85,6 +86,7 @@ def search(
             f"{folder / WEIGHTS} is not what {cell.model} on {cell.training_set} ended with: somebody changed the "
             "file; materialize checkpoints again in a new folder"
         )
+    check_tokenizer(folder, trained)
     model = load_model(f"{LOCAL}{folder}", device=device)
     embedding = embed_picture(query.picture, model) if query.picture else embed_text(query.text, model)
     hits, num_images = find_nearest(embedding, embeddings(), limit=limit)
