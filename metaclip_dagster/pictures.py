@@ -1,9 +1,20 @@
-"""Turn a picture upright and put it on white, as every decoder of pictures here must."""
+"""Turn a picture upright and put it on white, as every decoder here must, and know one that takes hours to decode."""
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from PIL import Image
+
+MAX_SCANS = 100
+"""Of a progressive JPEG: photos have about ten."""
+
+
+def has_too_many_scans(data: bytes) -> bool:
+    """Whether an encoded picture is a JPEG of more than MAX_SCANS scans.
+
+    Each takes 75 bytes and a pass over all pixels: a small file could take hours to decode.
+    """
+    return data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > MAX_SCANS
 
 
 def to_rgb(image: "Image.Image") -> "Image.Image":

@@ -24,8 +24,6 @@ Embeddings = npt.NDArray[np.float32]
 
 MAX_CHARACTERS = 1000
 """Of a text to search by: a model reads 77 tokens, which are fewer."""
-MAX_SCANS = 100
-"""Of a progressive JPEG to search by: photos have about ten."""
 
 
 class Store(Protocol):
@@ -91,8 +89,6 @@ def read_picture(path: Path) -> "Image.Image":
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise ValueError(f"{path}: has more than {MAX_BYTES:,} bytes; is it a picture?")
-    if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > MAX_SCANS:
-        raise ValueError(f"{path}: is a JPEG of more than {MAX_SCANS} scans, which can take hours to decode; refused")
     try:
         return decode_bytes(data)
     except Exception as error:  # a decoder raises whatever it meets

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metaclip_dagster.evaluation.tasks import Task, list_class_folders
-from metaclip_dagster.pictures import to_rgb
+from metaclip_dagster.pictures import MAX_SCANS, has_too_many_scans, to_rgb
 from metaclip_dagster.schemas import named
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ def decode_bytes(image: bytes) -> "Image.Image":
     """Decode an image's first frame; raises whatever a decoder meets in a broken file, or ValueError for its size."""
     from PIL import Image  # noqa: PLC0415  # only scoring pays for it
 
+    if has_too_many_scans(image):
+        raise ValueError(f"a JPEG of more than {MAX_SCANS} scans, which can take hours to decode")
     opened = Image.open(io.BytesIO(image), formats=FORMATS)
     width, height = opened.size
     if width * height > MAX_PIXELS:

@@ -7,7 +7,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from metaclip_dagster.pictures import flatten, make_upright
+from metaclip_dagster.pictures import flatten, has_too_many_scans, make_upright
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -48,8 +48,7 @@ def check_image(data: bytes, *, max_bytes: int = 20 << 20, max_pixels: int = 25_
         raise BadImageError("empty")
     if len(data) > max_bytes:
         raise BadImageError("too_large")
-    # A progressive JPEG may hold any number of scans, each of 75 bytes and a pass over all pixels: hours in a file.
-    if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > _MAX_SCANS:
+    if has_too_many_scans(data):
         raise BadImageError("too_complex")
     with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -85,7 +84,6 @@ _OTHER_FORMATS = re.compile(
     re.DOTALL,
 )
 _MIN_SIDE = 4  # below are counting pixels and spacers
-_MAX_SCANS = 100
 # Above, what loses nothing is written fast: WebP's encoder takes 24 bytes and a microsecond a pixel.
 _MAX_SLOW_PIXELS = 1_000_000
 

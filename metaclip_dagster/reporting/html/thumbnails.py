@@ -5,7 +5,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from metaclip_dagster.pictures import to_rgb
+from metaclip_dagster.pictures import has_too_many_scans, to_rgb
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -18,7 +18,6 @@ MOST_BYTES = 4_000
 """Of a thumbnail, so that pages of many stay within their bounds: one of noise would have twice as many."""
 _QUALITIES = (80, 50, 20, 5)
 _MAX_PIXELS = 25_000_000  # what the image store takes
-_MAX_SCANS = 100
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,7 @@ def make_thumbnail(data: bytes, *, side: int = SIDE) -> bytes | None:
     """
     from PIL import Image  # noqa: PLC0415  # what reads the graph must not load it
 
-    # As where images are checked: a progressive JPEG of many scans takes hours.
-    if data.startswith(b"\xff\xd8") and data.count(b"\xff\xda") > _MAX_SCANS:
+    if has_too_many_scans(data):
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
