@@ -22,14 +22,16 @@ _CODES = {of: code for code, _, codes in (it.partition(":") for it in _ISO_639_3
 
 @named("words:code_of_label")
 def code_of_label(label: str) -> str:
-    """The language code that a label means, whatever script it adds; one that is none of ours stays as it is.
+    """The language code that a label means, whatever script it adds and in whatever case; `und` if it is empty.
+
+    One that is none of ours stays as it is, in lower case.
 
     With a script it is ISO 639-3, as in GlotLID and OpenLID, where `als` is Tosk Albanian; alone it is first of all
     fastText's code, where `als` is Alemannic.
 
-    >>> [code_of_label(label) for label in ("eng_Latn", "arb_Arab", "als_Latn", "als", "deu", "hak_Hani", "zxx_Zzzz")]
+    >>> [code_of_label(label) for label in ("eng_Latn", "arb_Arab", "als_Latn", "als", "DEU", "hak_Hani", "zxx_Zzzz")]
     ['en', 'ar', 'sq', 'als', 'de', 'hak', 'zxx']
     """
-    code, _, script = label.replace("-", "_").partition("_")
+    code, _, script = label.lower().replace("-", "_").partition("_")
     iso = _CODES.get(code)
-    return (iso if script else None) or identification_code(code) or iso or code
+    return (iso if script else None) or identification_code(code) or iso or code or "und"

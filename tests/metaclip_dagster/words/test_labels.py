@@ -44,3 +44,9 @@ def test_a_label_is_one_of_ours_or_stays_as_it_is() -> None:
 def test_what_is_no_language_is_none_of_ours() -> None:
     assert [code_of_label(f"{code}_Zzzz") for code in sorted(NO_LANGUAGE)] == sorted(NO_LANGUAGE)
     assert not NO_LANGUAGE & LANGUAGES
+
+
+def test_case_changes_no_label_and_an_empty_one_is_no_language() -> None:
+    labels = [*OPEN_LID, *sorted(LANGUAGES)]
+    assert [code_of_label(label.upper()) for label in labels] == [code_of_label(label) for label in labels]
+    assert {code_of_label(label) for label in ("", "_Latn", "-")} == {"und"}
