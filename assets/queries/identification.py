@@ -3,7 +3,7 @@
 from assets.defaults import DEFAULTS
 from metaclip_dagster.words.labels import code_of_label
 from metaclip_dagster.words.languages import LANGUAGES
-from resources.deferred import Deferred
+from resources.deferred import Deferred, version_of
 from resources.files.digests import combine
 from resources.models.fasttext_files import digest_of
 from resources.models.language_id import MODEL, check_model, load_agreement, load_identifier, load_model
@@ -13,13 +13,13 @@ from resources.variables import LID_176
 def language_identification(models: tuple[str, ...] = DEFAULTS.language_id) -> Deferred:
     """What workers identify languages with: one model, or two that have to agree; lid.176 or files of models.
 
-    Its version knows what a file holds, not where it lies. Raises FileNotFoundError or ValueError, naming the variable,
-    for a file that is no such model.
+    Its version knows what files hold, not where they lie or which is named first. Raises FileNotFoundError or
+    ValueError, naming the variable, for a file that is no such model.
     """
     identifiers = [_identifier(model) for model in models]
     if len(identifiers) == 1:
         return identifiers[0]
-    return Deferred(load_agreement, tuple(identifiers))
+    return Deferred(load_agreement, tuple(sorted(identifiers, key=version_of)))
 
 
 def _identifier(model: str) -> Deferred:
