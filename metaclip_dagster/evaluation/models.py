@@ -4,7 +4,8 @@ import difflib
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,22 +48,31 @@ def load_model(name: str, pretrained: str | None = None, *, device: str = "cpu")
     else:
         weights, options = _find_weights(name, pretrained)
         pretrained = str(weights)
-    try:
+    wanted = (
+        "Wanted is a .safetensors file, or a checkpoint of open_clip_train or of another trainer that holds tensors "
+        "and nothing that would run"
+    )
+    with _explain_errors(name, f"{weights}: cannot be read as weights of {name}", wanted):
         model, preprocess = open_clip.create_model_from_pretrained(name, pretrained, weights_only=True, **options)
+    with _explain_errors(name, f"{name}: its tokenizer cannot be read", "Export the model again, or fetch it whole"):
         tokenizer = open_clip.get_tokenizer(name)
-    except ImportError as error:
-        raise ValueError(f"{name}: its text tower or tokenizer needs a package that is not here: {error}") from error
-    except BaseException as error:  # a reader raises whatever it meets in a file that is not what it should be
-        if not isinstance(error, Exception) and type(error).__module__ != "pyo3_runtime":  # a panic of tokenizers' Rust
-            raise
-        reason = str(error).strip().partition("\n")[0][:300]
-        raise ValueError(
-            f"{weights}: cannot be read as weights of {name}: {reason}. Wanted is a .safetensors file, or a checkpoint "
-            "of open_clip_train or of another trainer that holds tensors and nothing that would run"
-        ) from error
     if name.startswith(LOCAL) and isinstance(tokenizer, open_clip.tokenizer.HFTokenizer):
         _check_tokenizer(weights.parent, model, tokenizer)
     return LoadedModel(model.to(device).eval(), preprocess, tokenizer, device)
+
+
+@contextmanager
+def _explain_errors(name: str, failure: str, way_out: str) -> Iterator[None]:
+    """Raise ValueError for whatever a reader meets in a file that is not what it should be."""
+    try:
+        yield
+    except ImportError as error:
+        raise ValueError(f"{name}: its text tower or tokenizer needs a package that is not here: {error}") from error
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__module__ != "pyo3_runtime":  # a panic of tokenizers' Rust
+            raise
+        reason = str(error).strip().partition("\n")[0][:300]
+        raise ValueError(f"{failure}: {reason}. {way_out}") from error
 
 
 def _open_folder(folder: Path) -> Path:

@@ -170,7 +170,9 @@ def test_a_folder_whose_tokenizer_is_not_as_exported_is_refused(folder: Path, tm
         other = build_tokenizer("</s> $A <s>" if spoil == "end" else "<s> $A </s>", 320 if spoil == "larger" else 300)
         (model / TOKENIZER).write_text("{}" if spoil == "panic" else other.to_str(), "utf-8")
         reason = (
-            "cannot be read" if spoil == "panic" else "is not the one .* has 300 tokens and ends texts with token 2;"
+            "its tokenizer cannot be read: .*Export the model again"
+            if spoil == "panic"
+            else "is not the one .* has 300 tokens and ends texts with token 2;"
         )
     elif spoil == "none":
         path.unlink()
