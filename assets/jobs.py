@@ -21,7 +21,7 @@ from metaclip_dagster.training import (
     describe_recipe,
     read_tokenizer,
     recipe_of,
-    write_tokenizer,
+    render_tokenizer,
 )
 from resources.deferred import address_of
 from resources.files.digests import combine
@@ -75,8 +75,9 @@ def prepare_job(
         held_to = thresholds_of(lake, cell.training_set.removeprefix("online-"))
         versions += [repr(held_to), lake.manifest("entry_counts").version]
     folder = Path(trainer.root, cell.training_set, cell.model, combine(versions)[:16])
-    if tokenizer:
-        write_tokenizer(tokenizer, folder / "tokenizer")
+    for name, content in (render_tokenizer(tokenizer) if tokenizer else {}).items():
+        with create(folder / "tokenizer" / name) as file:  # whole at once: this training may be starting elsewhere
+            file.write(content)
     shards = lake.files("training_sets", cell.training_set, "tar")
     job = {
         **settings,

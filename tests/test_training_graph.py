@@ -24,12 +24,14 @@ from assets.queries.sweeps import make_sweep
 from commands import export
 from metaclip_dagster.reporting.sweeps.comparisons import bar_above
 from metaclip_dagster.training.exporting import MODELS, WEIGHTS
+from metaclip_dagster.training.tokenizing import TOKENIZER, TOKENIZER_CONFIG
 from metaclip_dagster.words.spacing import space_marks
 from resources.deployments import Deployment
 from resources.images.resource import Images
 from resources.lake.resource import Lake
 from resources.models.resource import Trainer
 from tests.graphs import SNAPSHOTS, Graph, copy_home, open_graph
+from tests.metaclip_dagster.tokenizers import build_tokenizer
 
 STEPS = 8
 RECIPE = {"batch_size": 32, "epochs": 2, "warmup": 2, "log_every": 2}
@@ -239,6 +241,22 @@ def test_another_precision_trains_in_a_folder_of_its_own(trained: Graph) -> None
     images = Images.model_construct(root="/images")
     folders = [prepare_job(trained.lake, trainer, images, CELLS[0], Training())[0] for trainer in trainers]
     assert folders[0] == folders[1] != folders[2]
+
+
+def test_a_job_that_is_prepared_again_spoils_no_tokenizer_that_a_training_reads(trained: Graph, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe"
+    recipe.mkdir()
+    build_tokenizer().save(str(recipe / TOKENIZER))
+    trainer, images = Trainer(root=str(tmp_path)), Images.model_construct(root="/images")
+    training = Training(recipe={"tokenizer": str(recipe)})
+    folder, job = prepare_job(trained.lake, trainer, images, CELLS[0], training)
+    copies = [Path(job["tokenizer"], name) for name in (TOKENIZER, TOKENIZER_CONFIG)]
+    before = [(path.stat().st_ino, path.read_bytes()) for path in copies]
+    assert prepare_job(trained.lake, trainer, images, CELLS[0], training) == (folder, job)
+    for path, (inode, content) in zip(copies, before, strict=True):
+        assert path.read_bytes() == content
+        assert path.stat().st_ino != inode, "a file that is open keeps what it had"
+    assert {*Path(job["tokenizer"]).iterdir()} == {*copies}
 
 
 def test_a_set_too_small_for_a_batch_fails_before_anything_is_trained(trained: Graph) -> None:

@@ -17,7 +17,7 @@ from metaclip_dagster.training.tokenizing import (
     find_tokenizer,
     fit_architecture,
     read_tokenizer,
-    write_tokenizer,
+    render_tokenizer,
 )
 
 WEIGHTS, CONFIG = "open_clip_model.safetensors", "open_clip_config.json"
@@ -99,8 +99,8 @@ def export_checkpoint(checkpoint: Mapping[str, Any], architecture: str, folder: 
     partial.mkdir(parents=True)
     save_file(weights, partial / WEIGHTS)
     (partial / WEIGHTS).chmod(0o644)  # safetensors lets nobody else read it
-    if text_tokenizer:
-        write_tokenizer(text_tokenizer, partial)
+    for name, content in (render_tokenizer(text_tokenizer) if text_tokenizer else {}).items():
+        (partial / name).write_bytes(content)
     preprocess = {"mean": open_clip.OPENAI_DATASET_MEAN, "std": open_clip.OPENAI_DATASET_STD}
     config = {
         "model_cfg": model_config,

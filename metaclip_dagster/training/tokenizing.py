@@ -84,14 +84,12 @@ def parse_tokenizer(content: bytes) -> TextTokenizer:
     return TextTokenizer(content, num_ids, end_id, end, pad)
 
 
-def write_tokenizer(tokenizer: TextTokenizer, folder: Path) -> None:
-    """Write the files that transformers, and so open_clip, loads a tokenizer from."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / TOKENIZER).write_bytes(tokenizer.content)
+def render_tokenizer(tokenizer: TextTokenizer) -> dict[str, bytes]:
+    """What the files hold, by name, that transformers, and so open_clip, loads a tokenizer from."""
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": tokenizer.end, "pad_token": tokenizer.pad}
     # Whatever sides the file names: a text is read off at the first of its ends, and a pad may be one too.
     config |= dict.fromkeys(["padding_side", "truncation_side"], "right")
-    (folder / TOKENIZER_CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False), "utf-8")
+    return {TOKENIZER: tokenizer.content, TOKENIZER_CONFIG: json.dumps(config, indent=1, ensure_ascii=False).encode()}
 
 
 def fit_architecture(architecture: Mapping[str, Any], tokenizer: TextTokenizer, source: str) -> dict[str, Any]:

@@ -8,35 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer
-from tokenizers.models import BPE
-from tokenizers.pre_tokenizers import ByteLevel
-from tokenizers.processors import TemplateProcessing
-from tokenizers.trainers import BpeTrainer
 
 from metaclip_dagster.evaluation.models import load_model
 from metaclip_dagster.training import RECIPES, TrainingPlan, describe_recipe, export_checkpoint, read_tokenizer
 from metaclip_dagster.training.exporting import MODELS, read_architecture
 from metaclip_dagster.training.running import train
-from metaclip_dagster.training.tokenizing import TOKENIZER, find_tokenizer, write_tokenizer
+from metaclip_dagster.training.tokenizing import TOKENIZER, find_tokenizer, render_tokenizer
 from metaclip_dagster.training.transformers_folder import copy_for_loaders, write_for_transformers
+from tests.metaclip_dagster.tokenizers import SPECIAL, TEXTS, build_tokenizer, write_files
 from tests.metaclip_dagster.training_sets import RECIPE, build_set, job_of
-
-TEXTS = ["a red bicycle", "ein rotes Fahrrad", "赤い自転車", "красный велосипед"]
-SPECIAL = ["<s>", "<pad>", "</s>"]
-
-
-def build_tokenizer(template: str | None = "<s> $A </s>", size: int = 300) -> Tokenizer:
-    """A BPE of bytes that was trained on a few texts; `template` is what it makes of a text, $A."""
-    tokenizer = Tokenizer(BPE())
-    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
-    alphabet = sorted(ByteLevel.alphabet())
-    trainer = BpeTrainer(vocab_size=size, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False)
-    tokenizer.train_from_iterator(TEXTS, trainer)
-    if template:
-        ids = [(token, number) for number, token in enumerate(SPECIAL)]
-        tokenizer.post_processor = TemplateProcessing(single=template, special_tokens=ids)
-    return tokenizer
 
 
 @pytest.fixture
@@ -107,7 +87,7 @@ print(json.dumps(tokens.tolist()))
 
 def test_training_scoring_and_readers_elsewhere_read_texts_alike(folder: Path, tmp_path: Path) -> None:
     tokenizer = read_tokenizer(folder)
-    write_tokenizer(tokenizer, tmp_path / "tokenizer")
+    write_files(tmp_path / "tokenizer", render_tokenizer(tokenizer))
     recipe = replace(RECIPE, tokenizer=tokenizer.sha256)
     out = tmp_path / "out"
     out.mkdir()
@@ -147,7 +127,7 @@ def test_texts_are_filled_up_and_cut_on_the_right_whatever_side_the_file_names(t
     tokenizer.enable_padding(direction="left", pad_id=SPECIAL.index(pad), pad_token=pad)
     tokenizer.enable_truncation(512, direction="left")
     tokenizer.save(str(tmp_path / TOKENIZER))
-    write_tokenizer(read_tokenizer(tmp_path), tmp_path / "written")
+    write_files(tmp_path / "written", render_tokenizer(read_tokenizer(tmp_path)))
     short, long = HFTokenizer(str(tmp_path / "written"), context_length=16)(["dog", "start " + "long " * 40]).tolist()
     assert (short[0], short[-1]) == (0, SPECIAL.index(pad))  # at the first end its embedding is read off
     assert long == [*build_tokenizer().encode("start " + "long " * 40).ids[:15], 2]
