@@ -1,6 +1,7 @@
 """Rank candidates for entries from WordNet and Wikipedia (Xu et al. 2023, section 3.1)."""
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -217,10 +218,10 @@ def wikipedia_titles(
         for piece, pages in sources.titles(wiki).items()
     }
     pages = compute.map_shards(context, list_pages, listed, table="wikipedia_pages", whole=True)
-    limits_of = _limits(titles, "min_views", least=0)
+    pages_of, limits_of = _pages(lake, listed), _limits(titles, "min_views", least=0)
     ranked = {
         language: {
-            **{"views": of_language, "pages": _pages(lake, listed, language), "language": language},
+            **{"views": of_language, "pages": pages_of[language], "language": language},
             **limits_of(language),
         }
         for language, of_language in lake.where_each("title_views", "language", list_languages(sources)).items()
@@ -264,10 +265,12 @@ def _ngrams(lake: Lake, sources: Sources) -> dict[str, dict[str, Any]]:
     return {language: {"ngrams": ngrams, "language": language} for language, ngrams in rows.items()}
 
 
-def _pages(lake: Lake, listed: Mapping[str, Mapping[str, Any]], language: str) -> Deferred:
-    """WIKIPEDIA_PAGES of a language, from its own pieces alone: of 300 languages there are thousands."""
-    shards = lake.shards("wikipedia_pages")
-    return defer(chain_batches, *(shards[piece] for piece, its in listed.items() if its["language"] == language))
+def _pages(lake: Lake, listed: Mapping[str, Mapping[str, Any]]) -> dict[str, Deferred]:
+    """WIKIPEDIA_PAGES of each language, from its own pieces alone: of 300 languages there are thousands."""
+    shards, pieces = lake.shards("wikipedia_pages"), defaultdict(list)
+    for piece, its in listed.items():
+        pieces[its["language"]].append(shards[piece])
+    return {language: defer(chain_batches, *of_language) for language, of_language in pieces.items()}
 
 
 def _count_candidates(manifest: PartitionManifest) -> dict[str, int]:
