@@ -172,7 +172,7 @@ def wikipedia_unigrams(
     Next: `entries`, once the other sources are there too.
     """
     choice = config.choose(context, lake)
-    limits_of = _limits(choice.config, "min_count", least=1)
+    limits_of = _limits(choice.config, "min_count", list_languages(sources), least=1)
     ngrams = {language: {**inputs, **limits_of(language)} for language, inputs in _ngrams(lake, sources).items()}
     manifest = compute.map_shards(context, rank_unigrams, ngrams, whole=True, facts=choice.facts)
     metadata = {**choice.metadata, **_count_candidates(manifest), **top_candidates(lake, "wikipedia_unigrams")}
@@ -188,7 +188,7 @@ def wikipedia_bigrams(
     Next: `entries`, once the other sources are there too.
     """
     choice = config.choose(context, lake)
-    limits_of = _limits(choice.config, "min_pmi", least=-math.inf)
+    limits_of = _limits(choice.config, "min_pmi", list_languages(sources), least=-math.inf)
     ngrams = {language: {**inputs, **limits_of(language)} for language, inputs in _ngrams(lake, sources).items()}
     options = choice.config.model_dump(include={"min_count"})
     manifest = compute.map_shards(context, rank_bigrams, ngrams, options=options, whole=True, facts=choice.facts)
@@ -207,6 +207,7 @@ def wikipedia_titles(
     choice = config.choose(context, lake)
     titles = choice.config
     languages = wikis_of(sources)
+    limits_of = _limits(titles, "min_views", list_languages(sources), least=0)
     views = {day: {"pageviews": views} for day, views in sources.views(languages).items()}
     options = {"num_buckets": titles.num_buckets}
     parts = compute.map_shards(context, count_views, views, table="view_parts", options=options, whole=True)
@@ -218,7 +219,7 @@ def wikipedia_titles(
         for piece, pages in sources.titles(wiki).items()
     }
     pages = compute.map_shards(context, list_pages, listed, table="wikipedia_pages", whole=True)
-    pages_of, limits_of = _pages(lake, listed), _limits(titles, "min_views", least=0)
+    pages_of = _pages(lake, listed)
     ranked = {
         language: {
             **{"views": of_language, "pages": pages_of[language], "language": language},
@@ -233,9 +234,19 @@ def wikipedia_titles(
     return compute.result(manifest, beside=[parts, summed, pages], metadata=metadata, checks=[no_empty_list(manifest)])
 
 
-def _limits(config: Unigrams | Bigrams | Titles, threshold: str, *, least: float) -> Callable[[str], dict[str, Any]]:
-    """What a language's candidates are held to: English and those with a threshold of their own to that, or a share."""
+def _limits(
+    config: Unigrams | Bigrams | Titles, threshold: str, languages: Sequence[str], *, least: float
+) -> Callable[[str], dict[str, Any]]:
+    """What a language's candidates are held to: English and those with a threshold of their own to that, or a share.
+
+    Raises ValueError for a threshold of a language that has no list.
+    """
     of_language = {list_names(code)[0]: at_least for code, at_least in getattr(config, f"{threshold}_of").items()}
+    if unlisted := sorted(of_language.keys() - {*languages}):
+        raise ValueError(
+            f"{threshold}_of: there is no list of {', '.join(unlisted)}; take it out, or put the language among those "
+            "that have lists (METACLIP_LANGUAGES)"
+        )
 
     def limits_of(language: str) -> dict[str, Any]:
         if language == "en" or language in of_language or not config.share:

@@ -188,6 +188,20 @@ def test_a_threshold_holds_its_language_however_the_code_is_written(tmp_path: Pa
     assert len(words) > 1
 
 
+@pytest.mark.parametrize(
+    ("asset", "threshold"),
+    [
+        ("wikipedia_unigrams", "min_count_of"),
+        ("wikipedia_bigrams", "min_pmi_of"),
+        ("wikipedia_titles", "min_views_of"),
+    ],
+)
+def test_a_threshold_of_a_language_without_a_list_is_refused(tmp_path: Path, asset: str, threshold: str) -> None:
+    wikis = write_dumps(tmp_path / "wikipedia", "en", "be")
+    with pytest.raises(ValueError, match=rf"{threshold}: there is no list of ge, yue; take it out"):
+        make(tmp_path, wikis, ["en", "be"], **{asset: {threshold: {"zh-yue": 2, "be": 1, "ge": 2}}})
+
+
 def test_a_dump_without_words_is_named_with_the_way_out(tmp_path: Path) -> None:
     wikis = write_dumps(tmp_path / "wikipedia", "en", "be")
     (wikis / "dewiki-1-pages-articles.xml").write_bytes(export(page("Diskussion:A", "a", ns=1), wiki="dewiki"))
