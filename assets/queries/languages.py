@@ -51,7 +51,8 @@ def list_languages(sources: Sources) -> list[str]:
 def choose_languages(lake: Lake, asked: Sequence[str], sources: Sequence[str], *, other: bool = True) -> list[str]:
     """The languages that entries are built for: those asked for, or with `all` those that a source was made for.
 
-    `other` is among them only where it may be. Raises FileNotFoundError where `all` finds no source.
+    `other` is among them only where it may be. Raises FileNotFoundError where `all` finds no source, ValueError where
+    no language is left.
     """
     if [*asked] == [ALL]:
         manifests = [lake.manifest(name) for name in sources if lake.finished(name, [WHOLE])]
@@ -63,4 +64,7 @@ def choose_languages(lake: Lake, asked: Sequence[str], sources: Sequence[str], *
             )
     else:
         names = dict.fromkeys(list_names(language)[0] for language in asked)
-    return [name for name in names if other or name != OTHER]
+    chosen = [name for name in names if other or name != OTHER]
+    if not chosen:
+        raise ValueError("languages: `other` is the only one, and `other: false` leaves it out; name another")
+    return chosen

@@ -12,7 +12,7 @@ import pytest
 from assets.entries import SOURCES, entries
 from assets.metadata import wikipedia_bigrams, wikipedia_ngrams, wikipedia_titles, wikipedia_unigrams, wordnet_synsets
 from assets.pool import matching_setup
-from assets.queries.languages import sets_clause_marks_apart
+from assets.queries.languages import choose_languages, sets_clause_marks_apart
 from metaclip_dagster.matching.matches import ClauseEngine
 from resources.deployments import SAMPLE
 from resources.engines.resource import Compute
@@ -165,6 +165,12 @@ def test_other_and_clause_marks_can_be_left_out_and_matching_is_told(
     assert not sets_clause_marks_apart(lake)
     assert matching_setup(lake)["matcher"].version != before
     assert not any(isinstance(engine, ClauseEngine) for engine in matching_setup(lake)["matcher"]().engines.values())
+
+
+def test_leaving_out_the_only_list_is_refused(everything: Lake) -> None:
+    assert choose_languages(everything, ["other"], SOURCES[1:]) == ["other"]
+    with pytest.raises(ValueError, match="`other` is the only one, and `other: false` leaves it out"):
+        choose_languages(everything, ["other"], SOURCES[1:], other=False)
 
 
 def test_texts_are_searched_as_before_until_entries_of_an_earlier_version_are_built_again(
