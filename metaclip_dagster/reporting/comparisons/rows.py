@@ -1,6 +1,5 @@
 """Line two sides' tables of facts and scores up by name, for a comparison's page."""
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,8 +8,7 @@ from metaclip_dagster.reporting.html.numbers import share
 Value = int | float | str | None
 Row = dict[str, Any]
 _OF_SCORE = ("task", "part", "metric", "recipe", "pairs_seen", "task_version")
-Z_95 = 1.96
-"""Standard deviations on each side of a mean that hold 95 % of a normal distribution."""
+_SHOWN = ("mean", "spread", "seeds", "interval")
 
 
 def line_up(here: Mapping[str, Value], there: Mapping[str, Value], *, with_shares: bool = False) -> list[Row]:
@@ -36,8 +34,8 @@ def line_up(here: Mapping[str, Value], there: Mapping[str, Value], *, with_share
 def line_up_scores(here: Iterable[Row], there: Iterable[Row]) -> list[Row]:
     """A row for each score: by task and its version, part, metric, recipe and pairs seen, which both must share.
 
-    Scores are averages over seeds, each with its 95 % interval over the task's images where the metric is top-1: what
-    the draw of the images alone makes uncertain. Nothing where either side has no scores.
+    Scores are averages over seeds, each with its interval over the task's images where its metric has one. Nothing
+    where either side has no scores.
     """
     of_sides = [{tuple(score[name] for name in _OF_SCORE): score for score in side} for side in (here, there)]
     if not all(of_sides):
@@ -45,27 +43,12 @@ def line_up_scores(here: Iterable[Row], there: Iterable[Row]) -> list[Row]:
     rows = []
     for key in dict.fromkeys([*of_sides[0], *of_sides[1]]):
         scores = [of_side.get(key) for of_side in of_sides]
-        one, two = (_describe_score(score) if score else None for score in scores)
+        one, two = ({name: score[name] for name in _SHOWN} if score else None for score in scores)
         difference = one["mean"] - two["mean"] if one and two else None
         either = scores[0] or scores[1] or {}
         names = {**dict(zip(_OF_SCORE, key, strict=True)), "num_images": either["num_images"]}
         rows.append({**names, "chance": either["chance"], "here": one, "there": two, "difference": difference})
     return rows
-
-
-def _describe_score(score: Row) -> Row:
-    interval = _find_interval(score["mean"], score["num_images"]) if score["metric"] == "acc1" else None
-    return {"mean": score["mean"], "spread": score["spread"], "seeds": score["seeds"], "interval": interval}
-
-
-def _find_interval(mean: float, number: int) -> list[float] | None:
-    """Wilson's 95 % interval of a share of so many images."""
-    if not number:
-        return None
-    z2 = Z_95**2
-    centre = (mean + z2 / (2 * number)) / (1 + z2 / number)
-    half = Z_95 * math.sqrt(mean * (1 - mean) / number + z2 / (4 * number**2)) / (1 + z2 / number)
-    return [max(0.0, centre - half), min(1.0, centre + half)]
 
 
 def _subtract(here: Value, there: Value) -> float | None:

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from metaclip_dagster.reporting.html.intervals import bound_share
+
 Floats = npt.NDArray[np.float64]
 
 NUM_DRAWS = 1000
@@ -14,7 +16,6 @@ MIN_CLASSES = 5
 """Fewer classes give no slope: a line through four points says nothing."""
 MOST_FLAT = 0.025
 """In more of the draws no count may vary: a line that three classes carry alone says nothing either."""
-_Z = 1.959964  # of a normal distribution, for 95%
 _BLOCK = 2_000_000  # numbers drawn at a time
 
 
@@ -84,7 +85,7 @@ def bin_classes(num_pairs: Floats, accuracy: Floats, num_images: Floats) -> list
         inside = decade == power
         images = float(num_images[inside].sum())
         share = float((accuracy * num_images)[inside].sum() / images)
-        low, high = wilson_interval(share, images)
+        low, high = bound_share(share, images)
         bins.append(
             {
                 "from": 0 if power < 0 else 10**power,
@@ -98,17 +99,6 @@ def bin_classes(num_pairs: Floats, accuracy: Floats, num_images: Floats) -> list
             }
         )
     return bins
-
-
-def wilson_interval(share: float, number: float) -> tuple[float, float]:
-    """The 95% interval of a share of `number` (Wilson 1927), which is no point at 0 and 1 either.
-
-    >>> [round(bound, 3) for bound in wilson_interval(0.0, 10)]
-    [0.0, 0.278]
-    """
-    centre, spread = share + _Z**2 / (2 * number), _Z * np.sqrt(share * (1 - share) / number + _Z**2 / (4 * number**2))
-    low, high = ((centre + sign * spread) / (1 + _Z**2 / number) for sign in (-1, 1))
-    return max(0.0, float(low)), min(1.0, float(high))
 
 
 def spread_of(values: Sequence[float | None]) -> float | None:

@@ -1,1 +1,1 @@
-"""What all pages share: frame, style, numbers and texts as people read them, and axes of plots."""
+"""What all pages share: frame, style, numbers, intervals and texts as people read them, and axes of plots."""

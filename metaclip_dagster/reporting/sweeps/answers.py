@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from metaclip_dagster.reporting.html.intervals import bound_difference
 from metaclip_dagster.reporting.sweeps.cells import TrainedCell
-from metaclip_dagster.reporting.sweeps.intervals import bound_difference
 from metaclip_dagster.reporting.sweeps.scores import Json, rank_part
 from metaclip_dagster.reporting.sweeps.training_sets import CONTROL, rank_set
 

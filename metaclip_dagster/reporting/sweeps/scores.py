@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from metaclip_dagster.reporting.html.intervals import bound_share
 from metaclip_dagster.reporting.html.text import reveal
-from metaclip_dagster.reporting.sweeps.intervals import bound_share
 
 Json = Mapping[str, Any]  # a part of the sweep, whose shape only the sweep's modules know
 Key = tuple[str, str, str]  # task, part, metric

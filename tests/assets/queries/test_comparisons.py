@@ -16,6 +16,7 @@ from assets.queries.copies import list_urls
 from commands.compare import write_comparison
 from commands.export import export_counts
 from metaclip_dagster.reporting.comparisons.rows import line_up_scores
+from metaclip_dagster.reporting.html.intervals import bound_share
 from resources.deployments import Deployment
 from resources.lake.resource import Lake, open_lake
 from tests.graphs import copy_home
@@ -230,6 +231,7 @@ def test_a_lake_of_another_version_is_refused_by_its_file(where: Deployment, cur
 def test_scores_stand_in_one_row_where_task_recipe_and_pairs_seen_are_the_same() -> None:
     score = {"task": "emoji", "task_version": "1", "part": "all", "metric": "acc1", "recipe": "tiny", "pairs_seen": 9}
     one = {**score, "mean": 0.5, "spread": None, "seeds": [0], "num_images": 100, "chance": 0.01}
+    one["interval"] = [*bound_share(0.5, 100)]
     rows = line_up_scores([one], [{**one, "mean": 0.25}, {**one, "task_version": "2"}, {**one, "pairs_seen": 8}])
     assert [row["difference"] for row in rows] == [0.25, None, None]
     assert rows[0]["here"]["interval"] == pytest.approx([0.4038, 0.5962], abs=1e-4), "Wilson's, of 50 in 100"

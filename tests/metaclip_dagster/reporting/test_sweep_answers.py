@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from metaclip_dagster.reporting.html.intervals import LEVEL, bound_difference, bound_share
 from metaclip_dagster.reporting.html.thumbnails import Picture, encode_thumbnail
 from metaclip_dagster.reporting.sweeps.cells import TrainedCell
-from metaclip_dagster.reporting.sweeps.intervals import LEVEL, bound_difference, bound_share
 from metaclip_dagster.reporting.sweeps.page import describe_pictures, render_sweep
 from metaclip_dagster.reporting.sweeps.sweep import describe_sweep
 from metaclip_dagster.schemas import CLASS_SCORES, SAMPLE_PREDICTIONS

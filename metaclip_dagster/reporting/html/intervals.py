@@ -14,7 +14,7 @@ Interval = tuple[float, float]
 _Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
 
 
-def bound_share(share: float, num_images: int) -> Interval:
+def bound_share(share: float, num_images: float) -> Interval:
     """Wilson's score interval of a share of test images (Wilson 1927; Brown, Cai and DasGupta 2001).
 
     Of a mean over models that were scored on the same images it is no narrower than it should be, for a mean of
