@@ -96,18 +96,33 @@ def read_scores(side: Side) -> list[dict[str, Any]]:
     return [
         {"recipe": recipe, "pairs_seen": pairs_seen, **score}
         for (recipe, pairs_seen), rows in sorted(by_recipe.items())
-        for score in _average(rows)
+        for score in average_scores(rows)
     ]
 
 
-def _average(rows_by_seed: Mapping[int, list[dict[str, Any]]]) -> Iterable[dict[str, Any]]:
+def average_scores(rows_by_seed: Mapping[int, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Averages of SCORES over seeds, of each task by its version: top-1, or the task's own metric.
+
+    Seeds that were scored on different images are averaged apart.
+    """
+    by_version: defaultdict[str, defaultdict[int, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+    for seed, rows in rows_by_seed.items():
+        for row in rows:
+            by_version[row["task_version"]][seed].append(row)
+    averages = [score for version, rows in by_version.items() for score in _average(version, rows)]
+    return sorted(averages, key=lambda score: (score["task"], score["task_version"]))
+
+
+def _average(version: str, rows_by_seed: Mapping[int, list[dict[str, Any]]]) -> Iterable[dict[str, Any]]:
     scores = average_seeds({seed: index_scores(rows) for seed, rows in rows_by_seed.items()})
-    known = {(row["task"], row["part"], row["metric"]): row for rows in rows_by_seed.values() for row in rows}
+    num_images = {
+        (it["task"], it["part"], it["metric"]): it["num_images"] for rows in rows_by_seed.values() for it in rows
+    }
     has_top1 = {score["task"] for score in scores if score["metric"] == "acc1"}
     for score in scores:
         if score["metric"] == ("acc1" if score["task"] in has_top1 else "main"):
-            row = known[score["task"], score["part"], score["metric"]]
-            yield {**score, "num_images": row["num_images"], "task_version": row["task_version"]}
+            key = score["task"], score["part"], score["metric"]
+            yield {**score, "num_images": num_images[key], "task_version": version}
 
 
 def _find_checkpoint(lake: Lake, key: str) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from assets.queries.comparisons import compare_sides
+from assets.queries.comparisons import average_scores, compare_sides
 from assets.queries.copies import list_urls
 from commands.compare import write_comparison
 from commands.export import export_counts
@@ -236,3 +236,20 @@ def test_scores_stand_in_one_row_where_task_recipe_and_pairs_seen_are_the_same()
     assert [row["difference"] for row in rows] == [0.25, None, None]
     assert rows[0]["here"]["interval"] == pytest.approx([0.4038, 0.5962], abs=1e-4), "Wilson's, of 50 in 100"
     assert line_up_scores([one], []) == []
+
+
+def test_seeds_that_were_scored_on_two_versions_of_a_task_are_not_averaged() -> None:
+    row = {"task": "emoji", "part": "all", "metric": "acc1", "chance": 0.01, "num_images": 100}
+    rows = {
+        seed: [{**row, "task_version": version, "score": score}]
+        for seed, version, score in ((0, "new", 0.4), (1, "old", 0.9), (2, "new", 0.6))
+    }
+    averages = {it["task_version"]: it for it in average_scores(rows)}
+    assert {version: (it["mean"], it["seeds"]) for version, it in averages.items()} == {
+        "new": (0.5, [0, 2]),
+        "old": (0.9, [1]),
+    }
+    assert averages["new"]["interval"] == pytest.approx([0.4038, 0.5962], abs=1e-4), "Wilson's, of 50 in 100"
+    assert [
+        it["difference"] for it in line_up_scores(*2 * [[{"recipe": "a", "pairs_seen": 9, **averages["old"]}]])
+    ] == [0]
