@@ -183,6 +183,33 @@ def test_the_slider_moves_by_a_stop_with_the_arrow_keys_and_says_which(page: Pat
     browser.until("document.querySelector('#said').textContent.startsWith('This t, 1: ')")
 
 
+def test_a_t_between_two_stops_differs_in_nothing_from_itself(page: Path, browser: Browser) -> None:
+    open_page(browser, page.as_uri())
+    for side in ("a", "b"):
+        choose(browser, side, "20.5")
+    pairs, same, _ = read_rows(browser)[ROWS["pairs"]]
+    assert " to " in pairs
+    assert pairs == same
+    assert {row[-1] for row in read_rows(browser).values()} <= {"0", "0 points", "0.0 points", "unknown"}
+    choose(browser, "b", "20.75")
+    assert read_rows(browser)[ROWS["pairs"]][-1] != "0"
+
+
+def test_a_search_says_how_many_entries_there_are_beyond_those_it_lists(
+    page: Path, browser: Browser, imaged: Deployment
+) -> None:
+    words = [entry.lower() for entry in Lake(root=imaged.lake).read("entries")["entry"].to_pylist()]
+    open_page(browser, page.as_uri())
+    for text in ("c", "skin tone", "no entry holds this"):
+        num = sum(text in word for word in words)
+        browser.run(
+            f"(it => (it.value = {text!r}, it.dispatchEvent(new Event('input'))))(document.querySelector('#query'))"
+        )
+        assert browser.run("document.querySelectorAll('#results button').length") == min(num, 25)
+        said = browser.run("document.querySelector('#found').textContent")
+        assert said.startswith(f"The first 25 of {num:,} entries" if num > 25 else ("One", f"{num or 'No'} entries"))
+
+
 def test_what_is_no_t_is_said_to_all_and_changes_nothing(page: Path, browser: Browser) -> None:
     open_page(browser, page.as_uri())
     choose(browser, "a", " INF ")

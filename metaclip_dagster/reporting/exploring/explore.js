@@ -66,7 +66,7 @@ function nearest(pool, position) {
   const above = pool.stops.findIndex(t => place(pool, t) >= position), places = [above - 1, above].map(i => place(pool, pool.stops[i] ?? 1));
   return above < 0 ? pool.whole : above && position - places[0] < places[1] - position ? above - 1 : above;
 }
-const STEPS = 1000;
+const STEPS = 1000, MOST_FOUND = 25;
 const at = (column, [low, high]) => [low < 0 ? 0 : column[low], column[high]];
 const over = (range, whole) => (whole ? range.map(n => n / whole) : null);
 const times = (range, factor) => (factor === null ? null : range.map(n => n * factor));
@@ -109,9 +109,10 @@ function listRows(pools) {
   return rows;
 }
 
-function spellDifference(one, other, format, isEntries) {
+// Of one pool and t each is what the other is, whatever that is between two stops.
+function spellDifference(one, other, format, isEntries, isSame) {
   if (!one || !other) return "unknown";
-  const difference = less(one, other);
+  const difference = isSame ? [0, 0] : less(one, other);
   const unit = format === percent ? " points" : "";
   const size = n => (format === percent ? (100 * n).toFixed(1) : format(n)).replace("about ", "");
   const signed = n => (n ? `${n > 0 ? "+" : "−"}${size(Math.abs(n))}` : "0");
@@ -177,14 +178,14 @@ function findLine(ends, place) {
 }
 
 // First what is spelled just so, then what begins so and what holds it, the most frequent first; what has no pair last.
-function search({ lines, ends, texts, count }, asked, most = 25) {
+function search({ lines, ends, texts, count }, asked) {
   const found = [], sought = asked.toLowerCase();
   for (let place = lines.indexOf(sought); place >= 0; place = lines.indexOf(sought, ends[found.at(-1).i])) {
     const i = findLine(ends, place);
     found.push({ i, kind: texts[i] === asked ? 0 : (place === (i && ends[i - 1]) ? 1 : 2) + (count[i] ? 0 : 2) });
     if (ends[i] > lines.length) break;
   }
-  return found.sort((a, b) => a.kind - b.kind || count[b.i] - count[a.i]).slice(0, most).map(it => it.i);
+  return found.sort((a, b) => a.kind - b.kind || count[b.i] - count[a.i]).map(it => it.i);
 }
 
 async function main() {
@@ -254,7 +255,7 @@ async function main() {
     rows.forEach(([, ask, format, isEntries], row) => {
       const values = sides.map(ask);
       values.forEach((value, i) => (cells[row][i].textContent = show(value, format)));
-      cells[row][2].textContent = spellDifference(...values, format, isEntries && a.pool === b.pool);
+      cells[row][2].textContent = spellDifference(...values, format, isEntries && a.pool === b.pool, a.pool === b.pool && a.t === b.t);
     });
     names.forEach((name, row) => sides.forEach((side, i) => {
       const language = side.pool.languages[name], own = ofLanguages[row].slice(3 * i, 3 * i + 3);
@@ -316,13 +317,13 @@ async function main() {
   find("#found").textContent = `${count(entries.texts.length)} entries. Type a part of one.`;
   query.addEventListener("input", () => {
     const found = query.value ? search(entries, query.value) : [];
-    results.replaceChildren(...found.map(i => {
+    results.replaceChildren(...found.slice(0, MOST_FOUND).map(i => {
       const button = Object.assign(make("button"), { type: "button", onclick: () => openEntry(i) }), item = make("li");
       button.append(word(entries.texts[i]), make("small", ` ${count(entries.count[i])}${names.length > 1 ? `, ${reveal(entries.language[i])}` : ""}`));
       item.append(button);
       return item;
     }));
-    find("#found").textContent = query.value ? found.length === 1 ? "One entry holds it; its pairs in the pool stand beside it." : `${found.length === 25 ? "The first 25" : found.length || "No"} entries that hold it, with their pairs in the pool.` : "";
+    find("#found").textContent = query.value ? found.length === 1 ? "One entry holds it; its pairs in the pool stand beside it." : `${found.length > MOST_FOUND ? `The first ${MOST_FOUND} of ${count(found.length)}` : found.length || "No"} entries that hold it, with their pairs in the pool.` : "";
   });
   const step = { ArrowDown: 1, ArrowUp: -1 };
   find("#search").addEventListener("keydown", event => {
