@@ -17,7 +17,7 @@ from assets.keys import THRESHOLDS
 from assets.partitions import all_rings, all_snapshots, thresholds
 from assets.policies import AGENTS, ARCHIVES_READ, NO_ARCHIVES, NOT_READ, ROBOTS
 from assets.pool import snapshots_of
-from assets.queries.galleries import find_rings, read_galleries
+from assets.queries.galleries import read_galleries
 from assets.queries.parsers import check_columns
 from assets.queries.provenance import describe_balance
 from assets.queries.rungs import thresholds_of
@@ -73,7 +73,7 @@ def data_cards(
     Next: open the card; where t suits, materialize `image_texts` and `images`, else try another t.
     """
     t, started = context.partition_key, time.process_time()
-    version = _combine_versions(lake, t)
+    version = _combine_versions(lake, t, reports.pictures)
     return _find_card(context, reports, version) or _make_card(lake, reports, image_store, t, version, started)
 
 
@@ -139,7 +139,8 @@ def make_card(lake: Lake, t: str) -> tuple[dict[str, Any], dict[str, bytes]]:
     return card, drawn | {"sizes": _plot_sizes(lake, counts, snapshots)}
 
 
-def _combine_versions(lake: Lake, t: str) -> str:
+def _combine_versions(lake: Lake, t: str, mode: Pictures) -> str:
+    """The version of all that a card is made of, and of how it shows pictures."""
     subset = lake.manifest("subsets", t)
     snapshots = snapshots_of(subset)
     whole = [lake.manifest(name).version for name in ("entries", "exclusions", "entry_counts")]
@@ -148,8 +149,12 @@ def _combine_versions(lake: Lake, t: str) -> str:
     of_robots = [manifest.inputs.get(name, "") for manifest in gathered for name in (ROBOTS, AGENTS, ARCHIVES_READ)]
     signals = [*(manifest.version for manifest in gathered), *of_robots]
     policy = lake.manifest("exclusions").inputs.get("chosen", "")
-    seen = [lake.manifest("images", ring).version for ring in find_rings(lake)]
-    return combine([subset.version, *whole, *drawn, *signals, policy, *seen])
+    pictured = [
+        f"{table} {ring} {lake.manifest(table, ring).version}"
+        for table in ("images", "image_scores")
+        for ring in lake.finished(table, THRESHOLDS)
+    ]
+    return combine([subset.version, *whole, *drawn, *signals, policy, *pictured, mode])
 
 
 def _find_card(context: dg.AssetExecutionContext, reports: Reports, version: str) -> dg.MaterializeResult | None:

@@ -189,17 +189,23 @@ def test_a_card_that_is_there_is_not_made_again_by_automation(curated: Deploymen
     with open_graph(copy_home(curated, tmp_path)) as again:
         job = bind(again.where).resolve_implicit_global_asset_job_def()
 
-        def make(**tags: str) -> tuple[float, dg.AssetMaterialization]:
+        def make(*tags: str, job: dg.JobDefinition = job) -> tuple[float, dg.AssetMaterialization]:
             result = job.execute_in_process(
-                instance=again.instance, asset_selection=[dg.AssetKey("data_cards")], partition_key="20", tags=tags
+                instance=again.instance,
+                asset_selection=[dg.AssetKey("data_cards")],
+                partition_key="20",
+                tags=dict.fromkeys(tags, "true"),
             )
             [event] = result.get_asset_materialization_events()
             return (again.where.reports / "data_card_t_20.json").stat().st_mtime_ns, event.materialization
 
-        by_hand, by_itself = make(), make(**{AUTOMATION: "true"})
+        by_hand, by_itself = make(), make(AUTOMATION)
         assert by_itself[0] == by_hand[0]
         assert by_itself[1].metadata == by_hand[1].metadata
         assert make()[0] > by_hand[0], "a person who asks for it gets it"
+        off = bind(replace(again.where, pictures="off")).resolve_implicit_global_asset_job_def()
+        without_pictures = make(AUTOMATION, job=off)
+        assert without_pictures[0] > by_hand[0], "whoever switches pictures off keeps none in a card of before"
         manifest = again.lake.manifest("subsets", "20")
         again.lake.store("subsets", "20").finish(replace(manifest, version="other content"))
-        assert make(**{AUTOMATION: "true"})[0] > by_hand[0]
+        assert make(AUTOMATION, job=off)[0] > without_pictures[0]

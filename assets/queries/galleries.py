@@ -26,17 +26,12 @@ Side = tuple[int, bool]
 Row = Mapping[str, Any]
 
 
-def find_rings(lake: Lake) -> list[str]:
-    """The rings whose images were fetched."""
-    return lake.finished("images", THRESHOLDS)
-
-
 def read_galleries(lake: Lake, images: Path, t: str, entries: Sequence[Row]) -> CardPictures:
     """Pictures of pairs that match these entries, rows of a card; none, and nothing is read, before images are fetched.
 
     Pairs are those of least pair_id, which is a hash: any, but the same on every run. `images` is the store's folder.
     """
-    rings = find_rings(lake)
+    rings = lake.finished("images", THRESHOLDS)
     if not rings:
         return CardPictures()
     wider = _find_wider(lake, t, rings)
