@@ -21,11 +21,21 @@ def write_findings(report: Json) -> list[str]:
         sentences = ["No task with classes has been scored yet, so nothing is known of what frequency does."]
     if num := len(report["suggestions"]):
         num_gains = sum(it["gain"] > 0 for it in report["suggestions"])
+        suggested = count_things(num, "entry, or a larger t for one, is", "entries, or a larger t for one, are")
         sentences.append(
-            f"{number(num)} entries, or a larger t for one, are suggested for starved classes; {number(num_gains)} of "
-            "them would bring pairs that the pool has already."
+            f"{suggested} suggested for starved classes; {number(num_gains)} of them would bring pairs that the pool "
+            "has already."
         )
     return sentences
+
+
+def count_things(num: int, one: str, several: str) -> str:
+    """A number with its noun, and with the verb that goes by it.
+
+    >>> count_things(1, "class is", "classes are"), count_things(0, "class is", "classes are")
+    ('1 class is', '0 classes are')
+    """
+    return f"{number(num)} {one if num == 1 else several}"
 
 
 def points(share: float | None) -> str:
@@ -77,10 +87,12 @@ def _write_task(task: Json) -> list[str]:
             f"Within the same class, over {within['sets']} training sets, being seen ten times as often goes with "
             f"{points(within['slope'])} points (95%: {points(within['low'])} to {points(within['high'])})."
         )
+    be = "is" if at["without_pairs"] == 1 else "are"
     sentences.append(
-        f"{number(at['without_pairs'])} of {number(at['classes'])} names are in no text of that set. "
-        f"{number(task['num_starved'])} classes are starved (few pairs, low accuracy), and "
-        f"{number(task['num_failing'])} fail although they have many pairs.{_doubt_classes(task)}"
+        f"{number(at['without_pairs'])} of {number(at['classes'])} names {be} in no text of that set. "
+        f"{count_things(task['num_starved'], 'class is', 'classes are')} starved (few pairs, low accuracy), and "
+        f"{count_things(task['num_failing'], 'fails although it has', 'fail although they have')} many pairs."
+        f"{_doubt_classes(task)}"
     )
     return sentences
 

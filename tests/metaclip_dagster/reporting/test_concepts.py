@@ -139,6 +139,15 @@ def test_starved_classes_are_those_with_few_pairs_and_low_scores_and_lead_to_wha
     assert [*suggestions] == ["THIN", "RARE BIRD", "RARE"]
     assert suggestions["RARE BIRD"][-1] == "22 at t = 20"  # the 2, and 20 of 200 of the other 198
     assert suggestions["THIN"][1] == "entry thinned by t"
+    assert (
+        "2 classes are starved (few pairs, low accuracy), and 1 fails although it has many pairs."
+        in report["findings"][2]
+    )
+    assert report["findings"][-1].startswith("3 entries, or a larger t for one, are suggested")
+    alone = describe(cells, [counted("20", [2, 2, 400, 50, 50, 50, 50, 50], names)], entries=names[1:])
+    assert alone["findings"][-1].startswith(
+        "1 entry, or a larger t for one, is suggested for starved classes; 0 of them"
+    )
 
 
 @pytest.mark.parametrize(("num_pairs", "kind"), [(100, "failing"), (3, "starved"), (0, "starved")])
