@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from metaclip_dagster.reporting.concepts.starving import find_best_fit
 from metaclip_dagster.reporting.html.numbers import number, percent
 from metaclip_dagster.reporting.html.text import reveal
 
@@ -60,9 +61,8 @@ def describe_slope(fit: Json) -> str:
 
 
 def _write_task(task: Json) -> list[str]:
-    if not task["best"]:
+    if (at := find_best_fit(task)) is None:
         return [f"On {reveal(task['task'])}, no class has both an image and a name that a text can hold."]
-    at = next(fit for fit in task["fits"] if all(fit[key] == task["best"][key] for key in ("recipe", "training_set")))
     where = f"On {reveal(task['task'])}, {reveal(at['recipe'])} trained with {at['label']}"
     sentences = []
     if at["slope"] is None:

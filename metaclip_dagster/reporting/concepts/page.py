@@ -5,6 +5,7 @@ from typing import Any
 
 from metaclip_dagster.reporting.concepts.findings import points
 from metaclip_dagster.reporting.concepts.plots import caption_plots, slopes_height
+from metaclip_dagster.reporting.concepts.starving import find_best_fit
 from metaclip_dagster.reporting.concepts.tables import (
     bin_table,
     class_table,
@@ -30,6 +31,7 @@ def render_concepts(report: Mapping[str, Any], plots: Mapping[str, bytes]) -> st
         failing=class_table(report, "failing"),
         suggestions=suggestion_table(report),
         bin_table=bin_table,
+        best_fit=find_best_fit,
         points=points,
         slopes_height=slopes_height,
     )

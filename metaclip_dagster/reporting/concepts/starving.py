@@ -56,6 +56,13 @@ def choose_classes(task: Json) -> dict[str, Any]:
     }
 
 
+def find_best_fit(task: Json) -> Json | None:
+    """The fit of a described task that its `best` names; None where it has none."""
+    best = task["best"] or {"recipe": None, "training_set": None}
+    key = best["recipe"], best["training_set"]
+    return next((fit for fit in task["fits"] if (fit["recipe"], fit["training_set"]) == key), None)
+
+
 def suggest_entries(
     tasks: Sequence[Json],
     sets: Sequence[Counted],

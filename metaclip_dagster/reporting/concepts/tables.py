@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from metaclip_dagster.reporting.concepts.findings import describe_slope, points
+from metaclip_dagster.reporting.concepts.starving import find_best_fit
 from metaclip_dagster.reporting.html.numbers import number, percent
 
 Json = Mapping[str, Any]
@@ -57,38 +58,30 @@ def language_table(report: Json) -> Rows:
     rows = [["Task", "Training set", "Language", "Pairs of it", "Slope (95%)", "Rank correlation"]]
     sizes = {of_set["training_set"]: of_set["pairs_by_language"] for of_set in report["sets"]}
     for task in report["tasks"]:
-        for fit in task["fits"]:
-            if task["best"] and (fit["recipe"], fit["training_set"]) == (
-                task["best"]["recipe"],
-                task["best"]["training_set"],
-            ):
-                rows += [
-                    [
-                        task["task"],
-                        fit["label"],
-                        language,
-                        number(sizes[fit["training_set"]][language]),
-                        describe_slope(of_language),
-                        number(of_language["spearman"], 2),
-                    ]
-                    for language, of_language in fit["by_language"].items()
+        if fit := find_best_fit(task):
+            rows += [
+                [
+                    task["task"],
+                    fit["label"],
+                    language,
+                    number(sizes[fit["training_set"]][language]),
+                    describe_slope(of_language),
+                    number(of_language["spearman"], 2),
                 ]
+                for language, of_language in fit["by_language"].items()
+            ]
     return rows
 
 
 def bin_table(task: Json) -> Rows:
     """Accuracy of each bin of a task's best fit, with Wilson's interval over images and the spread over seeds."""
     rows = [["Pairs with the name", "Classes", "Images", "Accuracy", "95%", "± of seeds"]]
-    best = task["best"]
-    for fit in task["fits"]:
-        if best and (fit["recipe"], fit["training_set"]) == (best["recipe"], best["training_set"]):
-            for it in fit["bins"]:
-                span = number(it["from"]) if it["from"] == it["to"] else f"{number(it['from'])} to {number(it['to'])}"
-                interval = f"{percent(it['low'])} to {percent(it['high'])}"
-                spread = points(it["spread"]).lstrip("+")
-                rows.append(
-                    [span, number(it["classes"]), number(it["images"]), percent(it["accuracy"]), interval, spread]
-                )
+    fit = find_best_fit(task)
+    for it in fit["bins"] if fit else []:
+        span = number(it["from"]) if it["from"] == it["to"] else f"{number(it['from'])} to {number(it['to'])}"
+        interval = f"{percent(it['low'])} to {percent(it['high'])}"
+        spread = points(it["spread"]).lstrip("+")
+        rows.append([span, number(it["classes"]), number(it["images"]), percent(it["accuracy"]), interval, spread])
     return rows
 
 
