@@ -7,11 +7,13 @@ from typing import Any
 from metaclip_dagster.reporting.html.canvas import (
     AFTER,
     BEFORE,
+    COLOURS,
     DASHED,
     INK,
     MARK,
     new_axes,
     new_figure,
+    spell_plainly,
     style_axes,
     to_png,
 )
@@ -28,7 +30,6 @@ _ACCURACY = (
     "epoch."
 )
 _SLOPES = "Slopes with 95% intervals over classes; pale points are the slopes of single seeds."
-_COLOURS = (AFTER, BEFORE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's
 _ROW, _MARGINS = 34, 110  # pixels
 
 
@@ -68,7 +69,7 @@ def _plot_accuracy(task: Json) -> bytes:
     largest = max(it["mean_log_pairs"] for fit in fits for it in fit["bins"])
     handles = []
     for index, fit in enumerate(fits):
-        colour = _COLOURS[index % len(_COLOURS)]
+        colour = COLOURS[index % len(COLOURS)]
         shift = 0.015 * max(1.0, largest) * (index - (len(fits) - 1) / 2)
         places = [it["mean_log_pairs"] + shift for it in fit["bins"]]
         values = [100 * it["accuracy"] for it in fit["bins"]]
@@ -109,7 +110,7 @@ def _plot_slopes(fits: Sequence[Json]) -> bytes:
         slopes = [100 * slope for slope in fit["slope_by_seed"] if slope is not None]
         if len(slopes) > 1:
             axes.plot(slopes, [row] * len(slopes), "o", color=AFTER, alpha=0.5, markersize=5, markeredgewidth=0)
-    names = [f"{_plain(fit['recipe'])}, {_label(fit)}" if several else _label(fit) for fit in fits]
+    names = [f"{spell_plainly(fit['recipe'])}, {_label(fit)}" if several else _label(fit) for fit in fits]
     axes.set_yticks(range(len(fits)), names)
     axes.set_ylim(len(fits) - 0.5, -0.5)
     axes.axvline(0, color=INK, linewidth=1.2)
@@ -117,8 +118,4 @@ def _plot_slopes(fits: Sequence[Json]) -> bytes:
 
 
 def _label(fit: Json) -> str:
-    return _plain(fit["label"])
-
-
-def _plain(text: str) -> str:
-    return ascii(text)[1:-1][:40].replace("$", "")  # no glyph that the font lacks, no formula
+    return spell_plainly(fit["label"])

@@ -11,6 +11,8 @@ WIDTH, HEIGHT = 900, 500  # pixels
 
 # Okabe and Ito's blue and vermilion, which no colour blindness confuses; marks and words are grey.
 BEFORE, AFTER, MARK, INK = "#0072B2", "#C44E00", "#5F6670", "#1F2328"
+COLOURS = (AFTER, BEFORE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Theirs of as many lines, in the order in which they are told apart best on white."""
 DASHED: dict[str, Any] = {"linewidth": 1.2, "linestyle": (0, (5, 3)), "zorder": 1}
 
 
@@ -52,6 +54,15 @@ def write_note(axes: Any, text: str, point: tuple[float, float], *, up: bool, le
     side, height = ("right" if left else "left"), ("bottom" if up else "top")
     offset = (-9 if left else 9, 6 if up else -6)
     axes.annotate(text, point, xytext=offset, textcoords="offset points", ha=side, va=height, color=INK, fontsize=12)
+
+
+def spell_plainly(text: str) -> str:
+    r"""At most 40 characters of a text that others wrote, without glyphs that the font lacks and without formulas.
+
+    >>> spell_plainly("$x$ \u732b")
+    'x \\u732b'
+    """
+    return ascii(text)[1:-1][:40].replace("$", "")
 
 
 def shorten_labels(*sides: Any) -> None:

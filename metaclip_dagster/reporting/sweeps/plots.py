@@ -9,12 +9,14 @@ import numpy as np
 from metaclip_dagster.reporting.html.canvas import (
     AFTER,
     BEFORE,
+    COLOURS,
     DASHED,
     INK,
     MARK,
     new_axes,
     new_figure,
     shorten_labels,
+    spell_plainly,
     style_axes,
     to_png,
 )
@@ -33,8 +35,6 @@ CAPTIONS = {
 }
 """What to see in each kind of plot."""
 _PARTS = {"all": INK, "tail": AFTER, "head": BEFORE}
-# Okabe and Ito's, in the order in which they are told apart best on white.
-_COLOURS = (AFTER, BEFORE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _ABOVE: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (-0.01, 1.0), "borderaxespad": 0.2}
 
 
@@ -65,7 +65,7 @@ def plot_losses(losses: Mapping[str, Sequence[Sequence[float | None]]]) -> bytes
     figure, axes = new_axes("Pairs seen", "Training loss")
     training_set = {cell: cell.rsplit("|", 1)[-1] for cell in losses}
     t_values = sorted({t for key in training_set.values() if (t := read_t(key)) and math.isfinite(t)})
-    colours = {t: _COLOURS[index % len(_COLOURS)] for index, t in enumerate(t_values)} | {math.inf: INK, None: MARK}
+    colours = {t: COLOURS[index % len(COLOURS)] for index, t in enumerate(t_values)} | {math.inf: INK, None: MARK}
     in_legend: set[str] = set()
     for cell in sorted(losses, key=lambda cell: (*rank_set(training_set[cell]), cell)):
         key = training_set[cell]
@@ -177,5 +177,5 @@ def _thin_out(places: Mapping[str, float]) -> dict[str, float]:
 def _name_set(training_set: str) -> str:
     t = read_t(training_set)
     if t is None:
-        return ascii(training_set)[1:41].replace("$", "")  # no glyph that the font lacks, no formula
+        return spell_plainly(training_set)
     return f"{'online ' if training_set.startswith('online-') else ''}t = {t:,.10g}"
