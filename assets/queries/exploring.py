@@ -16,7 +16,7 @@ from assets.queries.costs_of_t import seconds_per_pair
 from assets.queries.example_pairs import choose_pictures, describe_examples
 from assets.queries.parsers import check_columns
 from assets.queries.pictures import read_pictures
-from assets.queries.provenance import describe_balance
+from assets.queries.provenance import describe_balance, list_snapshots
 from metaclip_dagster.balancing import build_draw, parse_threshold, prepare_thresholds
 from metaclip_dagster.reporting.exploring.binning import Bins, choose_shown, choose_stops, join_entries, sum_tails
 from metaclip_dagster.reporting.exploring.entries import pack_entries
@@ -70,7 +70,7 @@ def read_report(path: Path) -> dict[str, Any]:
 def version_of_pool(lake: Lake) -> str:
     """One version of all that the page is made of, but for images and trainings, of which it shows what is there."""
     whole = [lake.manifest(name).version for name in ("entries", "exclusions", "entry_counts")]
-    snapshots = _snapshots(lake)
+    snapshots = list_snapshots(lake)
     return combine([*whole, *(lake.manifest(name, key).version for name in TABLES for key in snapshots)])
 
 
@@ -81,7 +81,7 @@ def explore_pool(lake: Lake, images: Path, trainer: Trainer) -> Exploration:
     those that are there.
     """
     check_columns(lake, "entry_counts")
-    counts, snapshots = lake.read("entry_counts"), _snapshots(lake)
+    counts, snapshots = lake.read("entry_counts"), list_snapshots(lake)
     draw = version_of(defer(build_draw, lake.table("entry_counts")))
     if stale := [key for key in snapshots if lake.manifest("admissions", key).inputs.get("draw") != draw]:
         raise ValueError(
@@ -122,10 +122,6 @@ def explore_pool(lake: Lake, images: Path, trainer: Trainer) -> Exploration:
     }
     pictures = read_pictures(lake, images, choose_pictures(examples))
     return Exploration(report, entries.text, pictures)
-
-
-def _snapshots(lake: Lake) -> list[str]:
-    return [shard.key for shard in lake.manifest("exclusions").shards]
 
 
 def _bin(lake: Lake, store: Path, snapshots: list[str], bins: Bins) -> dict[str, Any]:

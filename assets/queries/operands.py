@@ -5,10 +5,10 @@ from pathlib import Path
 
 from assets.defaults import DEFAULTS
 from assets.queries.distributions import list_languages
+from assets.queries.provenance import list_snapshots
 from assets.queries.sides import (
     Kind,
     Side,
-    list_snapshots,
     read_counts,
     read_entries,
     read_pool,

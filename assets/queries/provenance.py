@@ -18,6 +18,11 @@ Outdated = dict[str, dict[str, str]]
 """By asset and partition, why."""
 
 
+def list_snapshots(lake: Lake) -> list[str]:
+    """The snapshots that the pool has; raises FileNotFoundError where there is none."""
+    return [shard.key for shard in lake.manifest("exclusions").shards]
+
+
 def record_pool(pool: PoolVersion | None) -> dict[str, str]:
     """For the manifest of what is made of one pool."""
     return {} if pool is None else {_POOL: json.dumps(asdict(pool))}

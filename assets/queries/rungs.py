@@ -7,6 +7,7 @@ import pyarrow as pa
 from assets.defaults import DEFAULTS
 from assets.keys import THRESHOLDS
 from assets.queries.parsers import check_columns
+from assets.queries.provenance import list_snapshots
 from metaclip_dagster.balancing import language_thresholds, parse_threshold
 from metaclip_dagster.spilling import spilling
 from resources.deployments import Deployment
@@ -49,7 +50,7 @@ def measure(where: Deployment, lake: Lake, t: str) -> Size:
     rungs = [{"language": of, "t": at, "below": held_below.get(of, 0.0)} for of, at in held_to.items()]
     indices = [str(path) for path in where.images.glob("*/*.parquet")]
     with spilling() as query:
-        query.register("pool", lake.dataset("admissions", [shard.key for shard in lake.manifest("exclusions").shards]))
+        query.register("pool", lake.dataset("admissions", list_snapshots(lake)))
         query.register("rungs", pa.Table.from_pylist(rungs))
         query.sql("create table stored (image_id varchar, size ubigint)")
         if indices:

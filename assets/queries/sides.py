@@ -14,7 +14,7 @@ import pyarrow.dataset as ds
 
 from assets.defaults import DEFAULTS
 from assets.queries.parsers import check_columns, record_parsers
-from assets.queries.provenance import current_pool, describe_balance, recorded_pool
+from assets.queries.provenance import current_pool, describe_balance, list_snapshots, recorded_pool
 from metaclip_dagster.balancing import language_thresholds, parse_threshold
 from metaclip_dagster.counting import read_published
 from metaclip_dagster.reporting.cards.counts import count_pairs, count_subset
@@ -136,11 +136,6 @@ def read_counts(url: str, *, languages: Sequence[str], of_subset: bool) -> Side:
     sizes = {"matches": int(numbers.sum()), "entries": len(numbers), "entries matched": int(np.count_nonzero(numbers))}
     provenance = {"files": ", ".join(files), "counts": column, "digest": version}
     return Side(url, "counts", version, counts=table, facts={"sizes": sizes}, provenance=provenance)
-
-
-def list_snapshots(lake: Lake) -> list[str]:
-    """The snapshots that the pool has; raises FileNotFoundError where there is none."""
-    return [shard.key for shard in lake.manifest("exclusions").shards]
 
 
 def _read_snapshots(lake: Lake, snapshots: list[str], counts: npt.NDArray[np.uint64], t: str | None) -> Side:
