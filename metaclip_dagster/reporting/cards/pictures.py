@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import Any
 
-from metaclip_dagster.reporting.html.thumbnails import Picture
+from metaclip_dagster.reporting.html.thumbnails import Picture, describe_picture
 
 NUM_ENTRIES = 4
 """Of those that balancing thins, and as many of those that it keeps whole."""
@@ -66,8 +66,8 @@ def describe_pictures(pictures: CardPictures) -> dict[str, Any]:
         "entries": [
             {
                 **it.entry,
-                "kept": [_describe_picture(picture) for picture in it.of_kept],
-                "dropped": [_describe_picture(picture) for picture in it.of_dropped],
+                "kept": [describe_picture(picture) for picture in it.of_kept],
+                "dropped": [describe_picture(picture) for picture in it.of_dropped],
             }
             for it in pictures.entries
         ],
@@ -83,13 +83,3 @@ def drop_pictures(page: str) -> str:
 
 
 _NOT_GIVEN = "<p>The pictures belong to their owners, and are not given away with this card.</p>"
-
-
-def _describe_picture(picture: Picture) -> dict[str, Any]:
-    return {
-        "image_id": picture.image_id,
-        "url": picture.url,
-        "text": picture.text,
-        "nsfw": picture.score,
-        "has_picture": picture.thumbnail is not None,
-    }

@@ -3,7 +3,7 @@
 import io
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from metaclip_dagster.pictures import has_too_many_scans, to_rgb
 
@@ -35,6 +35,18 @@ class Picture:
     """What an NSFW filter gave it, where one ran."""
     note: str = ""
     """One more line, such as the name that a model gave it."""
+
+
+def describe_picture(picture: Picture) -> dict[str, Any]:
+    """A picture as JSON: what a page shows of it, with its whole text and URL, and no bytes."""
+    return {
+        "image_id": picture.image_id,
+        "url": picture.url,
+        "text": picture.text,
+        "note": picture.note,
+        "nsfw": picture.score,
+        "has_picture": picture.thumbnail is not None,
+    }
 
 
 def make_thumbnail(data: bytes, *, side: int = SIDE) -> bytes | None:

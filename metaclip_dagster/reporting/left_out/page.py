@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metaclip_dagster.reporting.html.pages import render
-from metaclip_dagster.reporting.html.thumbnails import Picture, Pictures
+from metaclip_dagster.reporting.html.thumbnails import Picture, Pictures, describe_picture
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,11 @@ def describe_left_out(left_out: LeftOut) -> dict[str, Any]:
         "dropped": dict(left_out.dropped),
         "near_duplicate_distance": left_out.distance,
         "near_duplicates": [
-            {"first": _describe(it.first), "copies": [_describe(copy) for copy in it.copies], "num": it.num_copies}
+            {
+                "first": describe_picture(it.first),
+                "copies": [describe_picture(copy) for copy in it.copies],
+                "num": it.num_copies,
+            }
             for it in left_out.groups
         ],
         "filtered": [_describe_reason(it) for it in left_out.filtered],
@@ -73,10 +77,5 @@ def render_left_out(left_out: LeftOut, mode: Pictures) -> str:
 
 
 def _describe_reason(it: Reason) -> dict[str, Any]:
-    pictures = [_describe(picture) for picture in it.pictures]
+    pictures = [describe_picture(picture) for picture in it.pictures]
     return {"reason": it.reason, "says": it.says, "pairs": it.pairs, "images": it.images, "examples": pictures}
-
-
-def _describe(picture: Picture) -> dict[str, Any]:
-    fields = {"image_id": picture.image_id, "url": picture.url, "text": picture.text, "note": picture.note}
-    return {**fields, "nsfw": picture.score, "has_picture": picture.thumbnail is not None}
