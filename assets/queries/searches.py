@@ -92,7 +92,8 @@ def search(
     hits, num_images = find_nearest(embedding, embeddings(), limit=limit)
     if not hits:
         raise ValueError(f"the training set {cell.training_set} has no image to search")
-    described = [_describe(Reader(lake), cell, rank, hit) for rank, hit in enumerate(hits, start=1)]
+    reader = Reader(lake)
+    described = [_describe(reader, cell, rank, hit) for rank, hit in enumerate(hits, start=1)]
     pictures = read_pictures(lake, images, {hit["image_id"]: "; ".join(hit["texts"]) for hit in described})
     report = {
         "query": query.text,
