@@ -46,9 +46,12 @@ def write_comparison(where: Deployment, here: str, there: str) -> str:
         report["table"], plot = f"{name}.parquet", plot_shares_of_both(comparison, report["here"], report["there"])
         with create(where.reports / report["table"]) as file:
             pq.write_table(comparison, file, compression="zstd")
-    examples = report["pairs"]["examples"] if report["pairs"] else {}
-    pictures = {name: show_examples(side, rows) for side, (name, rows) in zip(sides, examples.items(), strict=False)}
-    page = render_comparison(report, plot, pictures, where.pictures)
+    by_name = dict(zip(("only_here", "only_there"), sides, strict=True)) if report["pairs"] else {}
+    pictures = {name: show_examples(side, report["pairs"]["examples"][name]) for name, side in by_name.items()}
+    foreign = [
+        name for name, side in by_name.items() if side.images and side.images.resolve() != where.images.resolve()
+    ]
+    page = render_comparison(report, plot, pictures, where.pictures, foreign=foreign)
     Reports(root=str(where.reports)).write(name, page, report)
     return f"{'; '.join(_sum_up(report))}: {Path(where.reports, f'{name}.html')}"
 

@@ -1,7 +1,7 @@
 """Render the page of a comparison, and plot the shares of each entry on both sides."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,14 +23,20 @@ def render_comparison(
     plot: bytes | None,
     pictures: Mapping[str, Sequence[Picture]] | None = None,
     mode: Pictures = "shown",
+    *,
+    foreign: Collection[str] = (),
 ) -> str:
     """The page of a comparison: of each part of the report that is there; the plot where there are counts.
 
-    `pictures` are those of the examples of pairs that one side alone has, `only_here` and `only_there`.
+    `pictures` are those of the examples of pairs that one side alone has, `only_here` and `only_there`. Those of
+    `foreign`, which are of another deployment, are blurred at least: what it says of its pictures is not known here.
     """
+    of_foreign = "blurred" if mode == "shown" else mode
+    modes = {side: of_foreign if side in foreign else mode for side in pictures or {}}
     full = {f"full_{side}": reveal(report[side], _MOST_OF_NAME) for side in ("here", "there")}
     names = {**full, **dict(zip(("here", "there"), _shorten(report["here"], report["there"]), strict=True))}
-    return render("comparisons/comparison.html", report=report, plot=plot, pictures=pictures or {}, mode=mode, **names)
+    shown = {"pictures": pictures or {}, "mode": mode, "modes": modes}
+    return render("comparisons/comparison.html", report=report, plot=plot, **shown, **names)
 
 
 def plot_shares_of_both(comparison: pa.Table, here: str = "the first", there: str = "the second") -> bytes:

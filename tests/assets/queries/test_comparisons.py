@@ -120,6 +120,18 @@ def test_takedowns_find_a_page_by_each_picture_on_it(where: Deployment) -> None:
     assert all(urls <= searched[path] for path in (page, page.with_suffix(".json")))
 
 
+@pytest.mark.parametrize("link", [False, True])
+def test_pictures_of_another_home_are_blurred_and_those_of_this_one_by_another_name_are_not(
+    imaged: Deployment, tmp_path: Path, link: bool
+) -> None:
+    (tmp_path / "home").mkdir()
+    here = copy_home(imaged, tmp_path / "home", copied=(), linked=("lake", "images"))
+    other = tmp_path / "home" if link else copy_home(imaged, tmp_path / "other", ("lake", "images")).home
+    page = Path(write_comparison(here, "20", f"{other}:100").rpartition(": ")[2]).read_text("utf-8")
+    assert "data:image/jpeg" in page
+    assert ('class="gallery blurred"' in page) is not link
+
+
 def test_the_snapshots_of_a_pool_add_up_to_it(where: Deployment) -> None:
     table, report, _ = compare_sides(where, *SNAPSHOTS)
     whole, _, _ = compare_sides(where, "pool", "pool")

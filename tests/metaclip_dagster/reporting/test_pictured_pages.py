@@ -17,6 +17,17 @@ URLS = [f"https://images.example/{number}?a=1&region=it's" for number in range(3
 PICTURES = [Picture(BAD, url, LONG, b"\xff\xd8<script>", 0.9, BAD) for url in URLS]
 
 
+COUNTS = {"both": 1, "only_here": 1, "only_there": 2}
+MOVED = {"here": 1, "there": 1, "only_here": 0, "only_there": 0, "moved": 0, "by_source": []}
+COMPARISON: dict[str, Any] = {
+    **{"here": BAD, "there": BAD, "kinds": [BAD, BAD], "equal": False, "other_parsers": False, "scores": []},
+    **{"facts": {}, "provenance": [], "distribution": None, "table": None},
+    "entries": {**MOVED, "samples": {"only_here": [], "only_there": [], "moved": []}},
+    "pairs": {"pairs": COUNTS, "images": COUNTS},
+}
+EXAMPLES = {"only_here": PICTURES[:1], "only_there": PICTURES[1:]}
+
+
 def render_all(mode: Pictures) -> list[str]:
     """The pages on what a training set leaves out, of a comparison and of a search, of the same pictures."""
     left_out = LeftOut(
@@ -29,14 +40,6 @@ def render_all(mode: Pictures) -> list[str]:
         absent=[Reason(BAD, 1, PICTURES)],
         dropped={BAD: 3},
     )
-    counts = {"both": 1, "only_here": 1, "only_there": 2}
-    moved = {"here": 1, "there": 1, "only_here": 0, "only_there": 0, "moved": 0, "by_source": []}
-    comparison: dict[str, Any] = {
-        **{"here": BAD, "there": BAD, "kinds": [BAD, BAD], "equal": False, "other_parsers": False, "scores": []},
-        **{"facts": {}, "provenance": [], "distribution": None, "table": None},
-        "entries": {**moved, "samples": {"only_here": [], "only_there": [], "moved": []}},
-        "pairs": {"pairs": counts, "images": counts},
-    }
     hit = {"rank": 1, "similarity": 0.5, "texts": [LONG], "num_texts": 1, "image_id": "0" * 24, "in_store": True}
     search = {
         **{"query": LONG, "by": "text", "training_set": "20", "model": BAD, "images": 3, "trained_on_this_build": True},
@@ -45,7 +48,7 @@ def render_all(mode: Pictures) -> list[str]:
     assert [it["url"] for it in strict(json.dumps(describe_left_out(left_out)))["filtered"][0]["examples"]] == URLS
     return [
         render_left_out(left_out, mode),
-        render_comparison(comparison, None, {"only_here": PICTURES[:1], "only_there": PICTURES[1:]}, mode),
+        render_comparison(COMPARISON, None, EXAMPLES, mode),
         render_search(search, PICTURES, mode),
     ]
 
@@ -64,3 +67,14 @@ def test_texts_of_a_crawl_are_but_texts_its_pictures_stand_where_shown_and_their
         assert bool(tree.css(".gallery.blurred")) is (mode == "blurred")
         assert ("METACLIP_PICTURES" in shown) is (mode != "shown")
         assert len(page) < 60_000
+
+
+@pytest.mark.parametrize(("mode", "blurred"), [("shown", 1), ("blurred", 2), ("off", 0)])
+def test_pictures_of_another_deployment_are_never_shown_as_they_are(mode: Pictures, blurred: int) -> None:
+    page = parse_harmless(render_comparison(COMPARISON, None, EXAMPLES, mode, foreign=["only_there"]))
+    galleries = page.css(".gallery")
+    assert len(galleries) == 2
+    assert len(page.css(".gallery.blurred")) == blurred
+    assert len(galleries[1].css("img")) == (0 if mode == "off" else 2)
+    assert ("blurred" in (galleries[1].attributes["class"] or "")) is (mode != "off")
+    assert ("of another deployment" in (page.body.text() if page.body else "")) is (mode == "shown")
