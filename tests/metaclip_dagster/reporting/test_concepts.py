@@ -218,3 +218,14 @@ def test_hostile_names_are_text_in_the_page_and_plots_are_900_wide() -> None:
     assert len(page) < 1_000_000
     assert {Image.open(io.BytesIO(png)).width for png in plots.values()} == {900}
     assert len(fit_table(report)) == 3
+
+
+def test_the_page_says_how_many_cells_it_does_not_name() -> None:
+    cell, sets = ScoredCell("20", "tiny", 0, 1000, classes([0.5] * 6)), [counted("20", [1] * 6)]
+    for num, says in ((30, ""), (31, "1 more are in the JSON"), (1040, "1,010 more are in the JSON")):
+        report = describe([cell], sets, left_out=[f"cell {number}." for number in range(num)])
+        page = render_concepts(report, {})
+        assert "cell 29." in page
+        assert "cell 30." not in page
+        assert says in page
+        assert bool(says) is ("more are in the JSON" in page)
