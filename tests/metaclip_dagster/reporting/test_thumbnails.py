@@ -92,3 +92,9 @@ def test_a_gallery_shows_texts_as_texts_and_bytes_only_where_they_may_be_seen() 
         assert ("<script" in html, "\u202e" in html, len(html) < 3000) == (False, False, True)
         assert "no picture" in html
         assert "0.93" in html
+
+
+def test_a_jpeg_of_more_scans_than_anybody_decodes_has_no_thumbnail() -> None:
+    picture = encode(Image.new("RGB", (64, 64)))
+    assert make_thumbnail(picture + b"\xff\xda" * 90) is not None
+    assert make_thumbnail(picture + b"\xff\xda" * 200) is None
