@@ -18,9 +18,11 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscop
 test: $(READY)
 	$(PYTEST)
 
-# With what is long: the fault campaign, Ray, S3, random kills, benchmarks' rows; and many examples of each property.
+# With what is long: the fault campaign, Ray, S3, random kills, benchmarks' rows; and many examples of each property,
+# the same ones each time. PROFILE=random draws others.
+PROFILE ?= night
 test-all: $(READY)
-	$(PYTEST) -m "not gpu" --hypothesis-profile night
+	$(PYTEST) -m "not gpu" --hypothesis-profile $(PROFILE)
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -18,14 +18,15 @@ collect_ignore = ["live_definitions.py"]
 MOST_EXAMPLES = 30
 # A machine that others use too is slow; that is no failure.
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-# What fails here fails everywhere: a commit is not blamed for what was drawn by chance. The night draws anew.
+# What fails here fails everywhere: no commit is blamed for what was drawn by chance. "random" draws anew.
 settings.register_profile("commit", patient, derandomize=True)
-settings.register_profile("night", patient)
+settings.register_profile("night", patient, derandomize=True)
+settings.register_profile("random", patient)
 settings.load_profile("commit")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Draw few examples, except at night; begin with tests of the whole graph, so that no long file comes last."""
+    """Draw few examples for a commit; begin with tests of the whole graph, so that no long file comes last."""
     items.sort(key=lambda item: len(item.path.parts))
     for item in items if settings.get_current_profile_name() == "commit" else ():
         test = getattr(item, "obj", None)
