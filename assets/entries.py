@@ -16,7 +16,7 @@ from assets.queries.changes import build_before, compare_entries_to
 from assets.queries.languages import choose_languages, describe_texts
 from assets.shown import show_changed_entries, table
 from metaclip_dagster.matching import why_unmatchable, why_unmatchable_in_the_paper
-from metaclip_dagster.metadata import build_entries, describe_entries, read_own_entries
+from metaclip_dagster.metadata import NUMBERS, build_entries, describe_entries, read_own_entries
 from metaclip_dagster.reporting.lists.pages import render_entries
 from resources.deferred import resolve
 from resources.engines.resource import Compute
@@ -26,7 +26,9 @@ from resources.reports.resource import Reports
 from resources.sources.resource import Sources
 
 SOURCES = ["wordnet_synsets", "wikipedia_unigrams", "wikipedia_bigrams", "wikipedia_titles"]
-"""Declared precedence: an entry that several sources name belongs to the first."""
+"""The tables that name entries, each ranked by its own score."""
+PRECEDENCE = [SOURCES[0], NUMBERS, *SOURCES[1:]]
+"""An entry that several sources name belongs to the first. The numbers 0 to 99 stand in the paper's first row."""
 
 
 class Budget(dg.Config, use_attribute_docstrings=True):
@@ -41,7 +43,8 @@ class Budget(dg.Config, use_attribute_docstrings=True):
     clause_marks: bool = True
     """Whether clause marks of other scripts, as Arabic's, are set apart in texts; off, the seven of the paper alone."""
     caps: dict[str, int] = {}
-    """The most entries that a source adds to a language; 0 adds none. Your own list is `own:` and its file's name."""
+    """The most entries that a source adds to a language; 0 adds none. Your own list is `own:` and its file's name; the
+    numbers 0 to 99 are `numbers`."""
     own_lists: list[str] = []
     """Lists, tables or ontologies of your own, whose suffix tells the format: they go before all other sources."""
 
@@ -79,7 +82,7 @@ def entries(
     budget = choice.config
     asked = choose_languages(lake, budget.languages, SOURCES[1:], other=budget.other)
     own_lists = _read_own_lists(context, budget.own_lists, asked, compute, sources)
-    candidates = list_candidates(lake, [*own_lists], SOURCES, asked)
+    candidates = list_candidates(lake, [*own_lists], PRECEDENCE, asked)
     check_missing(candidates, budget=budget.budget, caps=budget.caps)
     why = why_unmatchable if budget.clause_marks else why_unmatchable_in_the_paper
     options = {"budget": budget.budget, "caps": budget.caps, "why_unmatchable": why}

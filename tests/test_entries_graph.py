@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from assets.entries import SOURCES
+from assets.entries import PRECEDENCE
 from assets.keys import THRESHOLDS
 from resources.crawl.mini import mini_deployment
 from resources.deployments import Deployment
@@ -73,7 +73,7 @@ def test_a_changed_list_is_told_and_moves_few_pairs(graph: Described, tmp_path: 
     others = [row["entry"] for row in graph.lake.read("entries").to_pylist() if row["entry"] != gone["entry"]]
     own_list = tmp_path / "own.txt"
     own_list.write_text("\n".join([*others, "no text has this"]), "utf-8")
-    caps = dict.fromkeys(("wordnet_synsets", "wikipedia_unigrams", "wikipedia_bigrams", "wikipedia_titles"), 0)
+    caps = dict.fromkeys(PRECEDENCE, 0)
     metadata = graph.make_one("entries", own_lists=[str(own_list)], caps=caps)
     assert (metadata["changed/added"], metadata["changed/removed"]) == (1, 1)
     assert graph.report("entries")["languages"][0]["sources"][0]["source"] == "own:own.txt"
@@ -116,7 +116,11 @@ def test_each_language_has_a_budget_of_its_own_and_what_is_missing_is_told(
     own_list = tmp_path / "own.tsv"
     own_list.write_text("entry\tlanguage\nHund\tde\nKatze\tde\nchien\tfr\ndog\ten\n", "utf-8")
     metadata = graph.make_one(
-        "entries", own_lists=[str(own_list)], languages=["de", "en"], budget=10, caps={"own:own.tsv": 5}
+        "entries",
+        own_lists=[str(own_list)],
+        languages=["de", "en"],
+        budget=10,
+        caps={"own:own.tsv": 5, "numbers": 0},
     )
     entries = graph.lake.read("entries")
     assert entries["language"].to_pylist() == ["de"] * 2 + ["en"] * 10
@@ -138,8 +142,8 @@ def test_own_lists_that_fill_the_budget_need_no_other_source(mini: Path, tmp_pat
         with pytest.raises(FileNotFoundError, match=r"wordnet_synsets, .* leave open 1 of 2 entries in de"):
             graph.make_one("entries", **config)
         with pytest.raises(FileNotFoundError, match=r"wikipedia_unigrams, .*caps: \{wikipedia_unigrams: 0, "):
-            graph.make_one("entries", **config, caps={"wordnet_synsets": 0})
-        caps = dict.fromkeys(SOURCES, 0)
+            graph.make_one("entries", **config, caps={"wordnet_synsets": 0, "numbers": 0})
+        caps = dict.fromkeys(PRECEDENCE, 0)
         assert graph.make_one("entries", **config, caps=caps)["missing"] == 1
         assert graph.lake.read("entries")["entry"].to_pylist() == ["owl", "hoopoe", "Uhu"]
         graph.make_one("entries", **config | {"budget": 1, "caps": {}})

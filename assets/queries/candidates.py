@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
-from metaclip_dagster.metadata import count_missing
-from resources.deferred import Deferred, resolve
+from metaclip_dagster.metadata import NUMBERS, count_missing, list_numbers
+from resources.deferred import Deferred, defer, resolve
 from resources.lake.resource import WHOLE, Lake, MissingPartitionError
 
 Rows = Deferred | tuple[()]
@@ -18,13 +18,20 @@ def list_candidates(
     """One's own lists first, then the sources in their precedence."""
     by_source: dict[str, Mapping[str, Rows]] = {
         **{name: lake.where_each("own_entries", "language", languages, partitions=[name]) for name in own_lists},
-        **{name: _rows(lake, name, languages) if lake.finished(name, [WHOLE]) else {} for name in sources},
+        **{name: _rows(lake, name, languages) for name in sources},
     }
     return {language: {name: rows.get(language, ()) for name, rows in by_source.items()} for language in languages}
 
 
 def _rows(lake: Lake, source: str, languages: Sequence[str]) -> Mapping[str, Rows]:
-    """A source's rows by language, from the language's own shard where it has one: 300 languages open no 300 files."""
+    """A source's rows by language, from the language's own shard where it has one: 300 languages open no 300 files.
+
+    None of a source that was never made.
+    """
+    if source == NUMBERS:
+        return {language: defer(list_numbers, language) for language in languages}
+    if not lake.finished(source, [WHOLE]):
+        return {}
     shards = lake.shards(source)
     rest = [language for language in languages if language not in shards]
     return {**lake.where_each(source, "language", rest), **shards}
