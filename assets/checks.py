@@ -58,8 +58,9 @@ def no_empty_snapshot(manifest: PartitionManifest) -> dg.AssetCheckResult:
 
 
 def no_empty_list(manifest: PartitionManifest) -> dg.AssetCheckResult:
-    """The list has at least one entry."""
-    return _check("no_empty_list", manifest.rows > 0, rows=manifest.rows)
+    """The list has at least one entry, and that of English too: another language may have none of a source."""
+    empty = [shard.key for shard in manifest.shards if not shard.rows]
+    return _check("no_empty_list", manifest.rows > 0 and "en" not in empty, rows=manifest.rows, empty=empty)
 
 
 def few_broken_records(manifest: PartitionManifest, broken: Collection[str], bound: float) -> dg.AssetCheckResult:

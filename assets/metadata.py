@@ -1,7 +1,7 @@
 """Rank candidates for entries from WordNet and Wikipedia (Xu et al. 2023, section 3.1)."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -161,6 +161,7 @@ def wikipedia_ngrams(
     manifest = compute.map_shards(context, sum_counts, _buckets(lake, parts, config.num_buckets), whole=True)
     metadata = {**config.model_dump(), **parts.total("seen"), **parts.total("dropped"), **_show_lists(sources)}
     return compute.result(manifest, beside=[parts], metadata=metadata, checks=[no_empty_list(manifest)])
+    metadata["without_words"] = _list_without_words(parts)
 
 
 @_source_asset(deps=[wikipedia_ngrams])
@@ -267,6 +268,14 @@ def _show_lists(sources: Sources) -> dict[str, Any]:
 
 
 def _buckets(lake: Lake, parts: PartitionManifest, num_buckets: int) -> dict[str, dict[str, Deferred]]:
+def _list_without_words(parts: PartitionManifest) -> list[str]:
+    """Wikipedias of which no page has a word of running text: their lists have only what other sources name."""
+    words = Counter[str]()
+    for shard in parts.shards:
+        words[shard.key.partition("/")[0]] += shard.seen.get("words", 0)
+    return [wiki for wiki, num_words in words.items() if not num_words]
+
+
     rows = lake.where_each(parts.table, "bucket", range(num_buckets))
     return {f"{bucket:05d}": {"parts": deferred} for bucket, deferred in rows.items()}
 
@@ -284,5 +293,6 @@ def _pages(lake: Lake, listed: Mapping[str, Mapping[str, Any]]) -> dict[str, Def
     return {language: defer(chain_batches, *of_language) for language, of_language in pieces.items()}
 
 
-def _count_candidates(manifest: PartitionManifest) -> dict[str, int]:
-    return {f"candidates/{shard.key}": shard.rows for shard in manifest.shards}
+def _count_candidates(manifest: PartitionManifest) -> dict[str, Any]:
+    counts = {f"candidates/{shard.key}": shard.rows for shard in manifest.shards}
+    return {**counts, "without_candidates": [shard.key for shard in manifest.shards if not shard.rows]}

@@ -47,7 +47,7 @@ def rank_unigrams(
     """Words seen at least `min_count` times, the first `top` of them or, with 0, all (Xu et al. 2023, section 3.1).
 
     With a `share` no more than that share of the language's distinct words, one at least. `ngrams` are all NAME_COUNTS
-    of its running text. Raises ValueError if there is no word among them.
+    of its running text. Where there is no word among them the list is empty, but of English ValueError is raised.
     """
     with spilling() as query:
         _load_counts(query, ngrams, "not contains(name, ' ')", language)
@@ -78,6 +78,8 @@ def rank_bigrams(
         num_words = _load_counts(
             query, ngrams, f"not contains(name, ' ') or num_occurrences >= {int(min_count)}", language
         )
+        if not num_words:
+            return
         reachable = math.log2(num_words / max(min_count, 1))
         if min_pmi > reachable:
             raise ValueError(
@@ -159,10 +161,10 @@ def _load_counts(query: duckdb.DuckDBPyConnection, ngrams: Iterable[pa.RecordBat
     [[num_words]] = query.sql(
         "select coalesce(sum(n), 0)::ubigint from counts where not contains(name, ' ')"
     ).fetchall()
-    if not num_words:
+    if not num_words and language == "en":  # of another the list is empty, so that one of 300 does not stop the rest
         raise ValueError(
             f"no page has a word of running text in {language!r}; is the dump empty, or of other namespaces? "
-            "To do without the language, take its dumps out of the folder"
+            "All other languages have their t from English"
         )
     return int(num_words)
 

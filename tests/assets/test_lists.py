@@ -55,7 +55,7 @@ def write_dumps(folder: Path, *wikis: str) -> Path:
 
 
 def make(home: Path, wikis: Path, languages: list[str], **config: Any) -> tuple[Lake, dict[str, Any]]:
-    """All lists of a folder of dumps; gives the lake, and the last asset's metadata."""
+    """All lists of a folder of dumps; gives the lake, and the last asset's metadata, into `every` that of each."""
     lake = Lake(root=str(home / "lake"))
     sources = Sources(
         nltk_data=str(config.pop("nltk_data", SAMPLE / "nltk_data")),
@@ -65,6 +65,7 @@ def make(home: Path, wikis: Path, languages: list[str], **config: Any) -> tuple[
     )
     reports = Reports(root=str(home / "reports"))
     resources = {"lake": lake, "compute": Compute(lake=lake, workers=1), "sources": sources, "reports": reports}
+    every: dict[str, dict[str, Any]] = config.pop("every", {})
     ops: dict[str, Any] = {
         "wikipedia_unigrams": {"min_count": 2},
         "wikipedia_bigrams": {"min_pmi": -9, "min_count": 2},
@@ -76,8 +77,10 @@ def make(home: Path, wikis: Path, languages: list[str], **config: Any) -> tuple[
     with dg.DagsterInstance.ephemeral() as instance:
         run_config = {"ops": {name: {"config": given} for name, given in ops.items()}}
         result = dg.materialize(ASSETS, resources=resources, instance=instance, run_config=run_config)
-    [event] = [it for it in result.get_asset_materialization_events() if it.asset_key == dg.AssetKey("entries")]
-    return lake, {name: getattr(value, "value", value) for name, value in event.materialization.metadata.items()}
+    for event in result.get_asset_materialization_events():
+        shown = event.materialization.metadata.items()
+        every["/".join(event.materialization.asset_key.path)] = {name: getattr(it, "value", it) for name, it in shown}
+    return lake, every["entries"]
 
 
 @pytest.fixture(scope="module")
@@ -142,9 +145,6 @@ def test_a_language_has_the_names_that_the_multilingual_wordnet_gives_its_synset
     assert named == {"zh": ["决不", "始终地"], "ar": ["أبدا", "أَبَدا"], "be": []}
 
 
-def test_titles_of_marks_alone_are_no_entries_in_any_script(everything: Lake) -> None:
-    titles = {row["entry"] for row in everything.read("wikipedia_titles").to_pylist()}
-    assert {"\u094d", "\u200f"} & titles
 def test_the_numbers_0_to_99_are_in_each_list_after_the_names_of_wordnet(everything: Lake) -> None:
     numbers = [(str(number), NUMBERS) for number in range(100)]
     for language in everything.read("entries")["language"].unique().to_pylist():
@@ -154,6 +154,9 @@ def test_the_numbers_0_to_99_are_in_each_list_after_the_names_of_wordnet(everyth
         assert len({entry for entry, _ in listed}) == len(listed)
 
 
+def test_titles_of_marks_alone_are_no_entries_in_any_script(everything: Lake) -> None:
+    titles = {row["entry"] for row in everything.read("wikipedia_titles").to_pylist()}
+    assert {"\u094d", "\u200f"} & titles
     assert not {"\u094d", "\u200f"} & {*everything.read("entries")["entry"].to_pylist()}
 
 
@@ -218,11 +221,30 @@ def test_a_threshold_of_a_language_without_a_list_is_refused(tmp_path: Path, ass
         make(tmp_path, wikis, ["en", "be"], **{asset: {threshold: {"zh-yue": 2, "be": 1, "ge": 2}}})
 
 
-def test_a_dump_without_words_is_named_with_the_way_out(tmp_path: Path) -> None:
+def test_a_wikipedia_without_words_is_named_and_only_its_own_list_goes_without(tmp_path: Path) -> None:
+    metadata: dict[str, dict[str, Any]] = {}
     wikis = write_dumps(tmp_path / "wikipedia", "en", "be")
     (wikis / "dewiki-1-pages-articles.xml").write_bytes(export(page("Diskussion:A", "a", ns=1), wiki="dewiki"))
-    with pytest.raises(dg.Failure, match=r"'de'; is the dump empty, .* take its dumps out of the folder"):
-        make(tmp_path, wikis, ["all"])
+    lake, _ = make(tmp_path, wikis, ["all"], every=metadata, wordnet_synsets={"multilingual": False})
+    assert metadata["wikipedia_ngrams"]["without_words"] == ["de"]
+    for source in SOURCES[1:]:
+        assert metadata[source]["without_candidates"] == ["de"]
+        assert metadata[source]["candidates/de"] == 0 < metadata[source]["candidates/be"]
+    assert {source for _, source in list_of(lake, "de")} == {NUMBERS}
+
+
+def test_english_without_words_or_titles_stops_what_follows(tmp_path: Path) -> None:
+    wikis = write_dumps(tmp_path / "wikipedia", "en", "be")
+    dump = wikis / "enwiki-1-pages-articles.xml"
+    with pytest.raises(dg.DagsterError, match="wikipedia_titles: no_empty_list"):
+        make(tmp_path, wikis, ["all"], wikipedia_titles={"min_views": 99}, wordnet_synsets={"multilingual": False})
+    dump.write_bytes(export(page("Talk:A", "a", ns=1)))
+    with pytest.raises(dg.Failure, match=r"'en'; is the dump empty"):
+        make(tmp_path, wikis, ["all"], wordnet_synsets={"multilingual": False})
+
+
+def test_a_dump_that_is_not_there_is_named(tmp_path: Path) -> None:
+    wikis = write_dumps(tmp_path / "wikipedia", "en", "be")
     with pytest.raises(FileNotFoundError, match=r"no nnwiki-\*"):
         make(tmp_path, wikis, ["en", "nn"], wordnet_synsets={"multilingual": False})
     (wikis / "enwiki-1-pages-articles.xml").unlink()

@@ -147,8 +147,12 @@ class TestNGrams:
         with pytest.raises(ValueError, match=r"min_pmi=30: of 4 words in 'en', a pair seen min_count=3 times"):
             bigrams([("t", "New York New York")])
 
+    @pytest.mark.parametrize("rank", [rank_unigrams, rank_bigrams])
+    def test_a_dump_without_words_gives_an_empty_list_but_in_english(self, rank: Callable[..., Any]) -> None:
+        assert [*rank([], language="th", share=0.1)] == []
+
     @pytest.mark.parametrize("rank", [unigrams, bigrams])
-    def test_a_dump_without_words_is_an_error(self, rank: Callable[..., pa.Table]) -> None:
+    def test_an_english_dump_without_words_is_an_error(self, rank: Callable[..., pa.Table]) -> None:
         for pages in ([], [("t", "{{x}} --")]):
             with pytest.raises(ValueError, match="no page has a word of running text in 'en'"):
                 rank(pages)
