@@ -149,19 +149,20 @@ def wikipedia_ngrams(
 
     Next: `wikipedia_unigrams` and `wikipedia_bigrams`, which rank these counts.
     """
+    dumps = sources.dumps()
     counted = {
         piece: {"pages": pages, "language": language, "not_shown": not_shown}
         for wiki, language in wikis_of(sources).items()
-        for not_shown in [list_unshown(sources.site(wiki))]  # once, for it opens every file of the dump
-        for piece, pages in sources.pages(wiki).items()
+        for not_shown in [list_unshown(dumps.site(wiki))]  # once, for it opens every file of the dump
+        for piece, pages in dumps.pages(wiki).items()
     }
     options = config.model_dump()
     # Of a crawl's files a share may fail, for there are others like them; of a dump, and of sums, none may.
     parts = compute.map_shards(context, count_ngrams, counted, table="ngram_parts", options=options, whole=True)
     manifest = compute.map_shards(context, sum_counts, _buckets(lake, parts, config.num_buckets), whole=True)
     metadata = {**config.model_dump(), **parts.total("seen"), **parts.total("dropped"), **_show_lists(sources)}
-    return compute.result(manifest, beside=[parts], metadata=metadata, checks=[no_empty_list(manifest)])
     metadata["without_words"] = _list_without_words(parts)
+    return compute.result(manifest, beside=[parts], metadata=metadata, checks=[no_empty_list(manifest)])
 
 
 @_source_asset(deps=[wikipedia_ngrams])
@@ -207,7 +208,7 @@ def wikipedia_titles(
     """
     choice = config.choose(context, lake)
     titles = choice.config
-    languages = wikis_of(sources)
+    languages, dumps = wikis_of(sources), sources.dumps()
     limits_of = _limits(titles, "min_views", list_languages(sources), least=0)
     views = {day: {"pageviews": views} for day, views in sources.views(languages).items()}
     options = {"num_buckets": titles.num_buckets}
@@ -217,7 +218,7 @@ def wikipedia_titles(
     listed = {
         piece: {"titles": pages, "language": language}
         for wiki, language in languages.items()
-        for piece, pages in sources.titles(wiki).items()
+        for piece, pages in dumps.titles(wiki).items()
     }
     pages = compute.map_shards(context, list_pages, listed, table="wikipedia_pages", whole=True)
     pages_of = _pages(lake, listed)
@@ -263,11 +264,10 @@ def _show_lists(sources: Sources) -> dict[str, Any]:
     rows = [[name, " ".join(wiki for wiki in wikis if wikis[wiki] == name)] for name in dict.fromkeys(wikis.values())]
     return {
         "lists": table(["language", "Wikipedias"], rows),
-        "dumps_not_read": [wiki for wiki in sources.wikis() if wiki not in wikis],
+        "dumps_not_read": [wiki for wiki in sources.dumps().wikis() if wiki not in wikis],
     }
 
 
-def _buckets(lake: Lake, parts: PartitionManifest, num_buckets: int) -> dict[str, dict[str, Deferred]]:
 def _list_without_words(parts: PartitionManifest) -> list[str]:
     """Wikipedias of which no page has a word of running text: their lists have only what other sources name."""
     words = Counter[str]()
@@ -276,6 +276,7 @@ def _list_without_words(parts: PartitionManifest) -> list[str]:
     return [wiki for wiki, num_words in words.items() if not num_words]
 
 
+def _buckets(lake: Lake, parts: PartitionManifest, num_buckets: int) -> dict[str, dict[str, Deferred]]:
     rows = lake.where_each(parts.table, "bucket", range(num_buckets))
     return {f"{bucket:05d}": {"parts": deferred} for bucket, deferred in rows.items()}
 

@@ -32,7 +32,7 @@ def wikis_of(sources: Sources) -> dict[str, str]:
 
     A language without a dump has the Wikipedia of its name, so that whoever opens that says what is missing.
     """
-    assigned = assign_wikis(sources.wikis(), sources.languages)
+    assigned = assign_wikis(sources.dumps().wikis(), sources.languages)
     if not assigned:
         raise FileNotFoundError(f"{sources.wikipedia}: no dump of any Wikipedia; `metaclip download dump` brings them")
     if [*sources.languages] == [ALL] and "en" not in assigned:
@@ -45,7 +45,7 @@ def wikis_of(sources: Sources) -> dict[str, str]:
 
 def list_languages(sources: Sources) -> list[str]:
     """The languages that have lists, in the order of their entries."""
-    return [*assign_wikis(sources.wikis(), sources.languages)]
+    return [*assign_wikis(sources.dumps().wikis(), sources.languages)]
 
 
 def choose_languages(lake: Lake, asked: Sequence[str], sources: Sequence[str], *, other: bool = True) -> list[str]:

@@ -1,27 +1,17 @@
 """The sources of metadata as a resource: WordNet, Wikipedia's dumps, pageviews, users' own lists, published counts."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import PurePath
-from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from resources.deferred import Deferred
 from resources.files.digests import combine
-from resources.sources.mediawiki import Site
+from resources.sources.dumps import Dumps, version_of_file
 from resources.sources.published_counts import find_counts
-from resources.sources.wikipedia import (
-    chain_pageviews,
-    cut_pieces,
-    find_dump,
-    find_pageviews,
-    find_wikis,
-    open_pages,
-    open_site,
-    open_titles,
-)
+from resources.sources.wikipedia import chain_pageviews, find_pageviews, list_files
 from resources.sources.wordnet import MULTILINGUAL, PACKAGE, PARTS_OF_SPEECH, lemma_names, synset_names
 from resources.web.archives import ABSENT, archive_version, is_web, open_archive
 
@@ -44,34 +34,23 @@ class Sources(dg.ConfigurableResource, use_attribute_docstrings=True):
 
     def synsets(self) -> Deferred:
         """Names of WordNet's synsets."""
-        version = f"wordnet {self.parts_of_speech} {_version(f'{self.nltk_data}/{PACKAGE}')}"
+        version = f"wordnet {self.parts_of_speech} {version_of_file(f'{self.nltk_data}/{PACKAGE}')}"
         return Deferred(synset_names, (self.nltk_data, self.parts_of_speech), declared=version)
 
     def lemmas(self, language: str) -> Deferred:
         """Names of WordNet's synsets in a language of the Open Multilingual Wordnet, by its ISO 639-3 code."""
-        versions = f"{_version(f'{self.nltk_data}/{PACKAGE}')} {_version(f'{self.nltk_data}/{MULTILINGUAL}')}"
+        versions = " ".join(version_of_file(f"{self.nltk_data}/{package}") for package in (PACKAGE, MULTILINGUAL))
         version = f"omw {language} {self.parts_of_speech} {versions}"
         return Deferred(lemma_names, (self.nltk_data, language, self.parts_of_speech), declared=version)
 
-    def wikis(self) -> list[str]:
-        """The codes of all Wikipedias that there is a dump of."""
-        return find_wikis(self.wikipedia)
-
-    def site(self, wiki: str) -> Site:
-        """What a Wikipedia's dump tells of its site; raises ValueError if a file is of another."""
-        return open_site(find_dump(self.wikipedia, wiki), wiki)
-
-    def pages(self, wiki: str) -> dict[str, Deferred]:
-        """Titles and wikitexts of the articles of each piece of a Wikipedia's dump."""
-        return self._defer_pieces(open_pages, "open_pages", wiki)
-
-    def titles(self, wiki: str) -> dict[str, Deferred]:
-        """Titles of each piece's articles, and of redirects to them."""
-        return self._defer_pieces(open_titles, "open_titles", wiki)
+    def dumps(self) -> Dumps:
+        """The dumps of Wikipedias that are there now."""
+        return Dumps(self.wikipedia, list_files(self.wikipedia), self.piece_bytes)
 
     def views(self, languages: Mapping[str, str]) -> dict[str, Deferred]:
         """Languages, titles and views of each day's pageview files, of these Wikipedias with their languages."""
-        sites = {wiki: self.site(wiki) for wiki in languages}
+        dumps = self.dumps()
+        sites = {wiki: dumps.site(wiki) for wiki in languages}
         of = combine([f"{sites} {dict(languages)}"])  # once, for it is long
         days = defaultdict(list)
         for url in find_pageviews(self.wikipedia):
@@ -80,7 +59,7 @@ class Sources(dg.ConfigurableResource, use_attribute_docstrings=True):
             day: Deferred(
                 chain_pageviews,
                 (urls, sites, dict(languages)),
-                declared=f"pageviews {combine(map(_version, urls))} {of}",
+                declared=f"pageviews {combine(map(version_of_file, urls))} {of}",
             )
             for day, urls in days.items()
         }
@@ -93,24 +72,8 @@ class Sources(dg.ConfigurableResource, use_attribute_docstrings=True):
             )
         if archive_version(url) == ABSENT:
             raise FileNotFoundError(f"{url}: no such list of entries; name a path or URL that can be read here")
-        return Deferred(open_archive, (url,), declared=f"own {_version(url)}")
+        return Deferred(open_archive, (url,), declared=f"own {version_of_file(url)}")
 
     def published_counts(self, url: str) -> dict[str, Deferred]:
         """Files of counts that somebody published, as `find_counts` has them."""
         return find_counts(url)
-
-    def _defer_pieces(self, read: Callable[..., Iterator[Any]], what: str, wiki: str) -> dict[str, Deferred]:
-        """The reading of each piece of a Wikipedia's dump; `what` stands in fingerprints, and never changes."""
-        deferred = {}
-        for number, url in enumerate(find_dump(self.wikipedia, wiki)):
-            borders = cut_pieces(url, self.piece_bytes)
-            # A piece of bz2 used to be the blocks that begin in it; all of them, where there is one piece.
-            of = "streams " if url.endswith(".bz2") and len(borders) > 1 else ""
-            for piece, (start, end) in enumerate(borders):
-                declared = f"{what} {_version(url)} {of}{start} {end}"
-                deferred[f"{wiki}/{number:03d}-{piece:05d}"] = Deferred(read, (url, start, end), declared=declared)
-        return deferred
-
-
-def _version(url: str) -> str:
-    return f"{PurePath(url).name} {archive_version(url)}"

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from types import MappingProxyType
 from typing import BinaryIO
@@ -38,21 +38,30 @@ def name_wiki(language: str) -> str:
     return f"{_WIKIS.get(code, code)}wiki"
 
 
-def find_wikis(folder: str) -> list[str]:
-    """The codes of all wikis that a folder has a dump of, as Wikimedia has them: `en`, `zh_yue`."""
-    names = (url.rsplit("/", 1)[-1] for url in _list_files(folder))
+def list_files(folder: str) -> tuple[str, ...]:
+    """All files of a folder, or under an fsspec URL, by name; none where it is not there."""
+    filesystem, root = fsspec.core.url_to_fs(folder)
+    paths = filesystem.ls(root, detail=False) if filesystem.isdir(root) else []
+    is_local = "file" in filesystem.protocol
+    return tuple(path if is_local else str(filesystem.unstrip_protocol(path)) for path in sorted(paths))
+
+
+def find_wikis(files: Iterable[str]) -> list[str]:
+    """The codes of all wikis that a folder's files have a dump of, as Wikimedia has them: `en`, `zh_yue`."""
+    names = (url.rsplit("/", 1)[-1] for url in files)
     return sorted(
         {match["wiki"] for name in names if (match := re.fullmatch(r"(?P<wiki>[a-z0-9_]+)wiki" + _DUMP, name))}
     )
 
 
-def find_dump(folder: str, language: str) -> list[str]:
+def find_dump(folder: str, language: str, files: Sequence[str] | None = None) -> list[str]:
     """The files of one Wikipedia's dump in a folder or under an fsspec URL: whole, or the parts that are there.
 
+    `files` are those of the folder, for whoever asks for many Wikipedias and has listed them.
     Raises FileNotFoundError where there is none, ValueError where there are several: words would count twice.
     """
     wiki, dumps = name_wiki(language), defaultdict(list)
-    for url in _list_files(folder):
+    for url in list_files(folder) if files is None else files:
         if match := re.fullmatch(wiki + _DUMP, url.rsplit("/", 1)[-1]):
             dumps[match["date"], match["kind"], bool(match["part"])].append(url)
     if not dumps:
@@ -67,9 +76,7 @@ def find_dump(folder: str, language: str) -> list[str]:
 
 def find_pageviews(folder: str) -> list[str]:
     """The hourly pageview files in a folder or under an fsspec URL; raises FileNotFoundError where there is none."""
-    files = [
-        url for url in _list_files(folder) if re.fullmatch(r"pageviews-\d{8}-\d{6}(\.gz)?", url.rsplit("/", 1)[-1])
-    ]
+    files = [url for url in list_files(folder) if re.fullmatch(r"pageviews-\d{8}-\d{6}(\.gz)?", url.rsplit("/", 1)[-1])]
     if not files:
         raise FileNotFoundError(f"{folder}: no pageviews-YYYYMMDD-HHMMSS.gz; put hourly pageview files there")
     return files
@@ -196,10 +203,3 @@ class _Articles:
 def _name_domain(wiki: str) -> str:
     name = name_wiki(wiki).removesuffix("wiki").replace("_", "-")
     return "be-tarask" if name == "be-x-old" else name  # the one whose address has been renamed, and its dumps not
-
-
-def _list_files(folder: str) -> list[str]:
-    filesystem, root = fsspec.core.url_to_fs(folder)
-    paths = filesystem.ls(root, detail=False) if filesystem.isdir(root) else []
-    is_local = "file" in filesystem.protocol
-    return [path if is_local else str(filesystem.unstrip_protocol(path)) for path in sorted(paths)]

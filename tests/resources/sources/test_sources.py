@@ -10,8 +10,8 @@ READ = ("open_pages", "open_titles")
 
 
 def declare(folder: Path, piece_bytes: int) -> list[str]:
-    sources = Sources(nltk_data="", wikipedia=str(folder), piece_bytes=piece_bytes)
-    declared = [piece.version for read in (sources.pages, sources.titles) for piece in read("en").values()]
+    dumps = Sources(nltk_data="", wikipedia=str(folder), piece_bytes=piece_bytes).dumps()
+    declared = [piece.version for read in (dumps.pages, dumps.titles) for piece in read("en").values()]
     [file] = folder.iterdir()
     version = f"{file.name} {file.stat().st_size} {file.stat().st_mtime}"
     return [words.replace(version, "VERSION") for words in declared]
