@@ -13,6 +13,7 @@ from assets.choices import AsBefore
 from assets.defaults import DEFAULTS
 from assets.queries.candidates import check_missing, list_candidates
 from assets.queries.changes import build_before, compare_entries_to
+from assets.queries.identification import identified_languages
 from assets.queries.languages import choose_languages, describe_texts
 from assets.shown import show_changed_entries, table
 from metaclip_dagster.matching import why_unmatchable, why_unmatchable_in_the_paper
@@ -24,6 +25,7 @@ from resources.lake.resource import Lake
 from resources.lake.tables import PartitionManifest
 from resources.reports.resource import Reports
 from resources.sources.resource import Sources
+from resources.variables import LID_176
 
 SOURCES = ["wordnet_synsets", "wikipedia_unigrams", "wikipedia_bigrams", "wikipedia_titles"]
 """The tables that name entries, each ranked by its own score."""
@@ -85,7 +87,7 @@ def entries(
     candidates = list_candidates(lake, [*own_lists], PRECEDENCE, asked)
     check_missing(candidates, budget=budget.budget, caps=budget.caps)
     why = why_unmatchable if budget.clause_marks else why_unmatchable_in_the_paper
-    options = {"budget": budget.budget, "caps": budget.caps, "why_unmatchable": why}
+    options = {"budget": budget.budget, "caps": budget.caps, "why_unmatchable": why, **_identified()}
     facts = {**choice.facts, **describe_texts(asked, clause_marks=budget.clause_marks)}
     inputs = {"00000": {"languages": candidates}}
     manifest = compute.map_shards(context, build_entries, inputs, options=options, facts=facts)
@@ -97,6 +99,11 @@ def entries(
     shown = {**_show_sources(languages), **_show_dropped(dropped), **show_changed_entries(changes)}
     metadata = {**choice.metadata, **shown, **links}
     return compute.result(manifest, metadata=metadata, checks=[no_empty_list(manifest)])
+
+
+def _identified() -> dict[str, list[str]]:
+    """The languages that texts are identified as, where another model than lid.176 says so."""
+    return {} if DEFAULTS.language_id == (LID_176,) else {"identified": identified_languages()}
 
 
 def _list_dropped(own_lists: Mapping[str, PartitionManifest]) -> list[dict[str, Any]]:

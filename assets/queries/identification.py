@@ -22,15 +22,25 @@ def language_identification(models: tuple[str, ...] = DEFAULTS.language_id) -> D
     return Deferred(load_agreement, tuple(sorted(identifiers, key=version_of)))
 
 
+def identified_languages(models: tuple[str, ...] = DEFAULTS.language_id) -> list[str]:
+    """The codes that texts may be identified as: of two models those that both have. Raises as above."""
+    codes = [LANGUAGES if model == LID_176 else {*_read_codes(model).values()} for model in models]
+    return sorted(frozenset.intersection(*map(frozenset, codes)))
+
+
 def _identifier(model: str) -> Deferred:
     if model == LID_176:
         return Deferred(load_identifier, declared=MODEL)
-    try:
-        codes = check_model(model, code_of_label, LANGUAGES)
-    except (FileNotFoundError, ValueError) as error:
-        raise type(error)(f"METACLIP_LANGUAGE_ID: {error}") from None
+    codes = _read_codes(model)
     # A table of labels that changes makes other matches.
     labels = combine(f"{label} {code}" for label, code in codes.items())
     digest = digest_of(model)
     # Workers compare it: the file may be replaced in the meantime, and other machines have files of their own.
     return Deferred(load_model, (model, code_of_label, digest), declared=f"fastText model {digest}, labels {labels}")
+
+
+def _read_codes(model: str) -> dict[str, str]:
+    try:
+        return check_model(model, code_of_label, LANGUAGES)
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(f"METACLIP_LANGUAGE_ID: {error}") from None

@@ -1,7 +1,7 @@
 """Fill each language's budget from ranked candidates, source by source: CANDIDATES -> ENTRIES."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaclip_dagster.schemas import CANDIDATES, ENTRIES, writes
+from metaclip_dagster.words.languages import LANGUAGES, why_unidentified
 from metaclip_dagster.words.spacing import has_word
 
 Sources = Mapping[str, Iterable[pa.RecordBatch]]
@@ -28,6 +29,7 @@ def build_entries(
     budget: int = 500_000,
     caps: Mapping[str, int] | None = None,
     why_unmatchable: Callable[[str, str], str | None],
+    identified: Collection[str] = LANGUAGES,
     dropped: Counter[str],
 ) -> Iterator[pa.RecordBatch]:
     """The first `budget` distinct candidates of each language, by the sources' declared order and in each by rank.
@@ -36,7 +38,8 @@ def build_entries(
     earlier source has belongs to that one. The paper leaves precedence open (Xu et al. 2023, section 3.1); a budget
     for each language is Meta CLIP 2's. `caps` are the most that a source may add to a language, 0 for none.
     A candidate of marks and symbols alone is refused, whatever its source. `why_unmatchable` says why no text can hold
-    an entry: such entries keep their place, so that the list does not depend on the matcher, and are told apart.
+    an entry: such entries keep their place, so that the list does not depend on the matcher, and are told apart. So are
+    all of a language that no text is `identified` as.
     One language is held at a time. Raises ValueError for no source at all, a negative budget or cap, or a cap on a
     source that is not there.
     """
@@ -50,6 +53,7 @@ def build_entries(
     next_id = 0
     for language, sources in languages.items():
         candidates = _judge_candidates(language, sources, budget, caps)
+        unidentified = why_unidentified(language, identified)
         while batch := list(islice(candidates, _BATCH)):
             dropped.update(candidate.fate for candidate in batch if candidate.fate != TAKEN)
             chosen = [candidate for candidate in batch if candidate.fate == TAKEN]
@@ -59,7 +63,7 @@ def build_entries(
                 "language": [language] * len(chosen),
                 "source": [candidate.source for candidate in chosen],
                 "rank": [candidate.rank for candidate in chosen],
-                "unmatchable": [why_unmatchable(candidate.entry, language) for candidate in chosen],
+                "unmatchable": [unidentified or why_unmatchable(it.entry, language) for it in chosen],
             }
             yield pa.RecordBatch.from_pydict(columns, schema=ENTRIES)
 

@@ -10,7 +10,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metaclip_dagster.words.languages import identification_code
+from metaclip_dagster.words.languages import identification_code, list_names
 
 _MOST = 1 << 24  # bytes of one line: no list has such an entry
 _MOST_OF_ARRAY = 1 << 30  # bytes of a JSON array, which is held whole
@@ -35,7 +35,7 @@ def language_of(tag: str | None) -> str | None:
     >>> language_of("en-GB"), language_of("zh_Hant"), language_of("nb"), language_of("")
     ('en', 'zh', 'no', None)
     """
-    return (identification_code(tag.strip()) or tag) if tag else None
+    return (identification_code(tag.strip()) or list_names(tag)[0]) if tag else None
 
 
 def unwrap(text: str) -> str:

@@ -56,13 +56,30 @@ def identification_code(language: str) -> str | None:
 def list_names(language: str) -> tuple[str, ...]:
     """Whose lists the words of a language belong to, by its code or its Wikipedia's: to the first that there is.
 
-    >>> [list_names(code) for code in ("de", "zh_yue", "be-tarask", "zh_classical", "hak")]
-    [('de',), ('yue', 'zh'), ('be',), ('zh',), ('hak', 'other')]
+    Beyond LANGUAGES that is the Wikipedia's code, or ISO 639-3 where it has a name for its code.
+
+    >>> [list_names(code) for code in ("de", "zh_yue", "be-tarask", "zh_classical", "hak", "hau")]
+    [('de',), ('yue', 'zh'), ('be',), ('zh',), ('hak', 'other'), ('ha', 'other')]
     """
-    identified = identification_code(language)
-    name = identified or language.lower().replace("_", "-")
+    identified, code = identification_code(language), language.lower().replace("_", "-")
+    name = identified or _BEYOND.get(code, code)
     merged = MERGED.get(name)
     return (name, *([merged] if merged else [] if identified else [OTHER]))
+
+
+def why_unidentified(language: str, identified: Collection[str] = LANGUAGES) -> str | None:
+    """Say why no text is searched for a language's entries; None if identification names it, or it is `other`.
+
+    `identified` are the codes that identification gives: without a model's own, those of lid.176.
+
+    >>> why_unidentified("nb"), why_unidentified("ha"), why_unidentified("ha", {"en", "hau"})
+    ("no text is identified as 'nb', but as 'no'", "no text is identified as 'ha'", None)
+    """
+    names = {list_names(code)[0] for code in identified}
+    if language == OTHER or language in names:
+        return None
+    name = list_names(language)[0]
+    return f"no text is identified as {language!r}" + (f", but as {name!r}" if name in names else "")
 
 
 def find_list(identified: str, languages: Collection[str]) -> str | None:
@@ -115,6 +132,16 @@ _OTHERWISE = {
     **{"cmn": "zh", "fil": "tl", "gsw": "als", "in": "id", "iw": "he", "ji": "yi", "lzh": "zh", "mo": "ro", "nb": "no"},
     "simple": "en",
 }
+
+_CALLED = """
+aa:aar ab:abk ae:ave ak:aka ay:aym,ayr,ayc bi:bis bm:bam ch:cha cr:cre cu:chu dz:dzo ee:ewe ff:ful,fuv,fuc fj:fij fo:fao
+ha:hau ho:hmo hz:her ig:ibo ii:iii ik:ipk iu:iku,ike ki:kik kj:kua kl:kal kr:kau,knc kg:kon ks:kas lg:lug ln:lin lu:lub
+mh:mah mi:mri na:nau nd:nde ng:ndo nr:nbl nv:nav ny:nya oj:oji om:orm,gaz,hae pi:pli rn:run rw:kin se:sme sg:sag sm:smo
+sn:sna ss:ssw st:sot ti:tir tn:tsn to:ton ts:tso tw:twi ty:tah ve:ven wo:wol xh:xho za:zha zu:zul
+nan:zh-min-nan rup:roa-rup sgs:bat-smg vro:fiu-vro
+"""
+_BEYOND = {of: code for code, _, codes in (it.partition(":") for it in _CALLED.split()) for of in codes.split(",")}
+"""Of languages beyond LANGUAGES, what a Wikipedia or a label of identification calls otherwise: `hau` is `ha`."""
 
 OPEN_MULTILINGUAL = {
     **{"als": "sq", "arb": "ar", "bul": "bg", "cat": "ca", "cmn": "zh", "dan": "da", "ell": "el", "eus": "eu"},

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaclip_dagster.schemas import named
-from metaclip_dagster.words.languages import CLAUSE_MARKS, LANGUAGES, OTHER, PARTING, identification_code
+from metaclip_dagster.words.languages import CLAUSE_MARKS, PARTING
 from metaclip_dagster.words.scripts import (
     FOLLOWING,
     LEADING,
@@ -114,8 +114,6 @@ def why_unmatchable(entry: str, language: str = "en") -> str | None:
     True
     >>> why_unmatchable("™")
     'no word'
-    >>> why_unmatchable("hund", "nb")
-    "no text is identified as 'nb', but as 'no'"
     """
     return _why_unmatchable(entry, language, list_marks(language))
 
@@ -132,9 +130,6 @@ def has_word(entry: str) -> bool:
 
 
 def _why_unmatchable(entry: str, language: str, marks: str) -> str | None:
-    if language not in LANGUAGES and language != OTHER:
-        identified = identification_code(language)
-        return f"no text is identified as {language!r}" + (f", but as {identified!r}" if identified else "")
     entry = fold_text(entry, language)
     if not has_word(entry):
         return "no word"

@@ -1,15 +1,18 @@
 """Workers match with one index of the entries, which the first of them leaves beside the lake."""
 
 from collections import Counter
+from io import BytesIO
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from assets.pool import matching_setup
-from assets.queries.identification import language_identification
-from metaclip_dagster.matching import build_matcher, match_entries
-from metaclip_dagster.schemas import MATCHES
+from assets.queries.identification import identified_languages, language_identification
+from metaclip_dagster.matching import build_matcher, match_entries, why_unmatchable
+from metaclip_dagster.metadata import build_entries, read_own_entries
+from metaclip_dagster.schemas import ENTRIES, MATCHES
+from metaclip_dagster.words.languages import LANGUAGES
 from resources.deferred import defer, named, version_of
 from resources.engines.driver import drive
 from resources.engines.local_engine import LocalEngine
@@ -106,6 +109,30 @@ def test_what_another_model_names_is_counted_by_its_code(tmp_path: Path) -> None
     assert [row["language"] for batch in matches for row in batch.to_pylist()] == ["en"]
     assert seen == {"language en": 1, "language hak": 1, "language zxx": 1, "language und": 1}
     assert dropped == {"other_language": 3, "no_match": 0}
+
+
+def test_a_language_that_only_the_deployments_model_names_has_a_list_in_which_its_texts_are_searched(
+    tmp_path: Path,
+) -> None:
+    words = {"eng_Latn": ["dog"], "hak_Hani": ["wagging"], "hau_Latn": ["kare"]}
+    model = write_model(tmp_path / "small.bin", words)
+    identified = identified_languages((model,))
+    assert (identified, identified_languages((LID_176, model))) == (["en", "hak", "hau"], ["en"])
+    assert identified_languages((LID_176,)) == sorted(LANGUAGES)
+    listed = {
+        language: {"own": read_own_entries(BytesIO(word), name="a.txt", languages=[language], dropped=Counter())}
+        for language, word in {"en": b"dog", "hak": b"wagging", "ha": b"kare", "xh": b"inja"}.items()
+    }
+    entries = pa.Table.from_batches(
+        build_entries(listed, why_unmatchable=why_unmatchable, identified=identified, dropped=Counter()), ENTRIES
+    )
+    assert entries["unmatchable"].to_pylist() == [None, None, None, "no text is identified as 'xh'"]
+    identify, texts = language_identification((model,))(), ["the dog", "a wagging", "wagging dog wagging", "kare"]
+    matches = match_entries(
+        [pairs_of(texts)], matcher=build_matcher(entries), identify=identify, dropped=Counter(), seen=Counter()
+    )
+    rows = [(row["language"], row["entry_ids"]) for batch in matches for row in batch.to_pylist()]
+    assert rows == [("en", [0]), ("hak", [1]), ("hak", [1]), ("ha", [2])]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"a page that says not found"])

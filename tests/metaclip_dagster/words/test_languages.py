@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaclip_dagster.words.languages import ALL, LANGUAGES, MERGED, OPEN_MULTILINGUAL, OTHER, assign_wikis, find_list
+from metaclip_dagster.words.languages import (
+    ALL,
+    LANGUAGES,
+    MERGED,
+    OPEN_MULTILINGUAL,
+    OTHER,
+    assign_wikis,
+    find_list,
+    identification_code,
+    list_names,
+)
 
 WIKIS = [
     *("aa", "als", "be", "be_x_old", "bat_smg", "cbk_zam", "de", "dz", "en", "hak", "nds", "nds_nl", "nn", "no"),
@@ -46,6 +56,24 @@ def test_a_text_is_searched_for_its_own_list_or_else_for_other_or_dropped(langua
     alone, merged = find_list(text, languages), MERGED.get(text)
     assert alone == (text if text in languages else merged if merged in languages else None)
     assert find_list(text, {*languages, OTHER}) == (alone or OTHER)
+
+
+def test_a_language_beyond_ours_has_one_name_however_wikipedias_and_models_call_it() -> None:
+    from nltk.langnames import iso639short  # seconds that only this test needs
+
+    # ISO 639-3 of all languages that have two letters, by which Wikipedias go.
+    beyond = {iso: code for iso, code in iso639short.items() if identification_code(code) is None}
+    assert len(beyond) > 50
+    assert {iso: list_names(iso)[0] for iso in beyond} == {iso: list_names(code)[0] for iso, code in beyond.items()}
+    wikis = ["ha", "hak", "zh_min_nan", "roa_rup", "xh"]
+    assert assign_wikis(wikis, ["hau", "nan", "rup", "xho", OTHER]) == {
+        "ha": ["ha"],
+        "nan": ["zh_min_nan"],
+        "rup": ["roa_rup"],
+        "xh": ["xh"],
+        OTHER: ["hak"],
+    }
+    assert [find_list(code, {"en", "ha", "nan"}) for code in ("hau", "ha", "nan", "xho")] == ["ha", "ha", "nan", None]
 
 
 def test_languages_of_the_multilingual_wordnet_are_identified() -> None:

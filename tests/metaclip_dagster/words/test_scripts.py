@@ -25,7 +25,7 @@ from metaclip_dagster.matching import (
 )
 from metaclip_dagster.metadata.wikitext import split_runs
 from metaclip_dagster.schemas import MATCHES
-from metaclip_dagster.words.languages import LANGUAGES, PARTING, SPACELESS, identification_code
+from metaclip_dagster.words.languages import LANGUAGES, PARTING, SPACELESS, identification_code, why_unidentified
 from metaclip_dagster.words.scripts import find_particles, fold_text, join_words
 from metaclip_dagster.words.spacing import build_finder, space_marks, why_unmatchable
 from resources.models import language_id
@@ -260,9 +260,11 @@ def test_every_particle_follows_the_sound_before_it() -> None:
 
 
 def test_an_entry_of_a_language_that_is_never_identified_says_so() -> None:
-    assert why_unmatchable("hund", "nb") == "no text is identified as 'nb', but as 'no'"
-    assert why_unmatchable("猫", "zh-Hant") == "no text is identified as 'zh-Hant', but as 'zh'"
-    assert why_unmatchable("puq", "tlh") == "no text is identified as 'tlh'"
+    assert why_unidentified("nb") == "no text is identified as 'nb', but as 'no'"
+    assert why_unidentified("zh-Hant") == "no text is identified as 'zh-Hant', but as 'zh'"
+    assert why_unidentified("tlh") == "no text is identified as 'tlh'"
+    assert why_unidentified("yue", {"zh"}) == "no text is identified as 'yue'"
+    assert {why_unidentified(code) for code in (*LANGUAGES, "other")} == {None}
     assert why_unmatchable("\u3000", "ja") == "no word"
     assert all(why_unmatchable("x", language) is None for language in LANGUAGES)
     assert all(identification_code(language) == language for language in LANGUAGES)
