@@ -1,7 +1,8 @@
 """Laws of balancing (Xu et al. 2023, sections 3.4 and A.2)."""
 
 import math
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from itertools import chain, pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -215,30 +216,41 @@ def test_every_positive_float_has_a_spelling_that_reads_back(t: float) -> None:
 
 
 counts_strategy = st.lists(st.integers(0, 50), min_size=1, max_size=12)
+languages_strategy = st.dictionaries(st.sampled_from(["de", "xx", "zz"]), counts_strategy)
 
 
-@given(counts_strategy.filter(any), counts_strategy, st.lists(st.floats(0.5, 60), min_size=2, max_size=6))
-def test_a_languages_own_t_is_nondecreasing_and_drops_no_language(
-    english: list[int], other: list[int], rungs: list[float]
+def counts_by_language(counts: Mapping[str, Sequence[int]]) -> pa.Table:
+    listed = [*chain.from_iterable(counts.values())]
+    return counts_of(listed, [name for name, of_language in counts.items() for _ in of_language])
+
+
+def share_of_tail(counts: Sequence[int], t: float) -> float:
+    return sum(count for count in counts if count <= t) / sum(counts)
+
+
+@given(counts_strategy.filter(any), languages_strategy, st.lists(st.floats(0.5, 60), min_size=2, max_size=6))
+def test_subsets_are_nested_in_all_languages_at_once_and_no_language_is_dropped(
+    english: list[int], others: dict[str, list[int]], rungs: list[float]
 ) -> None:
-    table = counts_of(english + other, ["en"] * len(english) + ["xx"] * len(other))
-    thresholds = [language_thresholds(table, t) for t in [*sorted(rungs), math.inf]]
-    assert [of_language["en"] for of_language in thresholds] == [*sorted(rungs), math.inf]
-    assert [of_language["xx"] for of_language in thresholds] == sorted(of_language["xx"] for of_language in thresholds)
-    for of_language in thresholds:
-        assert of_language["xx"] >= 1
-        assert not any(other) or of_language["xx"] >= min(count for count in other if count)
+    table, rungs = counts_by_language({"en": english, **others}), [*sorted(rungs), math.inf]
+    thresholds = [language_thresholds(table, t) for t in rungs]
+    assert [of_language["en"] for of_language in thresholds] == rungs
+    for smaller, larger in pairwise(thresholds):
+        assert smaller.keys() == larger.keys() == {"en", *others}
+        assert all(t <= larger[name] for name, t in smaller.items())
+    for name, counts in others.items():
+        assert thresholds[0][name] >= min([count for count in counts if count], default=1)
 
 
-@given(counts_strategy.filter(any), counts_strategy.filter(any), st.floats(0.5, 60))
-def test_a_languages_tail_share_is_at_most_english_unless_one_group_of_ties_is_more(
-    english: list[int], other: list[int], t: float
+@given(counts_strategy.filter(any), languages_strategy, st.floats(0.5, 60))
+def test_a_languages_tail_has_at_most_the_share_of_english_and_as_near_as_a_count_allows(
+    english: list[int], others: dict[str, list[int]], t: float
 ) -> None:
-    table = counts_of(english + other, ["en"] * len(english) + ["xx"] * len(other))
-    other_t = language_thresholds(table, t)["xx"]
-    share = sum(count for count in english if count <= t) / sum(english)
-    tail = sum(count for count in other if count <= other_t) / sum(other)
-    assert tail <= share + 1e-12 or other_t == min(count for count in other if count)
+    thresholds, share = language_thresholds(counts_by_language({"en": english, **others}), t), share_of_tail(english, t)
+    for name, counts in others.items():
+        distinct = sorted({count for count in counts if count}) or [1]  # without a match there is no pair
+        allowed = [count for count in distinct if any(counts) and share_of_tail(counts, count) <= share]
+        assert thresholds[name] == max(allowed, default=distinct[0])
 
 
 def test_equal_counts_and_a_small_share_do_not_drop_a_language() -> None:
