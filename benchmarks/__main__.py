@@ -23,6 +23,7 @@ BENCHMARKS = (
     "parsing",
     "wikipedia",
     "entries",
+    "lists",
     "matching",
     "language_id",
     "counting",

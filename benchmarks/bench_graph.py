@@ -154,7 +154,7 @@ class Run:
         call = StageCall(stage, stage.writes, store, setup or {}, plain)  # type: ignore[attr-defined]  # set by @writes
         peaks: dict[int, float] = {}
         started = time.perf_counter()
-        with _watched(peaks):
+        with watched(peaks):
             engine = LocalEngine(min(self.workers, len(shards)))
             reports = {r.key: r for r in drive(engine, call, [Shard(key, shards[key]) for key in shards])}
         failed = [report.error for report in reports.values() if report.manifest is None]
@@ -242,7 +242,7 @@ def _where(paths: Mapping[str, str], column: str, value: str) -> Deferred:
 
 
 @contextmanager
-def _watched(peaks: dict[int, float]) -> Iterator[None]:
+def watched(peaks: dict[int, float]) -> Iterator[None]:
     """Fill in the peak of every process below this one, by its number, while the block runs."""
     done = threading.Event()
 
