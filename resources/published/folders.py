@@ -28,8 +28,9 @@ def change_folder(folder: Path) -> Iterator[Path]:
     """A copy of the folder, by hard links, that takes its place with checksums when the block has ended well.
 
     Replace files in it, never write into them: they are the old folder's, too. Raises ValueError where one that is not
-    replaced is no longer what its checksum says, for it would be vouched for. Whoever is killed leaves the folder
-    as it was; between the two renames at the end it is `<name>.previous`, which the next one puts back.
+    replaced is no longer what its checksum says, for it would be vouched for. A folder to which nothing has changed
+    stays as it is, with its times. Whoever is killed leaves the folder as it was; between the two renames at the end it
+    is `<name>.previous`, which the next one puts back.
     """
     partial, previous = _name_leftovers(folder)
     with lock_folder(folder):
@@ -40,10 +41,14 @@ def change_folder(folder: Path) -> Iterator[Path]:
             partial.mkdir()
         yield partial
         digests = digest_files(partial)
-        for name, listed in (read_checksums(folder) if (folder / CHECKSUMS).exists() else {}).items():
+        checksums = read_checksums(folder) if (folder / CHECKSUMS).exists() else {}
+        for name, listed in checksums.items():
             is_old = name in digests and (partial / name).samefile(folder / name)
             if is_old and digests[name] != listed:
                 raise ValueError(f"{folder / name} {_CHANGED}: delete it, and publish again what it is of")
+        if digests and digests == checksums == digest_files(folder):
+            shutil.rmtree(partial)
+            return
         sums = "".join(f"{digest}  {name}\n" for name, digest in digests.items())
         write_text(partial / CHECKSUMS, sums)
         if folder.exists():

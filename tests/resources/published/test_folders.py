@@ -25,6 +25,14 @@ def test_what_was_there_stays_beside_what_is_new(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "a.lock"]
 
 
+def test_a_folder_to_which_nothing_has_changed_is_not_written_again(tmp_path: Path) -> None:
+    publish(tmp_path / "a", one="1", two="2")
+    before = [(path.name, path.stat().st_ino) for path in sorted((tmp_path / "a").iterdir())]
+    publish(tmp_path / "a", one="1")
+    assert [(path.name, path.stat().st_ino) for path in sorted((tmp_path / "a").iterdir())] == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "a.lock"]
+
+
 def test_who_fails_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
     publish(tmp_path / "a", one="1")
     with pytest.raises(RuntimeError), change_folder(tmp_path / "a") as partial:  # noqa: PT012
