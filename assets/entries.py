@@ -53,9 +53,10 @@ class Budget(dg.Config, use_attribute_docstrings=True):
     @field_validator("caps")
     @classmethod
     def _check_caps(cls, caps: dict[str, int]) -> dict[str, int]:
+        """Sorted, for in another order they would be another version."""
         if low := sorted(name for name, cap in caps.items() if cap < 0):
             raise ValueError(f"the cap of {', '.join(low)} is negative; 0 adds no entry of a source")
-        return caps
+        return dict(sorted(caps.items()))
 
 
 @dg.asset(
