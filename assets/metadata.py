@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -12,6 +12,7 @@ from assets.checks import check_specs, no_empty_list
 from assets.choices import AsBefore
 from assets.defaults import DEFAULTS
 from assets.queries.languages import list_languages, wikis_of
+from assets.queries.origins import list_dumps, read_origin, record_origin
 from assets.shown import table, top_candidates
 from metaclip_dagster.metadata import (
     count_ngrams,
@@ -136,7 +137,10 @@ def wordnet_synsets(
             if language in others and language != first
         },
     }
-    manifest = compute.map_shards(context, rank_synsets, names, whole=True, facts=choice.facts)
+    languages = [it["language"] for it in names.values()]
+    wordnets = {code: sources.wordnets("" if code == first else others[code]) for code in languages}
+    facts = {**choice.facts, **record_origin(wordnets=wordnets)}
+    manifest = compute.map_shards(context, rank_synsets, names, whole=True, facts=facts)
     metadata = {**choice.metadata, **top_candidates(lake, "wordnet_synsets")}
     return compute.result(manifest, metadata=metadata, checks=[no_empty_list(manifest)])
 
@@ -159,7 +163,8 @@ def wikipedia_ngrams(
     options = config.model_dump()
     # Of a crawl's files a share may fail, for there are others like them; of a dump, and of sums, none may.
     parts = compute.map_shards(context, count_ngrams, counted, table="ngram_parts", options=options, whole=True)
-    manifest = compute.map_shards(context, sum_counts, _buckets(lake, parts, config.num_buckets), whole=True)
+    buckets, facts = _buckets(lake, parts, config.num_buckets), record_origin(dumps=list_dumps(sources))
+    manifest = compute.map_shards(context, sum_counts, buckets, whole=True, facts=facts)
     metadata = {**config.model_dump(), **parts.total("seen"), **parts.total("dropped"), **_show_lists(sources)}
     metadata["without_words"] = _list_without_words(parts)
     return compute.result(manifest, beside=[parts], metadata=metadata, checks=[no_empty_list(manifest)])
@@ -176,7 +181,8 @@ def wikipedia_unigrams(
     choice = config.choose(context, lake)
     limits_of = _limits(choice.config, "min_count", list_languages(sources), least=1)
     ngrams = {language: {**inputs, **limits_of(language)} for language, inputs in _ngrams(lake, sources).items()}
-    manifest = compute.map_shards(context, rank_unigrams, ngrams, whole=True, facts=choice.facts)
+    facts = {**choice.facts, **_record_ngrams(lake, ngrams, limits_of)}
+    manifest = compute.map_shards(context, rank_unigrams, ngrams, whole=True, facts=facts)
     metadata = {**choice.metadata, **_count_candidates(manifest), **top_candidates(lake, "wikipedia_unigrams")}
     return compute.result(manifest, metadata=metadata, checks=[no_empty_list(manifest)])
 
@@ -193,7 +199,8 @@ def wikipedia_bigrams(
     limits_of = _limits(choice.config, "min_pmi", list_languages(sources), least=-math.inf)
     ngrams = {language: {**inputs, **limits_of(language)} for language, inputs in _ngrams(lake, sources).items()}
     options = choice.config.model_dump(include={"min_count"})
-    manifest = compute.map_shards(context, rank_bigrams, ngrams, options=options, whole=True, facts=choice.facts)
+    facts = {**choice.facts, **_record_ngrams(lake, ngrams, limits_of, **options)}
+    manifest = compute.map_shards(context, rank_bigrams, ngrams, options=options, whole=True, facts=facts)
     metadata = {**choice.metadata, **_count_candidates(manifest), **top_candidates(lake, "wikipedia_bigrams")}
     return compute.result(manifest, metadata=metadata, checks=[no_empty_list(manifest)])
 
@@ -230,7 +237,9 @@ def wikipedia_titles(
         for language, of_language in lake.where_each("title_views", "language", list_languages(sources)).items()
     }
     options = titles.model_dump(include={"in_dump_only"})
-    manifest = compute.map_shards(context, rank_titles, ranked, options=options, whole=True, facts=choice.facts)
+    limits = {language: limits_of(language) for language in ranked}
+    facts = {**choice.facts, **record_origin(dumps=list_dumps(sources), days=[*views], limits=limits, **options)}
+    manifest = compute.map_shards(context, rank_titles, ranked, options=options, whole=True, facts=facts)
     counted = {**parts.total("seen"), **parts.total("dropped"), **_count_candidates(manifest)}
     metadata = {**choice.metadata, **counted, **top_candidates(lake, "wikipedia_titles")}
     return compute.result(manifest, beside=[parts, summed, pages], metadata=metadata, checks=[no_empty_list(manifest)])
@@ -284,6 +293,14 @@ def _buckets(lake: Lake, parts: PartitionManifest, num_buckets: int) -> dict[str
 def _ngrams(lake: Lake, sources: Sources) -> dict[str, dict[str, Any]]:
     rows = lake.where_each("wikipedia_ngrams", "language", list_languages(sources))
     return {language: {"ngrams": ngrams, "language": language} for language, ngrams in rows.items()}
+
+
+def _record_ngrams(
+    lake: Lake, languages: Iterable[str], limits_of: Callable[[str], dict[str, Any]], **options: Any
+) -> dict[str, str]:
+    """Which dumps the counts are of, as these have it, for the folder may hold others by now."""
+    dumps = read_origin(lake, "wikipedia_ngrams").get("dumps", {})
+    return record_origin(dumps=dumps, limits={language: limits_of(language) for language in languages}, **options)
 
 
 def _pages(lake: Lake, listed: Mapping[str, Mapping[str, Any]]) -> dict[str, Deferred]:

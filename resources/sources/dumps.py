@@ -27,6 +27,10 @@ class Dumps:
         """What a Wikipedia's dump tells of its site; raises ValueError if a file is of another."""
         return open_site(find_dump(self.folder, wiki, self.files), wiki)
 
+    def name(self, wiki: str) -> str:
+        """The name of a Wikipedia's dump, with its date: `enwiki-20261101`."""
+        return PurePath(find_dump(self.folder, wiki, self.files)[0]).name.partition("-pages-articles")[0]
+
     def pages(self, wiki: str) -> dict[str, Deferred]:
         """Titles and wikitexts of the articles of each piece of a Wikipedia's dump."""
         return self._defer_pieces(open_pages, "open_pages", wiki)

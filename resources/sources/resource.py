@@ -13,6 +13,7 @@ from resources.sources.dumps import Dumps, version_of_file
 from resources.sources.published_counts import find_counts
 from resources.sources.wikipedia import chain_pageviews, find_pageviews, list_files
 from resources.sources.wordnet import MULTILINGUAL, PACKAGE, PARTS_OF_SPEECH, lemma_names, synset_names
+from resources.sources.wordnet_licenses import Wordnet, list_wordnets, read_license
 from resources.web.archives import ABSENT, archive_version, is_web, open_archive
 
 _DAY = len("pageviews-YYYYMMDD")
@@ -46,6 +47,14 @@ class Sources(dg.ConfigurableResource, use_attribute_docstrings=True):
     def dumps(self) -> Dumps:
         """The dumps of Wikipedias that are there now."""
         return Dumps(self.wikipedia, list_files(self.wikipedia), self.piece_bytes)
+
+    def wordnets(self, language: str = "") -> list[Wordnet]:
+        """Of which wordnets these names are, of WordNet itself or in a language of the Open Multilingual Wordnet."""
+        return list_wordnets(self.nltk_data, language)
+
+    def read_license(self, name: str) -> bytes:
+        """The text of a wordnet's licence, by its `license_file`; raises as `read_license` of a path does."""
+        return read_license(self.nltk_data, name)
 
     def views(self, languages: Mapping[str, str]) -> dict[str, Deferred]:
         """Languages, titles and views of each day's pageview files, of these Wikipedias with their languages."""

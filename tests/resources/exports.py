@@ -14,6 +14,8 @@ WORDNETS = {
     "iwn/wn-data-ita.tab": f"{NEVER}\tita:lemma\tgiam_mai\n",
     "arb/wn-data-arb.tab": f"{NEVER}\tarb:lemma\tأبدا\n{NEVER}\tarb:lemma\tأَبَدا\n",
 }
+UNLICENSED = {"msi/wn-data-ita.tab"}
+"""Its head names no licence, and there is no text of one."""
 
 NAMES = {"enwiki": ("Talk", "File", "Category"), "dewiki": ("Diskussion", "Datei", "Kategorie")}
 
@@ -48,5 +50,9 @@ def write_wordnets(nltk_data: Path) -> Path:
         for directory in sorted({"omw-1.4/", *(f"omw-1.4/{name.partition('/')[0]}/" for name in WORDNETS)}):
             package.writestr(directory, "")
         for name, lines in WORDNETS.items():
-            package.writestr(f"omw-1.4/{name}", f"# {name}\n{lines}")
+            language = name[-len("fra.tab") :].removesuffix(".tab")
+            head = f"# Wordnet {name[:3]}\t{language}\thttp://{name[:3]}.example/\tCC BY 3.0 \n"
+            package.writestr(f"omw-1.4/{name}", f"# {name}\n{lines}" if name in UNLICENSED else head + lines)
+            if name not in UNLICENSED:
+                package.writestr(f"omw-1.4/{name.partition('/')[0]}/LICENSE", f"Terms of {name}.\n")
     return nltk_data
