@@ -28,6 +28,7 @@ from assets import (
     metadata,
     open_lineage,
     opt_outs,
+    published_lists,
     published_models,
     publishing,
     robots,
@@ -52,7 +53,7 @@ Resource = TypeVar("Resource", bound=dg.ConfigurableResource)
 MODULES = [
     *(metadata, entries, crawl, robots, coverage, curation, opt_outs, exclusions, entry_counts, cards),
     what_if,
-    *(images, training, evaluation, concepts, embeddings, publishing, published_models, eu_summary),
+    *(images, training, evaluation, concepts, embeddings, publishing, published_lists, published_models, eu_summary),
 ]
 
 

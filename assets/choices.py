@@ -102,6 +102,12 @@ class AsBefore(dg.Config, Generic[Config]):
         return Choice(config, chosen, changed)  # type: ignore[arg-type]  # `complete` is what Config stands for
 
 
+def read_choice(lake: Lake, table: str, complete: type[Config]) -> Config:
+    """The config of an unpartitioned table as it would be made now: what was chosen for it, and else the defaults."""
+    chosen = _read_chosen(lake, table, WHOLE) or {}
+    return complete(**{name: value for name, value in chosen.items() if name in complete.model_fields})
+
+
 def _read_chosen(lake: Lake, table: str, partition: str) -> dict[str, Any] | None:
     """What was chosen when a partition was last made; None where it never was."""
     manifest = lake.store(table, partition).manifest()

@@ -19,8 +19,9 @@ from assets.shown import show_changed_entries, table
 from metaclip_dagster.matching import why_unmatchable, why_unmatchable_in_the_paper
 from metaclip_dagster.metadata import NUMBERS, build_entries, describe_entries, read_own_entries
 from metaclip_dagster.reporting.lists.pages import render_entries
-from resources.deferred import resolve
+from resources.deferred import resolve, version_of
 from resources.engines.resource import Compute
+from resources.files.digests import combine
 from resources.lake.resource import Lake
 from resources.lake.tables import PartitionManifest
 from resources.reports.resource import Reports
@@ -107,6 +108,25 @@ def _identified() -> dict[str, list[str]]:
     return {} if DEFAULTS.language_id == (LID_176,) else {"identified": identified_languages()}
 
 
+def list_precedence(budget: Budget) -> list[str]:
+    """Every source of entries, by precedence: one's own lists, then the others."""
+    return [*map(_name_own_list, budget.own_lists), *PRECEDENCE]
+
+
+def are_of_their_sources(lake: Lake, budget: Budget) -> bool:
+    """Whether the finished ENTRIES are what they would be of the sources that the lake has now, with this config."""
+    asked = choose_languages(lake, budget.languages, SOURCES[1:], other=budget.other)
+    own_lists = [name for name in map(_name_own_list, budget.own_lists) if lake.finished("own_entries", [name])]
+    candidates = list_candidates(lake, own_lists, PRECEDENCE, asked)
+    versions = {"languages": combine([version_of(candidates)])}
+    versions |= {"budget": version_of(budget.budget), "caps": version_of(budget.caps)}
+    return versions.items() <= lake.manifest("entries").inputs.items()
+
+
+def _name_own_list(url: str) -> str:
+    return f"own:{url.rsplit('/', 1)[-1]}"
+
+
 def _list_dropped(own_lists: Mapping[str, PartitionManifest]) -> list[dict[str, Any]]:
     return [
         {"list": name, "why": why, "rows": rows}
@@ -134,7 +154,7 @@ def _read_own_lists(
     sources: Sources,
 ) -> dict[str, PartitionManifest]:
     """Make a partition of `own_entries` of each of one's own lists; gives them by name, in order."""
-    urls = {f"own:{url.rsplit('/', 1)[-1]}": url for url in own_lists}
+    urls = {_name_own_list(url): url for url in own_lists}
     if len(urls) < len(own_lists):
         raise ValueError(f"own_lists {', '.join(own_lists)}: two files have one name; rename one of them")
     manifests = {}

@@ -58,7 +58,8 @@ def published_models(
         )
         write_text(folder / "README.md", render_model_card(facts, publisher))
     readers = "open_clip" if problem else "open_clip, transformers"
-    return dg.MaterializeResult(metadata={"loads_with": readers, **publications.describe(*names)})
+    unanswered = publisher.list_open("model_card")
+    return dg.MaterializeResult(metadata={"loads_with": readers, **publications.describe(*names), "open": unanswered})
 
 
 def check_weights(weights: Path, sha256: str, cell: Cell) -> None:

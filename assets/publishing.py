@@ -15,8 +15,6 @@ from resources.published.resource import Published
 from resources.reports.resource import Reports
 
 DATASET = "dataset"
-REPLACED = ("attribution/*", "cards/*", "data/*", "distribution/*")
-"""What of a repository is the folder's alone: files there that the folder no longer has are deleted."""
 
 
 @dg.asset(

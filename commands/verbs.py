@@ -156,6 +156,11 @@ PUBLISH = {
         "publish dataset 20 100 --to hub:ORG/NAME",
         [TS, TO, PRIVATE],
     ),
+    "lists": Verb(
+        "write the entries of every language into the folder of a dataset repository, making first what is missing",
+        "publish lists --to hub:ORG/NAME",
+        [TO, PRIVATE],
+    ),
     "model": Verb(
         "write a trained model into the folder of a model repository, with its card",
         "publish model 20 tiny --to hub:ORG/NAME",

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
 import yaml
 
 from metaclip_dagster.publishing.markdown import Markdown, escape_markdown, render_markdown, write_link
@@ -39,7 +40,7 @@ def render_dataset_card(parts: Sequence[Part], publisher: Publisher) -> str:
         parts=parts,
         default=default,
         example={name: _shorten(value) for name, value in default.example.items()},
-        columns=describe_columns(),
+        columns=describe_columns(SUBSETS),
         description=publisher.description or describe_dataset(parts),
         collection=describe_collection(parts),
         stages=describe_stages(parts[-1]),
@@ -54,7 +55,7 @@ def render_dataset_card(parts: Sequence[Part], publisher: Publisher) -> str:
 
 def write_front_matter(parts: Sequence[Part], publisher: Publisher) -> str:
     """The YAML between the card's dashes; the smallest t is the default config."""
-    languages = {code: None for part in parts for name in part.languages if (code := _code_language(name))}
+    languages = {code: None for part in parts for name in part.languages if (code := code_language(name))}
     metadata: dict[str, Any] = {
         "pretty_name": publisher.title or TITLE,
         **describe_license(publisher.license),
@@ -79,11 +80,11 @@ def list_tags(parts: Sequence[Part]) -> list[str]:
     return _TAGS + ["common-crawl"] * is_of_common_crawl(parts)
 
 
-def describe_columns() -> list[Mapping[str, str]]:
-    """Name, type and description of each column of the rows."""
+def describe_columns(schema: pa.Schema) -> list[Mapping[str, str]]:
+    """Name, type and description of each column of a table."""
     return [
         {"name": field.name, "type": str(field.type), "description": field.metadata[b"description"].decode()}
-        for field in SUBSETS
+        for field in schema
     ]
 
 
@@ -117,7 +118,7 @@ def describe_license(license: str) -> dict[str, str]:  # noqa: A002  # the Hub's
     return {"license": "other", "license_name": license}
 
 
-def _code_language(name: str) -> str:
+def code_language(name: str) -> str:
     """The language as the Hub wants it, ISO 639; empty for what is no such code."""
     code = name.lower().partition("-")[0]
     return code if re.fullmatch("[a-z]{2,3}", code) else ""

@@ -46,8 +46,10 @@ class Publisher:
     provider: str = ""
     contact: Person = Person()
     authors: tuple[Person, ...] = ()
+    own_lists: Mapping[str, str] = field(default_factory=dict)
+    """The licence of each list of entries of one's own, by the name of its file."""
     answers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """By document (`datasheet`, `eu_summary`, `model_card`) and key of QUESTIONS; unanswered ones are not there."""
+    """By document (`datasheet`, `lists`, `model_card` ...) and key of QUESTIONS; unanswered ones are not there."""
 
     def answer(self, document: str, key: str) -> str:
         """The answer to a question of QUESTIONS, empty where nobody has given one; raises KeyError for another key."""
@@ -70,7 +72,7 @@ def read_publisher(content: bytes, source: str) -> Publisher:
     `source` is the file's name for messages. Raises ValueError for what is no such file, naming it and the key.
     """
     document = _load(content, source)
-    known = [*FIELDS, "contact", "authors", *QUESTIONS]
+    known = [*FIELDS, "contact", "authors", "own_lists", *QUESTIONS]
     _check_keys(document, known, source, "")
     authors = document.get("authors") or []
     if not isinstance(authors, list):
@@ -82,6 +84,7 @@ def read_publisher(content: bytes, source: str) -> Publisher:
         authors=tuple(
             Person(**_read_texts(author, PEOPLE, source, f"authors[{number}]")) for number, author in enumerate(authors)
         ),
+        own_lists=_read_texts(document.get("own_lists"), None, source, "own_lists"),
         answers=answers,
     )
 
@@ -97,6 +100,7 @@ def write_template() -> str:
         lines += [f"# {says}", f"{name}:"]
     lines += ["# who answers questions", "contact:", *(f"  {key}:" for key in PEOPLE)]
     lines += ["# who is to be cited", "authors:", "#  - name:", "#    email:", "#    url:"]
+    lines += ["# the licence of each list of entries of your own", "own_lists:", "#  birds.txt: CC0-1.0"]
     for document, questions in QUESTIONS.items():
         lines += ["", f"{document}:"]
         for key, question in questions.items():
@@ -140,13 +144,16 @@ def _load(content: bytes, source: str) -> Mapping[str, Any]:
     return document
 
 
-def _read_texts(given: object, known: Mapping[str, str], source: str, where: str) -> dict[str, str]:
-    """The texts of a mapping that are not empty; raises ValueError for an unknown key and for what is no text."""
+def _read_texts(given: object, known: Mapping[str, str] | None, source: str, where: str) -> dict[str, str]:
+    """The texts of a mapping that are not empty; raises ValueError for what is no text, and for an unknown key.
+
+    Without `known` keys any will do.
+    """
     if given in (None, ""):
         return {}
     if not isinstance(given, dict):
         raise ValueError(f"{source}: {where} must be keys and values, not a {type(given).__name__}")
-    _check_keys(given, known, source, f"{where}." if where else "")
+    _check_keys(given, given if known is None else known, source, f"{where}." if where else "")
     for key, value in given.items():
         if not isinstance(value, str):
             raise ValueError(f"{source}: {where}{'.' * bool(where)}{key} must be text, not a {type(value).__name__}")

@@ -29,6 +29,14 @@ QUESTIONS: Mapping[str, Mapping[str, str]] = {
         "contributions": "How can others extend or contribute to it?",
     },
     "eu_summary": PROVIDER_QUESTIONS,
+    "lists": {
+        "title": "What are the lists called?",
+        "license": (
+            "Under which licence are the lists given away, as the Hugging Face Hub names licences (cc-by-sa-4.0, which "
+            "is Wikipedia's)?"
+        ),
+        "intended_uses": "What are the lists intended for?",
+    },
     "model_card": {
         "license": "Under which licence are the weights given away, as the Hugging Face Hub names licences (mit)?",
         "dataset": "Name of the dataset's repository on the Hub (ORG/NAME), where it is published.",

@@ -1,5 +1,6 @@
 """Laws of `metaclip publish`: what is uploaded is the folder, and whatever stands in the way is one line."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +48,20 @@ def test_the_folder_arrives_byte_for_byte_and_once(home: Path, hub: Hub, capsys:
     assert hub.received == received
 
 
+def test_lists_are_made_first_where_they_are_missing_and_arrive(
+    home: Path, hub: Hub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(home / "lake" / "entries")
+    assert main(["publish", "lists", "--to", "hub:org/lists"]) == 0
+    folder = home / "published" / "lists"
+    first, path, unanswered, uploaded = capsys.readouterr().out.splitlines()
+    assert (first, path) == ("entries is made first", str(folder))
+    assert unanswered.startswith(f"open, for {home / 'publisher.yaml'} to say: title, ")
+    assert unanswered.endswith(" and 3 questions")
+    assert uploaded == f"uploaded: {hub.url}/datasets/org/lists"
+    assert hub.repositories["datasets/org/lists"].keys() > {"README.md", "data/en.parquet", "text/en.txt"}
+
+
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
@@ -90,6 +105,6 @@ def test_a_folder_that_was_touched_is_not_uploaded(home: Path, capsys: pytest.Ca
     assert main(["publish", "dataset", "20", "--to", "hub:org/other"]) == 1
     assert f"{rows} is not as SHA256SUMS has it" in capsys.readouterr().err
     with pytest.raises(ValueError, match=r"is not as SHA256SUMS has it"):
-        upload(folder, "org/other", kind="dataset", private=False)
+        upload(folder, "org/other", part="dataset", private=False)
     assert main(["publish", "dataset", "inf"]) == 0
     capsys.readouterr()
