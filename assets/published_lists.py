@@ -5,7 +5,8 @@ import dagster as dg
 from assets.choices import read_choice
 from assets.entries import SOURCES, Budget, are_of_their_sources, list_precedence
 from assets.queries.lists import list_missing, write_licenses, write_lists
-from metaclip_dagster.publishing.list_documents import list_open_licenses, write_list_documents
+from assets.queries.publications import describe_file
+from metaclip_dagster.publishing.list_documents import DATA, TEXTS, list_open_licenses, write_list_documents
 from metaclip_dagster.publishing.publisher import read_publisher, write_template
 from resources.files.local import write_text
 from resources.lake.resource import Lake, MissingPartitionError
@@ -47,7 +48,8 @@ def published_lists(
             is_of_sample=publications.of_sample,
         )
         write_licenses(lists, sources, folder)
-        for name, text in write_list_documents(lists, publisher).items():
+        files = [describe_file(folder, path) for name in (DATA, TEXTS) for path in sorted((folder / name).iterdir())]
+        for name, text in write_list_documents(lists, files, publisher).items():
             write_text(folder / name, text)
     shown = {
         "entries": lists.num_entries,

@@ -75,7 +75,8 @@ def make(where: Deployment, asset: str, keys: Sequence[str | None] = (None,)) ->
                 raise RuntimeError(str(error).partition("\n")[0]) from error
             for event in result.get_asset_materialization_events():
                 value = event.materialization.metadata.get("open")
-                unanswered = value.value if isinstance(value, dg.JsonMetadataValue) else unanswered
+                if isinstance(value, dg.JsonMetadataValue):
+                    unanswered = [*map(str, value.value or ())]
     return unanswered
 
 

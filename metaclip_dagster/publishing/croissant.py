@@ -1,6 +1,7 @@
 """Describe a dataset as Croissant 1.1 with its RAI vocabulary 1.0: JSON-LD for machines."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -44,7 +45,15 @@ CONTEXT: dict[str, Any] = {
     "rai": "http://mlcommons.org/croissant/RAI/",
     "sc": "https://schema.org/",
 }  # fmt: skip
-_FORMATS = {".csv": "text/csv", ".parquet": "application/x-parquet", ".json": "application/json"}
+HEAD: dict[str, Any] = {
+    "@context": CONTEXT,
+    "@type": "sc:Dataset",
+    "conformsTo": ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"],
+}
+"""What every description begins with."""
+
+_PARQUET = "application/x-parquet"
+_FORMATS = {".csv": "text/csv", ".parquet": _PARQUET, ".json": "application/json", ".txt": "text/plain"}
 _TYPES = {"url": "sc:URL", "page_url": "sc:URL"}
 _TYPES_OF_ARROW = {
     pa.string(): "sc:Text", pa.float64(): "cr:Float64", pa.uint64(): "cr:UInt64", pa.uint32(): "cr:UInt32"
@@ -59,24 +68,34 @@ def build_croissant(parts: Sequence[Part], publisher: Publisher) -> dict[str, An
     """
     files = [file for part in parts for file in (*part.files, *part.beside)]
     return {
-        "@context": CONTEXT,
-        "@type": "sc:Dataset",
-        "conformsTo": ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"],
+        **HEAD,
         "name": publisher.title or TITLE,
         "description": publisher.description or describe_dataset(parts),
         "keywords": list_tags(parts),
         "inLanguage": sorted({language for part in parts for language in part.languages}),
-        **_describe_publisher(publisher),
+        **describe_publisher(publisher, publisher.license),
         **_describe_responsibly(parts, publisher),
         **_describe_provenance(parts),
-        "distribution": [*map(_describe_file, files), *map(_describe_files, parts)],
-        "recordSet": [*map(_describe_rows, parts)],
+        "distribution": [
+            *map(describe_file, files),
+            *(describe_files(it.config, f"The rows of D({it.t}).", f"data/{it.config}/*.parquet") for it in parts),
+        ],
+        "recordSet": [
+            describe_rows(it.config, f"The {it.pairs} pairs that balancing at t = {it.t} keeps.", "pair_id", SUBSETS)
+            for it in parts
+        ],
     }
 
 
-def _describe_publisher(publisher: Publisher) -> dict[str, Any]:
+def write_croissant(description: Mapping[str, Any]) -> str:
+    """The text of a croissant.json."""
+    return json.dumps(description, allow_nan=False, ensure_ascii=False, indent=1) + "\n"
+
+
+def describe_publisher(publisher: Publisher, license_: str) -> dict[str, Any]:
+    """Who gives it away, under which licence; what nobody has said is left out."""
     optional = {
-        "license": publisher.license,
+        "license": license_,
         "version": publisher.version,
         "url": publisher.homepage if is_address(publisher.homepage) else "",
         "datePublished": find_day(publisher.answer("datasheet", "release_date")),
@@ -153,7 +172,8 @@ def _describe_provenance(parts: Sequence[Part]) -> dict[str, Any]:
     }
 
 
-def _describe_file(file: DataFile) -> dict[str, Any]:
+def describe_file(file: DataFile) -> dict[str, Any]:
+    """A file of the folder, with its SHA-256."""
     return {
         "@type": "cr:FileObject",
         "@id": file.path,
@@ -165,37 +185,40 @@ def _describe_file(file: DataFile) -> dict[str, Any]:
     }
 
 
-def _describe_files(part: Part) -> dict[str, Any]:
+def describe_files(name: str, description: str, pattern: str) -> dict[str, Any]:
+    """The Parquet files of a pattern as one set."""
     return {
         "@type": "cr:FileSet",
-        "@id": part.config,
-        "name": part.config,
-        "description": f"The rows of D({part.t}).",
-        "encodingFormat": "application/x-parquet",
-        "includes": f"data/{part.config}/*.parquet",
+        "@id": name,
+        "name": name,
+        "description": description,
+        "encodingFormat": _PARQUET,
+        "includes": pattern,
     }
 
 
-def _describe_rows(part: Part) -> dict[str, Any]:
+def describe_rows(file_set: str, description: str, key: str, schema: pa.Schema) -> dict[str, Any]:
+    """The rows of a set of Parquet files, with every column's sentence."""
+    name = f"rows_{file_set}"
     return {
         "@type": "cr:RecordSet",
-        "@id": f"rows_{part.config}",
-        "name": f"rows_{part.config}",
-        "description": f"The {part.pairs} pairs that balancing at t = {part.t} keeps.",
-        "key": {"@id": f"rows_{part.config}/pair_id"},
-        "field": [_describe_field(part, field) for field in SUBSETS],
+        "@id": name,
+        "name": name,
+        "description": description,
+        "key": {"@id": f"{name}/{key}"},
+        "field": [_describe_field(file_set, field) for field in schema],
     }
 
 
-def _describe_field(part: Part, field: pa.Field) -> dict[str, Any]:
+def _describe_field(file_set: str, field: pa.Field) -> dict[str, Any]:
     is_list = pa.types.is_list(field.type)
     arrow = field.type.value_type if is_list else field.type
     return {
         "@type": "cr:Field",
-        "@id": f"rows_{part.config}/{field.name}",
+        "@id": f"rows_{file_set}/{field.name}",
         "name": field.name,
         "description": field.metadata[b"description"].decode(),
         "dataType": _TYPES.get(field.name) or _TYPES_OF_ARROW[arrow],
         **({"isArray": True, "arrayShape": "-1"} if is_list else {}),
-        "source": {"fileSet": {"@id": part.config}, "extract": {"column": field.name}},
+        "source": {"fileSet": {"@id": file_set}, "extract": {"column": field.name}},
     }

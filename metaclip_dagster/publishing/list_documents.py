@@ -1,11 +1,12 @@
 """Write every document of a folder with lists of entries, by file name: a card for the Hub, licences, a citation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
 from metaclip_dagster.publishing.citation import write_citation
+from metaclip_dagster.publishing.croissant import write_croissant
 from metaclip_dagster.publishing.dataset_card import (
     categorize_size,
     code_language,
@@ -13,6 +14,7 @@ from metaclip_dagster.publishing.dataset_card import (
     describe_license,
     name_contact,
 )
+from metaclip_dagster.publishing.list_croissant import build_list_croissant
 from metaclip_dagster.publishing.list_facts import (
     BIGRAMS,
     NUMBERS,
@@ -27,6 +29,7 @@ from metaclip_dagster.publishing.list_facts import (
     list_wordnets,
 )
 from metaclip_dagster.publishing.markdown import Markdown, render_markdown
+from metaclip_dagster.publishing.parts import DataFile
 from metaclip_dagster.publishing.publisher import Publisher
 from metaclip_dagster.publishing.sentences import OPEN
 from metaclip_dagster.schemas import ENTRIES
@@ -47,8 +50,8 @@ _NAMES = {
 }
 
 
-def write_list_documents(lists: Lists, publisher: Publisher) -> dict[str, str]:
-    """The text of each document about these lists; the same lists and answers give the same bytes."""
+def write_list_documents(lists: Lists, files: Sequence[DataFile], publisher: Publisher) -> dict[str, str]:
+    """The text of each document about these lists in these files; the same lists and answers give the same bytes."""
     title = publisher.answer("lists", "title") or f"Entries for CLIP training data in {_count_languages(lists)}"
     return {
         "README.md": render_markdown(
@@ -62,6 +65,7 @@ def write_list_documents(lists: Lists, publisher: Publisher) -> dict[str, str]:
             contact=name_contact(publisher),
             **_describe_sources(lists, publisher, title),
         ),
+        "croissant.json": write_croissant(build_list_croissant(lists, files, publisher, title)),
         "LICENSE-NOTES.md": render_markdown("list_licenses.md", **_describe_sources(lists, publisher, title)),
         "CITATION.cff": write_citation(publisher, title=title, kind="dataset"),
     }

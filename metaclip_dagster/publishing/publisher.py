@@ -13,14 +13,17 @@ from metaclip_dagster.publishing.questions import QUESTIONS
 MAX_BYTES = 1 << 20
 
 FIELDS = {
-    "title": "what the dataset is called",
+    "title": "what the dataset of pairs is called",
     "description": "what it is, in a paragraph",
     "homepage": "address of a page about it",
-    "license": "of the compilation, as the Hugging Face Hub names licences (cc-by-4.0); which one is yours to decide",
+    "license": "of that compilation, as the Hugging Face Hub names licences (cc-by-4.0); which one is yours to decide",
     "version": "as in 1.0.0",
     "takedown_contact": "address or form to which demands to take something out are sent",
     "provider": "who answers for it: a person or a legal entity",
 }
+_OF_PAIRS = {"title", "description", "license"}
+"""Of the dataset of pairs: models and lists have others."""
+
 PEOPLE = {"name": "", "email": "", "url": ""}
 
 
@@ -58,9 +61,10 @@ class Publisher:
     def list_open(self, *documents: str) -> list[str]:
         """What nobody has said yet, as keys of publisher.yaml, such as `license` and `datasheet.purpose`.
 
-        Of questions, those of these documents, by default all.
+        Of questions, those of these documents, by default all; of fields, those that these documents have.
         """
-        names = [name for name in FIELDS if not getattr(self, name)]
+        fields = [name for name in FIELDS if name not in _OF_PAIRS or not documents or "datasheet" in documents]
+        names = [name for name in fields if not getattr(self, name)]
         names += ["contact"] * (self.contact == Person()) + ["authors"] * (not self.authors)
         questions = [(document, key) for document in documents or QUESTIONS for key in QUESTIONS[document]]
         return names + [f"{document}.{key}" for document, key in questions if not self.answer(document, key)]

@@ -4,6 +4,7 @@ import gzip
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ ODD = [
     "  owl  pellet",
     "O\u0301wl",
 ]
-LIMITS = {
+LIMITS: dict[str, dict[str, Any]] = {
     "wikipedia_unigrams": {"min_count": 2, "min_count_of": {"ga": 3}},
     "wikipedia_bigrams": {"min_pmi": -9, "min_count": 2},
     "wikipedia_titles": {"min_views": 1},
@@ -140,13 +141,28 @@ def test_a_config_has_the_rows_of_its_language_and_all_configs_are_entries(home:
     assert digest.hexdigest() == home.lake.manifest("entries").shards[0].digest
 
 
+def test_croissant_is_valid_and_gives_every_entry(home: Home) -> None:
+    program = (
+        "import mlcroissant, sys; dataset = mlcroissant.Dataset(sys.argv[1]);"
+        "assert not dataset.metadata.ctx.issues.errors;"
+        "print(sorted(int(row['rows_entries/entry_id']) for row in dataset.records('rows_entries')))"
+    )
+    command = [sys.executable, "-c", program, str(home.folder / "croissant.json")]
+    read = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(read.stdout) == [*range(home.lake.manifest("entries").rows)]
+    described = json.loads((home.folder / "croissant.json").read_text(encoding="utf-8"))
+    origins = [entity["sc:name"] for entity in described["prov:wasDerivedFrom"]]
+    assert {"birds.txt", "WordNet Release 3.0", "Wordnet cow", "zh_yuewiki-20261101"} <= {*origins}
+    assert described["license"] == "cc-by-sa-4.0"
+
+
 @pytest.mark.parametrize("form", ["text", "data"])
 def test_the_files_read_back_as_own_lists_are_the_same_entries(changed: Home, form: str) -> None:
     before = changed.lake.read("entries").select(["entry", "language", "unmatchable"]).to_pylist()
     files = [str(changed.folder / form / f"{code}.{'txt' if form == 'text' else 'parquet'}") for code in LANGUAGES]
     languages = LANGUAGES if form == "data" else ["en"]  # a line has no language: it is the first one's
     files = files if form == "data" else files[:1]
-    caps = dict.fromkeys(SOURCES, 0)
+    caps = dict.fromkeys([*SOURCES, "numbers"], 0)
     changed.make(entries, entries={"languages": languages, "own_lists": files, "caps": caps, "budget": 4_000})
     after = changed.lake.read("entries").select(["entry", "language", "unmatchable"]).to_pylist()
     assert after == [row for row in before if row["language"] in languages]

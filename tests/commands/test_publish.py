@@ -56,7 +56,7 @@ def test_lists_are_made_first_where_they_are_missing_and_arrive(
     folder = home / "published" / "lists"
     first, path, unanswered, uploaded = capsys.readouterr().out.splitlines()
     assert (first, path) == ("entries is made first", str(folder))
-    assert unanswered.startswith(f"open, for {home / 'publisher.yaml'} to say: title, ")
+    assert unanswered.startswith(f"open, for {home / 'publisher.yaml'} to say: homepage, version,")
     assert unanswered.endswith(" and 3 questions")
     assert uploaded == f"uploaded: {hub.url}/datasets/org/lists"
     assert hub.repositories["datasets/org/lists"].keys() > {"README.md", "data/en.parquet", "text/en.txt"}

@@ -14,6 +14,8 @@ def test_the_template_is_a_publisher_who_has_said_nothing() -> None:
     assert set(publisher.list_open("datasheet")) == {
         name for name in publisher.list_open() if "." not in name or name.startswith("datasheet.")
     }
+    for document in ("lists", "model_card"):  # which have titles and licences of their own
+        assert not {"title", "description", "license"} & {*publisher.list_open(document)}
     assert read_publisher(b"", "publisher.yaml") == Publisher(answers={document: {} for document in QUESTIONS})
 
 
@@ -33,6 +35,8 @@ def test_values_are_text_as_they_stand() -> None:
         (b"datasheet: {porpose: x}", "unknown key datasheet.porpose; did you mean purpose"),
         (b"contact: {fax: x}", "unknown key contact.fax; there are name, email, url"),
         (b"title: [x]", "title must be text, not a list"),
+        (b"own_lists: [birds.txt]", "own_lists must be keys and values, not a list"),
+        (b"own_lists: {birds.txt: [x]}", r"own_lists\.birds\.txt must be text, not a list"),
         (b"authors: x", "authors must be a list"),
         (b"authors: [x]", r"authors\[0\] must be keys and values"),
         (b"title: a\ntitle: b", "'title' stands twice"),
