@@ -4,11 +4,11 @@ import dagster as dg
 
 from assets.cards import read_card
 from assets.partitions import thresholds
+from assets.publishers import ask_publisher
 from assets.queries.summaries import collect_facts
 from assets.tags import tag_run
 from metaclip_dagster.publishing.eu_documents import write_docx, write_markdown
 from metaclip_dagster.publishing.eu_summary import describe_summary, list_answers
-from metaclip_dagster.publishing.publisher import read_publisher
 from metaclip_dagster.reporting.summaries.pages import render_summary
 from resources.crawl.resource import CommonCrawl
 from resources.images.resource import Images
@@ -41,7 +41,7 @@ def eu_summary(
     """
     t = context.partition_key
     name = f"eu_summary_t_{t}"
-    publisher = read_publisher(publications.read_publisher(), publications.publisher)
+    publisher = ask_publisher(publications)
     _, card = read_card(reports, t)
     with reports.create(f"{name}_domains.csv") as domains:
         facts = collect_facts(

@@ -4,10 +4,10 @@ import dagster as dg
 
 from assets.choices import read_choice
 from assets.entries import SOURCES, Budget, are_of_their_sources, list_precedence
+from assets.publishers import ask_publisher
 from assets.queries.lists import list_missing, write_licenses, write_lists
 from assets.queries.publications import describe_file
 from metaclip_dagster.publishing.list_documents import DATA, TEXTS, list_open_licenses, write_list_documents
-from metaclip_dagster.publishing.publisher import read_publisher, write_template
 from resources.files.local import write_text
 from resources.lake.resource import Lake, MissingPartitionError
 from resources.published.folders import empty_folder
@@ -33,8 +33,7 @@ def published_lists(
 
     Next: read the card, complete publisher.yaml, and upload the folder with `metaclip publish lists`.
     """
-    publisher = read_publisher(publications.read_publisher(), publications.publisher)
-    publications.write_example(write_template())
+    publisher = ask_publisher(publications)
     budget = read_choice(lake, "entries", Budget)
     check_lists(lake, budget)
     with publications.change(LISTS) as folder:
@@ -68,4 +67,7 @@ def check_lists(lake: Lake, budget: Budget) -> None:
             "`metaclip publish lists` do it"
         )
     if not are_of_their_sources(lake, budget):
-        raise ValueError("entries were built of other sources than the lake has now: materialize entries again")
+        raise ValueError(
+            "entries were built of other sources, or for other languages, than there are now: materialize the sources "
+            "again if METACLIP_LANGUAGES has changed, and then entries"
+        )

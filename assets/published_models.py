@@ -6,10 +6,10 @@ import dagster as dg
 
 from assets.keys import Cell
 from assets.partitions import cells
+from assets.publishers import ask_publisher
 from assets.queries.models import check_tokenizer, collect_model_facts
 from assets.tags import tag_run
 from metaclip_dagster.publishing.model_card import render_model_card
-from metaclip_dagster.publishing.publisher import read_publisher
 from metaclip_dagster.training.exporting import WEIGHTS
 from metaclip_dagster.training.transformers_folder import copy_for_loaders
 from resources.files.local import write_text
@@ -40,7 +40,7 @@ def published_models(
     Next: read the card, complete publisher.yaml, and upload the folder with `metaclip publish model`.
     """
     cell = Cell.of(context.partition_key)
-    publisher = read_publisher(publications.read_publisher(), publications.publisher)
+    publisher = ask_publisher(publications)
     root, names = Path(trainer.root), (MODELS, cell.training_set, cell.model)
     [row] = lake.read("checkpoints", [cell.key]).to_pylist()
     check_weights(root / row["path"] / WEIGHTS, row["sha256"], cell)

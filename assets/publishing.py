@@ -4,10 +4,10 @@ import dagster as dg
 
 from assets.cards import read_card
 from assets.partitions import thresholds
+from assets.publishers import ask_publisher
 from assets.queries.publications import read_parts, write_part
 from assets.tags import tag_run
 from metaclip_dagster.publishing.documents import write_documents
-from metaclip_dagster.publishing.publisher import read_publisher, write_template
 from metaclip_dagster.publishing.sentences import are_of_one_pool
 from resources.files.local import write_text
 from resources.lake.resource import Lake
@@ -36,8 +36,7 @@ def published(
     Next: read the documents, complete publisher.yaml, and upload the folder with `metaclip publish dataset`.
     """
     t = context.partition_key
-    publisher = read_publisher(publications.read_publisher(), publications.publisher)
-    publications.write_example(write_template())
+    publisher = ask_publisher(publications)
     page, card = read_card(reports, t)
     with publications.change(DATASET) as folder:
         pairs = write_part(lake, card, page, t, folder)
