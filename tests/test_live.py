@@ -24,6 +24,8 @@ from tests.graphs import SNAPSHOTS
 from tests.lakes import digests
 from tests.live import Live, live_deployment
 
+pytestmark = pytest.mark.night  # 80 s of CPU: each of its runs is a process that imports Dagster and the graph
+
 WAITING = "SAMPLE-2026-03"
 SENSORS = ("new_snapshots", "curation")
 Partition = tuple[str, str | None]
@@ -175,7 +177,6 @@ def report(live: Live) -> dict[str, Any]:
     return sweep
 
 
-@pytest.mark.night
 def test_an_empty_home_is_served(mini: Path, tmp_path: Path) -> None:
     with live_deployment(mini, tmp_path) as empty:
         assert empty.web.partitions("pairs") == ([], [])
@@ -189,7 +190,6 @@ def test_an_empty_home_is_served(mini: Path, tmp_path: Path) -> None:
     assert "Traceback" not in empty.tail()
 
 
-@pytest.mark.night
 def test_a_failed_rung_loses_no_other_and_is_rerun_alone(live: Live, log: EventLog) -> None:
     obstacle = live.where.checkpoints / "20"  # a file where the folder of this rung's trainings should be
     obstacle.parent.mkdir(exist_ok=True)
@@ -216,7 +216,6 @@ def test_a_failed_rung_loses_no_other_and_is_rerun_alone(live: Live, log: EventL
     assert {cell["training_set"] for cell in report(live)["cells"]} == {"20", "inf"}
 
 
-@pytest.mark.night
 def test_backfills_and_the_grid_of_a_sweep_render_without_console_errors(
     live: Live, log: EventLog, browser: Browser
 ) -> None:
@@ -233,7 +232,6 @@ def test_backfills_and_the_grid_of_a_sweep_render_without_console_errors(
         assert browser.console == [], path
 
 
-@pytest.mark.night
 def test_a_training_that_is_cancelled_ends_within_seconds_with_all_its_processes(live: Live, log: EventLog) -> None:
     run = train_long(live)
     answer = live.web.ask(
@@ -271,7 +269,6 @@ def test_what_cannot_be_launched_is_said(live: Live) -> None:
     assert live.run("register", WAITING).returncode == 1  # the crawl does not list it yet
 
 
-@pytest.mark.night
 def test_a_snapshot_that_appears_refreshes_everything_once(
     live: Live, log: EventLog, curated: Deployment, mini: Path, tmp_path: Path
 ) -> None:

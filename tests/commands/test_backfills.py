@@ -11,6 +11,7 @@ import pytest
 from assets.keys import THRESHOLDS
 from assets.waiting import drop_snapshots
 from commands import backfills
+from commands.rerun import snapshot_targets
 from commands.rung import rung_targets
 from commands.sweep import check_subsets, launch_sweep
 from resources.instance.graphql import Progress, WebServer
@@ -94,6 +95,19 @@ def test_a_rung_makes_its_subset_and_card_and_the_rings_that_begin_or_end_at_it(
     assert rung_targets(both_new, t)["images"] == [t], "the next has a command of its own"
     without_images = Partitions(RUNGS, subsets=RUNGS[1:], images=[])
     assert rung_targets(without_images, t) == {"subsets": [t], "data_cards": [t]}
+
+
+def test_a_rerun_makes_a_snapshot_and_what_is_counted_over_the_pool_and_nothing_that_was_never_made() -> None:
+    web = Partitions([], [], [])
+    partitions = {"matches": (["01", "02", "03"], ["01", "02"]), "robots_txt": (["01", "02", "03"], ["02"])}
+    web.__dict__["partitions_of"].update(partitions)
+    pool = ("exclusions", "entry_counts", "subsets", "data_cards", "what_if")
+    everywhere = {"admissions": ["01", "02"], **dict.fromkeys(pool)}
+    of_snapshot = ("pairs", "matches", "opt_out_signals")
+    assert snapshot_targets(web, "01") == {**{name: ["01"] for name in of_snapshot}, **everywhere}
+    assert snapshot_targets(web, "02") == {**{name: ["02"] for name in (*of_snapshot, "robots_txt")}, **everywhere}
+    with pytest.raises(ValueError, match="04 is not in the pool; `metaclip register 04` puts it there"):
+        snapshot_targets(web, "04")
 
 
 def test_what_is_no_rung_yet_is_told_how_it_becomes_one() -> None:
