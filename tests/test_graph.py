@@ -5,6 +5,8 @@ import math
 import shutil
 from collections import Counter
 from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,6 @@ import pytest
 from assets.cards import AUTOMATION
 from assets.keys import THRESHOLDS
 from assets.queries.answers import explain_pair
-from commands import demo
 from definitions import bind
 from metaclip_dagster.balancing import keep_probability
 from metaclip_dagster.explaining import QuestionError
@@ -24,6 +25,7 @@ from resources.deployments import Deployment
 from resources.lake.resource import Lake
 from tests.graphs import SNAPSHOTS, copy_home, open_graph
 from tests.lakes import digests
+from tests.mini import table_steps
 
 
 def files_of(lake: Lake) -> set[str]:
@@ -58,7 +60,8 @@ def test_subsets_of_the_demo_are_nested_keep_the_tail_and_have_the_size_of_the_c
 def test_a_second_run_makes_nothing_anew_and_a_forced_one_everything(curated: Deployment, tmp_path: Path) -> None:
     with open_graph(copy_home(curated, tmp_path), *SNAPSHOTS) as again:
         before, versions = files_of(again.lake), digests(again.lake, SNAPSHOTS)
-        again.make_steps(demo.steps(SNAPSHOTS))
+        for names, partition in table_steps(SNAPSHOTS):
+            again.make(names, partition)
         assert files_of(again.lake) == before
         forced = {"resources": {"compute": {"config": {"force": True}}}}
         again.make(["pairs"], SNAPSHOTS[0], **forced)
@@ -100,9 +103,9 @@ def test_shards_workers_buckets_and_order_of_registration_change_nothing(
     (recut / "collinfo.json").write_bytes((mini / "crawl" / "collinfo.json").read_bytes())
     where = replace(curated, home=tmp_path / "home", crawl=str(recut), workers=2)
     with open_graph(where, *reversed(SNAPSHOTS)) as other:
-        for names, partitions in demo.steps(SNAPSHOTS):
-            for partition in reversed(partitions):
-                exchange = {"ops": {"exclusions": {"config": {"num_buckets": 7, "group_size": 1}}}}
+        exchange = {"ops": {"exclusions": {"config": {"num_buckets": 7, "group_size": 1}}}}
+        for _, step in groupby(table_steps(SNAPSHOTS), itemgetter(0)):
+            for names, partition in reversed([*step]):
                 other.make(names, partition, **(exchange if "exclusions" in names else {}))
         tables = ("entries", "entry_counts", "admissions", "subsets")
         assert digests(other.lake, SNAPSHOTS, *tables) == digests(Lake(root=curated.lake), SNAPSHOTS, *tables)
@@ -113,8 +116,9 @@ def test_a_pool_without_a_snapshot_is_the_pool_built_without_it(curated: Deploym
     shutil.copytree(Path(curated.lake, "entries"), tmp_path / "never" / "lake" / "entries")
     without, with_tables = replace(curated, home=tmp_path / "never"), copy_home(curated, tmp_path / "removed")
     with open_graph(without, *alone) as never, open_graph(with_tables, *alone) as removed:
-        never.make_steps(demo.steps(alone)[2:])
-        removed.make_steps(demo.steps(alone)[2:])
+        for graph in (never, removed):
+            for names, partition in table_steps(alone)[2:]:
+                graph.make(names, partition)
         assert digests(removed.lake, alone) == digests(never.lake, alone)
 
 
