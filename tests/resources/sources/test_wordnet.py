@@ -54,11 +54,8 @@ def test_a_part_of_speech_that_wordnet_lacks_is_refused() -> None:
 def test_names_in_another_language_are_those_of_all_its_wordnets_with_blanks_and_without_plus(copied: Path) -> None:
     folder = str(write_wordnets(copied))
     assert [*lemma_names(folder, "fra", "nr")] == ["chien", "toujours"]
-    assert [*lemma_names(folder, "fra", "r")] == ["toujours"]
     assert sorted(lemma_names(folder, "cmn", "ra")) == ["决不", "始终地", "红的"]
-    assert [*lemma_names(folder, "als", "r")] == ["në çdo kohë"]
     assert sorted(lemma_names(folder, "ita", "r")) == ["giam mai", "sempre", "sempre"]
-    check_package(folder, MULTILINGUAL)
 
 
 def test_a_multilingual_wordnet_that_is_missing_damaged_or_without_the_language_is_named(copied: Path) -> None:
