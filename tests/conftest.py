@@ -3,11 +3,14 @@
 import fcntl
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from resources.deployments import Deployment
 from resources.lake.resource import Lake
@@ -23,6 +26,16 @@ settings.register_profile("commit", patient, derandomize=True)
 settings.register_profile("night", patient, derandomize=True)
 settings.register_profile("random", patient)
 settings.load_profile("commit")
+
+
+# No test turns the power off: nobody waits until the disk has what is written, here Dagster's events.
+@event.listens_for(Engine, "connect")
+def _write_without_waiting(connection: object, _record: object) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous=OFF")
+
+
+os.fsync = lambda fd: None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
