@@ -3,6 +3,7 @@
 import gzip
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from resources.sources.resource import Sources
 from tests.resources.exports import export, page, write_wordnets
 
 ASSETS = [wordnet_synsets, wikipedia_ngrams, wikipedia_unigrams, wikipedia_bigrams, wikipedia_titles, entries]
+NGRAMS = ["wikipedia_ngrams"]
 ENGLISH = "The owl sleeps. The owl hoots. The red owl sleeps in the red barn."
 ARTICLES = {
     "en": [("Owl", ENGLISH * 3), ("Barn", "A red barn. " * 9)],
@@ -54,8 +56,13 @@ def write_dumps(folder: Path, *wikis: str) -> Path:
     return folder
 
 
-def make(home: Path, wikis: Path, languages: list[str], **config: Any) -> tuple[Lake, dict[str, Any]]:
-    """All lists of a folder of dumps; gives the lake, and the last asset's metadata, into `every` that of each."""
+def make(
+    home: Path, wikis: Path, languages: list[str], only: Sequence[str] = (), **config: Any
+) -> tuple[Lake, dict[str, Any]]:
+    """All lists of a folder of dumps, or only these assets on the way.
+
+    Gives the lake, and the last asset's metadata, into `every` that of each.
+    """
     lake = Lake(root=str(home / "lake"))
     sources = Sources(
         nltk_data=str(config.pop("nltk_data", SAMPLE / "nltk_data")),
@@ -75,12 +82,14 @@ def make(home: Path, wikis: Path, languages: list[str], **config: Any) -> tuple[
     for name, given in config.items():
         ops[name] = {**ops.get(name, {}), **given}
     with dg.DagsterInstance.ephemeral() as instance:
-        run_config = {"ops": {name: {"config": given} for name, given in ops.items()}}
-        result = dg.materialize(ASSETS, resources=resources, instance=instance, run_config=run_config)
+        run_config = {"ops": {name: {"config": given} for name, given in ops.items() if not only or name in only}}
+        result = dg.materialize(
+            ASSETS, resources=resources, instance=instance, run_config=run_config, selection=[*only] or None
+        )
     for event in result.get_asset_materialization_events():
         shown = event.materialization.metadata.items()
         every["/".join(event.materialization.asset_key.path)] = {name: getattr(it, "value", it) for name, it in shown}
-    return lake, every["entries"]
+    return lake, every.get("entries", {})
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +209,7 @@ def test_texts_are_searched_as_before_until_entries_of_an_earlier_version_are_bu
 
 def test_a_threshold_holds_its_language_however_the_code_is_written(tmp_path: Path) -> None:
     wikis, thresholds = write_dumps(tmp_path / "wikipedia", "en", "zh_yue"), {"min_count_of": {"zh-yue": 1}}
-    lake, _ = make(tmp_path, wikis, ["en", "zh-yue"], wikipedia_unigrams=thresholds)
+    lake, _ = make(tmp_path, wikis, ["en", "zh-yue"], [*NGRAMS, "wikipedia_unigrams"], wikipedia_unigrams=thresholds)
     candidates, ngrams = (lake.read(name).to_pylist() for name in ("wikipedia_unigrams", "wikipedia_ngrams"))
     words = {row["name"] for row in ngrams if row["language"] == "yue" and " " not in row["name"]}
     assert {row["entry"] for row in candidates if row["language"] == "yue"} == words
@@ -218,7 +227,7 @@ def test_a_threshold_holds_its_language_however_the_code_is_written(tmp_path: Pa
 def test_a_threshold_of_a_language_without_a_list_is_refused(tmp_path: Path, asset: str, threshold: str) -> None:
     wikis = write_dumps(tmp_path / "wikipedia", "en", "be")
     with pytest.raises(ValueError, match=rf"{threshold}: there is no list of ge, yue; take it out"):
-        make(tmp_path, wikis, ["en", "be"], **{asset: {threshold: {"zh-yue": 2, "be": 1, "ge": 2}}})
+        make(tmp_path, wikis, ["en", "be"], [*NGRAMS, asset], **{asset: {threshold: {"zh-yue": 2, "be": 1, "ge": 2}}})
 
 
 def test_a_wikipedia_without_words_is_named_and_only_its_own_list_goes_without(tmp_path: Path) -> None:
@@ -246,10 +255,10 @@ def test_english_without_words_or_titles_stops_what_follows(tmp_path: Path) -> N
 def test_a_dump_that_is_not_there_is_named(tmp_path: Path) -> None:
     wikis = write_dumps(tmp_path / "wikipedia", "en", "be")
     with pytest.raises(FileNotFoundError, match=r"no nnwiki-\*"):
-        make(tmp_path, wikis, ["en", "nn"], wordnet_synsets={"multilingual": False})
+        make(tmp_path, wikis, ["en", "nn"], NGRAMS)
     (wikis / "enwiki-1-pages-articles.xml").unlink()
     with pytest.raises(FileNotFoundError, match="no dump of the English Wikipedia"):
-        make(tmp_path, wikis, ["all"])
+        make(tmp_path, wikis, ["all"], NGRAMS)
     shutil.rmtree(wikis)
     with pytest.raises(FileNotFoundError, match="no dump of any Wikipedia"):
-        make(tmp_path, wikis, ["all"])
+        make(tmp_path, wikis, ["all"], NGRAMS)

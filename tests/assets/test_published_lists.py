@@ -173,6 +173,7 @@ def test_every_source_is_on_the_card_with_its_licence(home: Home) -> None:
     assert {row["source"] for row in home.lake.read("entries").to_pylist()} == {
         "own:odd.jsonl",
         "own:birds.txt",
+        "numbers",
         *SOURCES,
     }
     for name in ("README.md", "LICENSE-NOTES.md"):
