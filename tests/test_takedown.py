@@ -194,6 +194,7 @@ def test_an_empty_list_changes_nothing_and_makes_nothing(imaged: Deployment, tmp
             purge.take_down(same.where)
 
 
+@pytest.mark.night
 def test_a_purge_before_the_rerun_comes_to_the_same(imaged: Deployment, never: Deployment, tmp_path: Path) -> None:
     with graph(copy_home(imaged, tmp_path, ("lake", "images"))) as taken:
         trained = {key: train(taken, key) for key in ("20", "inf")}
