@@ -7,7 +7,7 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 from uuid import uuid4
 
@@ -28,6 +28,8 @@ STAGES = {"pairs": "parsed", "matches": "matched, in English", "admissions": "in
 Step = tuple[list[str], Sequence[str | None]]
 """Which assets are made together, and for which partitions."""
 REPORTS = {"coverage", "data_cards", "what_if"}
+WITH_PICTURES = {"data_cards", "what_if"}
+"""Reports that say more once there are images, so that a demo with training makes them only then."""
 QUICK_PAIRS = 3000
 LEFT_OUT = "Left out: most pages, WordNet but its adverbs, images, training, scores. `metaclip demo` has them all."
 
@@ -45,8 +47,10 @@ def main(asked: argparse.Namespace) -> None:
 
 def run(where: Deployment) -> None:
     """From the crawl's two oldest snapshots to the sweep report over one model; what holds is reused."""
-    curate(where)
+    _curate(where, num_snapshots=2, without=WITH_PICTURES)
+    print(flush=True)
     train(where)
+    _print_reports(where)
 
 
 def run_quick(where: Deployment) -> None:
@@ -77,10 +81,7 @@ def run_quick(where: Deployment) -> None:
 
 def curate(where: Deployment, num_snapshots: int = 2) -> None:
     """Put the crawl's oldest snapshots into the pool and make everything up to the data cards."""
-    with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
-        keys = _register_oldest(where, instance, num_snapshots)
-        _make(where, instance, steps(keys))
-    _print_summary(open_lake(where), keys)
+    _curate(where, num_snapshots)
     _print_reports(where)
 
 
@@ -116,7 +117,7 @@ def training_steps(model: str) -> list[Step]:
     training_sets = TRAINING_SETS[: len(THRESHOLDS) + 1]
     return [
         (["image_texts", "images"], THRESHOLDS),
-        (["data_cards"], THRESHOLDS),  # once more, now with pictures
+        (["data_cards"], THRESHOLDS),  # with pictures
         (["training_sets"], training_sets),
         (["checkpoints", "scores"], [Cell(training_set, model).key for training_set in training_sets]),
         (["sweep", "concepts", "what_if"], [None]),
@@ -142,6 +143,14 @@ def materialize(
         )
     finally:
         claim_run(instance, run_id)
+
+
+def _curate(where: Deployment, num_snapshots: int, without: Set[str] = frozenset()) -> None:
+    """Put the crawl's oldest snapshots into the pool, make all but these reports, and print what it came to."""
+    with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
+        keys = _register_oldest(where, instance, num_snapshots)
+        _make(where, instance, [([name for name in names if name not in without], on) for names, on in steps(keys)])
+    _print_summary(open_lake(where), keys)
 
 
 def _make(where: Deployment, instance: dg.DagsterInstance, plan: Sequence[Step]) -> None:
