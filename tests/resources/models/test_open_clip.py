@@ -40,6 +40,7 @@ def start() -> Iterator[Callable[[Path], psutil.Process]]:
         yield start_one
 
 
+@pytest.mark.night
 def test_a_training_that_is_killed_thrice_sees_its_budget_exactly(
     folder: Path, start: Callable[[Path], psutil.Process], tmp_path: Path
 ) -> None:
