@@ -25,6 +25,22 @@ def to_rgb(image: "Image.Image") -> "Image.Image":
     return image.convert("RGB") if flat is None else flat
 
 
+def read_orientation(image: "Image.Image") -> int:
+    """How EXIF, or else XMP, says to turn a picture, from 1 to 8: 1 leaves it, 5 and above swap its sides.
+
+    A broken EXIF says nothing, as in browsers. A JPEG need not be loaded for it.
+    """
+    if _ORIENTATION.isdisjoint(image.info):
+        return 1
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+    except MemoryError:
+        raise
+    except Exception:  # Pillow's parser raises whatever its arithmetic runs into
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
 def make_upright(image: "Image.Image") -> bool:
     """Turn a loaded picture in place as its EXIF, or else its XMP, says, and tell whether it had to be.
 
@@ -63,3 +79,4 @@ def flatten(image: "Image.Image") -> "Image.Image | None":
 
 # Where Pillow keeps what may hold an orientation: EXIF, ImageMagick's EXIF in a PNG's text, XMP.
 _ORIENTATION = frozenset({"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"})
+_ORIENTATION_TAG = 0x0112

@@ -218,6 +218,51 @@ def test_no_bytes_do_worse_than_to_be_refused(what: str, flips: list[tuple[int, 
     reason_of(bytes(data[: length or None]))
 
 
+JPEGS: dict[str, dict[str, Any]] = {
+    "baseline": {},
+    "progressive": {"progressive": True},
+    "without subsampling": {"subsampling": 0},
+    "of grey": {"mode": "L"},
+    "for print": {"mode": "CMYK", "progressive": True},
+    "with restarts": {"restart_marker_blocks": 3},
+}
+
+
+@pytest.mark.parametrize("what", JPEGS)
+def test_a_jpeg_that_is_cut_or_damaged_anywhere_is_judged_as_by_decoding_all_its_pixels(what: str) -> None:
+    options = {**JPEGS[what]}
+    random = np.random.default_rng(0)
+    noise = Image.fromarray(random.integers(0, 256, (12, 20, 3), np.uint8)).resize((203, 117))
+    jpeg = encode(noise.convert(options.pop("mode", "RGB")), "JPEG", quality=85, **options)
+    damaged = [
+        jpeg,
+        *(jpeg[: len(jpeg) * percent // 100] for percent in range(1, 100)),
+        jpeg[:-1],
+        jpeg[:-2],
+        jpeg[:-3],
+    ]
+    for at in random.integers(2, len(jpeg) - 30, 150).tolist():
+        damaged += [jpeg[:at] + jpeg[at + 25 :], jpeg[:at] + b"\xff\xd9" + jpeg[at + 2 :]]
+        damaged.append(jpeg[:at] + random.bytes(3) + jpeg[at + 3 :])
+    verdicts = []
+    for data in damaged:
+        try:
+            with Image.open(io.BytesIO(data)) as image:
+                image.load()
+            verdicts.append(image.format in {"JPEG", "MPO"})
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+            verdicts.append(False)
+    assert [is_taken(data) for data in damaged] == verdicts
+    assert 20 < sum(verdicts) < len(damaged) - 90
+
+
+def is_taken(data: bytes) -> bool:
+    try:
+        return check_image(data).data is data
+    except BadImageError:
+        return False
+
+
 def test_threads_may_check_at_once_and_leave_the_warning_filters_alone() -> None:
     payloads = [KEPT[what][1]() for what in KEPT] * 8
     before = list(warnings.filters)
