@@ -90,7 +90,13 @@ def bind(where: Deployment) -> dg.Definitions:
                 Published(root=str(where.published), publisher=str(where.publisher), of_sample=where.name == "sample")
             ),
             "image_store": _set_defaults(
-                _fix_fields(Images, root=str(where.images), num_buckets=where.image_buckets, contact=where.contact),
+                _fix_fields(
+                    Images,
+                    root=str(where.images),
+                    num_buckets=where.image_buckets,
+                    form=where.image_form,
+                    contact=where.contact,
+                ),
                 from_web=where.images_from_web,
             )(common_crawl=common_crawl),
             "trainer": _set_defaults(

@@ -32,6 +32,8 @@ class Fetching(dg.Config, use_attribute_docstrings=True):
 
     retry_failed: bool = False
     """Ask again for those of this ring that failed before, and for nothing else."""
+    fetch_again: bool = False
+    """Ask again for those of this ring that are stored with too little for the form that the store is now to keep."""
 
 
 @dg.asset(
@@ -98,13 +100,15 @@ def images(
     shards = {key: {"texts": texts[key], "bucket": bucket} for key, bucket in buckets.items()}
     refused = dict.fromkeys(takedown_list.digests(), TAKEN_DOWN)
     setup = {
-        "store": image_store.store(retry_failed=config.retry_failed, refused=refused),
+        "store": image_store.store(retry_failed=config.retry_failed, fetch_again=config.fetch_again, refused=refused),
         "fetch": image_store.source(snapshots_of(lake.manifest("subsets", t)), keep_out),
     }
     smaller = rings_up_to(t)[:-1]
-    options = {"thresholds_below": thresholds_of(lake, smaller[-1]) if smaller else {}}
+    below = thresholds_of(lake, smaller[-1]) if smaller else {}
+    options = {"thresholds_below": below, "form": image_store.form}
+    force = config.retry_failed or config.fetch_again
     manifest = compute.map_shards(
-        context, gather_images, shards, setup=setup, options=options, facts=facts, force=config.retry_failed
+        context, gather_images, shards, setup=setup, options=options, facts=facts, force=force
     )
     failed = manifest.total("dropped")
     metadata = {

@@ -232,6 +232,14 @@ IMAGES = _table(
     height=(pa.uint32(), "Pixels down, upright"),
     sha256=(pa.string(), "Of its bytes as they are stored"),
     fetched_sha256=(pa.string(), "Of the bytes as they came; null where nothing came, or an older version fetched it"),
+    fetched_size=(pa.uint64(), "Bytes as they came; null as above"),
+    fetched_width=(pa.uint32(), "Pixels across as it came, upright; null where there is no image, or as above"),
+    fetched_height=(pa.uint32(), "Pixels down as it came, upright; null as above"),
+    form=(
+        pa.string(),
+        "What the store was to keep when it was written: shorter side, format and quality; empty: as it came; null as "
+        "above, which is as it came, too",
+    ),
     reason=(pa.string(), "Why there is no image; null where there is one"),
     opt_outs=(
         _SIGNALS,

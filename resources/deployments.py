@@ -12,6 +12,7 @@ from typing import Any, Literal
 from resources.files.local import write_text
 from resources.variables import (
     LID_176,
+    read_image_form,
     read_lake,
     read_language_id,
     read_languages,
@@ -81,6 +82,9 @@ class Deployment:
     """Shards of MATCHES that one worker scatters or counts at a time."""
     image_buckets: int = 64
     """Buckets of the image store: one writer each at a time, and the shards of a training set."""
+    image_form: str = ""
+    """What the image store keeps, from METACLIP_IMAGES_STORED: shorter side, format and quality, as `256,jpg,95`; by
+    default images stay as they came."""
     models: tuple[str, ...] = ("tiny",)
     """What is trained on each training set: recipes, with -s<seed> for other seeds."""
     pairs_to_see: int = 20_480
@@ -246,6 +250,7 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
         wikipedia=environment.get("METACLIP_WIKIPEDIA", usual.wikipedia),
         takedown_list=environment.get("METACLIP_TAKEDOWNS", ""),
         contact=environment.get("METACLIP_CONTACT", ""),
+        image_form=read_image_form(environment),
         ray=environment.get("METACLIP_RAY", ""),
         port=port,
         reports_url=environment.get("METACLIP_REPORTS_URL", f"http://127.0.0.1:{reports_port}").rstrip("/"),

@@ -88,6 +88,18 @@ def read_pictures(environment: Mapping[str, str]) -> Literal["shown", "blurred",
             raise ValueError(f"METACLIP_PICTURES={other!r}: there are shown, blurred and off")
 
 
+def read_image_form(environment: Mapping[str, str]) -> str:
+    """What the image store keeps, from METACLIP_IMAGES_STORED: `256`, `256,webp` and `256,webp,80`, with all three."""
+    text = environment.get("METACLIP_IMAGES_STORED", "")
+    form = re.fullmatch(r"([1-9]\d{0,4})(?:,(jpg|webp)(?:,([1-9]\d?|100))?)?", text, re.ASCII)
+    if text and not form:
+        raise ValueError(
+            f"METACLIP_IMAGES_STORED={text!r}: give pixels of the shorter side, with jpg or webp and a quality from 1 "
+            "to 100 if you like, as in 256 or 256,webp,80; leave it out to keep images as they came"
+        )
+    return f"{form[1]},{form[2] or 'jpg'},{form[3] or 95}" if form else ""
+
+
 def read_open_lineage(environment: Mapping[str, str]) -> str:
     """The file, whole path, or web address in METACLIP_OPENLINEAGE; empty where it is not set."""
     target = environment.get("METACLIP_OPENLINEAGE", "")

@@ -1,12 +1,15 @@
-"""Check that bytes are an image that training can read; transparent and turned ones are written anew."""
+"""Check that bytes are an image that training can read, and write it anew where it must look otherwise."""
 
 import io
 import re
 import threading
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from metaclip_dagster.imaging.forms import Form
 from metaclip_dagster.pictures import flatten, has_too_many_scans, make_upright, read_orientation
 
 if TYPE_CHECKING:
@@ -19,22 +22,34 @@ class BadImageError(Exception):
 
 @dataclass(frozen=True)
 class CheckedImage:
-    """An image that every loader reads alike: its bytes, jpg, png or webp, and its pixels across and down."""
+    """An image that every loader reads alike: its bytes, jpg, png or webp, and its pixels across and down.
+
+    The pixels that it came with are those of the upright image, too.
+    """
 
     data: bytes
     format: str
     width: int
     height: int
+    fetched_width: int
+    fetched_height: int
+
+    def columns(self) -> dict[str, Any]:
+        """What IMAGES has of it, but for its bytes."""
+        names = ("format", "width", "height", "fetched_width", "fetched_height")
+        return {name: getattr(self, name) for name in names}
 
 
-def check_image(data: bytes, *, max_bytes: int = 20 << 20, max_pixels: int = 25_000_000) -> CheckedImage:
+def check_image(
+    data: bytes, *, form: Form | None = None, max_bytes: int = 20 << 20, max_pixels: int = 25_000_000
+) -> CheckedImage:
     """The image as it came, byte for byte, unless it is transparent, or its EXIF says to turn it: then written again.
 
     Loaders drop alpha, and many do not turn. What was stored without loss is written without loss, in its own format,
-    but a lossless WebP of above a megapixel as PNG; a JPEG keeps its quantization tables. Size and kind are judged by
-    the header, before any pixel is decoded; then all data are decoded once, by the library that training reads with. Of
-    a JPEG that stays, an eighth of the pixels across and down is computed. Memory is 16 bytes a pixel for WebP, 8 for
-    the others.
+    but a lossless WebP of above a megapixel as PNG; a JPEG keeps its quantization tables. With a `form` that the image
+    does not have, it is written in that. Size and kind are judged by the header, before any pixel is decoded; then all
+    data are decoded once, by the library that training reads with. Of a JPEG that stays, an eighth of the pixels across
+    and down is computed. Memory is 16 bytes a pixel for WebP, 8 for the others.
 
     Raises:
         BadImageError: `empty`, `too_large` (as it came, or as it would be stored), `not_an_image`,
@@ -54,9 +69,7 @@ def check_image(data: bytes, *, max_bytes: int = 20 << 20, max_pixels: int = 25_
     with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            kind, size, picture, options = _decode(data, max_pixels)
-            # The decoder, which for WebP holds three times the pixels, is gone by now.
-            checked = CheckedImage(data if picture is None else _encode(picture, kind, options), kind, *size)
+            checked = _write(data, _decode(data, max_pixels, form), form)  # the decoder is gone by then
         except BadImageError:
             raise
         except Image.DecompressionBombError:
@@ -84,28 +97,43 @@ _OTHER_FORMATS = re.compile(
     rb"(?P<svg>\s*(?:<\?xml[^>]*>\s*)?(?:<!--.{,512}?-->\s*)?<svg)",
     re.DOTALL,
 )
+_SIDEWAYS = 5
 _FEWEST = (1, 1)  # pixels to decode: an eighth of each side, which is the least that libjpeg gives
 _MIN_SIDE = 4  # below are counting pixels and spacers
 # Above, what loses nothing is written fast: WebP's encoder takes 24 bytes and a microsecond a pixel.
 _MAX_SLOW_PIXELS = 1_000_000
 
 
-def _decode(data: bytes, max_pixels: int) -> tuple[str, tuple[int, int], "Image.Image | None", dict[str, Any]]:
-    """Format and size; where the image must be written again, its pixels and how to encode them."""
+class _Decoded(NamedTuple):
+    """Format and upright size of what came; where it must be written again, its pixels and how to encode them."""
+
+    format: str
+    size: tuple[int, int]
+    picture: "Image.Image | None" = None
+    options: Mapping[str, Any] = MappingProxyType({})
+
+
+def _decode(data: bytes, max_pixels: int, form: Form | None) -> _Decoded:
     from PIL import Image  # noqa: PLC0415
 
     with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as image:
         _check_header(image, max_pixels)
         kind, size = _FORMATS[str(image.format)], image.size
-        if kind == "jpg" and read_orientation(image) == 1:
+        fits = form is None or form.fits(image, kind)
+        if kind == "jpg":
+            stays = fits and read_orientation(image) == 1
             # The decoder still reads every bit of every scan: what is cut short or broken is found as ever.
-            image.draft(None, _FEWEST)  # type: ignore[arg-type]
-            image.load()
-            return kind, size, None, {}
+            image.draft(None, _FEWEST if stays else form.size_of(*size) if form else size)
         image.load()
-        is_turned, picture = make_upright(image), flatten(image)
-        if picture is None and not is_turned:
-            return kind, image.size, None, {}
+        if read_orientation(image) >= _SIDEWAYS:
+            size = size[::-1]
+        is_turned, flat = make_upright(image), flatten(image)
+        if flat is None and fits and not is_turned:
+            return _Decoded(kind, size)
+        picture = image.copy() if flat is None else flat
+        if form:
+            picture.info = {"icc_profile": image.info.get("icc_profile")}
+            return _Decoded(kind, size, picture)
         options: dict[str, Any]
         if kind == "jpg":
             options = _copy_encoding(image)
@@ -115,7 +143,7 @@ def _decode(data: bytes, max_pixels: int) -> tuple[str, tuple[int, int], "Image.
             options = {"lossless": True} if kind == "webp" else {}
         else:
             kind, options = "png", {"compress_level": 3}
-        return kind, image.size, image.copy() if picture is None else picture, options
+        return _Decoded(kind, size, picture, options)
 
 
 def _check_header(image: "Image.Image", max_pixels: int) -> None:
@@ -143,7 +171,13 @@ def _is_lossless(webp: bytes) -> bool:
     return kind == b"VP8L" or (kind == b"ANMF" and b"VP8L" in webp[at + 24 : at + 28])
 
 
-def _encode(picture: "Image.Image", kind: str, options: dict[str, Any]) -> bytes:
+def _write(came: bytes, decoded: _Decoded, form: Form | None) -> CheckedImage:
+    kind, size, picture, options = decoded
+    if picture is None:
+        return CheckedImage(came, kind, *size, *size)
+    if form:
+        data, stored_size = form.encode(picture, size)
+        return CheckedImage(data, form.format, *stored_size, *size)
     file = io.BytesIO()
     picture.save(file, "JPEG" if kind == "jpg" else kind, icc_profile=picture.info.get("icc_profile"), **options)
-    return file.getvalue()
+    return CheckedImage(file.getvalue(), kind, *size, *size)

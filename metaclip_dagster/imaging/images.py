@@ -14,6 +14,8 @@ import pyarrow.compute as pc
 
 from metaclip_dagster.imaging.checking import BadImageError, CheckedImage, check_image
 from metaclip_dagster.imaging.credentials import SIGNAL, CredentialsError, read_training_mining
+from metaclip_dagster.imaging.forms import Form
+from metaclip_dagster.imaging.rewriting import judge_forms, rewrite_images
 from metaclip_dagster.schemas import IMAGES, writes
 from metaclip_dagster.signals import list_signals, read_header_signals
 
@@ -38,16 +40,22 @@ class Bucket(Protocol):
 
 
 class Store(Protocol):
-    """Images by bucket. With `retry_failed`, a failure that it holds is one more image to fetch."""
+    """Images by bucket. With `retry_failed`, a failure that it holds is one more image to fetch.
+
+    With `fetch_again`, so is an image that it holds with too few pixels, or too low a quality, for the form asked for.
+    """
 
     @property
     def segment_images(self) -> int: ...  # noqa: D102
     @property
     def retry_failed(self) -> bool: ...  # noqa: D102
+    @property
+    def fetch_again(self) -> bool: ...  # noqa: D102
+    def read(self, tar: str, offset: int, size: int) -> bytes: ...  # noqa: D102
     def bucket(self, number: int, schema: pa.Schema) -> AbstractContextManager[Bucket]: ...  # noqa: D102
 
 
-@writes(IMAGES, name="imaging:gather_images", version=3)
+@writes(IMAGES, name="imaging:gather_images", version=4)
 def gather_images(
     texts: Iterable[pa.RecordBatch],
     *,
@@ -57,6 +65,7 @@ def gather_images(
     thresholds_below: Mapping[str, float],
     dropped: Counter[str],
     seen: Counter[str],
+    form: str = "",
     max_bytes: int = 20 << 20,
     max_pixels: int = 25_000_000,
 ) -> Iterator[pa.RecordBatch]:
@@ -64,26 +73,39 @@ def gather_images(
 
     `texts` are the bucket's IMAGE_TEXTS at t. An image is in t's ring unless one of them has `admitted_at` below
     `thresholds_below`, its language's t on the rung below ({} on the lowest). Only what the store lacks is fetched.
+    `form` is what the store is to keep, as Form.parse reads it: images that it holds in another are written again from
+    what is stored, in segments of their own; where that has too little, they stay until they are fetched again.
     Memory holds the bucket's rows and one image. `seen` counts the ring's `images`, those `fetched` now, those `held`
-    before, and of those fetched the `credentials_unread`: they have a C2PA manifest that cannot be read. `dropped`
-    counts the failures of both. Raises ValueError if a URL stays unanswered.
+    before, those `rewritten` now and `in_another_form` still, and of those fetched the `credentials_unread`: they have
+    a C2PA manifest that cannot be read. `dropped` counts the failures of both. Raises ValueError if a URL stays
+    unanswered.
     """
     ring = _list_ring(texts, thresholds_below)
     ids = pa.array(list(ring), pa.string())
-    check = _remember_checks(partial(check_image, max_bytes=max_bytes, max_pixels=max_pixels))
+    check_image_once = partial(check_image, form=Form.parse(form), max_bytes=max_bytes, max_pixels=max_pixels)
+    check = _remember_checks(check_image_once)
     fetched: set[str] = set()
+    rewritten: set[str] = set()
     while True:
         with store.bucket(bucket, IMAGES) as stored:
             rows = stored.index()
             rows = rows.filter(pc.is_in(rows["image_id"], ids))
+            rewritable, too_small = judge_forms(rows, form)
+            if to_rewrite := [row for row in rewritable if row["image_id"] not in rewritten][: store.segment_images]:
+                rewritten.update(row["image_id"] for row in to_rewrite)
+                stored.append(rewrite_images(to_rewrite, store.read, check_image_once, form, seen))
+                continue
             settled = rows.filter(pc.is_valid(rows["tar"])) if store.retry_failed else rows
-            missing = sorted(ring.keys() - set(settled["image_id"].to_pylist()) - fetched)
+            not_asked_for = set(settled["image_id"].to_pylist()) - (too_small if store.fetch_again else set())
+            missing = sorted(ring.keys() - not_asked_for - fetched)
             if not missing:
                 break
             segment = missing[: store.segment_images]
-            stored.append(_fetch_images({image_id: ring[image_id] for image_id in segment}, fetch, check, seen))
+            stored.append(_fetch_images({image_id: ring[image_id] for image_id in segment}, fetch, check, form, seen))
         fetched.update(segment)
     seen.update(images=len(ring), fetched=len(fetched), held=len(ring) - len(fetched))
+    if num_other := len(rewritable) + len(too_small):
+        seen["in_another_form"] = num_other
     dropped.update(rows["reason"].drop_null().to_pylist())
     yield from rows.sort_by("image_id").to_batches(max_chunksize=8192)
 
@@ -146,6 +168,7 @@ def _fetch_images(
     images: Mapping[str, tuple[str, str]],
     fetch: FetchImages,
     check: CheckOnce,
+    form: str,
     seen: Counter[str],
 ) -> Iterator[tuple[dict[str, Any], bytes | None]]:
     """For each image, as its address is answered: what an IMAGES row can tell before it is stored, and the bytes."""
@@ -160,9 +183,10 @@ def _fetch_images(
             seen["credentials_unread"] += 1
         opt_outs = read_header_signals(headers, "image") + (of_image or [])
         for image in waiting.pop(address):
-            row = image | {"fetched_sha256": digest, "opt_outs": opt_outs}
+            size = None if isinstance(answer, str) else len(answer)
+            row = image | {"fetched_sha256": digest, "fetched_size": size, "opt_outs": opt_outs}
             if isinstance(checked, CheckedImage):
-                yield row | {"format": checked.format, "width": checked.width, "height": checked.height}, checked.data
+                yield row | checked.columns() | {"form": form}, checked.data
             else:
                 yield row | {"reason": checked}, None
     if waiting:

@@ -23,6 +23,8 @@ class Images(dg.ConfigurableResource, use_attribute_docstrings=True):
     """Where the store lies."""
     num_buckets: int = Field(ge=1)
     """Fixed for a store's life: an image's bucket is where it is looked for."""
+    form: str = ""
+    """What is kept of an image: `256,jpg,95` for its shorter side, format and quality; empty keeps it as it came."""
     common_crawl: dg.ResourceDependency[CommonCrawl]
     from_web: bool = False
     """Whether images are asked for where their URLs say; otherwise they lie in the crawl's own archives of images."""
@@ -53,9 +55,11 @@ class Images(dg.ConfigurableResource, use_attribute_docstrings=True):
             raise dg.Failure(str(error)) from None
         return {f"{bucket:05d}": bucket for bucket in range(self.num_buckets)}
 
-    def store(self, *, retry_failed: bool = False, refused: Mapping[str, str] | None = None) -> Deferred:
+    def store(
+        self, *, retry_failed: bool = False, fetch_again: bool = False, refused: Mapping[str, str] | None = None
+    ) -> Deferred:
         """The store, for a worker. It stands outside fingerprints: what it holds changes no row."""
-        options = {"retry_failed": retry_failed, "refused": refused}
+        options = {"retry_failed": retry_failed, "fetch_again": fetch_again, "refused": refused}
         return Deferred(open_image_store, (self.root,), options, declared="image store")
 
     def source(self, snapshots: Sequence[str], keep_out: Callable[..., bool]) -> Deferred:

@@ -34,6 +34,8 @@ class ImageStore:
     root: Path
     retry_failed: bool = False
     """Whether failures that are held count as missing; read by who fetches."""
+    fetch_again: bool = False
+    """Whether images that are held with too little for the form asked for count as missing; read by who fetches."""
     segment_images: int = 10_000
     """How many images are fetched for one tar, which is what a killed writer loses at most."""
     refused: Mapping[str, str] = field(default_factory=dict)
@@ -120,6 +122,7 @@ class Bucket:
     def index(self) -> pa.Table:
         """The row of every image that was ever asked for, sorted by image_id; an image supersedes its failures.
 
+        Of an image that was written again, in another form, it is the latest.
         Raises ValueError where a tar is missing or not as long as its index says.
         """
         segments = []
@@ -131,7 +134,7 @@ class Bucket:
         tars = rows["tar"].to_pylist()
         latest: dict[str, int] = {}
         for row, image_id in enumerate(rows["image_id"].to_pylist()):
-            if image_id not in latest or tars[latest[image_id]] is None:
+            if image_id not in latest or tars[row] is not None or tars[latest[image_id]] is None:
                 latest[image_id] = row
         return rows.take(pa.array([latest[image_id] for image_id in sorted(latest)], pa.int64()))
 
@@ -202,7 +205,11 @@ class Bucket:
 
 
 def open_image_store(
-    root: str, retry_failed: bool = False, segment_images: int = 10_000, refused: Mapping[str, str] | None = None
+    root: str,
+    retry_failed: bool = False,
+    segment_images: int = 10_000,
+    refused: Mapping[str, str] | None = None,
+    fetch_again: bool = False,
 ) -> ImageStore:
     """The store under this folder, made if it is not there. Raises ValueError for an object store: it has no flock."""
     if "://" in root:
@@ -210,7 +217,7 @@ def open_image_store(
             f"{root}: the image store needs a folder, for its writers lock files; mount it, or give a path"
         )
     Path(root).mkdir(parents=True, exist_ok=True)
-    return ImageStore(Path(root), retry_failed, segment_images, refused or {})
+    return ImageStore(Path(root), retry_failed, fetch_again, segment_images, refused or {})
 
 
 def fix_num_buckets(root: str, num_buckets: int) -> None:

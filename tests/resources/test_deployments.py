@@ -173,3 +173,23 @@ def test_pictures_are_shown_blurred_or_left_out_as_asked_and_nothing_else() -> N
     assert read_deployment({"METACLIP_PICTURES": "off"}).pictures == "off"
     with pytest.raises(ValueError, match="METACLIP_PICTURES='no': there are shown, blurred and off"):
         read_deployment({"METACLIP_PICTURES": "no"})
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("", ""),
+        ("256", "256,jpg,95"),
+        ("512,webp", "512,webp,95"),
+        ("64,jpg,1", "64,jpg,1"),
+        ("8,webp,100", "8,webp,100"),
+    ],
+)
+def test_a_form_of_images_is_whole_however_short_it_is_given(text: str, form: str) -> None:
+    assert read_deployment({"METACLIP_IMAGES_STORED": text}).image_form == form
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "256,png", "256,jpg,0", "256,jpg,101", "256 jpg", "100000", "256,", "٢٥٦"])
+def test_what_is_no_form_of_images_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="METACLIP_IMAGES_STORED="):
+        read_deployment({"METACLIP_IMAGES_STORED": text})

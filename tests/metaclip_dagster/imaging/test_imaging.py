@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from PIL import Image
 
 from metaclip_dagster.imaging import gather_images
 from metaclip_dagster.imaging.checking import check_image
+from metaclip_dagster.imaging.forms import Form
 from metaclip_dagster.imaging.images import FetchImages
 from metaclip_dagster.schemas import IMAGE_TEXTS, IMAGES
 from resources.images.store import ImageStore
@@ -66,12 +68,23 @@ class Host:
 
 
 def gather(
-    store: ImageStore, host: FetchImages, texts: Sequence[pa.RecordBatch], below: Mapping[str, float] | None = None
+    store: ImageStore,
+    host: FetchImages,
+    texts: Sequence[pa.RecordBatch],
+    below: Mapping[str, float] | None = None,
+    form: str = "",
 ) -> tuple[pa.Table, Counter[str], Counter[str]]:
     dropped: Counter[str] = Counter()
     seen: Counter[str] = Counter()
     batches = gather_images(
-        texts, store=store, fetch=host, bucket=0, thresholds_below=below or {}, dropped=dropped, seen=seen
+        texts,
+        store=store,
+        fetch=host,
+        bucket=0,
+        thresholds_below=below or {},
+        dropped=dropped,
+        seen=seen,
+        form=form,
     )
     return pa.Table.from_batches(batches, IMAGES), dropped, seen
 
@@ -186,3 +199,90 @@ def test_a_host_that_leaves_urls_unanswered_writes_nothing(tmp_path: Path) -> No
         list(gather_images([texts_of((1, "en", 1.0))], store=store, fetch=lambda urls: iter(()), **options))
     with store.bucket(0, IMAGES) as bucket:
         assert bucket.index().num_rows == 0
+
+
+class Photos:
+    """A host of photos of 96 x 64, whose colours go with their number; it counts who asks, and may be down."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.is_down = False
+
+    def __call__(self, urls: Sequence[str]) -> Iterator[tuple[str, bytes | str]]:
+        for url in urls:
+            self.asked.append(url)
+            picture = Image.linear_gradient("L").resize((96, 64)).convert("RGB")
+            picture.putpixel((0, 0), (int(url.rsplit("/", 1)[1]), 0, 0))
+            yield url, "timeout" if self.is_down else encode(picture, "JPEG", quality=90)
+
+
+def sizes(rows: pa.Table, store: ImageStore) -> list[tuple[int, int]]:
+    """Of each image, as its bytes say, and as its row says."""
+    image_sizes = []
+    for row in rows.to_pylist():
+        data = store.read(row["tar"], row["offset"], row["size"])
+        assert hashlib.sha256(data).hexdigest() == row["sha256"]
+        with Image.open(io.BytesIO(data)) as image:
+            assert (image.size, image.format) == ((row["width"], row["height"]), FORMATS[row["format"]])
+            image_sizes.append(image.size)
+    return image_sizes
+
+
+FORMATS = {"jpg": "JPEG", "webp": "WEBP"}
+ENOUGH = [
+    ("", "32,jpg,95"),
+    ("32,jpg,95", "16,webp,80"),
+    ("32,jpg,80", "32,jpg,60"),
+    ("64,jpg,90", ""),
+    ("64,jpg,50", "64,jpg,95"),
+]
+TOO_LITTLE = [("32,jpg,95", ""), ("16,jpg,95", "32,jpg,95"), ("32,jpg,60", "32,jpg,80")]
+
+
+@pytest.mark.parametrize(("before", "after"), ENOUGH)
+def test_another_form_is_made_of_what_is_stored_where_that_has_enough(before: str, after: str, tmp_path: Path) -> None:
+    host, store = Photos(), ImageStore(tmp_path, segment_images=3)
+    texts = [texts_of(*((number, "en", 0.0) for number in range(7)))]
+    first, _, _ = gather(store, host, texts, form=before)
+    old = {(row["tar"], row["offset"]): store.read(row["tar"], row["offset"], row["size"]) for row in first.to_pylist()}
+    came = ["image_id", "url", "fetched_sha256", "fetched_size", "fetched_width", "fetched_height", "opt_outs"]
+    for num_rewritten in (7, 0):
+        rows, _, seen = gather(store, host, texts, form=after)
+        assert (seen["rewritten"], seen["fetched"], seen["in_another_form"]) == (num_rewritten, 0, 0)
+        assert rows.select(came) == first.select(came)
+        assert set(rows["form"].to_pylist()) == {after}
+        assert set(sizes(rows, store)) == {(Form.parse(after) or Form(64)).size_of(96, 64)}
+    assert len(host.asked) == 7
+    for tar in store.tars():
+        store.check(tar)
+    assert all(store.read(tar, offset, len(data)) == data for (tar, offset), data in old.items())
+
+
+@pytest.mark.parametrize(("before", "after"), TOO_LITTLE)
+def test_what_has_too_little_for_another_form_stays_until_it_is_fetched_again(
+    before: str, after: str, tmp_path: Path
+) -> None:
+    host, texts = Photos(), [texts_of(*((number, "en", 0.0) for number in range(5)))]
+    first, _, _ = gather(ImageStore(tmp_path), host, texts, form=before)
+    rows, _, seen = gather(ImageStore(tmp_path), host, texts, form=after)
+    assert (rows, seen["in_another_form"], len(host.asked)) == (first, 5, 5)
+    asking, host.is_down = ImageStore(tmp_path, fetch_again=True, segment_images=2), True
+    rows, _, seen = gather(asking, host, texts, form=after)
+    assert (rows, seen["in_another_form"], len(host.asked)) == (first, 5, 10)
+    host.is_down = False
+    rows, dropped, seen = gather(asking, host, texts, form=after)
+    assert (dropped, seen["in_another_form"], len(host.asked)) == (Counter(), 0, 15)
+    assert set(sizes(rows, asking)) == {(Form.parse(after) or Form(64)).size_of(96, 64)}
+
+
+def test_an_index_from_before_there_were_forms_is_of_images_as_they_came(tmp_path: Path) -> None:
+    host, store, texts = Photos(), ImageStore(tmp_path), [texts_of((1, "en", 0.0))]
+    gather(store, host, texts)
+    [path] = tmp_path.glob("*/*.parquet")
+    columns = ["fetched_size", "fetched_width", "fetched_height", "form"]
+    pq.write_table(pq.read_table(path).drop_columns(columns), path)
+    [row] = gather(store, host, texts)[0].to_pylist()
+    assert [row[name] for name in columns] == [None] * 4
+    [row] = gather(store, host, texts, form="32,jpg,95")[0].to_pylist()
+    assert [row[name] for name in columns] == [None, 96, 64, "32,jpg,95"]
+    assert (row["width"], row["height"], len(host.asked)) == (48, 32, 1)

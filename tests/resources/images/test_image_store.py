@@ -46,14 +46,16 @@ CONTENTS = st.dictionaries(st.integers(0, 9).map("{:024x}".format), st.none() | 
 
 @settings(max_examples=25)
 @given(st.lists(CONTENTS, max_size=4))
-def test_the_index_finds_every_image_and_an_image_supersedes_its_failures_only(
+def test_the_index_finds_the_latest_of_every_image_and_a_failure_supersedes_none(
     tmp_path_factory: pytest.TempPathFactory, segments: list[dict[str, bytes | None]]
 ) -> None:
     store = ImageStore(tmp_path_factory.mktemp("store"))
     expected: dict[str, bytes | None] = {}
     for number, segment in enumerate(segments):
         append(store, *(row(image_id, data, f"reason {number}") for image_id, data in segment.items()))
-        expected |= {image_id: data for image_id, data in segment.items() if expected.get(image_id) is None}
+        expected |= {
+            image_id: data for image_id, data in segment.items() if data is not None or expected.get(image_id) is None
+        }
     rows = index(store)
     assert rows.schema == IMAGES
     assert rows["image_id"].to_pylist() == sorted(expected)
