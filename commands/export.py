@@ -72,6 +72,7 @@ def export_training_set(where: Deployment, t: str, folder: Path, *, images_per_t
         lake.stream("training_sets", [t])(),
         lake.stream("subsets", [t])(),
         store.members,
+        images=lake.stream("images", rings_up_to(t))(),
         suffix=formats.pop() if len(formats) == 1 else "jpg",
     )
     with new_folder(folder) as partial:

@@ -94,6 +94,11 @@ _FILL: dict[str, Any] = {"promote_options": "default"}
 """A column that came later than the rows is null."""
 
 
+def _fill_columns(images: pa.RecordBatch) -> pa.RecordBatch:
+    filled = pa.concat_tables([IMAGES.empty_table(), _as_table(images)], **_FILL)
+    return filled.combine_chunks().to_batches()[0] if filled.num_rows else IMAGES.empty_table().to_batches()[0]
+
+
 def _as_table(batch: pa.RecordBatch) -> pa.Table:
     return pa.Table.from_batches([batch])
 
@@ -103,35 +108,47 @@ def webdataset_samples(
     subset: Iterable[pa.RecordBatch],
     read_tar: Callable[[str], Iterable[tuple[str, bytes]]],
     *,
+    images: Iterable[pa.RecordBatch] = (),
     suffix: str = "jpg",
 ) -> Iterator[dict[str, Any]]:
     """A training set as WebDataset samples, which any trainer reads: the image, `.txt`, and `.json` with all its texts.
 
     `subset` are the SUBSETS rows that the set was made of, `read_tar` gives the members of one of the store's tars, as
-    name and bytes. `.txt` is the text of the least pair_id. Every image has the one `suffix`, since some loaders take
-    the first samples' members for those of all; `.json` names its format. Numbers that JavaScript would round are text.
+    name and bytes. Where `images`, IMAGES rows, have an image, `.json` says its width and height and, under the names
+    of img2dataset, what it came with: original_width, original_height and sha256. `.txt` is the text of the least
+    pair_id. Every image has the one `suffix`, since some loaders take the first samples' members for those of all;
+    `.json` names its format. Numbers that JavaScript would round are text.
     Raises ValueError if a tar lacks an image that the set names, or the subset a pair.
     """
     with spilling() as query:
-        for tar, images in _group_images(query, training_set, subset):
+        for tar, samples in _group_images(query, training_set, subset, images):
             for name, data in read_tar(tar):
                 image_id, image_format = name.rsplit(".", 1)
-                if image := images.pop(image_id, None):
+                if image := samples.pop(image_id, None):
                     description = json.dumps(
                         {"image_id": image_id, "format": image_format, **image}, ensure_ascii=False
                     )
                     text = image["texts"][0]["text"]
                     yield {"__key__": image_id, suffix: data, "txt": text, "json": description.encode()}
-            if images:
+            if samples:
                 raise ValueError(
-                    f"{tar}: {len(images)} images of the training set are not in it, {min(images)} among them"
+                    f"{tar}: {len(samples)} images of the training set are not in it, {min(samples)} among them"
                 )
 
 
 def _group_images(
-    query: duckdb.DuckDBPyConnection, training_set: Iterable[pa.RecordBatch], subset: Iterable[pa.RecordBatch]
+    query: duckdb.DuckDBPyConnection,
+    training_set: Iterable[pa.RecordBatch],
+    subset: Iterable[pa.RecordBatch],
+    images: Iterable[pa.RecordBatch],
 ) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
-    """Each tar with what is known of its images: address, licence, texts and their pages."""
+    """Each tar with what is known of its images: address, size, licence, texts and their pages."""
+    query.sql(
+        "create table stored (tar varchar, image_id varchar, width uinteger, height uinteger, original_width uinteger, "
+        "original_height uinteger, sha256 varchar)"
+    )
+    columns = "tar, image_id, width, height, fetched_width, fetched_height, fetched_sha256"
+    insert(query, "stored", map(_fill_columns, images), columns, "tar is not null")
     query.sql("create table members (tar varchar, image_id varchar, pair_id ubigint)")
     insert(query, "members", training_set, "tar, image_id, unnest(list_transform(texts, lambda text: text.pair_id))")
     names = [
@@ -161,16 +178,20 @@ def _group_images(
         select tar, image_id, any_value(if(regexp_matches(url, '^https?://[^/]*[.]invalid/'), null, url)) as url,
             list(struct_pack(
                 pair_id := pair_id::varchar, text, language, entry_ids, admitted_at, page_url, license, license_evidence
-            ) order by pair_id) as texts
-        from members join pairs using (pair_id) group by tar, image_id order by tar
+            ) order by pair_id) as texts,
+            any_value(width) as width, any_value(height) as height, any_value(original_width) as original_width,
+            any_value(original_height) as original_height, any_value(sha256) as sha256
+        from members join pairs using (pair_id) left join stored using (tar, image_id)
+        group by tar, image_id order by tar
     """).to_arrow_reader(ROWS)
-    tar, images = "", dict[str, dict[str, Any]]()
+    tar, samples = "", dict[str, dict[str, Any]]()
     for batch in rows:
         for row in batch.to_pylist():
-            if row["tar"] != tar and images:
-                yield tar, images
-                images = {}
-            tar = row.pop("tar")
-            images[row.pop("image_id")] = row
-    if images:
-        yield tar, images
+            if row["tar"] != tar and samples:
+                yield tar, samples
+                samples = {}
+            tar, texts = row.pop("tar"), row.pop("texts")
+            known = {name: value for name, value in row.items() if value is not None or name == "url"}
+            samples[known.pop("image_id")] = {**known, "texts": texts}
+    if samples:
+        yield tar, samples

@@ -166,6 +166,23 @@ def test_an_address_that_was_made_up_is_none() -> None:
     assert json.loads(sample["json"])["url"] is None
 
 
+def test_what_an_image_came_with_stands_under_the_names_of_img2dataset() -> None:
+    rows, _, _ = build({1: 90}, 1)
+    columns = {"tar": "00000/00000.tar", "image_id": image_id(90), "width": 32, "height": 48, "sha256": "stored"}
+    came = {"fetched_width": 200, "fetched_height": 300, "fetched_sha256": "came"}
+    training_set = pa.Table.from_pylist(rows, TRAINING_SETS).to_batches()
+    for known, original in ((columns | came, (200, 300, "came")), (columns, (None, None, None))):
+        [sample] = webdataset_samples(
+            training_set,
+            subset_of({1: 90}),
+            lambda _: [(f"{image_id(90)}.jpg", b"image")],
+            images=[pa.RecordBatch.from_pylist([known], pa.schema([IMAGES.field(name) for name in known]))],
+        )
+        described = json.loads(sample["json"])
+        assert (described["width"], described["height"]) == (32, 48)
+        assert tuple(map(described.get, ("original_width", "original_height", "sha256"))) == original
+
+
 def test_a_subset_that_was_made_anew_since_is_an_error() -> None:
     rows, _, _ = build({1: 90, 2: 91}, 1)
     with pytest.raises(ValueError, match=r"1 pairs of the training set are not in the subset.*training_sets"):
