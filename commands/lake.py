@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from tqdm import tqdm
 
+from assets.queries.tars import list_tars
 from resources.deployments import deployment
 from resources.files.object_store import connect, create_object_once, is_local
 from resources.images.store import open_image_store
@@ -41,13 +42,18 @@ def probe_store() -> None:
 
 
 def tidy_lake(older_than_hours: float) -> None:
-    """Delete what no manifest names, and say how much it was."""
-    lake = open_lake(deployment())
+    """Delete what no manifest names, and tars whose images all lie elsewhere; say how much it was."""
+    where = deployment()
+    lake = open_lake(where)
     before = lake.num_bytes()
     gone = lake.tidy(older_than_hours=older_than_hours)
     for name in gone:
         print(name)
     print(f"{len(gone):,} files deleted, {before - lake.num_bytes():,} bytes: {lake.root}")
+    if where.images.exists():
+        store = open_image_store(str(where.images))
+        tars = store.drop_superseded(list_tars(lake), older_than_seconds=older_than_hours * 3600)
+        print(f"{len(tars):,} tars deleted whose images were written again: {store.root}")
 
 
 def check_images() -> None:

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import hashlib
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -95,6 +96,18 @@ class ImageStore:
             else:
                 with self.bucket(int(folder.name), pa.schema([])) as bucket:
                     gone.update(bucket.forget(judge, reason))
+        return gone
+
+    def drop_superseded(self, named: Collection[str], *, older_than_seconds: float = 0.0) -> list[str]:
+        """Delete the tars of which every image was written again since, in another form; gives their names.
+
+        Those `named` by tables stay, and those that were superseded of late: a training may still read them. What
+        failed stays in their indices.
+        """
+        gone = []
+        for folder in sorted(self.root.glob("[0-9]*")):
+            with self.bucket(int(folder.name), _PLACES) as bucket:
+                gone += bucket.drop_superseded(named, time.time() - older_than_seconds)
         return gone
 
     def tars(self) -> list[str]:
@@ -191,6 +204,30 @@ class Bucket:
         self._delete_unread()
         return gone
 
+    def drop_superseded(self, named: Collection[str], before: float) -> list[str]:
+        """Delete tars whose images lie in later segments from before that time. See `ImageStore.drop_superseded`."""
+        places = self.index()
+        latest = dict(zip(places["image_id"].to_pylist(), places["tar"].to_pylist(), strict=True))
+        gone = []
+        for path in _indices(self._folder):
+            rows, name = pq.read_table(path), f"{self._folder.name}/{path.stem}.tar"
+            if not pc.any(pc.is_valid(rows["offset"])).as_py():
+                path.with_suffix(".tar").unlink(missing_ok=True)  # of one that was killed right here
+                continue
+            tars = {latest[image_id] for image_id in rows.filter(pc.is_valid(rows["tar"]))["image_id"].to_pylist()}
+            segments = [path.with_name(f"{Path(tar).stem}.parquet") for tar in tars]
+            if not tars or {name} & {*tars, *named} or any(index.stat().st_mtime > before for index in segments):
+                continue
+            failures = rows.filter(pc.is_null(rows["tar"]))
+            for column in ("offset", "size"):  # of images that were forgotten: an index is as long as its tar
+                at = rows.column_names.index(column)
+                failures = failures.set_column(at, rows.schema.field(at), pa.nulls(failures.num_rows, pa.uint64()))
+            with _create(path) as file:
+                pq.write_table(failures, file, compression="zstd")
+            path.with_suffix(".tar").unlink()
+            gone.append(name)
+        return gone
+
     def _delete_unread(self) -> None:
         """Delete what killed writers left: it may hold any image."""
         named = {path.stem for path in _indices(self._folder)}
@@ -230,6 +267,7 @@ def fix_num_buckets(root: str, num_buckets: int) -> None:
         raise ValueError(f"{root} has {begun} buckets, not {num_buckets}: nothing would be found in it")
 
 
+_PLACES = pa.schema({"image_id": pa.string(), "tar": pa.string(), "offset": pa.uint64(), "size": pa.uint64()})
 _DIGESTS = ("sha256", "fetched_sha256")
 _REMEMBERED = ("image_id", *_DIGESTS)
 """What stays of an image that is forgotten, so that nobody keeps it again."""

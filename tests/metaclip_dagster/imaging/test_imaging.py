@@ -207,13 +207,14 @@ class Photos:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.is_down = False
+        self.missing: set[str] = set()
 
     def __call__(self, urls: Sequence[str]) -> Iterator[tuple[str, bytes | str]]:
         for url in urls:
             self.asked.append(url)
             picture = Image.linear_gradient("L").resize((96, 64)).convert("RGB")
             picture.putpixel((0, 0), (int(url.rsplit("/", 1)[1]), 0, 0))
-            yield url, "timeout" if self.is_down else encode(picture, "JPEG", quality=90)
+            yield url, "timeout" if self.is_down or url in self.missing else encode(picture, "JPEG", quality=90)
 
 
 def sizes(rows: pa.Table, store: ImageStore) -> list[tuple[int, int]]:
@@ -256,6 +257,24 @@ def test_another_form_is_made_of_what_is_stored_where_that_has_enough(before: st
     for tar in store.tars():
         store.check(tar)
     assert all(store.read(tar, offset, len(data)) == data for (tar, offset), data in old.items())
+
+
+def test_tars_whose_images_were_written_again_go_once_no_table_names_them(tmp_path: Path) -> None:
+    host, store = Photos(), ImageStore(tmp_path, segment_images=4)
+    host.missing = {url(3)}
+    first, _, _ = gather(store, host, [texts_of(*((number, "en", 0.0) for number in range(9)))])
+    texts = [texts_of(*((number, "en", 0.0) for number in range(8)))]  # the ninth is in no ring any more
+    rows, dropped, _ = gather(store, host, texts, form="32,jpg,95")
+    old, new = (set(table["tar"].drop_null().to_pylist()) for table in (first, rows))
+    [kept_whole] = {row["tar"] for row in first.to_pylist() if row["image_id"] == image_id(8)}
+    assert store.drop_superseded({*old, *new}) == store.drop_superseded(new, older_than_seconds=3600) == []
+    assert set(store.drop_superseded(new)) == old - {kept_whole}
+    assert not any((tmp_path / tar).exists() for tar in old - {kept_whole})
+    again, dropped_again, seen = gather(store, host, texts, form="32,jpg,95")
+    assert (again, dropped_again, seen["fetched"]) == (rows, dropped, 0)
+    assert set(store.tars()) == {*new, kept_whole}
+    for tar in store.tars():
+        store.check(tar)
 
 
 @pytest.mark.parametrize(("before", "after"), TOO_LITTLE)
