@@ -1,11 +1,13 @@
 """Find for a data card pictures of what D(t) keeps of some entries, beside what it drops of them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from assets.keys import THRESHOLDS
 from assets.queries.pictures import read_pictures
@@ -40,7 +42,20 @@ def read_galleries(lake: Lake, images: Path, t: str, entries: Sequence[Row]) -> 
     galleries = (
         EntryPictures(row, *(shown.get((row["entry_id"], stays), []) for stays in (True, False))) for row in entries
     )
-    return CardPictures(choose_pictured(galleries), rings, wider)
+    return CardPictures(choose_pictured(galleries), rings, wider, count_forms(lake, rings))
+
+
+def count_forms(lake: Lake, rings: Sequence[str]) -> dict[str, int]:
+    """The images of these rings by the form that they are stored in; none where all are as they came."""
+    forms = Counter[str]()
+    for ring in rings:
+        rows = lake.dataset("images", [ring])
+        if "form" in rows.schema.names:  # the ring is of a version that knows forms
+            for batch in rows.to_batches(columns=["form"], filter=pc.field("tar").is_valid()):
+                forms.update(form or "" for form in batch["form"].to_pylist())
+        else:
+            forms[""] += rows.count_rows(filter=pc.field("tar").is_valid())
+    return dict(sorted(forms.items())) if any(forms) else {}
 
 
 def _find_wider(lake: Lake, t: str, rings: Sequence[str]) -> str:

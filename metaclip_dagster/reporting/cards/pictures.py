@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 from typing import Any
 
@@ -38,6 +38,8 @@ class CardPictures:
     """Those whose images were fetched; none of no ring."""
     wider: str = ""
     """The rung whose pairs are looked through for what D(t) drops; D(t)'s own where no larger one has images."""
+    forms: Mapping[str, int] = field(default_factory=dict)
+    """Images of those rings by the form that they are stored in, as `256,jpg,95`; empty where all are as they came."""
 
 
 def choose_entries(card: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -63,6 +65,7 @@ def describe_pictures(pictures: CardPictures) -> dict[str, Any]:
     return {
         "rings": list(pictures.rings),
         "wider": pictures.wider,
+        **({"forms": dict(pictures.forms)} if pictures.forms else {}),
         "entries": [
             {
                 **it.entry,

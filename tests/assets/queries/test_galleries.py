@@ -147,6 +147,20 @@ def test_images_that_are_broken_make_room_for_others(tmp_path: Path) -> None:
     assert numbers(bird.of_kept) <= set(range(1, T, 2))
 
 
+def test_a_card_tells_the_forms_that_images_are_stored_in_once_any_is_smaller(tmp_path: Path) -> None:
+    lake = fill(tmp_path)
+    assert not read(lake, tmp_path, "20").forms
+    ring = lake.read("images", ["20"]).combine_chunks().to_batches()[0]
+    forms = pa.array(["256,webp,80"] * ring.num_rows)
+    commit(lake, "images", "20", ring.set_column(ring.schema.get_field_index("form"), "form", forms), "00000")
+    pictures = read(lake, tmp_path, "20")
+    assert pictures.forms == {"": NUM_HEAD - T, "256,webp,80": T + NUM_TAIL}
+    page = " ".join(render_card(card_of("20"), {}, pictures).split())
+    assert "10 images are stored as they came." in page
+    assert "25 images are stored with at most 256 pixels on the shorter side, as webp of quality 80" in page
+    assert describe_pictures(pictures)["forms"] == pictures.forms
+
+
 def test_a_card_says_what_it_cannot_show_yet_and_what_to_do(tmp_path: Path) -> None:
     lake = fill(tmp_path / "a", None, None, "20")
     pictures = read(lake, tmp_path / "a", "20")
