@@ -105,7 +105,12 @@ def bind(where: Deployment) -> dg.Definitions:
                 loader_workers=where.loader_workers,
             )(),
             "zero_shot": _set_defaults(
-                _fix_fields(ZeroShot, deployed=list(where.tasks), checkpoints=str(where.checkpoints)),
+                _fix_fields(
+                    ZeroShot,
+                    deployed=list(where.tasks),
+                    deployed_languages=list(where.languages),
+                    checkpoints=str(where.checkpoints),
+                ),
                 device=where.device,
             )(),
         },

@@ -28,6 +28,7 @@ from metaclip_dagster.evaluation import (
 )
 from metaclip_dagster.reporting.html.thumbnails import Picture
 from metaclip_dagster.reporting.sweeps.answers import SIDES
+from metaclip_dagster.reporting.sweeps.cells import keep_own_language
 from metaclip_dagster.reporting.sweeps.page import describe_pictures, render_sweep
 from metaclip_dagster.reporting.sweeps.plots import caption_plots, plot_sweep
 from metaclip_dagster.reporting.sweeps.scores import mean_over_tasks
@@ -77,7 +78,7 @@ def scores(
             _read_tasks(zero_shot),
             table=table,
             setup={"model": model},
-            options=config.model_dump(),
+            options=_choose_options(config, zero_shot),
             inline=True,
         )
         for table, stage in (("class_scores", score_classes), ("sample_predictions", predict_samples))
@@ -189,18 +190,22 @@ def _score_tasks(
 
     `columns` are those of SCORES that say which model it is, `facts` what the manifest keeps.
     """
-    options = {**columns, **config.model_dump()}
+    options = {**columns, **_choose_options(config, zero_shot)}
     manifest = compute.map_shards(
         context, score_model, _read_tasks(zero_shot), setup={"model": model}, options=options, inline=True, facts=facts
     )
     scores = compute.lake.read(manifest.table, [manifest.partition])
-    rows = scores.to_pylist()
+    rows = keep_own_language(scores).to_pylist()
     mains = [row for row in rows if row["metric"] in ("main", "acc1")]
     metadata = {f"{row['task']}/{row['part']}/{row['metric']}": row["score"] for row in mains}
     headings = ["task", "part", "metric", "score", "chance", "num_images"]
     listed = [[row[name] for name in headings] for row in rows if row["metric"] != "main"]
     shown = {"scores": table(headings, listed), "mean_over_tasks": mean_over_tasks(rows)}
-    return manifest, {**metadata, **shown}, above_chance(scores)
+    return manifest, {**metadata, **shown}, above_chance(keep_own_language(scores))
+
+
+def _choose_options(config: Scoring, zero_shot: ZeroShot) -> dict[str, Any]:
+    return {**config.model_dump(), "languages": zero_shot.scored_languages}
 
 
 def _read_tasks(zero_shot: ZeroShot) -> dict[str, dict[str, Deferred]]:

@@ -287,12 +287,20 @@ CHECKPOINTS = _table(
 )
 SCORES = _table(
     task=(pa.string(), "Zero-shot task: the name of its folder"),
-    part=(pa.string(), "all, or a part of the task's images that its groups.tsv names (head, tail)"),
+    language=(pa.string(), "Language of its names, captions or questions; a task's own comes first"),
+    part=(
+        pa.string(),
+        "all, or a part of the task's images that its groups.tsv names (head, tail); english: questions asked in it",
+    ),
     metric=(pa.string(), "acc1, acc5, mean_per_class, ..., and main: the task's own metric"),
     score=(pa.float64(), "0 to 1"),
     chance=(pa.float64(), "What guessing gives in the mean; null where no guess is defined"),
-    num_classes=(pa.uint64(), "Names to choose from; 0 for retrieval"),
-    num_images=(pa.uint64(), "Images scored"),
+    num_classes=(
+        pa.uint64(),
+        "Classes with a name to choose from; 0 for retrieval, of multiple choice the most options of a question",
+    ),
+    num_templates=(pa.uint64(), "Prompts that a name stands in; 0 where it stands alone, null where none is named"),
+    num_images=(pa.uint64(), "Images scored: those with a name, a caption or a question in the language"),
     training_set=(pa.string(), "What the model was trained on; null for a baseline"),
     model=(pa.string(), "The model's partition, or a baseline's name"),
     seed=(pa.int64(), "Its seed; null for a baseline"),
@@ -301,8 +309,9 @@ SCORES = _table(
 )
 CLASS_SCORES = _table(
     task=(pa.string(), "Zero-shot task"),
+    language=(pa.string(), "Language of the names; a task's own comes first"),
     class_id=(pa.uint32(), "The class's line in classnames.txt"),
-    class_name=(pa.string(), "Its name"),
+    class_name=(pa.string(), "Its name, the first of several"),
     part=(pa.string(), "The part that groups.tsv puts it in; null without one"),
     num_images=(pa.uint64(), "Its images"),
     acc1=(pa.float64(), "Share of them whose nearest name is it"),
@@ -310,9 +319,10 @@ CLASS_SCORES = _table(
 )
 SAMPLE_PREDICTIONS = _table(
     task=(pa.string(), "Zero-shot task: the name of its folder"),
+    language=(pa.string(), "Language of the names or questions; a task's own comes first"),
     sample=(pa.uint32(), "Number of the test image in the task's order, from 0"),
-    class_id=(pa.uint32(), "The image's class: its line in classnames.txt"),
-    predicted_class_id=(pa.uint32(), "The class whose name is nearest to the image; of equal names the first"),
+    class_id=(pa.uint32(), "The image's class: its line in classnames.txt; of multiple choice the right option"),
+    predicted_class_id=(pa.uint32(), "The class or option that is nearest to the image; of equal ones the first"),
     rank=(pa.uint32(), "How many names are nearer to the image than that of its class; 0 where it is named right"),
 )
 IMAGE_EMBEDDINGS = _table(

@@ -15,6 +15,7 @@ from metaclip_dagster.comparing import compare_entries, compare_pairs
 from metaclip_dagster.counting import FEWEST_MATCHES, compare_shares, describe_comparison
 from metaclip_dagster.reporting.comparisons.rows import line_up, line_up_scores
 from metaclip_dagster.reporting.html.thumbnails import Picture
+from metaclip_dagster.reporting.sweeps.cells import keep_own_language
 from metaclip_dagster.reporting.sweeps.scores import average_seeds, index_scores
 from resources.deployments import Deployment
 from resources.lake.resource import Lake
@@ -92,7 +93,9 @@ def read_scores(side: Side) -> list[dict[str, Any]]:
     for key in (key for table, key in lake.partitions() if table == "scores" and "|" in key):
         if Cell.of(key).training_set == t and (row := _find_checkpoint(lake, key)):
             recipe = Cell.of(key).model.removesuffix(f"-s{row['seed']}")
-            by_recipe[recipe, row["pairs_seen"]][row["seed"]] = lake.read("scores", [key]).to_pylist()
+            by_recipe[recipe, row["pairs_seen"]][row["seed"]] = keep_own_language(
+                lake.read("scores", [key])
+            ).to_pylist()
     return [
         {"recipe": recipe, "pairs_seen": pairs_seen, **score}
         for (recipe, pairs_seen), rows in sorted(by_recipe.items())

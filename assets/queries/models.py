@@ -8,6 +8,7 @@ from typing import Any
 from assets.keys import CELLS, Cell
 from assets.queries.provenance import recorded_pool
 from metaclip_dagster.publishing.model_card import ModelFacts, Score, TrainingSet
+from metaclip_dagster.reporting.sweeps.cells import keep_own_language
 from metaclip_dagster.reporting.sweeps.scores import average_seeds, index_scores
 from metaclip_dagster.training.tokenizing import TOKENIZER
 from resources.lake.resource import Lake
@@ -80,8 +81,9 @@ def _list_scores(lake: Lake, cell: Cell, row: Mapping[str, Any]) -> Iterator[Sco
         [other] = lake.read("checkpoints", [key]).to_pylist()
         of_its_weights = lake.manifest("scores", key).inputs.get("model", "").endswith(other["sha256"])
         if of_its_weights and all(other[name] == row[name] for name in alike):
-            by_seed[other["seed"]] = index_scores(lake.read("scores", [key]).to_pylist())
-    rows = {(it["task"], it["part"], it["metric"]): it for it in lake.read("scores", [cell.key]).to_pylist()}
+            by_seed[other["seed"]] = index_scores(keep_own_language(lake.read("scores", [key])).to_pylist())
+    of_cell = keep_own_language(lake.read("scores", [cell.key])).to_pylist()
+    rows = {(it["task"], it["part"], it["metric"]): it for it in of_cell}
     for average in average_seeds(by_seed):
         task, part, metric = (average[name] for name in ("task", "part", "metric"))
         if it := rows.get((task, part, metric)):

@@ -13,7 +13,7 @@ from assets.queries.provenance import current_pool, recorded_pool
 from assets.queries.rungs import thresholds_of
 from metaclip_dagster.reporting.cards.counts import count_subset
 from metaclip_dagster.reporting.cards.distribution import Distribution
-from metaclip_dagster.reporting.sweeps.cells import TrainedCell
+from metaclip_dagster.reporting.sweeps.cells import TrainedCell, keep_own_language
 from metaclip_dagster.reporting.sweeps.costs import PartitionCost
 from metaclip_dagster.reporting.sweeps.pools import PoolVersion
 from metaclip_dagster.reporting.sweeps.sweep import SetFacts, describe_sweep
@@ -50,9 +50,15 @@ def make_sweep(lake: Lake, trainer: Trainer, *, baselines: Sequence[str], notes:
                 for key, it in results.items()
             ),
         ],
-        baselines=lake.read("baselines", scored) if scored else None,
+        baselines=_read_baselines(lake, scored),
         notes=notes,
     )
+
+
+def _read_baselines(lake: Lake, scored: Sequence[str]) -> pa.Table | None:
+    """One by one, for those of an earlier version lack columns."""
+    tables = [lake.read("baselines", [key]) for key in scored]
+    return pa.concat_tables(tables, promote_options="default") if tables else None
 
 
 def read_cells(lake: Lake, trainer: Trainer, sets: Mapping[str, PartitionManifest]) -> list[TrainedCell]:
@@ -91,7 +97,8 @@ def _describe_cell(
     if training_set and training_set.version == row["set_version"]:
         pool = pool or recorded_pool(training_set)
     read = partial(_read_predictions, lake, scores) if scores else None
-    return TrainedCell(row, tables.get("scores"), tables.get("class_scores"), losses, outdated, pool, read)
+    class_scores = keep_own_language(tables["class_scores"]) if tables else None
+    return TrainedCell(row, tables.get("scores"), class_scores, losses, outdated, pool, read)
 
 
 def _read_predictions(lake: Lake, scores: PartitionManifest, task: str) -> pa.Table | None:
@@ -103,7 +110,8 @@ def _read_predictions(lake: Lake, scores: PartitionManifest, task: str) -> pa.Ta
         return None
     if task not in {shard.key for shard in predictions.shards}:
         return None
-    return pa.Table.from_batches(lake.shards("sample_predictions", scores.partition)[task](), SAMPLE_PREDICTIONS)
+    batches = [*lake.shards("sample_predictions", scores.partition)[task]()]
+    return keep_own_language(pa.Table.from_batches(batches)) if batches else SAMPLE_PREDICTIONS.empty_table()
 
 
 def _describe_flag(flag: Mapping[str, Any] | None) -> str:

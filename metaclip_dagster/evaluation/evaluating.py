@@ -1,64 +1,52 @@
-"""Score a model on a zero-shot task: embed its images and texts, then rank the right answer of each."""
+"""Score a model on a zero-shot task: embed its images and texts, then rank the right answer of each, by language."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from itertools import islice
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from metaclip_dagster.evaluation.images import Sample, decode_image, read_samples
+from metaclip_dagster.evaluation.answering import evaluate
 from metaclip_dagster.evaluation.models import LoadedModel
 from metaclip_dagster.evaluation.scoring import (
+    Answered,
+    Chosen,
     Classified,
     Retrieved,
+    Score,
     count_per_class,
-    rank_answers,
-    retrieve,
+    score_chosen,
     score_classified,
     score_retrieved,
 )
 from metaclip_dagster.evaluation.tasks import PARTS, Task
+from metaclip_dagster.evaluation.wordings import BARE
 from metaclip_dagster.schemas import CLASS_SCORES, SAMPLE_PREDICTIONS, SCORES, writes
 
-if TYPE_CHECKING:
-    import torch
-
 PART_METRICS = ("acc1", "acc5", "mean_per_class")
+IN_ENGLISH = "english"
+"""The part of a language's questions as they are asked in English."""
 
 
-@writes(SCORES, name="evaluation.evaluating:score_model", version=2)
+@writes(SCORES, name="evaluation.evaluating:score_model", version=3)
 def score_model(
     task: Task,
     *,
     model: LoadedModel,
     model_name: str,
+    languages: Sequence[str] = ("en",),
     training_set: str | None = None,
     seed: int | None = None,
     pairs_seen: int | None = None,
     batch_size: int = 256,
 ) -> pa.Table:
-    """Every metric of a task, its own once more as `main`, and those of its head and tail where groups.tsv names them.
+    """Every metric of a task in each language, its own once more as `main`, and those of the parts that it names.
 
-    The part's images are named among all classes. A baseline has no training set, seed or pairs seen.
+    The part's images are named among all classes. A baseline has no training set, seed or pairs seen. The task's own
+    language comes first, whether or not it is one of `languages`.
     """
-    answers = evaluate(task, model, batch_size=batch_size)
-    whole = score_classified(answers) if isinstance(answers, Classified) else score_retrieved(answers)
-    if task.metric not in whole:
-        raise ValueError(f"{task.folder}: {task.metric} needs images of both classes; name another in metric.txt")
-    rows = [("all", metric, *score, _count_images(answers)) for metric, score in whole.items()]
-    rows.append(("all", "main", *whole[task.metric], _count_images(answers)))
-    if isinstance(answers, Classified):
-        for part in PARTS:
-            part_answers = answers.of_classes(np.flatnonzero([of_class == part for of_class in task.parts]))
-            if _count_images(part_answers):
-                part_scores = score_classified(part_answers)
-                rows += [(part, metric, *part_scores[metric], _count_images(part_answers)) for metric in PART_METRICS]
     shared_columns = {
         "task": task.name,
-        "num_classes": len(task.class_names),
         "training_set": training_set,
         "model": model_name,
         "seed": seed,
@@ -66,99 +54,93 @@ def score_model(
         "task_version": task.version,
     }
     names = ("part", "metric", "score", "chance", "num_images")
-    return pa.Table.from_pylist([shared_columns | dict(zip(names, row, strict=True)) for row in rows], SCORES)
+    rows: list[dict[str, Any]] = []
+    for language, answered in evaluate(task, model, languages=languages, batch_size=batch_size).items():
+        of_language = {"language": language, **_count_texts(task, language, answered)}
+        scores = _score_parts(task, language, answered)
+        rows += [shared_columns | of_language | dict(zip(names, row, strict=True)) for row in scores]
+    return pa.Table.from_pylist(rows, SCORES)
 
 
-@writes(CLASS_SCORES, name="evaluation.evaluating:score_classes", version=2)
-def score_classes(task: Task, *, model: LoadedModel, batch_size: int = 256) -> pa.Table:
-    """acc1 and acc5 of each class, null where it has no image; no rows for retrieval."""
-    answers = evaluate(task, model, batch_size=batch_size)
-    if isinstance(answers, Retrieved):
-        return CLASS_SCORES.empty_table()
-    num_images, right, among_five = count_per_class(answers)
-    is_empty = num_images == 0
-    shares = [pa.array(counted / np.maximum(num_images, 1), mask=is_empty) for counted in (right, among_five)]
-    names, parts = pa.array(task.class_names, pa.string()), pa.array(task.parts, pa.string())
-    class_id = np.arange(len(names), dtype=np.uint32)
-    columns = [pa.repeat(pa.scalar(task.name), len(names)), class_id, names, parts, num_images.astype(np.uint64)]
-    return pa.Table.from_arrays([*map(pa.array, columns), *shares], schema=CLASS_SCORES)
+@writes(CLASS_SCORES, name="evaluation.evaluating:score_classes", version=3)
+def score_classes(
+    task: Task, *, model: LoadedModel, languages: Sequence[str] = ("en",), batch_size: int = 256
+) -> pa.Table:
+    """acc1 and acc5 of each class that a language has a name for, null where it has no image; no rows for others."""
+    tables = [CLASS_SCORES.empty_table()]
+    for language, answered in evaluate(task, model, languages=languages, batch_size=batch_size).items():
+        if not isinstance(answered.answers, Classified):
+            continue
+        num_images, right, among_five = count_per_class(answered.answers)
+        is_empty = num_images == 0
+        shares = [pa.array(counted / np.maximum(num_images, 1), mask=is_empty) for counted in (right, among_five)]
+        [wording] = [wording for wording in task.wordings if wording.language == language]
+        names = pa.array([wording.names[number][0] for number in answered.classes], pa.string())
+        parts = pa.array([task.parts[number] for number in answered.classes], pa.string())
+        class_id, counted = answered.classes.astype(np.uint32), num_images.astype(np.uint64)
+        shared = [pa.repeat(pa.scalar(text), len(names)) for text in (task.name, language)]
+        columns = map(pa.array, (class_id, names, parts, counted))
+        tables.append(pa.Table.from_arrays([*shared, *columns, *shares], schema=CLASS_SCORES))
+    return pa.concat_tables(tables).combine_chunks()
 
 
-@writes(SAMPLE_PREDICTIONS, name="evaluation.evaluating:predict_samples")
-def predict_samples(task: Task, *, model: LoadedModel, batch_size: int = 256) -> pa.Table:
-    """Which class each test image is given, in the task's order; no rows for retrieval, which has no classes."""
-    answers = evaluate(task, model, batch_size=batch_size)
-    if isinstance(answers, Retrieved):
-        return SAMPLE_PREDICTIONS.empty_table()
-    of_images = [np.arange(len(answers.class_id)), answers.class_id, answers.nearest, answers.rank]
-    columns = [pa.array(column.astype(np.uint32)) for column in of_images]
-    task_name = pa.repeat(pa.scalar(task.name), len(answers.class_id))
-    return pa.Table.from_arrays([task_name, *columns], schema=SAMPLE_PREDICTIONS)
+@writes(SAMPLE_PREDICTIONS, name="evaluation.evaluating:predict_samples", version=2)
+def predict_samples(
+    task: Task, *, model: LoadedModel, languages: Sequence[str] = ("en",), batch_size: int = 256
+) -> pa.Table:
+    """Which class or option each test image is given, in the task's order; no rows for retrieval, which has none."""
+    tables = [SAMPLE_PREDICTIONS.empty_table()]
+    for language, answered in evaluate(task, model, languages=languages, batch_size=batch_size).items():
+        answers = answered.answers
+        if isinstance(answers, Classified):
+            right, given = (answered.classes[numbers] for numbers in (answers.class_id, answers.nearest))
+        elif isinstance(answers, Chosen):
+            right, given = answers.answer, answers.chosen
+        else:
+            continue
+        columns = [pa.array(column.astype(np.uint32)) for column in (answered.samples, right, given, answers.rank)]
+        shared = [pa.repeat(pa.scalar(text), len(right)) for text in (task.name, language)]
+        tables.append(pa.Table.from_arrays([*shared, *columns], schema=SAMPLE_PREDICTIONS))
+    return pa.concat_tables(tables).combine_chunks()
 
 
-def evaluate(task: Task, model: LoadedModel, *, batch_size: int = 256) -> Classified | Retrieved:
-    """Embed a task's images and texts and find the rank of each right answer; a model remembers them for the task.
-
-    One batch of images is held. A name's embedding is the normalised mean of its normalised prompts (Radford et al.
-    2021, section 3.1.4). Raises ValueError for a task that cannot be read whole and for embeddings that are not finite.
-    """
-    if task not in model.evaluations:
-        import torch  # noqa: PLC0415  # seconds, and the graph's definitions reach this module
-
-        with torch.inference_mode(), ThreadPoolExecutor() as threads:
-            batches = _embed_images(task, model, batch_size, threads)
-            find = _classify if task.kind == "classification" else _retrieve
-            model.evaluations[task] = find(task, model, batches, batch_size)
-    return model.evaluations[task]
+Row = tuple[str, str, float, float | None, int]
 
 
-Batches = Iterator[tuple[list[Sample], "torch.Tensor"]]
+def _score_parts(task: Task, language: str, answered: Answered) -> list[Row]:
+    answers, number = answered.answers, len(answered.samples)
+    whole = _score(answers)
+    if task.metric not in whole:
+        raise ValueError(
+            f"{task.folder}: {task.metric} needs images of both classes, and {language} has not; name another in "
+            "metric.txt"
+        )
+    rows: list[Row] = [("all", metric, *score, number) for metric, score in whole.items()]
+    rows.append(("all", "main", *whole[task.metric], number))
+    if isinstance(answers, Classified):
+        for part in PARTS:
+            of_part = answers.of_classes(np.flatnonzero([task.parts[number] == part for number in answered.classes]))
+            if num_images := len(of_part.class_id):
+                scores = score_classified(of_part)
+                rows += [(part, metric, *scores[metric], num_images) for metric in PART_METRICS]
+    if answered.in_english is not None:
+        scores = score_chosen(answered.in_english)
+        rows += [(IN_ENGLISH, metric, *score, len(answered.in_english.answer)) for metric, score in scores.items()]
+    return rows
 
 
-def _embed_images(task: Task, model: LoadedModel, batch_size: int, threads: ThreadPoolExecutor) -> Batches:
-    import torch  # noqa: PLC0415
-
-    samples, num_images = read_samples(task), 0
-    while batch := list(islice(samples, batch_size)):
-        images = torch.stack(list(threads.map(lambda sample: model.preprocess(decode_image(sample)), batch)))
-        yield batch, model.model.encode_image(images.to(model.device), normalize=True).float()
-        num_images += len(batch)
-    if not num_images:
-        raise ValueError(f"{task.folder}: has no image to score")
+def _score(answers: Classified | Retrieved | Chosen) -> dict[str, Score]:
+    if isinstance(answers, Classified):
+        return score_classified(answers)
+    return score_retrieved(answers) if isinstance(answers, Retrieved) else score_chosen(answers)
 
 
-def _classify(task: Task, model: LoadedModel, batches: Batches, batch_size: int) -> Classified:
-    import open_clip  # noqa: PLC0415
-
-    names = open_clip.build_zero_shot_classifier(
-        model.model,
-        model.tokenizer,
-        task.class_names,
-        [partial(template.replace, "{c}") for template in task.templates],
-        num_classes_per_batch=max(1, batch_size // len(task.templates)),
-        device=model.device,
-    ).float()
-    class_ids, ranks, nearest, margins = [], [], [], []
-    for samples, images in batches:
-        similarity = (images @ names).cpu().numpy()
-        class_ids.append(np.array([sample.class_id for sample in samples], np.int64))
-        ranks.append(rank_answers(similarity, class_ids[-1]))
-        nearest.append(similarity.argmax(axis=1).astype(np.int64))
-        margins.append((similarity[:, -1] - similarity[:, 0]).astype(np.float64))
-    return Classified(len(task.class_names), *map(np.concatenate, (class_ids, ranks, nearest, margins)))
-
-
-def _retrieve(task: Task, model: LoadedModel, batches: Batches, batch_size: int) -> Retrieved:
-    image_parts, text_parts, num_captions = [], [], []
-    for samples, embedded in batches:
-        captions = [caption for sample in samples for caption in sample.captions]
-        for start in range(0, len(captions), batch_size):
-            tokens = model.tokenizer(captions[start : start + batch_size]).to(model.device)
-            text_parts.append(model.model.encode_text(tokens, normalize=True).float().cpu().numpy())
-        image_parts.append(embedded.cpu().numpy())
-        num_captions += [len(sample.captions) for sample in samples]
-    return retrieve(np.concatenate(image_parts), np.concatenate(text_parts), np.array(num_captions, np.int64))
-
-
-def _count_images(answers: Classified | Retrieved) -> int:
-    return len(answers.class_id if isinstance(answers, Classified) else answers.text_rank)
+def _count_texts(task: Task, language: str, answered: Answered) -> dict[str, int | None]:
+    """How many names there are to choose from, and how many prompts each stands in."""
+    if isinstance(answered.answers, Chosen):
+        return {"num_classes": int(answered.answers.num_options.max()), "num_templates": None}
+    templates = next((wording.templates for wording in task.wordings if wording.language == language), None)
+    return {
+        "num_classes": len(answered.classes),
+        "num_templates": None if templates is None else 0 if templates == BARE else len(templates),
+    }

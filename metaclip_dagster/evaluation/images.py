@@ -1,14 +1,16 @@
-"""Read a task's test images one after the other, each with its class or its captions."""
+"""Read a task's test images one after the other, each with its class, its captions or its question."""
 
 import io
 import re
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metaclip_dagster.evaluation.tasks import Task, list_class_folders
+from metaclip_dagster.evaluation.tasks import CAPTIONS, Task, list_class_folders, list_tars
+from metaclip_dagster.evaluation.texts import Captions, Question, read_captions, read_xm3600, to_captions, to_question
+from metaclip_dagster.evaluation.wordings import list_language_folders
 from metaclip_dagster.pictures import MAX_SCANS, has_too_many_scans, to_rgb
 from metaclip_dagster.schemas import named
 
@@ -26,12 +28,13 @@ _MEMBER = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]+)")
 
 @dataclass(frozen=True)
 class Sample:
-    """An encoded image with its class, or with its captions."""
+    """An encoded image with its class, its captions by language, or its question."""
 
     name: str
     image: bytes
     class_id: int = -1
-    captions: tuple[str, ...] = ()
+    captions: Captions = field(default_factory=dict)
+    question: Question | None = None
 
 
 @named("evaluation.images:read_samples")
@@ -42,9 +45,15 @@ def read_samples(task: Task) -> Iterator[Sample]:
     that names it.
     """
     if task.tars:
-        for tar in task.tars:
-            for key, files in _read_tar(tar):
-                yield _to_sample(task, f"{tar}: {key}", files)
+        yield from _read_tars(task)
+        return
+    if task.kind == "retrieval":
+        for key, captions in read_xm3600(task.folder / CAPTIONS):
+            path = task.folder / "images" / f"{key}.jpg"
+            if not path.is_file():
+                raise ValueError(f"{path}: is missing, and {CAPTIONS} has captions of it; fetch it, or drop its line")
+            _check_size(str(path), path.stat().st_size)
+            yield Sample(str(path), path.read_bytes(), captions=captions)
         return
     for class_id, folder in enumerate(list_class_folders(task.folder)):
         for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
@@ -118,16 +127,32 @@ def _read_members(path: Path) -> Iterator[tuple[str, bytes]]:
         raise ValueError(f"{path}: is no whole, uncompressed tar ({error}); fetch it again") from error
 
 
-def _to_sample(task: Task, name: str, files: dict[str, bytes]) -> Sample:
+def _read_tars(task: Task) -> Iterator[Sample]:
+    """Samples of the task's tars; of retrieval with the captions that exports in further languages have by its keys."""
+    translated: dict[str, dict[str, tuple[str, ...]]] = {}
+    for language, folder in list_language_folders(task.folder).items() if task.kind == "retrieval" else ():
+        of_tars = ((f"{tar}: {key}", key, files) for tar in list_tars(folder) for key, files in _read_tar(tar))
+        translated[language] = read_captions(folder, of_tars)
+    for tar in task.tars:
+        for key, files in _read_tar(tar):
+            of_key = {language: captions.pop(key) for language, captions in translated.items() if key in captions}
+            yield _to_sample(task, f"{tar}: {key}", files, of_key)
+    for language, captions in translated.items():
+        if captions:
+            raise ValueError(
+                f"{task.folder}: the captions in {language} are of images that the task lacks, such as "
+                f"{next(iter(captions))!r}; export both with the same keys"
+            )
+
+
+def _to_sample(task: Task, name: str, files: dict[str, bytes], translated: Captions) -> Sample:
     images = [content for suffix, content in files.items() if suffix in SUFFIXES]
     if len(images) != 1:
         raise ValueError(f"{name}: has {len(images)} images, and a sample has one of {', '.join(SUFFIXES)}")
     if task.kind == "retrieval":
-        lines = files.get("txt", b"").decode(errors="replace").splitlines()
-        captions = tuple(line for line in lines if line.strip())
-        if not captions:
-            raise ValueError(f"{name}: has no .txt with a caption a line; a retrieval task needs one for each image")
-        return Sample(name, images[0], captions=captions)
+        return Sample(name, images[0], captions={task.language: to_captions(name, files), **translated})
+    if task.kind == "multiple choice":
+        return Sample(name, images[0], question=to_question(f"{name}.json", files.get("json", b"")))
     label = files.get("cls", b"").decode(errors="replace").strip()
     number = int(label) if re.fullmatch("[0-9]{1,9}", label) else -1
     if not 0 <= number < len(task.class_names):

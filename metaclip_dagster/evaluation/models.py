@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metaclip_dagster.evaluation.scoring import Classified, Retrieved
+from metaclip_dagster.evaluation.scoring import Answered
 from metaclip_dagster.evaluation.tasks import Task
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class LoadedModel:
     preprocess: "Callable[[Image.Image], torch.Tensor]"
     tokenizer: "Callable[[list[str]], torch.Tensor]"
     device: str
-    evaluations: dict[Task, Classified | Retrieved] = field(default_factory=dict)
+    evaluations: dict[tuple[Task, tuple[str, ...]], dict[str, Answered]] = field(default_factory=dict)
 
 
 def load_model(name: str, pretrained: str | None = None, *, device: str = "cpu") -> LoadedModel:

@@ -54,6 +54,33 @@ class Retrieved:
     """How many captions each image has."""
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """Images against the options of their questions, a row a question."""
+
+    answer: Ints
+    """The number of the right option."""
+    chosen: Ints
+    """The number of the option that is nearest to the image; of equal ones the first."""
+    rank: Ints
+    """How many options are nearer to it than the right one."""
+    num_options: Ints
+    """Options to choose from."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a model answers to a task's images in one language."""
+
+    answers: Classified | Retrieved | Chosen
+    samples: Ints
+    """Numbers of the images, in the task's order: those that have a name, a caption or a question in the language."""
+    classes: Ints
+    """Of a classification: the class of each number in its answers, for not every class has a name."""
+    in_english: Chosen | None = None
+    """The same questions asked in English, where they are."""
+
+
 def rank_answers(similarity: Embeddings, right: Ints) -> Ints:
     """For each row how many columns are above the right one; of equal ones the first is the higher.
 
@@ -98,6 +125,11 @@ def _score_f1(answers: Classified, num_images: Ints, right: Ints) -> Score:
     f1 = 2 * right[has_images] / (images + namings[has_images])
     by_chance = 2 * images / answers.num_classes / (images + guesses)
     return Score(float(f1.mean()), float(by_chance.mean()))
+
+
+def score_chosen(answers: Chosen) -> dict[str, Score]:
+    """acc1: the share of questions whose nearest option is the right one; a guess is right once in its options."""
+    return {"acc1": Score(float((answers.rank < 1).mean()), float((1 / answers.num_options).mean()))}
 
 
 def count_per_class(answers: Classified) -> tuple[Ints, Ints, Ints]:

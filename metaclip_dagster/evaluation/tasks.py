@@ -8,12 +8,27 @@ from typing import Literal
 
 import xxhash
 
-DEFAULT_TEMPLATES = ("a photo of a {c}.",)
+from metaclip_dagster.evaluation.wordings import (
+    DEFAULT_TEMPLATES,
+    LANGUAGES,
+    Wording,
+    read_lines,
+    read_own_language,
+    read_templates,
+    read_wordings,
+    split_names,
+)
+
+Kind = Literal["classification", "retrieval", "multiple choice"]
+
 CLASSIFICATION_METRICS = ("acc1", "acc5", "mean_per_class", "acc1_acc5", "f1_macro", "roc_auc")
 RETRIEVAL_METRICS = ("mean_recall@1",)
+CHOICE_METRICS = ("acc1",)
 PARTS = ("head", "tail")
+CAPTIONS = "captions.jsonl"
+"""XM3600's captions in all languages, beside its folder images/."""
 
-_MAX_TEXT_BYTES = 16 << 20
+_KINDS: tuple[Kind, ...] = ("classification", "retrieval", "multiple choice")
 
 # What CLIP and its followers report for the tasks that are not scored by top-1 (Radford et al. 2021, appendix A), under
 # the names that their folders bear.
@@ -36,11 +51,11 @@ class Task:
     """One zero-shot task; its images are read when it is scored."""
 
     folder: Path
-    kind: Literal["classification", "retrieval"]
-    class_names: tuple[str, ...]
-    """None for retrieval. A name may occur twice: its lines are two classes, and the first wins."""
-    templates: tuple[str, ...]
-    """Prompts; `{c}` stands for the name and nothing else is special."""
+    kind: Kind
+    language: str
+    """The task's own; where its captions or questions are in others alone, the first of these stands for it."""
+    wordings: tuple[Wording, ...]
+    """Of a classification: the own one, then those of further languages."""
     parts: tuple[str | None, ...]
     """For each class head, tail or none."""
     metric: str
@@ -55,28 +70,47 @@ class Task:
         """The folder's name."""
         return self.folder.name
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The first name of each class in the own language; none for retrieval and multiple choice.
+
+        A name may occur twice: its lines are two classes, and the first wins.
+        """
+        return tuple(names[0] for wording in self.wordings[:1] for names in wording.names)
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """The own language's prompts."""
+        return self.wordings[0].templates if self.wordings else ()
+
 
 def read_task(folder: str | Path) -> Task:
     """Read what a task folder asks, not its images.
 
     CLIP_benchmark's layout: classnames.txt, zeroshot_classification_templates.txt, test/nshards.txt and test/0.tar ...
-    of images with .cls; with `retrieval` in dataset_type.txt, images with .txt, a caption a line. Or a folder a class,
-    whose name is the class's. Optional in both: metric.txt, and groups.tsv with the columns class and part. Raises
-    ValueError that names the file, its line and the way out.
+    of images with .cls; with `retrieval` in dataset_type.txt, images with .txt, a caption a line; with `multiple
+    choice`, images with .json. Or a folder a class, whose name is the class's. Or XM3600's captions.jsonl and images/.
+    Optional: language.txt, languages/ with further ones, metric.txt, and groups.tsv with the columns class and part.
+    Raises ValueError that names the file, its line and the way out.
     """
     folder = Path(folder).resolve()
     if not folder.is_dir():
         raise ValueError(f"{folder}: there is no such folder; name the folder of a zero-shot task")
     kind = _read_kind(folder)
-    tars = _list_tars(folder)
-    if kind == "retrieval" and not tars:
-        raise ValueError(f"{folder}: a retrieval task needs test/nshards.txt and test/0.tar ... of images with .txt")
-    names = _read_names(folder, tars) if kind == "classification" else ()
+    tars = list_tars(folder)
+    if kind != "classification" and not tars and not (folder / CAPTIONS).exists():
+        raise ValueError(f"{folder}: a task of {kind} needs test/nshards.txt and test/0.tar ... of images with texts")
+    language, wordings = read_own_language(folder), tuple[Wording, ...]()
+    if kind == "classification":
+        templates = read_templates(folder / "zeroshot_classification_templates.txt", DEFAULT_TEMPLATES)
+        own_wording = Wording(language, _read_names(folder, tars), templates)
+        wordings = read_wordings(folder, own_wording, dataset=re.sub(r"^wds[_-]|[_-]test$", "", folder.name.lower()))
+    names = [of_class[0] for wording in wordings[:1] for of_class in wording.names]
     return Task(
         folder=folder,
         kind=kind,
-        class_names=names,
-        templates=_read_templates(folder) if kind == "classification" else (),
+        language=language,
+        wordings=wordings,
         parts=_read_parts(folder / "groups.tsv", names),
         metric=_read_metric(folder, kind, len(names)),
         tars=tars,
@@ -94,27 +128,33 @@ def task_version(folder: str | Path) -> str:
 
 
 def list_class_folders(folder: Path) -> list[Path]:
-    """Folders inside, by name, but hidden ones."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    """Folders inside, by name, but hidden ones and that of languages, which holds no file but JSON."""
+    folders = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return [path for path in folders if path.name != LANGUAGES or any(map(_is_of_class, path.iterdir()))]
 
 
-def _read_kind(folder: Path) -> Literal["classification", "retrieval"]:
+def _is_of_class(path: Path) -> bool:
+    return path.is_file() and path.suffix != ".json"
+
+
+def _read_kind(folder: Path) -> Kind:
     path = folder / "dataset_type.txt"
-    kind = " ".join(_read_lines(path)).lower() if path.exists() else "classification"
-    if kind == "classification":
-        return "classification"
-    if kind == "retrieval":
-        return "retrieval"
-    raise ValueError(f"{path}: {kind!r} is not scored; only classification and retrieval are")
+    if not path.exists():
+        return "retrieval" if (folder / CAPTIONS).exists() else "classification"
+    text = " ".join(read_lines(path)).lower()
+    if kind := next((kind for kind in _KINDS if kind == text), None):
+        return kind
+    raise ValueError(f"{path}: {text!r} is not scored; only {', '.join(_KINDS[:-1])} and {_KINDS[-1]} are")
 
 
-def _list_tars(folder: Path) -> tuple[Path, ...]:
+def list_tars(folder: Path) -> tuple[Path, ...]:
+    """The tars that test/nshards.txt promises; none where there is no such file."""
     path = folder / "test" / "nshards.txt"
     if not path.exists():
         if (folder / "classnames.txt").exists() or any(folder.glob("test/*.tar")):
             raise ValueError(f"{folder}: test/nshards.txt is missing; write into it how many tars test/ holds")
         return ()
-    num_tars = "".join(_read_lines(path))
+    num_tars = "".join(read_lines(path))
     if not re.fullmatch("[1-9][0-9]{0,8}", num_tars):
         raise ValueError(f"{path}: {num_tars[:80]!r} is not a number of tars; write how many test/ holds, at least 1")
     tars = []
@@ -127,35 +167,24 @@ def _list_tars(folder: Path) -> tuple[Path, ...]:
     return tuple(tars)
 
 
-def _read_names(folder: Path, tars: Sequence[Path]) -> tuple[str, ...]:
+def _read_names(folder: Path, tars: Sequence[Path]) -> tuple[tuple[str, ...], ...]:
     if not tars:
         names = [path.name for path in list_class_folders(folder)]
         if not names:
             raise ValueError(f"{folder}: neither test/nshards.txt with tars nor a folder for each class is here")
-        return tuple(names)
+        return tuple((name,) for name in names)
     path = folder / "classnames.txt"
-    names = _read_lines(path)
+    names = read_lines(path)
     if not names:
         raise ValueError(f"{path}: names no class; write one name a line, in the order of the numbers in .cls")
-    return tuple(names)  # an empty one, too, is a name: CLIP_benchmark exports them
-
-
-def _read_templates(folder: Path) -> tuple[str, ...]:
-    path = folder / "zeroshot_classification_templates.txt"
-    if not path.exists():
-        return DEFAULT_TEMPLATES
-    templates = _read_lines(path)
-    for line, template in enumerate(templates or [""], 1):
-        if "{c}" not in template:
-            raise ValueError(f"{path}, line {line}: has no {{c}}, which stands for the name: {template[:80]!r}")
-    return tuple(templates)
+    return tuple(split_names(name) or ("",) for name in names)  # an empty one is a name: CLIP_benchmark exports them
 
 
 def _read_parts(path: Path, names: Sequence[str]) -> tuple[str | None, ...]:
     parts: dict[int, str] = {}
     if not path.exists():
         return (None,) * len(names)
-    header, *rows = (line.split("\t") for line in _read_lines(path) or [""])
+    header, *rows = (line.split("\t") for line in read_lines(path) or [""])
     if not {"class", "part"} <= set(header):
         raise ValueError(f"{path}, line 1: wants the columns class and part, with tabs between them; it has {header}")
     for line, row in enumerate(rows, 2):
@@ -176,10 +205,10 @@ def _read_parts(path: Path, names: Sequence[str]) -> tuple[str | None, ...]:
 
 def _read_metric(folder: Path, kind: str, num_classes: int) -> str:
     path = folder / "metric.txt"
-    metrics = CLASSIFICATION_METRICS if kind == "classification" else RETRIEVAL_METRICS
+    metrics = {"retrieval": RETRIEVAL_METRICS, "multiple choice": CHOICE_METRICS}.get(kind, CLASSIFICATION_METRICS)
     if path.exists():
-        metric = " ".join(_read_lines(path))
-    elif kind == "retrieval":
+        metric = " ".join(read_lines(path))
+    elif kind != "classification":
         metric = metrics[0]
     elif (name := _plain_name(folder.name)) in _OTHERWISE_SCORED:
         raise ValueError(
@@ -200,17 +229,3 @@ def _plain_name(name: str) -> str:
     plain = re.sub(r"^wds[_-]|[_-]test$", "", name.lower())
     plain = re.sub(r"^(vtab|tfds)[_/-]", "", plain)
     return re.sub(r"[^a-z0-9]", "", plain)
-
-
-def _read_lines(path: Path) -> list[str]:
-    if not path.is_file():
-        raise ValueError(f"{path}: is missing, or is no file")
-    if path.stat().st_size > _MAX_TEXT_BYTES:
-        raise ValueError(f"{path}: is above {_MAX_TEXT_BYTES >> 20} MiB; is it the list that its name promises?")
-    try:
-        lines = [line.strip() for line in path.read_text("utf-8-sig").splitlines()]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: is not UTF-8 text ({error.reason} at byte {error.start})") from error
-    while lines and not lines[-1]:
-        lines.pop()
-    return lines

@@ -17,16 +17,25 @@ class ZeroShot(dg.ConfigurableResource, use_attribute_docstrings=True):
 
     deployed: list[str] = []
     """Folders of the deployment's tasks."""
+    deployed_languages: list[str] = ["en"]
+    """The deployment's languages, those of its lists of entries."""
     checkpoints: str
     """Folder of our own checkpoints."""
     folders: list[str] = []
     """Folders of other tasks to score on; none takes the deployment's."""
+    languages: list[str] = []
+    """Codes of other languages to score in where a task has them, or `all`; none takes the deployment's."""
     device: str = "cpu"
     """Where torch scores: cpu, or cuda."""
 
     @property
     def _folders(self) -> list[str]:
         return self.folders or self.deployed
+
+    @property
+    def scored_languages(self) -> list[str]:
+        """Those that tasks are scored in beside their own."""
+        return self.languages or self.deployed_languages
 
     def tasks(self, read: Callable[[str], Any], version: Callable[[str], str]) -> Mapping[str, Deferred]:
         """Each task by its folder's name, read by `read`. Raises dg.Failure for no task, and for two of one name."""

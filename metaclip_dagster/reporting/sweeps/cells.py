@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from metaclip_dagster.reporting.sweeps.pools import PoolVersion
 from metaclip_dagster.reporting.sweeps.scores import (
@@ -25,9 +27,9 @@ MAX_LOSSES = 400
 class TrainedCell:
     """One model trained on one training set, scored or not yet.
 
-    `checkpoint` is its row of CHECKPOINTS, `scores` and `class_scores` are tables of SCORES and CLASS_SCORES, `losses`
-    are (pairs seen, loss) in the order of training. `outdated` says, where it is so, that its weights are not those of
-    the training set or of the scores that are there now.
+    `checkpoint` is its row of CHECKPOINTS, `scores` is a table of SCORES, `class_scores` one of CLASS_SCORES in each
+    task's own language, `losses` are (pairs seen, loss) in the order of training. `outdated` says, where it is so, that
+    its weights are not those of the training set or of the scores that are there now.
     """
 
     checkpoint: Mapping[str, Any]
@@ -38,7 +40,7 @@ class TrainedCell:
     pool: PoolVersion | None = None
     """The pool that its training set was drawn from, when it was trained; None where that was not recorded."""
     read_predictions: Callable[[str], pa.Table | None] | None = None
-    """Gives the SAMPLE_PREDICTIONS of a task, or None where there are none that belong to the scores."""
+    """Gives a task's SAMPLE_PREDICTIONS in its own language, or None where there are none that belong to the scores."""
 
     @property
     def training_set(self) -> str:
@@ -71,8 +73,8 @@ class TrainedCell:
         return str(self.checkpoint["recipe"])
 
     def rows(self) -> list[Json]:
-        """Its scores; raises ValueError if they are of another cell."""
-        rows: list[Json] = self.scores.to_pylist() if self.scores is not None else []
+        """Its scores in each task's own language; raises ValueError if they are of another cell."""
+        rows: list[Json] = keep_own_language(self.scores).to_pylist() if self.scores is not None else []
         for row in rows:
             if (row["training_set"], row["model"]) != (self.training_set, self.model):
                 raise ValueError(
@@ -80,6 +82,21 @@ class TrainedCell:
                     f"{self.training_set}; read the scores of the checkpoint's own cell"
                 )
         return rows
+
+
+def keep_own_language(table: pa.Table) -> pa.Table:
+    """The rows in each task's own language, which comes first: of SCORES, CLASS_SCORES or SAMPLE_PREDICTIONS.
+
+    Only these may stand beside tasks that were scored in one language. A table of before there were several is whole.
+    """
+    if "language" not in table.column_names or not table.num_rows:
+        return table
+    of_model = [table[name] for name in ("training_set", "model") if name in table.column_names]
+    texts = [column.combine_chunks().cast(pa.string()) for column in (*of_model, table["task"])]
+    key = pc.binary_join_element_wise(*texts, "\n", null_handling="replace").dictionary_encode().indices.to_numpy()
+    language = table["language"].combine_chunks().dictionary_encode(null_encoding="encode").indices.to_numpy()
+    _, first = np.unique(key, return_index=True)
+    return table.filter(pa.array(language == language[first][key]))
 
 
 def group_by_recipe(cells: Iterable[TrainedCell]) -> dict[str, list[TrainedCell]]:

@@ -6,10 +6,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from metaclip_dagster.reporting.html.numbers import share
 from metaclip_dagster.reporting.sweeps.answers import choose_images, compare_answers, read_answers, read_class_names
-from metaclip_dagster.reporting.sweeps.cells import TrainedCell, describe_cell, describe_recipes
+from metaclip_dagster.reporting.sweeps.cells import (
+    TrainedCell,
+    describe_cell,
+    describe_recipes,
+    keep_own_language,
+)
 from metaclip_dagster.reporting.sweeps.comparisons import compare_classes, compare_sets
 from metaclip_dagster.reporting.sweeps.costs import PartitionCost, describe_costs
 from metaclip_dagster.reporting.sweeps.findings import write_findings
@@ -61,12 +67,14 @@ def describe_sweep(
     Only sets and cells of one pool, that of most training sets, stand side by side; the others are named in `pools` and
     `other_sets`, and what was spent on another pool is left out of the costs.
     `missing` names the cells and baselines that are not there yet, `sets` holds the facts of training sets by name,
-    `notes` what a task says of itself, by task. `baselines` are SCORES of models that were not trained here. Only cells
+    `notes` what a task says of itself, by task. `baselines` are SCORES of models that were not trained here. Scores in
+    other languages than a task's own are left out. Only cells
     of one recipe, all its fields alike, with equal pairs seen, scored on the same versions of tasks, are compared; the
     others are named, as are baselines of other versions. The order of cells and rows changes nothing. Raises ValueError
     where two cells claim one place or scores stand beside another cell's checkpoint.
     """
-    facts, baseline_rows = dict(sets or {}), _group_by_model(baselines)
+    facts, baseline_tables = dict(sets or {}), _group_by_model(baselines)
+    baseline_rows = {model: keep_own_language(table).to_pylist() for model, table in baseline_tables.items()}
     pools = {name: of_set.pool for name, of_set in facts.items()}
     judged = judge_sweep(cells, pools, baseline_rows)
     compared, fit, judged_baselines = judged.pool, judged.fit, judge_baselines(baseline_rows, judged.versions)
@@ -123,11 +131,11 @@ def _compare_images(
     return described, classes
 
 
-def _group_by_model(scores: pa.Table | None) -> dict[str, list[Json]]:
-    rows_by_model: dict[str, list[Json]] = {}
-    for row in scores.to_pylist() if scores is not None else []:
-        rows_by_model.setdefault(str(row["model"]), []).append(row)
-    return rows_by_model
+def _group_by_model(scores: pa.Table | None) -> dict[str, pa.Table]:
+    if scores is None:
+        return {}
+    models = pc.unique(scores["model"]).to_pylist()
+    return {str(model): scores.filter(pc.equal(scores["model"], model)) for model in models}
 
 
 def _choose_task(recipe: Json, tasks: Sequence[Json]) -> Json:

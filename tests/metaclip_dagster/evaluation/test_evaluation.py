@@ -286,7 +286,7 @@ def test_retrieval_has_scores_and_neither_class_scores_nor_predictions(captions:
 def test_two_classes_have_an_area_under_the_curve(tmp_path: Path, loaded: LoadedModel) -> None:
     folder = write_task(tmp_path / "wds_hateful_memes", [classified([0, 1] * 10)], classnames="kind\nhateful\n")
     scores = scores_of(score_model(read_task(folder), model=loaded, model_name="m"))
-    answers = evaluate(read_task(folder), loaded)
+    answers = evaluate(read_task(folder), loaded)["en"].answers
     assert isinstance(answers, Classified)
     assert scores["main"] == scores["roc_auc"] == roc_auc(answers.margin, answers.class_id == 1)
     assert ((answers.margin > 0) == ((answers.rank == 0) == (answers.class_id == 1))).all()
@@ -323,7 +323,7 @@ def test_braces_in_names_and_templates_are_only_braces(tmp_path: Path, loaded: L
 
     texts = {"classnames": "{x}\n{0} {c}\n", "zeroshot_classification_templates": "{{ {c} } {y}\n"}
     task = read_task(write_task(tmp_path / "braces", [classified([0, 1, 1, 0])], **texts))
-    answers = evaluate(task, loaded)
+    answers = evaluate(task, loaded)["en"].answers
     asked = loaded.tokenizer(["{{ {x} } {y}", "{{ {0} {c} } {y}"])
     with torch.no_grad():
         names = loaded.model.encode_text(asked, normalize=True)
@@ -386,7 +386,11 @@ def spoil(folder: Path, file: str, content: str | bytes | None) -> None:
         ("classnames.txt", b"\xff\xfe", r"classnames\.txt: is not UTF-8"),
         ("zeroshot_classification_templates.txt", "a {c}\na photo\n", r"templates\.txt, line 2: has no \{c\}"),
         ("zeroshot_classification_templates.txt", "", r"templates\.txt, line 1: has no \{c\}"),
-        ("dataset_type.txt", "multilabel", "'multilabel' is not scored; only classification and retrieval"),
+        (
+            "dataset_type.txt",
+            "multilabel",
+            "'multilabel' is not scored; only classification, ",
+        ),
         ("metric.txt", "f1", "'f1' is no metric of classification; one of acc1"),
         ("metric.txt", "roc_auc", "roc_auc is for two classes, not 7"),
         ("test/nshards.txt", None, r"nshards\.txt is missing"),

@@ -459,7 +459,7 @@ def test_a_class_without_images_is_neither_better_nor_worse_nor_the_same() -> No
     classes = class_rows([(0.5, 0.5), (0.5, 0.5)])
     none = [None if name in ("acc1", "acc5") else 0 for name in CLASS_SCORES.names]
     row = dict(zip(CLASS_SCORES.names, none, strict=True)) | {"task": "birds", "class_id": 2, "class_name": "unseen"}
-    empty = pa.Table.from_pylist([row | {"part": None}], CLASS_SCORES)
+    empty = pa.Table.from_pylist([row | {"part": None, "language": None}], CLASS_SCORES)
     cells = [cell(key, 0.5, classes=pa.concat_tables([classes, empty])) for key in ("20", "inf")]
     changed = describe_sweep(cells=cells)["classes"]
     assert (changed["num_better"], changed["num_worse"], changed["num_same"]) == (0, 0, 2)
