@@ -29,6 +29,7 @@ from metaclip_dagster.evaluation import (
 from metaclip_dagster.reporting.html.thumbnails import Picture
 from metaclip_dagster.reporting.sweeps.answers import SIDES
 from metaclip_dagster.reporting.sweeps.cells import keep_own_language
+from metaclip_dagster.reporting.sweeps.languages import language_table, list_scores_by_language
 from metaclip_dagster.reporting.sweeps.page import describe_pictures, render_sweep
 from metaclip_dagster.reporting.sweeps.plots import caption_plots, plot_sweep
 from metaclip_dagster.reporting.sweeps.scores import mean_over_tasks
@@ -145,6 +146,7 @@ def sweep(
     return dg.MaterializeResult(
         metadata={
             "scores": table(rows[0], rows[1:]),
+            **_show_languages(report),
             "cells": len(report["cells"]),
             "missing": report["missing"],
             **links,
@@ -164,6 +166,14 @@ def find_model(lake: Lake, zero_shot: ZeroShot, cell: Cell) -> tuple[dict[str, A
     folder = Path(zero_shot.checkpoints, trained["path"])
     check_tokenizer(folder, trained)
     return trained, zero_shot.model(load_model, f"local-dir:{folder}", version=trained["sha256"])
+
+
+def _show_languages(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The table of scores by language, where there are two."""
+    if not report["languages"]:
+        return {}
+    rows = language_table(report["languages"], report["tasks"])
+    return {"by_language": table(rows[0], rows[1:])}
 
 
 def _show_images(report: Mapping[str, Any], pictures: Mapping[int, Picture], reports: Reports) -> dict[str, Any]:
@@ -201,6 +211,9 @@ def _score_tasks(
     headings = ["task", "part", "metric", "score", "chance", "num_images"]
     listed = [[row[name] for name in headings] for row in rows if row["metric"] != "main"]
     shown = {"scores": table(headings, listed), "mean_over_tasks": mean_over_tasks(rows)}
+    of_language, by_language = list_scores_by_language(scores)
+    if by_language:
+        shown["by_language"] = table(of_language, by_language)
     return manifest, {**metadata, **shown}, above_chance(keep_own_language(scores))
 
 

@@ -17,6 +17,7 @@ from assets.keys import THRESHOLDS, TRAINING_SETS, Cell
 from assets.partitions import register_snapshots
 from commands.tables import render_table
 from definitions import bind
+from metaclip_dagster.reporting.sweeps.languages import language_table
 from metaclip_dagster.reporting.sweeps.tables import sweep_table
 from resources.crawl.mini import build_mini, mini_deployment
 from resources.crawl.resource import open_crawl
@@ -91,6 +92,8 @@ def train(where: Deployment) -> None:
         _make(where, instance, training_steps(where.models[0]))
     sweep = json.loads((where.reports / "sweep.json").read_text(encoding="utf-8"))
     print(f"\n{render_table(sweep_table(sweep, intervals=False))}")
+    if sweep["languages"]:
+        print(f"\n{render_table(language_table(sweep['languages'], sweep['tasks'], intervals=False))}")
     notes = [f"{task['task']}: {task['note']}" for task in sweep["tasks"] if task["note"]]
     for sentence in [*sweep["findings"][:2], *notes]:
         print(f"\n{textwrap.fill(sentence, 110)}")

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from assets.keys import CELLS, TRAINING_SETS, Cell
+from assets.queries.language_sizes import measure_languages
 from assets.queries.provenance import current_pool, recorded_pool
 from assets.queries.rungs import thresholds_of
 from metaclip_dagster.reporting.cards.counts import count_subset
@@ -52,6 +53,7 @@ def make_sweep(lake: Lake, trainer: Trainer, *, baselines: Sequence[str], notes:
         ],
         baselines=_read_baselines(lake, scored),
         notes=notes,
+        languages=measure_languages(lake, cells, sets),
     )
 
 

@@ -9,6 +9,7 @@ from metaclip_dagster.reporting.html.pages import render
 from metaclip_dagster.reporting.html.text import reveal
 from metaclip_dagster.reporting.html.thumbnails import Picture, Pictures
 from metaclip_dagster.reporting.sweeps.comparisons import find_side_score
+from metaclip_dagster.reporting.sweeps.languages import language_table
 from metaclip_dagster.reporting.sweeps.plots import SCORES_HEIGHT, caption_plots
 from metaclip_dagster.reporting.sweeps.scores import name_metric
 from metaclip_dagster.reporting.sweeps.tables import paired_table, sweep_table, task_table
@@ -38,6 +39,7 @@ def render_sweep(
         label_set=label_set,
         task_table=task_table,
         paired_table=paired_table,
+        languages=language_table(sweep["languages"], sweep["tasks"]) if sweep["languages"] else [],
         pictures=pictures or {},
         answered_sets=_label_answered_sets(sweep),
         mode=mode,

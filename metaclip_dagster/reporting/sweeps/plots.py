@@ -32,8 +32,12 @@ CAPTIONS = {
     "test images; pale points are single seeds. Beneath: pairs in D(t).",
     "losses": "Contrastive loss while training. Each set's loss is on its own pairs: an unbalanced set repeats its "
     "head, so a lower loss there is no better model.",
+    "languages": "The first task's metric in each language, over the matches that the language's entries have in the "
+    "pool; a colour a t. Fewer images, or fewer names to choose from, stand behind some languages: see the table.",
 }
 """What to see in each kind of plot."""
+MAX_LABELS = 40
+"""Languages that are named in their plot; of more, none is."""
 _PARTS = {"all": INK, "tail": AFTER, "head": BEFORE}
 _ABOVE: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (-0.01, 1.0), "borderaxespad": 0.2}
 
@@ -48,6 +52,8 @@ def plot_sweep(sweep: Json) -> dict[str, bytes]:
         if cells:
             losses = {f"{cell['model']}|{cell['training_set']}": cell["losses"] for cell in cells}
             plots[f"losses {recipe}"] = plot_losses(losses)
+        if png := _plot_languages([row for row in sweep["languages"] if row["recipe"] == recipe], comparison):
+            plots[f"languages {recipe}"] = png
     return plots
 
 
@@ -78,6 +84,34 @@ def plot_losses(losses: Mapping[str, Sequence[Sequence[float | None]]]) -> bytes
     shorten_labels(axes.xaxis)
     if in_legend:
         axes.legend(ncols=5, columnspacing=1.2, handlelength=1.6, **_ABOVE)
+    return to_png(figure)
+
+
+def _plot_languages(rows: Sequence[Json], comparison: Json) -> bytes | None:
+    """The comparison's score by language over its matches (log), a colour a training set; None for fewer than two."""
+    key = (comparison["task"], "all", comparison["metric"])
+    points = [
+        (row["training_set"], row["language"], row["matches"], 100 * score["mean"])
+        for row in rows
+        if row["matches"] and (score := find_score(row["scores"], *key))
+    ]
+    if len({language for _, language, *_ in points}) < 2:
+        return None
+    figure, axes = new_axes("Matches of the language's entries in the pool (log)", f"{name_metric(key[2])} (%)")
+    axes.set_xscale("log")
+    for index, name in enumerate(sorted({training_set for training_set, *_ in points}, key=rank_set)):
+        of_set = [
+            (language, matches, score) for training_set, language, matches, score in points if training_set == name
+        ]
+        colour = INK if name == CONTROL else COLOURS[index % len(COLOURS)]
+        axes.plot(
+            [it[1] for it in of_set], [it[2] for it in of_set], "o", color=colour, label=_name_set(name), alpha=0.8
+        )
+        for language, matches, score in of_set if index == 0 and len(of_set) <= MAX_LABELS else ():
+            where = {"xytext": (4, 4), "textcoords": "offset points"}
+            axes.annotate(spell_plainly(language), (matches, score), fontsize=11, **where)
+    axes.set_ylim(bottom=0)
+    axes.legend(ncols=5, columnspacing=1.2, handletextpad=0.4, **_ABOVE)
     return to_png(figure)
 
 

@@ -20,6 +20,7 @@ from metaclip_dagster.reporting.sweeps.comparisons import compare_classes, compa
 from metaclip_dagster.reporting.sweeps.costs import PartitionCost, describe_costs
 from metaclip_dagster.reporting.sweeps.findings import write_findings
 from metaclip_dagster.reporting.sweeps.judging import judge_baselines, judge_sweep, why_unfit
+from metaclip_dagster.reporting.sweeps.languages import LanguageSize, describe_languages
 from metaclip_dagster.reporting.sweeps.pools import PoolVersion, describe_pools
 from metaclip_dagster.reporting.sweeps.scores import (
     Json,
@@ -61,14 +62,15 @@ def describe_sweep(
     costs: Sequence[PartitionCost] = (),
     baselines: pa.Table | None = None,
     notes: Mapping[str, str] | None = None,
+    languages: Mapping[str, LanguageSize] | None = None,
 ) -> dict[str, Any]:
     """The sweep as strict JSON: no NaN, no Infinity, null for what is not known; t stays text.
 
     Only sets and cells of one pool, that of most training sets, stand side by side; the others are named in `pools` and
     `other_sets`, and what was spent on another pool is left out of the costs.
     `missing` names the cells and baselines that are not there yet, `sets` holds the facts of training sets by name,
-    `notes` what a task says of itself, by task. `baselines` are SCORES of models that were not trained here. Scores in
-    other languages than a task's own are left out. Only cells
+    `notes` what a task says of itself, by task, `languages` what the pool has of each. `baselines` are SCORES of models
+    that were not trained here. All but `languages` is in each task's own language. Only cells
     of one recipe, all its fields alike, with equal pairs seen, scored on the same versions of tasks, are compared; the
     others are named, as are baselines of other versions. The order of cells and rows changes nothing. Raises ValueError
     where two cells claim one place or scores stand beside another cell's checkpoint.
@@ -87,6 +89,7 @@ def describe_sweep(
     recipes = describe_recipes(fit, mean_over)
     compared_sets = [compare_sets(recipe, _choose_task(recipe, tasks)) for recipe in recipes]
     comparisons, classes = _compare_images(fit, compared_sets, tasks)
+    fit_baselines = [(model, baseline_tables[model]) for model, _, why in judged_baselines if why is None]
     described = {name: _describe_set(name, facts.get(name)) for name in sorted(pools, key=rank_set)}
     sweep = {
         "pools": describe_pools(compared, of_sets),
@@ -96,6 +99,7 @@ def describe_sweep(
         "mean_over": mean_over,
         "recipes": recipes,
         "comparisons": comparisons,
+        "languages": describe_languages(fit, fit_baselines, tasks, languages or {}),
         "cells": [describe_cell(cell, not_compared) for cell, not_compared in judged.cells],
         "missing": [str(name) for name in missing],
         "classes": classes,
