@@ -90,10 +90,10 @@ def test_a_task_is_read_in_its_own_language_which_comes_first_whatever_its_code(
         for language in languages
         for number in range(3)
     ]
-    kept = keep_own_language(pa.Table.from_pylist(rows, CLASS_SCORES))
-    assert {(row["task"], row["language"]) for row in kept.to_pylist()} == {("birds", "ja"), ("cars", "en")}
-    assert kept["class_id"].to_pylist() == [0, 1, 2, 0, 1, 2]
-    before = kept.drop_columns(["language"])
+    in_own_language = keep_own_language(pa.Table.from_pylist(rows, CLASS_SCORES))
+    assert {(row["task"], row["language"]) for row in in_own_language.to_pylist()} == {("birds", "ja"), ("cars", "en")}
+    assert in_own_language["class_id"].to_pylist() == [0, 1, 2, 0, 1, 2]
+    before = in_own_language.drop_columns(["language"])
     assert keep_own_language(before) == before
 
 
