@@ -13,8 +13,8 @@ from metaclip_dagster.evaluation.models import LoadedModel
 from metaclip_dagster.evaluation.scoring import Answered, Chosen, Classified, Embeddings, Ints, rank_answers, retrieve
 from metaclip_dagster.evaluation.tasks import Task
 from metaclip_dagster.evaluation.texts import ENGLISH
-from metaclip_dagster.evaluation.wordings import Wording
-from metaclip_dagster.words.languages import ALL, list_names
+from metaclip_dagster.evaluation.wordings import Wording, read_code
+from metaclip_dagster.words.languages import ALL, OTHER, list_names
 
 if TYPE_CHECKING:
     import torch
@@ -50,12 +50,14 @@ def evaluate(
 def choose_languages(own_language: str, available: Collection[str], asked: Sequence[str]) -> list[str]:
     """The task's own language, or the first that it has in its place, then those whose texts belong to lists asked for.
 
+    Raises ValueError for what is asked for and is no code.
+
     >>> choose_languages("en", ["de", "en", "yue"], ["zh", "fr"]), choose_languages("en", ["ja", "de"], ["en"])
     (['en', 'yue'], ['de'])
     """
     first = own_language if own_language in available else min(available)
-    lists = {list_names(code)[0] for code in asked}
-    chosen = (code for code in sorted(available) if asked[:1] == [ALL] or lists.intersection((code, *list_names(code))))
+    lists = {code if code in (ALL, OTHER) else read_code(code, "languages to score in") for code in asked}
+    chosen = (code for code in sorted(available) if ALL in lists or lists.intersection((code, *list_names(code))))
     return [first, *(code for code in chosen if code != first)]
 
 

@@ -18,7 +18,7 @@ LANGUAGES = "languages"
 
 _TEMPLATES = "zeroshot_classification_templates"
 _MAX_TEXT_BYTES = 16 << 20
-_CODE = re.compile("[a-z]{2,3}([-_][a-z0-9]{1,16})*|simple")
+_CODE = re.compile("[a-z]{2,3}([-_][a-z0-9]+)*|simple")
 _OF_CLIP_BENCHMARK = {"jp": "ja", "cn": "zh"}
 
 
@@ -69,10 +69,10 @@ def list_language_folders(folder: Path) -> dict[str, Path]:
     return folders
 
 
-def read_code(code: str, where: Path) -> str:
+def read_code(code: str, where: Path | str) -> str:
     """The language that a code names, spelled as a list of entries is. Raises ValueError for what is no code.
 
-    >>> [read_code(code, Path("x")) for code in ("DE", "fil", "jp", "zh_yue")]
+    >>> [read_code(code, "x") for code in ("DE", "fil", "jp", "zh_yue")]
     ['de', 'tl', 'ja', 'yue']
     """
     lowered = _OF_CLIP_BENCHMARK.get(code.lower(), code.lower())
@@ -131,14 +131,14 @@ def _read_folders(root: Path, number: int) -> Iterator[Wording]:
 
 
 def _read_clip_benchmark(root: Path, number: int, dataset: str) -> Iterator[Wording]:
-    """`<code>_classnames.json` has the names of every dataset; `<code>_..._templates.json` the prompts."""
+    """`<code>_classnames.json` has every dataset's names, `<code>_..._templates.json` prompts with `{c}` or `{}`."""
     for path in sorted(root.glob("*_classnames.json")):
         names = _look_up(path, dataset)
         if len(names) != number:
             raise ValueError(f"{path}: {dataset!r} has {len(names)} names and the task {number} classes")
         language, templates = path.name.removesuffix("_classnames.json"), tuple[str, ...](BARE)
         if (prompts := path.with_name(f"{language}_{_TEMPLATES}.json")).exists():
-            templates = tuple(_look_up(prompts, dataset))
+            templates = tuple(template.replace("{}", "{c}") for template in _look_up(prompts, dataset))
             if not all("{c}" in template for template in templates):
                 raise ValueError(f"{prompts}: a template of {dataset!r} has no {{c}}, which stands for the name")
         yield _check(Wording(read_code(language, path), tuple(map(split_names, names)), templates or BARE), path)

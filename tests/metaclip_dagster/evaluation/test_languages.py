@@ -124,7 +124,7 @@ def test_published_files_are_read_as_own_folders_are(tmp_path: Path, loaded: Loa
     for language, prompts in (("de", "ein {c}\nmein {c}\n"), ("ja", "{c}の写真\n")):
         (ours / f"languages/{language}/zeroshot_classification_templates.txt").write_text(prompts, encoding="utf-8")
     babel = {"EN": [[0], ["x"]], "DE": [[2, 0, 1], ["Wal", "Hund", "Katze"]], "ZH_YUE": [[2], ["鯨"]]}
-    names, templates = {"imagenet1k": ["犬", "猫", "鯨"], "cifar10": ["x"]}, {"imagenet1k": ["{c}の写真"]}
+    names, templates = {"imagenet1k": ["犬", "猫", "鯨"], "cifar10": ["x"]}, {"imagenet1k": ["{}の写真"]}
     published = {
         "babel_imagenet-298.json": babel,
         "nllb_dist13b_prompts.json": {"DE": ["ein {}", "mein {}"]},
@@ -150,6 +150,8 @@ def test_languages_are_chosen_by_the_lists_that_their_texts_belong_to(tmp_path: 
         (["all"], ["en", "de", "hak", "tl", "yue"]),
     ]:
         assert list(evaluate(task, loaded, languages=asked)) == scored
+    with pytest.raises(ValueError, match="languages to score in: 'German' is no language's code"):
+        evaluate(task, loaded, languages=["German"])
 
 
 @pytest.mark.parametrize(
