@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import dagster as dg
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -150,6 +151,42 @@ def test_the_sweep_compares_image_by_image_where_cells_were_scored_so_and_names_
     [old] = report(lake, tmp_path)["comparisons"]
     assert old["unanswered"] == [f"tiny on {CELLS[0].training_set}"]
     assert old["best"] == whole["best"]
+
+
+def test_further_languages_have_a_table_of_their_own_and_change_no_other_score(trained: Graph, tmp_path: Path) -> None:
+    home = copy_home(trained.where, tmp_path / "home", ("lake",), ("checkpoints", "images"))
+    task = Path(shutil.copytree(trained.where.tasks[0], tmp_path / "tasks" / Path(trained.where.tasks[0]).name))
+    names = (task / "classnames.txt").read_text(encoding="utf-8").splitlines()
+    (task / "languages" / "de").mkdir(parents=True)
+    german = "".join(f"{name} auf Deutsch\n" if at >= 10 else "\n" for at, name in enumerate(names))
+    (task / "languages" / "de" / "classnames.txt").write_text(german, encoding="utf-8")
+    zero_shot = {"zero_shot": {"config": {"folders": [str(task)], "languages": ["all"]}}}
+    cells = [cell for cell in CELLS if cell.training_set in ("20", "inf")]
+    with open_graph(home) as graph:
+        for cell in cells:
+            graph.make(["scores"], cell.key, resources=zero_shot)
+        graph.make(["sweep", "concepts"], resources=zero_shot)
+        for cell in cells:
+            before, after = (it.lake.read("scores", [cell.key]).to_pylist() for it in (trained, graph))
+            rows = {language: [row for row in after if row["language"] == language] for language in ("en", "de")}
+            assert [row | {"task_version": ""} for row in rows["en"]] == [row | {"task_version": ""} for row in before]
+            assert {(row["num_classes"], row["num_images"]) for row in rows["de"] if row["part"] == "all"} == {
+                (112, 112)
+            }
+        sweep = json.loads((home.reports / "sweep.json").read_text(encoding="utf-8"))
+        counts, subset = graph.lake.read("entry_counts"), graph.lake.read("subsets", ["20"])
+    table = {(row["language"], row["training_set"]): row for row in sweep["languages"]}
+    assert table.keys() == {(language, t) for language in ("de", "en") for t in ("20", "inf")}
+    english = pc.equal(counts["language"], "en")
+    assert table["en", "20"]["matches"] == pc.sum(counts.filter(english)["entry_count"]).as_py()
+    assert (table["en", "20"]["t"], table["en", "20"]["entries"]) == (20, counts.filter(english).num_rows)
+    assert table["en", "20"]["pairs"] == subset["language"].to_pylist().count("en")
+    alone = json.loads((trained.where.reports / "sweep.json").read_text(encoding="utf-8"))
+    assert alone["languages"] == []
+    for one in (alone, sweep):
+        of_sets = {row["training_set"]: row["scores"] for row in one["recipes"][0]["sets"]}
+        one["compared"] = [of_sets[t] for t in ("20", "inf")]
+    assert sweep["compared"] == alone["compared"]
 
 
 def test_a_ring_that_was_not_fetched_is_named(trained: Graph, tmp_path: Path) -> None:
