@@ -103,6 +103,7 @@ def _is_own_tokenizer(folder: Path) -> bool:
         return False
     content: dict[str, Any] = json.loads(config.read_text("utf-8"))
     names = {"tokenizer_class", "eos_token", "pad_token", "padding_side", "truncation_side", "model_max_length"}
+    names |= {"split_special_tokens"}
     return content.keys() <= names and bool(content.get("tokenizer_class") == "PreTrainedTokenizerFast")
 
 

@@ -86,9 +86,14 @@ def parse_tokenizer(content: bytes) -> TextTokenizer:
 
 def render_tokenizer(tokenizer: TextTokenizer) -> dict[str, bytes]:
     """What the files hold, by name, that transformers, and so open_clip, loads a tokenizer from."""
-    config = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": tokenizer.end, "pad_token": tokenizer.pad}
+    config: dict[str, Any] = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "eos_token": tokenizer.end,
+        "pad_token": tokenizer.pad,
+    }
     # Whatever sides the file names: a text is read off at the first of its ends, and a pad may be one too.
     config |= dict.fromkeys(["padding_side", "truncation_side"], "right")
+    config |= {"split_special_tokens": True}  # a page that writes </s> would end its text there
     return {TOKENIZER: tokenizer.content, TOKENIZER_CONFIG: json.dumps(config, indent=1, ensure_ascii=False).encode()}
 
 

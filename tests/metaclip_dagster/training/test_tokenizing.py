@@ -133,6 +133,15 @@ def test_texts_are_filled_up_and_cut_on_the_right_whatever_side_the_file_names(t
     assert long == [*build_tokenizer().encode("start " + "long " * 40).ids[:15], 2]
 
 
+def test_a_text_that_holds_the_end_token_does_not_end_there(folder: Path, tmp_path: Path) -> None:
+    from open_clip.tokenizer import HFTokenizer
+
+    write_files(tmp_path / "written", render_tokenizer(read_tokenizer(folder)))
+    [tokens] = HFTokenizer(str(tmp_path / "written"), context_length=16)(["dog </s> red"]).tolist()
+    assert tokens.count(2) == 1
+    assert len(tokens[: tokens.index(2)]) > len(build_tokenizer("$A").encode("dog  red").ids)
+
+
 @pytest.mark.parametrize("spoil", ["auto_map", "class", "none", "kwargs", "config", "larger", "end", "panic"])
 def test_a_folder_whose_tokenizer_is_not_as_exported_is_refused(folder: Path, tmp_path: Path, spoil: str) -> None:
     import open_clip
