@@ -32,6 +32,7 @@ from assets import (
     published_models,
     publishing,
     robots,
+    tokenizers,
     training,
     what_if,
 )
@@ -53,7 +54,8 @@ Resource = TypeVar("Resource", bound=dg.ConfigurableResource)
 MODULES = [
     *(metadata, entries, crawl, robots, coverage, curation, opt_outs, exclusions, entry_counts, cards),
     what_if,
-    *(images, training, evaluation, concepts, embeddings, publishing, published_lists, published_models, eu_summary),
+    *(images, tokenizers, training, evaluation, concepts, embeddings, publishing, published_lists),
+    *(published_models, eu_summary),
 ]
 
 

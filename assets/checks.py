@@ -169,7 +169,7 @@ def up_to_date(asset: str, outdated: Mapping[str, Mapping[str, str]]) -> dg.Asse
     reasons = {
         f"{table} {key}": why
         for table in (of_cells if asset == "sweep" else (asset,))
-        for key, why in outdated[table].items()
+        for key, why in outdated.get(table, {}).items()
     }
     says = "; ".join(f"{name}: {why}" for name, why in reasons.items()) or None
     return _warn("up_to_date", not reasons, {"outdated": len(reasons), **reasons}, says)

@@ -13,12 +13,16 @@ from pydantic import Field, create_model
 from assets.choices import Sparse
 from assets.defaults import DEFAULTS
 from assets.keys import Cell
+from assets.queries.provenance import record_read
 from assets.queries.rungs import thresholds_of
 from metaclip_dagster.balancing import Draw, build_draw, draw_pairs, uniform
 from metaclip_dagster.training import (
+    POOL,
     Recipe,
+    TextTokenizer,
     change_recipe,
     describe_recipe,
+    parse_tokenizer,
     read_tokenizer,
     recipe_of,
     render_tokenizer,
@@ -27,7 +31,7 @@ from resources.deferred import address_of
 from resources.files.digests import combine
 from resources.files.local import create
 from resources.images.resource import Images
-from resources.lake.resource import Lake
+from resources.lake.resource import WHOLE, Lake
 from resources.models.resource import Trainer
 
 _CHANGES: dict[str, Any] = {
@@ -54,11 +58,10 @@ def prepare_job(
 
     A tokenizer of the recipe's is copied into that folder and known by its digest: its own folder may move or change.
     Raises ValueError for a change that no recipe takes or a tokenizer that is none, dg.Failure if online balancing
-    would draw with other counts than the set was made with.
+    would draw with other counts than the set was made with, or the pool has no tokenizer and the recipe reads by it.
     """
-    recipe, seed = recipe_of(cell.model)
-    recipe = change_recipe(recipe, config.recipe.model_dump())
-    tokenizer = read_tokenizer(Path(recipe.tokenizer)) if recipe.tokenizer else None
+    recipe, seed = _apply_changes(cell, config)
+    tokenizer = _find_tokenizer(lake, recipe.tokenizer)
     if tokenizer:
         recipe = dataclasses.replace(recipe, tokenizer=tokenizer.sha256)
     settings = {
@@ -89,6 +92,25 @@ def prepare_job(
         "online": {"thresholds": held_to, "draw": str(_write_draw(lake, cell, folder))} if held_to else None,
     }
     return folder, job
+
+
+def record_tokenizer(lake: Lake, cell: Cell, config: Training) -> dict[str, str]:
+    """For the manifest of a checkpoint: the version of the pool's tokenizer, where its recipe reads texts by that."""
+    recipe, _ = _apply_changes(cell, config)
+    return record_read(lake, "tokenizer", WHOLE) if recipe.tokenizer == POOL else {}
+
+
+def _apply_changes(cell: Cell, config: Training) -> tuple[Recipe, int]:
+    """The cell's recipe as the config changes it, and its seed. Raises ValueError for a change that no recipe takes."""
+    recipe, seed = recipe_of(cell.model)
+    return change_recipe(recipe, config.recipe.model_dump()), seed
+
+
+def _find_tokenizer(lake: Lake, tokenizer: str) -> TextTokenizer | None:
+    """The tokenizer that a recipe names: the pool's, or that of a folder; None where it names none."""
+    if tokenizer == POOL:
+        return parse_tokenizer(lake.read("tokenizer")["tokenizer"][0].as_py())
+    return read_tokenizer(Path(tokenizer)) if tokenizer else None
 
 
 def _write_draw(lake: Lake, cell: Cell, folder: Path) -> Path:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from assets.defaults import DEFAULTS
 from metaclip_dagster.balancing import parse_threshold
+from metaclip_dagster.training.recipes import recipe_of
 
 
 def check_thresholds(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -14,6 +15,13 @@ def check_thresholds(texts: tuple[str, ...]) -> tuple[str, ...]:
     if texts[-1] != "inf":
         raise ValueError(f"the last rung of t must be inf, the pool that online balancing draws from, not {texts[-1]}")
     return texts
+
+
+def check_models(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The models, if each is a recipe with a seed; raises ValueError, naming the recipes, if one is not."""
+    for name in names:
+        recipe_of(name)
+    return names
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,7 @@ class Cell:
 
 THRESHOLDS = check_thresholds(DEFAULTS.thresholds)
 TRAINING_SETS = (*THRESHOLDS, *(f"online-{t}" for t in THRESHOLDS if t != "inf"))
-MODELS = DEFAULTS.models
+MODELS = check_models(DEFAULTS.models)
 CELLS = tuple(Cell(training_set, model).key for model in MODELS for training_set in TRAINING_SETS)
 
 

@@ -20,6 +20,7 @@ NUM_SAMPLES = 6
 NUM_TOP = 20
 MAX_CHARACTERS = 160
 MAX_OF_URL = 60
+"""Nothing breaks a URL, so that a long one would leave the texts beside it no room."""
 
 Row = Mapping[str, Any]
 
@@ -127,6 +128,15 @@ def sample_subset(lake: Lake, snapshot: str, thresholds: Mapping[str, float]) ->
     }
 
 
+def read_drawn(lake: Lake, snapshot: str) -> list[Row]:
+    """A text of each language that a tokenizer was trained from, with its pair, of the first that the snapshot has."""
+    key = _find_shard(lake, "tokenizer_texts", snapshot)
+    rows, drawn = (_read_first(lake, name, snapshot, key) for name in ("pairs", "tokenizer_texts"))
+    least = sorted((pair for pair in drawn if pair in rows), reverse=True)
+    by_language = {drawn[pair]["language"]: {**rows[pair], **drawn[pair]} for pair in least}
+    return [row for _, row in sorted(by_language.items())]
+
+
 def describe_counts(lake: Lake) -> dict[str, Any]:
     """The entries with most matches, and how much of all entries and matches is in the tail of each finite rung."""
     entries, counts = lake.read("entries"), lake.read("entry_counts")
@@ -182,7 +192,6 @@ def _show_texts(rows: Iterable[Row], columns: Sequence[str], lake: Lake | None =
         words = lake.dataset("entries").to_table(columns=["entry"])["entry"]
         matched = [", ".join(words[i].as_py() for i in row["entry_ids"][:NUM_TOP]) for row in least]
         least = [{**row, "entries": entries} for row, entries in zip(least, matched, strict=True)]
-    # Nothing breaks a URL, so that a long one would leave the texts beside it no room.
     least = [{**row, "url": reveal(row["url"], MAX_OF_URL)} for row in least]
     return table(columns, [[row[name] for name in columns] for row in least])
 

@@ -9,7 +9,7 @@ from assets.checks import budget_spent, check_specs, every_pair_accounted_for, l
 from assets.choices import AsBefore
 from assets.filters import Filtering, apply_filters
 from assets.images import read_rings, read_texts
-from assets.jobs import Training, prepare_job
+from assets.jobs import Training, prepare_job, record_tokenizer
 from assets.keys import Cell, rings_up_to, rung_of
 from assets.left_out import report_left_out
 from assets.outdated import report_outdated
@@ -88,7 +88,7 @@ def training_sets(
 
 @dg.asset(
     partitions_def=cells,
-    deps=[dg.AssetDep("training_sets", partition_mapping=by_training_set), "entry_counts"],
+    deps=[dg.AssetDep("training_sets", partition_mapping=by_training_set), "entry_counts", "tokenizer"],
     group_name="training",
     kinds={"pytorch"},
     owners=["team:models"],
@@ -113,6 +113,7 @@ def checkpoints(
     cell, choice = Cell.of(context.partition_key), config.choose(context, lake)
     training_set = lake.manifest("training_sets", cell.training_set)  # it may be made anew in the meantime
     facts = record_parents(lake, "checkpoints", cell.key) | record_pool(recorded_pool(training_set)) | choice.facts
+    facts |= record_tokenizer(lake, cell, choice.config)
     folder, job = prepare_job(lake, trainer, image_store, cell, choice.config)
     result = trainer.run(context, train, job, folder)
     trained_by = {"recipe": json.dumps(job["recipe"], sort_keys=True), "set_version": training_set.version}

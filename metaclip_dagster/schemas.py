@@ -68,6 +68,18 @@ _SIGNALS = pa.list_(pa.struct([("signal", pa.string()), ("value", pa.string())])
 
 _SCORES = pa.list_(pa.struct([("filter", pa.string()), ("score", pa.float64())]))
 
+_TOKENIZED = pa.list_(
+    pa.struct(
+        [
+            ("language", pa.string()),
+            ("num_texts", pa.uint64()),
+            ("num_read", pa.uint64()),
+            ("tokens_a_text", pa.float64()),
+            ("byte_share", pa.float64()),
+        ]
+    )
+)
+
 PAIRS = _table(
     pair_id=(pa.uint64(), "xxh3_64 of the image's URL, a newline and the text: one URL with one text"),
     image_id=(pa.binary(12), "First 12 bytes of sha224 of the URL, MetaCLIP's uuid: one image, whatever its texts"),
@@ -271,6 +283,24 @@ TRAINING_SETS = _table(
     tar=(pa.string(), "The image store's tar, relative to the store; rows of one tar stand together, in its order"),
     image_id=(pa.string(), "An image of that tar that is in the set"),
     texts=(_TEXTS, "Its texts in the set, never none; training draws one at each visit"),
+)
+TOKENIZER_TEXTS = _table(
+    pair_id=(pa.uint64(), "A pair of the pool"),
+    language=(pa.string(), "Its language"),
+    text=(pa.string(), "Its text"),
+    repeats=(pa.uint32(), "How often a tokenizer's training reads the text; never 0"),
+)
+TOKENIZERS = _table(
+    tokenizer=(pa.binary(), "A tokenizer.json, as the library tokenizers reads it"),
+    sha256=(pa.string(), "Of that file"),
+    algorithm=(pa.string(), "How it cuts texts"),
+    vocab_size=(pa.uint64(), "Tokens that it has, <pad> and </s> among them"),
+    asked_vocab_size=(pa.uint64(), "Tokens that were asked for: more than it has where texts give no more"),
+    languages=(
+        _TOKENIZED,
+        "By language: texts it was trained from, how many these are with repeats, tokens a text in the mean without "
+        "the end token, and the share of tokens that are a lone byte of a character; unknown is none",
+    ),
 )
 CHECKPOINTS = _table(
     training_set=(pa.string(), "What it was trained on: a t, or online-<t>"),

@@ -16,6 +16,7 @@ from resources.variables import (
     read_lake,
     read_language_id,
     read_languages,
+    read_models,
     read_open_lineage,
     read_options,
     read_pictures,
@@ -32,8 +33,8 @@ COLLINFO = "https://index.commoncrawl.org/collinfo.json"
 
 _REPRODUCED = {
     "METACLIP_CRAWL", "METACLIP_CRAWL_OPTIONS", "METACLIP_LAKE", "METACLIP_LAKE_OPTIONS", "METACLIP_LANGUAGES",
-    "METACLIP_LANGUAGE_ID", "METACLIP_PICTURES", "METACLIP_PORT", "METACLIP_RAY", "METACLIP_REPORTS_URL",
-    "METACLIP_TAKEDOWNS", "METACLIP_THRESHOLDS", "METACLIP_WIKIPEDIA",
+    "METACLIP_LANGUAGE_ID", "METACLIP_MODELS", "METACLIP_PICTURES", "METACLIP_PORT", "METACLIP_RAY",
+    "METACLIP_REPORTS_URL", "METACLIP_TAKEDOWNS", "METACLIP_THRESHOLDS", "METACLIP_WIKIPEDIA",
 }  # fmt: skip
 """What beside the deployment's name and folder a command needs to do the same again."""
 
@@ -86,7 +87,9 @@ class Deployment:
     """What the image store keeps, from METACLIP_IMAGES_STORED: shorter side, format and quality, as `256,jpg,95`; by
     default images stay as they came."""
     models: tuple[str, ...] = ("tiny",)
-    """What is trained on each training set: recipes, with -s<seed> for other seeds."""
+    """What is trained on each training set: recipes, with -s<seed> for other seeds; METACLIP_MODELS names others."""
+    vocab_size: int = 16_384
+    """Tokens of a tokenizer that is trained from the pool."""
     pairs_to_see: int = 20_480
     """The budget of every training run, whatever its t."""
     device: Literal["cpu", "cuda"] = "cpu"
@@ -247,6 +250,7 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
         languages=read_languages(environment) or usual.languages,
         language_id=read_language_id(environment) or usual.language_id,
         thresholds=read_thresholds(environment) or usual.thresholds,
+        models=read_models(environment) or usual.models,
         wikipedia=environment.get("METACLIP_WIKIPEDIA", usual.wikipedia),
         takedown_list=environment.get("METACLIP_TAKEDOWNS", ""),
         contact=environment.get("METACLIP_CONTACT", ""),
@@ -297,6 +301,7 @@ def _common_crawl(home: Path) -> Deployment:
         nltk_data=str(home / "nltk_data"),
         num_buckets=256,
         image_buckets=4096,
+        vocab_size=250_000,  # as mT5 and XLM-R
         models=("ViT-B-32-quickgelu", "ViT-B-16-quickgelu", "ViT-L-14-quickgelu", "ViT-H-14-quickgelu"),
         # 12.8 billion (Xu et al. 2023, table 12), up to whole batches of 8 loaders in 32 epochs.
         pairs_to_see=12_801_015_808,

@@ -50,6 +50,17 @@ def read_thresholds(environment: Mapping[str, str]) -> tuple[str, ...]:
     return rungs
 
 
+def read_models(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The models in METACLIP_MODELS, none where it is not set; whether there are such recipes, others know."""
+    listed = environment.get("METACLIP_MODELS", "")
+    models = tuple(map(str.strip, listed.split(","))) if listed else ()
+    if len(set(models)) < len(models) or not all(re.fullmatch(r"[\w.-]+", model, re.ASCII) for model in models):
+        raise ValueError(
+            f"METACLIP_MODELS={listed!r}: name each model once, as in tiny,tiny-worldwide,tiny-worldwide-s1"
+        )
+    return models
+
+
 def read_languages(environment: Mapping[str, str]) -> tuple[str, ...]:
     """The codes of languages in METACLIP_LANGUAGES, or `all`; none where it is not set."""
     if (listed := environment.get("METACLIP_LANGUAGES")) is None:

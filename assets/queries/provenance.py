@@ -7,12 +7,14 @@ from pathlib import PurePosixPath
 
 from assets.keys import CELLS, THRESHOLDS, TRAINING_SETS, Cell, rings_up_to, rung_of
 from metaclip_dagster.reporting.sweeps.pools import PoolVersion
-from resources.lake.resource import Lake
+from resources.lake.resource import WHOLE, Lake
 from resources.lake.tables import PartitionManifest
 
 BELOW_SUBSETS = ("image_texts", "images", "training_sets", "checkpoints", "scores")
 
 _POOL, _READ, _BELOW, _BALANCED_TO = "pool version", "read ", "rung below", "balanced to"
+
+_TOKENIZER = ("tokenizer", WHOLE)
 
 Outdated = dict[str, dict[str, str]]
 """By asset and partition, why."""
@@ -63,7 +65,13 @@ def current_pool(lake: Lake) -> PoolVersion | None:
 
 def record_parents(lake: Lake, table: str, key: str) -> dict[str, str]:
     """For the manifest of a partition below the subsets: the versions of what it reads. Ask before they are read."""
-    return {f"{_READ}{parent}/{of}": lake.manifest(parent, of).version for parent, of in parents_of(table, key)}
+    parents = [record_read(lake, parent, of) for parent, of in parents_of(table, key)]
+    return {name: version for parent in parents for name, version in parent.items()}
+
+
+def record_read(lake: Lake, table: str, partition: str) -> dict[str, str]:
+    """For the manifest of what reads a partition: its version."""
+    return {f"{_READ}{table}/{partition}": lake.manifest(table, partition).version}
 
 
 def record_ring(t: str) -> dict[str, str]:
@@ -100,6 +108,8 @@ def find_outdated(lake: Lake) -> Outdated:
     for (_, t), manifest in manifests.items():
         if pool and recorded_pool(manifest) not in (None, pool):
             outdated["subsets"][t] = "entry_counts are of another pool"
+    if tokenizer := lake.store(*_TOKENIZER).manifest():
+        manifests[_TOKENIZER] = tokenizer
     for table, keys in zip(BELOW_SUBSETS, keys_of, strict=True):
         outdated[table] = {}
         for key in keys:
@@ -117,6 +127,11 @@ def _find_reasons(
     has_versions = any(name.startswith(_READ) for name in inputs)
     if table == "images" and _BELOW in inputs and inputs[_BELOW] != _rung_below(key):
         yield f"the ring begins at {_rung_below(key)} now"
+    if read := inputs.get(f"{_READ}{'/'.join(_TOKENIZER)}"):
+        if _TOKENIZER not in manifests:
+            yield "the pool's tokenizer is not there"
+        elif read != manifests[_TOKENIZER].version:
+            yield "the pool's tokenizer was made anew"
     for parent, of in parents_of(table, key):
         if (parent, of) not in manifests:
             yield f"{parent} of {of} are not there"

@@ -24,11 +24,19 @@ class Recipe:
     accum_freq: Annotated[int, "Parts that a rank's batch is taken in, one after the other, to fit in memory."] = 1
     grad_checkpointing: Annotated[bool, "Compute activations again instead of keeping them."] = False
     log_every: Annotated[int, "Steps between two points of the loss curve."] = 100
-    tokenizer: Annotated[str, "Folder of a tokenizer.json that texts are read by; empty: the architecture's own."] = ""
+    tokenizer: Annotated[
+        str, "Folder of a tokenizer.json that texts are read by; pool: the lake's; empty: the architecture's own."
+    ] = ""
 
+
+POOL = "pool"
+"""As a recipe's tokenizer: the one that was trained from the pool's own texts."""
+
+_TINY = Recipe("rn32s", batch_size=128, lr=2e-3, wd=0.1, warmup=40, epochs=5, least_scale=0.8, log_every=4)
 
 RECIPES = {
-    "tiny": Recipe("rn32s", batch_size=128, lr=2e-3, wd=0.1, warmup=40, epochs=5, least_scale=0.8, log_every=4),
+    "tiny": _TINY,
+    "tiny-worldwide": replace(_TINY, tokenizer=POOL),
     "ViT-B-32-quickgelu": Recipe("ViT-B-32-quickgelu"),
     "ViT-B-16-quickgelu": Recipe("ViT-B-16-quickgelu"),
     "ViT-L-14-quickgelu": Recipe("ViT-L-14-quickgelu", lr=4e-4, grad_checkpointing=True),

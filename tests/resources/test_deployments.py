@@ -193,3 +193,11 @@ def test_a_form_of_images_is_whole_however_short_it_is_given(text: str, form: st
 def test_what_is_no_form_of_images_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="METACLIP_IMAGES_STORED="):
         read_deployment({"METACLIP_IMAGES_STORED": text})
+
+
+def test_models_are_named_by_a_variable() -> None:
+    assert read_deployment({"METACLIP_MODELS": ""}).models == read_deployment({}).models
+    assert read_deployment({"METACLIP_MODELS": "tiny, tiny-worldwide"}).models == ("tiny", "tiny-worldwide")
+    for listed in ("tiny,tiny", "tiny,", "tiny|20"):
+        with pytest.raises(ValueError, match=r"METACLIP_MODELS=.*name each model once"):
+            read_deployment({"METACLIP_MODELS": listed})
