@@ -1,7 +1,10 @@
 """Laws of the graph below the subsets: images, training sets, checkpoints, scores and the sweep, on the mini sample."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
@@ -581,3 +584,45 @@ def test_the_report_on_concepts_takes_the_cells_of_the_sweep_and_names_the_other
     report = json.loads((where.reports / "concepts.json").read_text("utf-8"))
     assert report["tasks"] == []
     assert "tiny on inf: neither its training set nor its subset is there" in report["left_out"]
+
+
+def test_a_recipe_reads_by_the_pools_tokenizer_and_its_checkpoint_is_outdated_by_another(
+    imaged: Deployment, tmp_path: Path
+) -> None:
+    config = {**TRAINING["ops"]["checkpoints"]["config"], "recipe": {**RECIPE, "tokenizer": "pool"}}
+    by_pool = {"ops": {"checkpoints": {"config": config}}}
+    cell = Cell("20", "tiny")
+    with open_graph(copy_home(imaged, tmp_path, ("lake",), ("images",)), *SNAPSHOTS) as graph:
+        with pytest.raises(dg.Failure, match="tokenizer is not made yet; materialize it first"):
+            graph.make(["checkpoints"], cell.key, **by_pool)
+        graph.make(["tokenizer"], ops={"tokenizer": {"config": {"vocab_size": 300}}})
+        [tokenizer] = graph.lake.read("tokenizer").to_pylist()
+        graph.make(["checkpoints", "scores"], cell.key, **by_pool)
+        [row] = graph.lake.read("checkpoints", [cell.key]).to_pylist()
+        assert json.loads(row["recipe"])["tokenizer"] == tokenizer["sha256"]
+        model = graph.where.checkpoints / row["path"]
+        assert (model / TOKENIZER).read_bytes() == tokenizer["tokenizer"]
+        code = (
+            "import json, sys, open_clip, transformers\n"
+            "name, texts = sys.argv[1], ['a red bicycle', 'ein Fahrrad', '自転車']\n"
+            "open_clip.create_model_and_transforms('local-dir:' + name)\n"
+            "print(json.dumps([open_clip.get_tokenizer('local-dir:' + name)(texts).tolist(), "
+            "transformers.AutoTokenizer.from_pretrained(name)(texts).input_ids]))"
+        )
+        home = tmp_path / "empty"
+        home.mkdir()
+        environment = {"HOME": str(home), "HF_HUB_OFFLINE": "1", "PATH": os.environ["PATH"]}
+        printed = subprocess.run(
+            [sys.executable, "-c", code, str(model)], cwd=home, env=environment, check=True, capture_output=True
+        ).stdout
+        of_open_clip, of_transformers = json.loads(printed)
+        for padded, ids in zip(of_open_clip, of_transformers, strict=True):
+            shared = min(len(padded), len(ids)) - 1  # open_clip cuts at its context, before the end
+            assert padded[:shared] == ids[:shared]
+        assert not any(find_outdated(graph.lake)["checkpoints"].values())
+        graph.make(["tokenizer"], ops={"tokenizer": {"config": {"vocab_size": 280}}})
+        outdated = find_outdated(graph.lake)
+        assert outdated["checkpoints"] == {cell.key: "the pool's tokenizer was made anew"}
+        assert {*outdated["scores"]} == {cell.key}
+        with pytest.raises(ValueError, match="take 258 to"):
+            graph.make(["tokenizer"], ops={"tokenizer": {"config": {"vocab_size": 100}}})
