@@ -14,8 +14,9 @@ from data.builder.plan import plan_snapshots
 from data.builder.tasks import write_tasks
 from data.builder.wikipedia import write_wikipedia
 from data.builder.wordnet import write_wordnet
+from data.builder.words import write_lists
 
-_MADE = ("crawl", "tasks", "wikipedia", "nltk_data", "LICENSES")
+_MADE = ("crawl", "tasks", "wikipedia", "nltk_data", "lists", "LICENSES")
 
 
 def build(out: Path, cache: Path) -> None:
@@ -30,6 +31,7 @@ def build(out: Path, cache: Path) -> None:
     left_out = write_tasks(out / "tasks", names, drawings["twemoji"], snapshots)
     write_wikipedia(out / "wikipedia", packages["dump"], packages["titles"])
     wordnet_license = write_wordnet(out / "nltk_data" / "corpora" / "wordnet.zip", packages["wordnet"])
+    write_lists(out / "lists", packages["words"])
     write_licenses(out / "LICENSES", packages, wordnet_license)
     print(json.dumps({"classes left out, for one of a shorter name has the same drawing": left_out}, indent=2))
 
@@ -37,6 +39,6 @@ def build(out: Path, cache: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="the sample's folder")
-    parser.add_argument("--cache", type=Path, required=True, help="where downloaded packages stay (about 230 MB)")
+    parser.add_argument("--cache", type=Path, required=True, help="where downloaded packages stay (about 290 MB)")
     arguments = parser.parse_args()
     build(arguments.out, arguments.cache)

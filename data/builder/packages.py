@@ -71,6 +71,12 @@ PACKAGES = {
         "185348a402030ffcc0f68f2748d894686c2a5db1c7a56d40d02b34e373feb5fa",
         _PIP,
     ),
+    "words": Package(
+        "wordfreq==3.1.1",
+        "wordfreq-3.1.1-py3-none-any.whl",
+        "4b1c6ecffc6198be3396d5cf871c4423ca71c907c231348d352dd54d62b97473",
+        _PIP,
+    ),
 }
 
 

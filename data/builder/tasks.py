@@ -5,7 +5,7 @@ import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from data.builder.names import Emoji, Names, words
+from data.builder.names import LANGUAGES, Emoji, Names, words
 from data.builder.plan import Snapshot
 
 _SEEN = """# twemoji
@@ -54,15 +54,17 @@ def _find_named(names: Names, snapshots: list[Snapshot]) -> set[str]:
 
 
 def _write_task(folder: Path, readme: str, classes: list[Emoji], drawings: dict[str, bytes]) -> None:
-    (folder / "test").mkdir(parents=True, exist_ok=True)
     texts = {
         "README.md": [*readme.splitlines()],
-        "classnames.txt": [one.labels["en"] for one in classes],
-        "zeroshot_classification_templates.txt": ["{c}"],
+        **_name_classes("en", classes),
         "groups.tsv": ["class\tname\tgroup\tpart", *(_group(number, one) for number, one in enumerate(classes))],
         "test/nshards.txt": ["1"],
     }
+    for language in LANGUAGES[1:]:
+        of_language = _name_classes(language, classes)
+        texts |= {f"languages/{language}/{name}": lines for name, lines in of_language.items()}
     for name, lines in texts.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     members = [
         (f"{one.hexcode}.{suffix}", content)
@@ -70,6 +72,13 @@ def _write_task(folder: Path, readme: str, classes: list[Emoji], drawings: dict[
         for suffix, content in (("cls", str(number).encode()), ("webp", drawings[one.hexcode]))
     ]
     (folder / "test" / "0.tar").write_bytes(_tar(members))
+
+
+def _name_classes(language: str, classes: list[Emoji]) -> dict[str, list[str]]:
+    return {
+        "classnames.txt": [one.labels[language] for one in classes],
+        "zeroshot_classification_templates.txt": ["{c}"],
+    }
 
 
 def _group(number: int, emoji: Emoji) -> str:

@@ -17,7 +17,8 @@ import pytest
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 CRAWL = SAMPLE / "crawl"
-PARTS = ("crawl", "tasks", "wikipedia", "nltk_data", "LICENSES")
+PARTS = ("crawl", "tasks", "wikipedia", "nltk_data", "lists", "LICENSES")
+LANGUAGES = ("de", "es", "fr", "it", "ja", "ko", "pl", "pt", "ru", "zh")
 MEGABYTE = 10**6
 
 
@@ -206,6 +207,25 @@ def test_every_class_of_a_task_has_its_image_and_its_group() -> None:
         rows = (SAMPLE / "tasks" / task / "groups.tsv").read_text(encoding="utf-8").splitlines()[1:]
         assert [row.split("\t")[1] for row in rows] == classnames(task)
         assert {row.split("\t")[3] for row in rows} == {"head", "tail"}
+
+
+@pytest.mark.parametrize("task", ["twemoji", "twemoji-unseen"])
+def test_every_class_has_a_name_of_its_own_in_every_language(task: str) -> None:
+    folder = SAMPLE / "tasks" / task / "languages"
+    assert sorted(path.name for path in folder.iterdir()) == [*LANGUAGES]
+    for language in LANGUAGES:
+        names = (folder / language / "classnames.txt").read_text(encoding="utf-8").splitlines()
+        assert len(names) == len({*names}) == len(classnames(task))
+        assert all(name == name.strip() != "" and "\t" not in name for name in names)
+        assert (folder / language / "zeroshot_classification_templates.txt").read_text(encoding="utf-8") == "{c}\n"
+
+
+def test_every_other_language_has_a_list_of_words() -> None:
+    assert sorted(path.name for path in (SAMPLE / "lists").iterdir()) == [f"{code}.txt.gz" for code in LANGUAGES]
+    for path in (SAMPLE / "lists").iterdir():
+        listed = gzip.decompress(path.read_bytes()).decode().splitlines()
+        assert 8_000 <= len(listed) == len({*listed}) <= 16_000
+        assert all(re.search(r"[^\W\d_]", word) and word == word.strip() for word in listed)
 
 
 def test_held_out_names_are_in_no_text_of_any_page() -> None:
