@@ -16,9 +16,9 @@ drawings do not. This measures recognition across drawing styles, not unseen con
 most of the pool) or tail (all others).
 """
 _UNSEEN = """# twemoji-unseen
-Twemoji's drawings of {count} names that were held out: neither the names, in any of the eleven languages, nor any
-drawing of them, skin-tone variants included, occur in any snapshot. Words of the names do
-occur (`flag`, `man`, `face`).
+Twemoji's drawings of {count} names that were held out: neither the names nor any drawing of them, skin-tone variants
+included, occur in any snapshot. Words of the names do occur (`flag`, `man`, `face`). Where a name in another language
+does occur, as a word for something else, its line in `languages/` is empty.
 """
 
 
@@ -30,12 +30,12 @@ def write_tasks(
     base = [emoji for emoji in names.emoji.values() if not emoji.toned and emoji.hexcode in drawings]
     seen = [emoji for emoji in base if emoji.hexcode in named]
     unseen = [emoji for emoji in base if emoji.base in names.held_out]
-    left_out = {}
-    for task, readme, emoji in (("twemoji", _SEEN, seen), ("twemoji-unseen", _UNSEEN, unseen)):
+    left_out, texts = {}, _list_texts(snapshots)
+    for task, readme, emoji, written in (("twemoji", _SEEN, seen, ""), ("twemoji-unseen", _UNSEEN, unseen, texts)):
         by_length = sorted(emoji, key=lambda one: len(one.labels["en"]), reverse=True)
         shortest = {drawings[one.hexcode]: one.hexcode for one in by_length}
         classes = [one for one in emoji if shortest[drawings[one.hexcode]] == one.hexcode]
-        _write_task(root / task, readme.format(count=len(classes)), classes, drawings)
+        _write_task(root / task, readme.format(count=len(classes)), classes, drawings, written)
         left_out[task] = [one.labels["en"] for one in emoji if one not in classes]
     return left_out
 
@@ -53,15 +53,23 @@ def _find_named(names: Names, snapshots: list[Snapshot]) -> set[str]:
     }
 
 
-def _write_task(folder: Path, readme: str, classes: list[Emoji], drawings: dict[str, bytes]) -> None:
+def _list_texts(snapshots: list[Snapshot]) -> str:
+    """All words of all pages, text by text."""
+    pages = [page for snapshot in snapshots for page in snapshot.new]
+    texts = {text for page in pages for p in page.pictures for text in (p.alt, p.title, p.data_title)}
+    return "\n".join(words(text) for text in texts | {page.title for page in pages} if text)
+
+
+def _write_task(folder: Path, readme: str, classes: list[Emoji], drawings: dict[str, bytes], written: str) -> None:
+    """A class has no name in another language where pages have written it."""
     texts = {
         "README.md": [*readme.splitlines()],
-        **_name_classes("en", classes),
+        **_name_classes("en", classes, ""),
         "groups.tsv": ["class\tname\tgroup\tpart", *(_group(number, one) for number, one in enumerate(classes))],
         "test/nshards.txt": ["1"],
     }
     for language in LANGUAGES[1:]:
-        of_language = _name_classes(language, classes)
+        of_language = _name_classes(language, classes, written)
         texts |= {f"languages/{language}/{name}": lines for name, lines in of_language.items()}
     for name, lines in texts.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -74,9 +82,10 @@ def _write_task(folder: Path, readme: str, classes: list[Emoji], drawings: dict[
     (folder / "test" / "0.tar").write_bytes(_tar(members))
 
 
-def _name_classes(language: str, classes: list[Emoji]) -> dict[str, list[str]]:
+def _name_classes(language: str, classes: list[Emoji], written: str) -> dict[str, list[str]]:
+    labels = [one.labels[language] for one in classes]
     return {
-        "classnames.txt": [one.labels[language] for one in classes],
+        "classnames.txt": ["" if words(label) in written else label for label in labels],
         "zeroshot_classification_templates.txt": ["{c}"],
     }
 

@@ -210,13 +210,15 @@ def test_every_class_of_a_task_has_its_image_and_its_group() -> None:
 
 
 @pytest.mark.parametrize("task", ["twemoji", "twemoji-unseen"])
-def test_every_class_has_a_name_of_its_own_in_every_language(task: str) -> None:
+def test_classes_have_names_of_their_own_in_every_language(task: str) -> None:
     folder = SAMPLE / "tasks" / task / "languages"
     assert sorted(path.name for path in folder.iterdir()) == [*LANGUAGES]
     for language in LANGUAGES:
-        names = (folder / language / "classnames.txt").read_text(encoding="utf-8").splitlines()
-        assert len(names) == len({*names}) == len(classnames(task))
-        assert all(name == name.strip() != "" and "\t" not in name for name in names)
+        lines = classnames(f"{task}/languages/{language}")
+        names = [line for line in lines if line]
+        assert len(lines) == len(classnames(task))
+        assert len(names) == len({*names}) > 0.93 * len(lines)
+        assert all(name == name.strip() and "\t" not in name for name in names)
         assert (folder / language / "zeroshot_classification_templates.txt").read_text(encoding="utf-8") == "{c}\n"
 
 
@@ -229,7 +231,8 @@ def test_every_other_language_has_a_list_of_words() -> None:
 
 
 def test_held_out_names_are_in_no_text_of_any_page() -> None:
-    held_out = [words(name) for name in classnames("twemoji-unseen")]
+    tasks = ["twemoji-unseen", *(f"twemoji-unseen/languages/{language}" for language in LANGUAGES)]
+    held_out = [words(name) for task in tasks for name in classnames(task) if name]
     texts = {text for snapshot in snapshots() for path in paths(snapshot, "wat") for _, _, text in links(path)}
     titles = {title for snapshot in snapshots() for path in paths(snapshot, "wat") for title in page_titles(path)}
     everything = "\n".join(words(text) for text in texts | titles)
