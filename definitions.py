@@ -82,7 +82,11 @@ def bind(where: Deployment) -> dg.Definitions:
             "common_crawl": common_crawl,
             "sources": _set_defaults(
                 _fix_fields(
-                    Sources, nltk_data=where.nltk_data, wikipedia=where.wikipedia, languages=list(where.languages)
+                    Sources,
+                    nltk_data=where.nltk_data,
+                    wikipedia=where.wikipedia,
+                    languages=list(where.languages),
+                    listed=list(where.own_lists),
                 ),
                 parts_of_speech=where.parts_of_speech,
             )(),

@@ -14,11 +14,12 @@ from assets.defaults import DEFAULTS
 from assets.queries.candidates import check_missing, list_candidates
 from assets.queries.changes import build_before, compare_entries_to
 from assets.queries.identification import identified_languages
-from assets.queries.languages import choose_languages, describe_texts
+from assets.queries.languages import choose_languages, choose_lists, describe_texts
 from assets.shown import show_changed_entries, table
 from metaclip_dagster.matching import why_unmatchable, why_unmatchable_in_the_paper
 from metaclip_dagster.metadata import NUMBERS, build_entries, describe_entries, read_own_entries
 from metaclip_dagster.reporting.lists.pages import render_entries
+from metaclip_dagster.words.languages import list_names
 from resources.deferred import resolve, version_of
 from resources.engines.resource import Compute
 from resources.files.digests import combine
@@ -50,6 +51,8 @@ class Budget(dg.Config, use_attribute_docstrings=True):
     numbers 0 to 99 are `numbers`."""
     own_lists: list[str] = []
     """Lists, tables or ontologies of your own, whose suffix tells the format: they go before all other sources."""
+    own_lists_of: dict[str, str] = choose_lists(DEFAULTS.own_lists, DEFAULTS.languages)
+    """The same by the code of the language that each is in, as in `{de: /lists/german.txt}`."""
 
     @field_validator("caps")
     @classmethod
@@ -84,8 +87,8 @@ def entries(
     """
     before, choice = build_before(lake, "entries"), config.choose(context, lake)
     budget = choice.config
-    asked = choose_languages(lake, budget.languages, SOURCES[1:], other=budget.other)
-    own_lists = _read_own_lists(context, budget.own_lists, asked, compute, sources)
+    asked = _choose_languages(lake, budget)
+    own_lists = _read_own_lists(context, _list_files(budget, asked), compute, sources)
     candidates = list_candidates(lake, [*own_lists], PRECEDENCE, asked)
     check_missing(candidates, budget=budget.budget, caps=budget.caps)
     why = why_unmatchable if budget.clause_marks else why_unmatchable_in_the_paper
@@ -110,17 +113,32 @@ def _identified() -> dict[str, list[str]]:
 
 def list_precedence(budget: Budget) -> list[str]:
     """Every source of entries, by precedence: one's own lists, then the others."""
-    return [*map(_name_own_list, budget.own_lists), *PRECEDENCE]
+    return [*(_name_own_list(url) for url, _ in _list_files(budget, [])), *PRECEDENCE]
 
 
 def are_of_their_sources(lake: Lake, budget: Budget) -> bool:
     """Whether the finished ENTRIES are what they would be of the sources that the lake has now, with this config."""
-    asked = choose_languages(lake, budget.languages, SOURCES[1:], other=budget.other)
-    own_lists = [name for name in map(_name_own_list, budget.own_lists) if lake.finished("own_entries", [name])]
+    asked = _choose_languages(lake, budget)
+    names = [_name_own_list(url) for url, _ in _list_files(budget, asked)]
+    own_lists = [name for name in names if lake.finished("own_entries", [name])]
     candidates = list_candidates(lake, own_lists, PRECEDENCE, asked)
     versions = {"languages": combine([version_of(candidates)])}
     versions |= {"budget": version_of(budget.budget), "caps": version_of(budget.caps)}
     return versions.items() <= lake.manifest("entries").inputs.items()
+
+
+def _choose_languages(lake: Lake, budget: Budget) -> list[str]:
+    own = choose_lists(budget.own_lists_of, budget.languages)
+    return choose_languages(lake, budget.languages, SOURCES[1:], own=[*own], other=budget.other)
+
+
+def _list_files(budget: Budget, languages: Sequence[str]) -> list[tuple[str, Sequence[str]]]:
+    """One's own lists, each with the languages of its entries: one that names none is in the first."""
+    lists_of = choose_lists(budget.own_lists_of, budget.languages)
+    return [
+        *((url, languages) for url in budget.own_lists),
+        *((url, [list_names(language)[0]]) for language, url in lists_of.items()),
+    ]
 
 
 def _name_own_list(url: str) -> str:
@@ -148,17 +166,17 @@ def _read_unmatchable(lake: Lake) -> pa.Table:
 
 def _read_own_lists(
     context: dg.AssetExecutionContext,
-    own_lists: Sequence[str],
-    languages: Sequence[str],
+    files: Sequence[tuple[str, Sequence[str]]],
     compute: Compute,
     sources: Sources,
 ) -> dict[str, PartitionManifest]:
     """Make a partition of `own_entries` of each of one's own lists; gives them by name, in order."""
-    urls = {_name_own_list(url): url for url in own_lists}
-    if len(urls) < len(own_lists):
-        raise ValueError(f"own_lists {', '.join(own_lists)}: two files have one name; rename one of them")
+    by_name = {_name_own_list(url): (url, languages) for url, languages in files}
+    if len(by_name) < len(files):
+        names = ", ".join(url for url, _ in files)
+        raise ValueError(f"own_lists {names}: two files have one name; rename one of them")
     manifests = {}
-    for name, url in urls.items():
+    for name, (url, languages) in by_name.items():
         shard = {"00000": {"file": sources.own_list(url), "name": url}}
         options = {"languages": [*languages]}
         manifests[name] = compute.map_shards(

@@ -16,6 +16,7 @@ from resources.variables import (
     read_lake,
     read_language_id,
     read_languages,
+    read_lists,
     read_models,
     read_open_lineage,
     read_options,
@@ -33,7 +34,7 @@ COLLINFO = "https://index.commoncrawl.org/collinfo.json"
 
 _REPRODUCED = {
     "METACLIP_CRAWL", "METACLIP_CRAWL_OPTIONS", "METACLIP_LAKE", "METACLIP_LAKE_OPTIONS", "METACLIP_LANGUAGES",
-    "METACLIP_LANGUAGE_ID", "METACLIP_MODELS", "METACLIP_PICTURES", "METACLIP_PORT", "METACLIP_RAY",
+    "METACLIP_LANGUAGE_ID", "METACLIP_LISTS", "METACLIP_MODELS", "METACLIP_PICTURES", "METACLIP_PORT", "METACLIP_RAY",
     "METACLIP_REPORTS_URL", "METACLIP_TAKEDOWNS", "METACLIP_THRESHOLDS", "METACLIP_WIKIPEDIA",
 }  # fmt: skip
 """What beside the deployment's name and folder a command needs to do the same again."""
@@ -61,6 +62,8 @@ class Deployment:
     budget: int = 500_000
     languages: tuple[str, ...] = ("en",)
     """Languages that have entries; METACLIP_LANGUAGES=en,de sets them, `all` is every Wikipedia that there is."""
+    own_lists: Mapping[str, str] = field(default_factory=dict)
+    """A file of entries for each language that has one, from the folder METACLIP_LISTS; it needs no Wikipedia then."""
     language_id: tuple[str, ...] = (LID_176,)
     """What tells the language of a text, from METACLIP_LANGUAGE_ID: lid.176, a fastText model's file, or two of these
     with a plus between them, which have to agree."""
@@ -231,8 +234,9 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
     """The deployment that these variables describe; raises ValueError naming the variable that is off."""
     name = environment.get("METACLIP_DEPLOYMENT", "sample")
     home = Path(environment.get("METACLIP_DATA", REPOSITORY / "data")).absolute() / name
+    languages = read_languages(environment) or ("en",)
     if name == "sample":
-        usual = _sample(home)
+        usual = _sample(home, languages)
     elif name == "commoncrawl":
         usual = _common_crawl(home)
     else:
@@ -247,7 +251,8 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
         crawl_options=read_options(environment, "METACLIP_CRAWL_OPTIONS"),
         lake_url=read_lake(environment, name),
         lake_options=read_options(environment, "METACLIP_LAKE_OPTIONS"),
-        languages=read_languages(environment) or usual.languages,
+        languages=languages,
+        own_lists=usual.own_lists if (lists := read_lists(environment)) is None else lists,
         language_id=read_language_id(environment) or usual.language_id,
         thresholds=read_thresholds(environment) or usual.thresholds,
         models=read_models(environment) or usual.models,
@@ -265,8 +270,9 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
     )
 
 
-def _sample(home: Path) -> Deployment:
-    """The sample that lies in this checkout: small, and offline."""
+def _sample(home: Path, languages: tuple[str, ...]) -> Deployment:
+    """The sample that lies in this checkout: small, and offline; models of more languages than English where asked."""
+    models = ("tiny",) if languages == ("en",) else ("tiny-worldwide", "tiny-worldwide-en")
     return Deployment(
         name="sample",
         home=home,
@@ -280,7 +286,8 @@ def _sample(home: Path) -> Deployment:
         min_pmi=7.0,
         min_views=10,
         budget=150_000,
-        models=("tiny", "tiny-s1", "tiny-s2"),
+        own_lists=read_lists({"METACLIP_LISTS": str(SAMPLE / "lists")}) or {},
+        models=tuple(f"{model}{seed}" for seed in ("", "-s1", "-s2") for model in models),
         tasks=tuple(str(SAMPLE / "tasks" / task) for task in ("twemoji", "twemoji-unseen")),
     )
 

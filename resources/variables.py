@@ -75,6 +75,28 @@ def read_languages(environment: Mapping[str, str]) -> tuple[str, ...]:
     return languages
 
 
+def read_lists(environment: Mapping[str, str]) -> dict[str, str] | None:
+    """By language, the file of each list in the folder METACLIP_LISTS, called by the language's code: `de.txt.gz`.
+
+    None where it is not set. Raises ValueError for a folder without a list, a file called otherwise, or two of a
+    language.
+    """
+    if not (folder := environment.get("METACLIP_LISTS", "")):
+        return None
+    lists: dict[str, str] = {}
+    for path in sorted(Path(folder).absolute().glob("[!.]*")):
+        language = path.name.partition(".")[0]
+        if not re.fullmatch(_LANGUAGE, language) or language in lists:
+            raise ValueError(
+                f"METACLIP_LISTS={folder!r}: {path.name} is no list of a language, or the second of one; call each "
+                "file by the language's code, as de.txt.gz, and put nothing else there"
+            )
+        lists[language] = str(path)
+    if not lists:
+        raise ValueError(f"METACLIP_LISTS={folder!r}: there is no list; name a folder of files such as de.txt.gz")
+    return lists
+
+
 def read_language_id(environment: Mapping[str, str]) -> tuple[str, ...]:
     """The models in METACLIP_LANGUAGE_ID, whole paths or lid.176, none where it is not set."""
     if (listed := environment.get("METACLIP_LANGUAGE_ID")) is None:

@@ -115,22 +115,22 @@ def test_each_language_has_a_budget_of_its_own_and_what_is_missing_is_told(
 ) -> None:
     own_list = tmp_path / "own.tsv"
     own_list.write_text("entry\tlanguage\nHund\tde\nKatze\tde\nchien\tfr\ndog\ten\n", "utf-8")
+    (tmp_path / "words.txt").write_text("Hund\nUhu\n", "utf-8")
+    files: dict[str, Any] = {"own_lists": [str(own_list)], "own_lists_of": {"de_at": str(tmp_path / "words.txt")}}
+    with pytest.raises(ValueError, match="two files have one name"):
+        graph.make_one("entries", **files | {"own_lists_of": {"de": str(own_list)}}, languages=["de", "en"])
     metadata = graph.make_one(
-        "entries",
-        own_lists=[str(own_list)],
-        languages=["de", "en"],
-        budget=10,
-        caps={"own:own.tsv": 5, "numbers": 0},
+        "entries", **files, languages=["de", "en"], budget=10, caps={"own:own.tsv": 5, "numbers": 0}
     )
     entries = graph.lake.read("entries")
-    assert entries["language"].to_pylist() == ["de"] * 2 + ["en"] * 10
-    assert entries["entry"].to_pylist()[:3] == ["Hund", "Katze", "dog"]
-    assert metadata["missing"] == 8
+    assert entries["language"].to_pylist() == ["de"] * 3 + ["en"] * 10
+    assert entries["entry"].to_pylist()[:4] == ["Hund", "Katze", "Uhu", "dog"]
+    assert metadata["missing"] == 7
     left_out = [{"list": "own:own.tsv", "why": "other_language", "rows": 1}]
     assert metadata["dropped_of_own_lists"] == graph.report("entries")["dropped_of_own_lists"] == left_out
     assert [row["taken"] for row in metadata["by_source"] if row["source"] == "own:own.tsv"] == [2, 1]
     page = (graph.where.reports / "entries.html").read_text("utf-8")
-    assert "8 more would have filled the budget" in page
+    assert "7 more would have filled the budget" in page
 
 
 def test_own_lists_that_fill_the_budget_need_no_other_source(mini: Path, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Say which languages have lists of entries, and which Wikipedias each list is made of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from metaclip_dagster.words.languages import ALL, OTHER, assign_wikis, list_names
 from resources.lake.resource import WHOLE, Lake
@@ -30,9 +30,10 @@ def sets_clause_marks_apart(lake: Lake) -> bool:
 def wikis_of(sources: Sources) -> dict[str, str]:
     """The language of every Wikipedia that is read, by its code, language by language.
 
-    A language without a dump has the Wikipedia of its name, so that whoever opens that says what is missing.
+    A language without a dump has the Wikipedia of its name, so that whoever opens that says what is missing; one with
+    a list of your own has none.
     """
-    assigned = assign_wikis(sources.dumps().wikis(), sources.languages)
+    assigned = _assign_wikis(sources)
     if not assigned:
         raise FileNotFoundError(f"{sources.wikipedia}: no dump of any Wikipedia; `metaclip download dump` brings them")
     if [*sources.languages] == [ALL] and "en" not in assigned:
@@ -44,15 +45,26 @@ def wikis_of(sources: Sources) -> dict[str, str]:
 
 
 def list_languages(sources: Sources) -> list[str]:
-    """The languages that have lists, in the order of their entries."""
-    return [*assign_wikis(sources.dumps().wikis(), sources.languages)]
+    """The languages that WordNet and Wikipedias are read for, in the order of their entries."""
+    return [*_assign_wikis(sources)]
 
 
-def choose_languages(lake: Lake, asked: Sequence[str], sources: Sequence[str], *, other: bool = True) -> list[str]:
+def choose_lists(own_lists: Mapping[str, str], asked: Sequence[str]) -> dict[str, str]:
+    """Those of one's own lists, by the codes of languages, that are of languages asked for; `all` asks for each."""
+    names = {list_names(language)[0] for language in asked}
+    return {
+        language: url for language, url in own_lists.items() if list_names(language)[0] in names or [*asked] == [ALL]
+    }
+
+
+def choose_languages(
+    lake: Lake, asked: Sequence[str], sources: Sequence[str], *, own: Sequence[str] = (), other: bool = True
+) -> list[str]:
     """The languages that entries are built for: those asked for, or with `all` those that a source was made for.
 
-    `other` is among them only where it may be. Raises FileNotFoundError where `all` finds no source, ValueError where
-    no language is left.
+    `own` are codes of languages with lists of one's own: with `all`, these have entries too. `other` is among the
+    languages only where it may be. Raises FileNotFoundError where `all` finds no source, ValueError where no language
+    is left.
     """
     if [*asked] == [ALL]:
         manifests = [lake.manifest(name) for name in sources if lake.finished(name, [WHOLE])]
@@ -62,9 +74,18 @@ def choose_languages(lake: Lake, asked: Sequence[str], sources: Sequence[str], *
                 f"languages: `{ALL}` are those of the sources, and of {', '.join(sources)} none was materialized; "
                 "materialize one, or name languages by their codes"
             )
+        if own:
+            listed = {*names, *(list_names(language)[0] for language in own)}
+            names = dict.fromkeys(sorted(listed, key=lambda name: (name != "en", name == OTHER, name)))
     else:
         names = dict.fromkeys(list_names(language)[0] for language in asked)
     chosen = [name for name in names if other or name != OTHER]
     if not chosen:
         raise ValueError("languages: `other` is the only one, and `other: false` leaves it out; name another")
     return chosen
+
+
+def _assign_wikis(sources: Sources) -> dict[str, list[str]]:
+    listed = {list_names(language)[0] for language in sources.listed}
+    assigned = assign_wikis(sources.dumps().wikis(), sources.languages)
+    return {language: wikis for language, wikis in assigned.items() if wikis or language not in listed}

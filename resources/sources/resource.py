@@ -30,6 +30,8 @@ class Sources(dg.ConfigurableResource, use_attribute_docstrings=True):
     """Where dumps and pageview files lie."""
     languages: list[str] = ["en"]
     """Languages that have entries, by their codes, or `all`."""
+    listed: list[str] = []
+    """Languages that have a list of your own, and need no Wikipedia, by their codes."""
     piece_bytes: int = Field(default=16 << 20, ge=1)
     """Of a dump, read by one worker at a time."""
 

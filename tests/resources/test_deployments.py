@@ -52,6 +52,17 @@ def test_languages_are_named_once_each_by_their_codes() -> None:
             read_deployment({"METACLIP_LANGUAGES": listed})
 
 
+def test_each_language_may_have_a_list_in_one_folder(tmp_path: Path) -> None:
+    for name in ("de.txt.gz", "zh-yue.tsv", ".hidden"):
+        (tmp_path / name).touch()
+    lists = {"de": f"{tmp_path}/de.txt.gz", "zh-yue": f"{tmp_path}/zh-yue.tsv"}
+    assert read_deployment({"METACLIP_LISTS": str(tmp_path)}).own_lists == lists
+    (tmp_path / "de.tsv").touch()
+    for folder, why in ((tmp_path, "de.txt.gz is no list of a language, or the second"), ("none", "there is no list")):
+        with pytest.raises(ValueError, match=f"^METACLIP_LISTS='{folder}': {why}"):
+            read_deployment({"METACLIP_LISTS": str(folder)})
+
+
 def test_rungs_are_named_in_one_variable_and_inf_is_the_last() -> None:
     for name, usual in (("sample", "20"), ("commoncrawl", "20000")):
         environment = {"METACLIP_DEPLOYMENT": name}
