@@ -8,6 +8,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import fsspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -133,7 +136,7 @@ def check_images(plan: TrainingPlan) -> Counter[str]:
         check_tar(Path(plan.images), tar)
     images: Counter[str] = Counter()
     for shard in plan.shards:
-        images += _count_images(shard.path, plan.storage_options)
+        images.update(_count_images(shard.path, plan))
     if set(images) != set(names):
         odd = min(set(images) ^ set(names))
         raise ValueError(
@@ -147,10 +150,19 @@ def check_images(plan: TrainingPlan) -> Counter[str]:
     least = sum(sorted(images.values())[: len(names) // plan.loaders])
     if least < plan.loader_batch:
         raise ValueError(
-            f"{plan.training_set} has {images.total():,} images, and of its {plan.loaders} loaders one may get only "
-            f"{least:,}, fewer than its batch of {plan.loader_batch:,}: take a smaller batch or fewer loader workers"
+            f"{plan.training_set} has {images.total():,} images{_in_languages(plan.recipe)}, and of its {plan.loaders} "
+            f"loaders one may get only {least:,}, fewer than its batch of {plan.loader_batch:,}: take a smaller batch "
+            "or fewer loader workers"
         )
     return images
+
+
+def find_spoken(texts: pa.StructArray, recipe: Recipe) -> npt.NDArray[np.bool_]:
+    """Which texts, structs with a `language`, are in a language that the recipe trains on."""
+    if not recipe.language_names:
+        return np.ones(len(texts), np.bool_)
+    spoken = pc.is_in(texts.field("language"), pa.array(recipe.language_names, pa.string()))
+    return np.asarray(spoken.to_numpy(zero_copy_only=False), np.bool_)
 
 
 def check_tar(root: Path, tar: str) -> Path:
@@ -179,10 +191,21 @@ def _round_to(number: int, unit: int) -> int:
     return max(1, round(number / unit)) * unit
 
 
-def _count_images(path: str, storage_options: Mapping[str, Any]) -> Counter[str]:
+def _in_languages(recipe: Recipe) -> str:
+    return f" with a text in {', '.join(recipe.language_names)}" if recipe.language_names else ""
+
+
+def _count_images(path: str, plan: TrainingPlan) -> Counter[str]:
+    """Images that have a text to train on, by tar; a tar without one counts 0."""
     counts: Counter[str] = Counter()
-    with fsspec.open(path, "rb", **storage_options) as file, pq.ParquetFile(file, pre_buffer=False) as parquet:
-        for batch in parquet.iter_batches(columns=["tar"], use_threads=False):
-            for counted in pc.value_counts(batch["tar"]).to_pylist():
-                counts[counted["values"]] += counted["counts"]
+    columns = ["tar", "texts"] if plan.recipe.language_names else ["tar"]
+    with fsspec.open(path, "rb", **plan.storage_options) as file, pq.ParquetFile(file, pre_buffer=False) as parquet:
+        for batch in parquet.iter_batches(columns=columns, use_threads=False):
+            counts.update(dict.fromkeys(pc.unique(batch["tar"]).to_pylist(), 0))
+            tars = batch["tar"]
+            if "texts" in columns:
+                spoken = find_spoken(batch["texts"].flatten(), plan.recipe)
+                rows = pc.list_parent_indices(batch["texts"]).filter(pa.array(spoken))
+                tars = tars.take(pc.unique(rows))
+            counts.update({str(it["values"]): it["counts"] for it in pc.value_counts(tars).to_pylist()})
     return counts

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 
-from metaclip_dagster.training.jobs import TrainingPlan, check_tar
+from metaclip_dagster.training.jobs import TrainingPlan, check_tar, find_spoken
 
 FORMATS = {"jpg", "png", "webp"}
 Ids = npt.NDArray[np.uint64]
@@ -82,7 +82,8 @@ class ImageTexts:
         seed = xxhash.xxh3_64_intdigest("{} {} {}".format(self.plan.seed, *self.visit).encode())
         ends = np.cumsum(lists.value_lengths().to_numpy())
         texts = lists.flatten()
-        admitted = np.arange(len(texts)) if self.plan.online is None else np.flatnonzero(self._redraw(texts, seed))
+        spoken = find_spoken(texts, self.plan.recipe)
+        admitted = np.flatnonzero(spoken if self.plan.online is None else spoken & self._redraw(texts, seed))
         first, last = np.searchsorted(admitted, np.concatenate([[0], ends[:-1]])), np.searchsorted(admitted, ends)
         images = np.array([int(image[:16], 16) for image in rows["image_id"].to_pylist()], np.uint64)
         drawn = first + (self.uniform(images, np.zeros_like(images), seed) * (last - first)).astype(np.int64)

@@ -28,6 +28,13 @@ class Recipe:
         str, "Folder of a tokenizer.json that texts are read by; pool: the lake's; empty: the architecture's own."
     ] = ""
 
+    languages: Annotated[str, "Whose texts alone are trained on, by codes with commas between; empty: all."] = ""
+
+    @property
+    def language_names(self) -> tuple[str, ...]:
+        """The languages whose texts alone are trained on; none are all."""
+        return tuple(filter(None, map(str.strip, self.languages.split(","))))
+
 
 POOL = "pool"
 """As a recipe's tokenizer: the one that was trained from the pool's own texts."""
@@ -57,6 +64,9 @@ RECIPES = {
     }.items()
 }
 
+RECIPES["tiny-worldwide"] = replace(RECIPES["tiny"], tokenizer="pool")
+RECIPES["tiny-worldwide-en"] = replace(RECIPES["tiny-worldwide"], languages="en")
+
 
 def recipe_of(model: str) -> tuple[Recipe, int]:
     """The recipe and the seed that a model's name stands for: `tiny` is seed 0, `tiny-s1` seed 1.
@@ -83,9 +93,8 @@ def change_recipe(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
 
 
 def describe_recipe(recipe: Recipe) -> dict[str, Any]:
-    """The recipe's fields by name, without a tokenizer where it has none of its own."""
-    fields = asdict(recipe)
-    return fields if recipe.tokenizer else {name: value for name, value in fields.items() if name != "tokenizer"}
+    """The recipe's fields by name, without a tokenizer of its own or languages where it has none."""
+    return {name: value for name, value in asdict(recipe).items() if value or name not in ("tokenizer", "languages")}
 
 
 _SHARES = {"beta1", "beta2", "least_scale"}

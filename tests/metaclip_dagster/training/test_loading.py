@@ -15,6 +15,7 @@ import pytest
 from metaclip_dagster.balancing import uniform
 from metaclip_dagster.schemas import TRAINING_SETS
 from metaclip_dagster.training import SetFile, TrainingPlan
+from metaclip_dagster.training.jobs import check_images
 from metaclip_dagster.training.loading import ImageTexts, read_rows, replace_reader
 from tests.metaclip_dagster.training_sets import (
     BATCH,
@@ -22,6 +23,7 @@ from tests.metaclip_dagster.training_sets import (
     IN_SET,
     NAMES,
     NUM_TARS,
+    RECIPE,
     SUFFIXES,
     build_set,
     chances,
@@ -97,6 +99,18 @@ def open_loader(job: TrainingPlan, samples: int) -> Callable[[int], Iterator[str
             yield from texts
 
     return one_epoch
+
+
+def test_a_recipe_of_some_languages_reads_their_texts_alone(folder: Path) -> None:
+    recipe = replace(RECIPE, languages="de, ja")
+    german = {image_id_of(image): f"{image} {len(texts_of(image)) - 1}" for image in IN_SET if image % 4 == 1}
+    assert visits(ImageTexts(replace(job_of(folder), recipe=recipe), uniform)) == german
+    balanced = [*draws(replace(job_of(folder, online=online(folder)), recipe=recipe), 4)]
+    assert all(drawn.items() < german.items() for drawn in balanced)
+    counted = check_images(replace(job_of(folder), recipe=recipe))
+    assert (counted.total(), set(counted)) == (len(german), {*NAMES})
+    with pytest.raises(ValueError, match="has 0 images with a text in ja, and of its"):
+        check_images(replace(job_of(folder), recipe=replace(RECIPE, languages="ja")))
 
 
 def test_every_pass_gives_each_image_of_the_set_once_and_none_besides(folder: Path) -> None:
