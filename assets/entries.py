@@ -128,8 +128,8 @@ def are_of_their_sources(lake: Lake, budget: Budget) -> bool:
 
 
 def _choose_languages(lake: Lake, budget: Budget) -> list[str]:
-    own = choose_lists(budget.own_lists_of, budget.languages)
-    return choose_languages(lake, budget.languages, SOURCES[1:], own=[*own], other=budget.other)
+    lists_of = choose_lists(budget.own_lists_of, budget.languages)
+    return choose_languages(lake, budget.languages, SOURCES[1:], listed=[*lists_of], other=budget.other)
 
 
 def _list_files(budget: Budget, languages: Sequence[str]) -> list[tuple[str, Sequence[str]]]:

@@ -58,11 +58,11 @@ def choose_lists(own_lists: Mapping[str, str], asked: Sequence[str]) -> dict[str
 
 
 def choose_languages(
-    lake: Lake, asked: Sequence[str], sources: Sequence[str], *, own: Sequence[str] = (), other: bool = True
+    lake: Lake, asked: Sequence[str], sources: Sequence[str], *, listed: Sequence[str] = (), other: bool = True
 ) -> list[str]:
     """The languages that entries are built for: those asked for, or with `all` those that a source was made for.
 
-    `own` are codes of languages with lists of one's own: with `all`, these have entries too. `other` is among the
+    `listed` are codes of languages with lists of one's own: with `all`, these have entries too. `other` is among the
     languages only where it may be. Raises FileNotFoundError where `all` finds no source, ValueError where no language
     is left.
     """
@@ -74,9 +74,9 @@ def choose_languages(
                 f"languages: `{ALL}` are those of the sources, and of {', '.join(sources)} none was materialized; "
                 "materialize one, or name languages by their codes"
             )
-        if own:
-            listed = {*names, *(list_names(language)[0] for language in own)}
-            names = dict.fromkeys(sorted(listed, key=lambda name: (name != "en", name == OTHER, name)))
+        if listed:
+            every = {*names, *(list_names(language)[0] for language in listed)}
+            names = dict.fromkeys(sorted(every, key=lambda name: (name != "en", name == OTHER, name)))
     else:
         names = dict.fromkeys(list_names(language)[0] for language in asked)
     chosen = [name for name in names if other or name != OTHER]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow.compute as pc
 import pytest
 
 from assets.entries import SOURCES, entries
@@ -69,6 +70,7 @@ def make(
         parts_of_speech="r",
         wikipedia=str(wikis),
         languages=languages,
+        listed=[*config.get("entries", {}).get("own_lists_of", ())],
     )
     reports = Reports(root=str(home / "reports"))
     resources = {"lake": lake, "compute": Compute(lake=lake, workers=1), "sources": sources, "reports": reports}
@@ -187,6 +189,20 @@ def test_other_and_clause_marks_can_be_left_out_and_matching_is_told(
     assert not sets_clause_marks_apart(lake)
     assert matching_setup(lake)["matcher"].version != before
     assert not any(isinstance(engine, ClauseEngine) for engine in matching_setup(lake)["matcher"]().engines.values())
+
+
+def test_a_language_with_a_list_of_its_own_needs_no_wikipedia(tmp_path: Path) -> None:
+    wikis = write_dumps(tmp_path / "wikipedia", "en", "be")
+    for name in ("yo.txt", "be.txt"):
+        (tmp_path / name).write_text("òwìwí\n", "utf-8")
+    lists_of = {"own_lists_of": {name: str(tmp_path / f"{name}.txt") for name in ("yo", "be")}}
+    for languages in (["all"], ["en", "be", "yo"]):
+        config = {"entries": lists_of, "wordnet_synsets": {"multilingual": False}}
+        lake, _ = make(tmp_path / languages[0], wikis, languages, **config)
+        entries = lake.read("entries")
+        assert [*dict.fromkeys(entries["language"].to_pylist())] == ["en", "be", "yo"]
+        assert entries.filter(pc.equal(entries["language"], "yo"))["entry"].to_pylist() == ["òwìwí"]
+        assert {"òwìwí", "Сава"} < {*entries.filter(pc.equal(entries["language"], "be"))["entry"].to_pylist()}
 
 
 def test_leaving_out_the_only_list_is_refused(everything: Lake) -> None:
