@@ -38,6 +38,7 @@ BENCHMARKS = (
     "exploring",
     "training",
     "sweep",
+    "worldwide",
     "searching",
 )
 BY_NAME = ("images",)
@@ -47,8 +48,9 @@ HEAD = """# Results
 
 What `make bench` measured. A ratio above 1 means that ours is faster or smaller than the baseline; where the baseline
 of peak memory is the same at one times the input, 1 is flat. Times are taken by turns in one process, and equal results
-are asserted on the way; each benchmark's first lines say what its baseline is. In `sweep`, values are scores and ratios
-are over the unbalanced pool's. Trust ratios: the machine may have been shared.
+are asserted on the way; each benchmark's first lines say what its baseline is. In `sweep` and `worldwide`, values are
+scores, and ratios are over the unbalanced pool's and the English model's. Trust ratios: the machine may have been
+shared.
 """
 
 

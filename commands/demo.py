@@ -19,11 +19,12 @@ from commands.tables import render_table
 from definitions import bind
 from metaclip_dagster.reporting.sweeps.languages import language_table
 from metaclip_dagster.reporting.sweeps.tables import sweep_table
+from metaclip_dagster.training import POOL, recipe_of
 from resources.crawl.mini import build_mini, mini_deployment
 from resources.crawl.resource import open_crawl
 from resources.deployments import Deployment, deployment
 from resources.instance.runs import claim_run
-from resources.lake.resource import Lake, open_lake
+from resources.lake.resource import open_lake
 
 STAGES = {"pairs": "parsed", "matches": "matched, in English", "admissions": "in the pool, none twice"}
 Step = tuple[list[str], Sequence[str | None]]
@@ -37,9 +38,8 @@ LEFT_OUT = "Left out: most pages, WordNet but its adverbs, images, training, sco
 
 def main(asked: argparse.Namespace) -> None:
     """Run the demo, and end the process with it; raises RuntimeError where a run of Dagster's does not go through."""
-    begin: Callable[[Deployment], None] = run_quick if asked.quick else curate if asked.no_training else run
     try:
-        begin(deployment())
+        _choose(asked)(deployment())
     except (dg.DagsterError, dg.Failure) as error:  # a blocking check, shards that failed
         raise RuntimeError(str(error).partition("\n")[0]) from error
     sys.stdout.flush()
@@ -72,10 +72,10 @@ def run_quick(where: Deployment) -> None:
             [([name for name in names if (name in REPORTS) is is_report], on) for names, on in steps(keys)]
             for is_report in (False, True)
         )
-        _make(quick, instance, tables)
-        _print_summary(open_lake(quick), keys)
+        make(quick, instance, tables)
+        _print_summary(quick, keys)
         print(flush=True)
-        _make(quick, instance, reports)
+        make(quick, instance, reports)
     _print_reports(quick)
     print(f"{LEFT_OUT}\nTo look at it: METACLIP_DATA={data} METACLIP_CRAWL={quick.crawl} metaclip ui")
 
@@ -89,7 +89,7 @@ def curate(where: Deployment, num_snapshots: int = 2) -> None:
 def train(where: Deployment) -> None:
     """Fetch the images, train the deployment's first model on every set but the larger online ones, and score it."""
     with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
-        _make(where, instance, training_steps(where.models[0]))
+        make(where, instance, training_steps(where.models[0]))
     sweep = json.loads((where.reports / "sweep.json").read_text(encoding="utf-8"))
     print(f"\n{render_table(sweep_table(sweep, intervals=False))}")
     if sweep["languages"]:
@@ -118,13 +118,27 @@ def steps(keys: Sequence[str]) -> list[Step]:
 def training_steps(model: str) -> list[Step]:
     """From images to the reports on the sweep, in order, for one model; only then are there pictures and hours."""
     training_sets = TRAINING_SETS[: len(THRESHOLDS) + 1]
+    recipe, _ = recipe_of(model)
     return [
         (["image_texts", "images"], THRESHOLDS),
         (["data_cards"], THRESHOLDS),  # with pictures
         (["training_sets"], training_sets),
+        (["tokenizer"], [None] if recipe.tokenizer == POOL else []),
         (["checkpoints", "scores"], [Cell(training_set, model).key for training_set in training_sets]),
         (["sweep", "concepts", "what_if"], [None]),
     ]
+
+
+def make(
+    where: Deployment, instance: dg.DagsterInstance, plan: Sequence[Step], config: Mapping[str, Any] | None = None
+) -> None:
+    """A run for each partition of each step, each told in a line."""
+    for names, partitions in plan:
+        for partition in partitions if names else ():
+            started = time.monotonic()
+            result = materialize(bind(where), instance, names, partition, config)
+            words = [partition, *names, f"{time.monotonic() - started:.1f} s", _reused(result)]
+            print("  ".join(filter(None, words)), flush=True)
 
 
 def materialize(
@@ -152,17 +166,16 @@ def _curate(where: Deployment, num_snapshots: int, without: Set[str] = frozenset
     """Put the crawl's oldest snapshots into the pool, make all but these reports, and print what it came to."""
     with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
         keys = _register_oldest(where, instance, num_snapshots)
-        _make(where, instance, [([name for name in names if name not in without], on) for names, on in steps(keys)])
-    _print_summary(open_lake(where), keys)
+        make(where, instance, [([name for name in names if name not in without], on) for names, on in steps(keys)])
+    _print_summary(where, keys)
 
 
-def _make(where: Deployment, instance: dg.DagsterInstance, plan: Sequence[Step]) -> None:
-    for names, partitions in plan:
-        for partition in partitions if names else ():
-            started = time.monotonic()
-            result = materialize(bind(where), instance, names, partition)
-            words = [partition, *names, f"{time.monotonic() - started:.1f} s", _reused(result)]
-            print("  ".join(filter(None, words)), flush=True)
+def _choose(asked: argparse.Namespace) -> Callable[[Deployment], None]:
+    if asked.worldwide:
+        from commands.worldwide import run_worldwide  # noqa: PLC0415  # it takes the steps of this module
+
+        return run_worldwide
+    return run_quick if asked.quick else curate if asked.no_training else run
 
 
 def _register_oldest(where: Deployment, instance: dg.DagsterInstance, num_snapshots: int) -> list[str]:
@@ -178,11 +191,12 @@ def _reused(result: dg.ExecuteInProcessResult) -> str:
     return "reused" if shards and all(total == reused for total, reused in shards) else ""
 
 
-def _print_summary(lake: Lake, keys: Sequence[str]) -> None:
-    rows = [["pairs", *keys, "in all"]]
+def _print_summary(where: Deployment, keys: Sequence[str]) -> None:
+    lake, rows = open_lake(where), [["pairs", *keys, "in all"]]
+    languages = "English" if where.languages == ("en",) else "a language with a list"
     for stage, says in STAGES.items():
         counts = [lake.manifest(stage, key).rows for key in keys]
-        rows.append([says, *(f"{count:,}" for count in counts), f"{sum(counts):,}"])
+        rows.append([says.replace("English", languages), *(f"{count:,}" for count in counts), f"{sum(counts):,}"])
     pool = sum(lake.manifest("admissions", key).rows for key in keys)
     sizes = [(t, lake.manifest("subsets", t).rows) for t in THRESHOLDS]
     subsets = [["t", "|D(t)|", "of the pool"], *([t, f"{size:,}", f"{size / pool:.1%}"] for t, size in sizes)]

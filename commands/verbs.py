@@ -99,7 +99,11 @@ TO = _argument("--to", default="", metavar="hub:ORG/NAME", help="where to upload
 TRAINING_SET_SEARCHED = _argument("training_set", metavar="SET", help="a training set, as 20 or online-20")
 TRAINING_SET = _argument("training_set", metavar="SET", help="what it was trained on, as 20 or online-20")
 
-DEMO = [_flag("--quick", "a few pages of it, in about a minute"), _flag("--no-training", "end with the data cards")]
+DEMO = [
+    _flag("--quick", "a few pages of it, in about a minute"),
+    _flag("--no-training", "end with the data cards"),
+    _flag("--worldwide", "all eleven languages, and a model of all beside one of English alone"),
+]
 DRY_RUN = _flag("--dry-run", "say what would go, and change nothing")
 PAGEVIEWS = [_day("--first", "first day"), _day("--last", "last day"), DAYS, SEED, ROOT]
 

@@ -234,9 +234,8 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
     """The deployment that these variables describe; raises ValueError naming the variable that is off."""
     name = environment.get("METACLIP_DEPLOYMENT", "sample")
     home = Path(environment.get("METACLIP_DATA", REPOSITORY / "data")).absolute() / name
-    languages = read_languages(environment) or ("en",)
     if name == "sample":
-        usual = _sample(home, languages)
+        usual = _sample(home)
     elif name == "commoncrawl":
         usual = _common_crawl(home)
     else:
@@ -251,7 +250,7 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
         crawl_options=read_options(environment, "METACLIP_CRAWL_OPTIONS"),
         lake_url=read_lake(environment, name),
         lake_options=read_options(environment, "METACLIP_LAKE_OPTIONS"),
-        languages=languages,
+        languages=read_languages(environment) or usual.languages,
         own_lists=usual.own_lists if (lists := read_lists(environment)) is None else lists,
         language_id=read_language_id(environment) or usual.language_id,
         thresholds=read_thresholds(environment) or usual.thresholds,
@@ -270,9 +269,8 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
     )
 
 
-def _sample(home: Path, languages: tuple[str, ...]) -> Deployment:
-    """The sample that lies in this checkout: small, and offline; models of more languages than English where asked."""
-    models = ("tiny",) if languages == ("en",) else ("tiny-worldwide", "tiny-worldwide-en")
+def _sample(home: Path) -> Deployment:
+    """The sample that lies in this checkout: small, and offline."""
     return Deployment(
         name="sample",
         home=home,
@@ -287,7 +285,7 @@ def _sample(home: Path, languages: tuple[str, ...]) -> Deployment:
         min_views=10,
         budget=150_000,
         own_lists=read_lists({"METACLIP_LISTS": str(SAMPLE / "lists")}) or {},
-        models=tuple(f"{model}{seed}" for seed in ("", "-s1", "-s2") for model in models),
+        models=("tiny", "tiny-s1", "tiny-s2"),
         tasks=tuple(str(SAMPLE / "tasks" / task) for task in ("twemoji", "twemoji-unseen")),
     )
 

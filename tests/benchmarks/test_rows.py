@@ -90,7 +90,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.night
 @pytest.mark.parametrize(
     ("name", "options"),
-    [(name, name) for name in BENCHMARKS if name not in ("engines", "images", "sweep")],
+    [(name, name) for name in BENCHMARKS if name not in ("engines", "images", "sweep", "worldwide")],
     indirect=["options"],
     ids=str,
 )

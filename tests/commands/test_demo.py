@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from commands.__main__ import main
+from commands.worldwide import measure_share
 from resources.crawl.mini import DUMP
 from resources.deployments import SAMPLE
 
@@ -45,12 +47,29 @@ def test_what_stops_a_run_is_said_in_the_last_line(
     assert re.match(r"metaclip demo: ngram_parts/all: 1 of 1 shards failed", printed.splitlines()[-1])
 
 
+@pytest.mark.parametrize(("flag", "part"), [("--quick", "a part"), ("--worldwide", "more")])
 def test_it_is_of_the_sample_alone(
-    nothing_made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    flag: str, part: str, nothing_made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("METACLIP_DEPLOYMENT", "commoncrawl")
-    assert main(["demo", "--quick"]) == 1
+    assert main(["demo", flag]) == 1
     assert capsys.readouterr().err == (
-        "metaclip demo: --quick is a part of the sample: unset METACLIP_DEPLOYMENT, which is commoncrawl\n"
+        f"metaclip demo: {flag} is {part} of the sample: unset METACLIP_DEPLOYMENT, which is commoncrawl\n"
     )
     assert list(nothing_made.parent.iterdir()) == []
+
+
+def test_english_is_a_part_of_what_is_shown(
+    nothing_made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("METACLIP_LANGUAGES", "de,pl")
+    assert main(["demo", "--worldwide"]) == 1
+    assert capsys.readouterr().err == (
+        "metaclip demo: METACLIP_LANGUAGES=de,pl: a model of English is trained; add en\n"
+    )
+
+
+def test_a_share_of_draws_is_of_images_not_of_texts() -> None:
+    languages = [["en"], ["en", "de", "de", "de"], ["ja"]]
+    texts = [[{"language": language} for language in of_image] for of_image in languages]
+    assert measure_share(pa.table({"texts": texts}), "en") == pytest.approx((1 + 1 / 4) / 3)
