@@ -9,11 +9,12 @@ from pydantic import Field, field_validator, model_validator
 
 from assets.choices import Sparse
 from assets.defaults import DEFAULTS
+from assets.pool import group_shards
 from assets.shown import table
 from metaclip_dagster.evaluation import read_task, task_version
 from metaclip_dagster.evaluation.images import decode_image, read_samples
-from metaclip_dagster.filtering import hash_samples, judge_images, score_images
-from metaclip_dagster.filtering.hashes import MAX_DISTANCE
+from metaclip_dagster.filtering import find_near_images, hash_samples, judge_images, scatter_looks, score_images
+from metaclip_dagster.filtering.bands import MAX_DISTANCE, choose_num_bands
 from metaclip_dagster.filters import load_scorers
 from metaclip_dagster.opting_out.policies import OF_IMAGES
 from resources.deferred import Deferred, defer, stage_version
@@ -25,6 +26,8 @@ from resources.lake.tables import PartitionManifest
 from resources.tasks.resource import ZeroShot
 
 NUM_LEAKED_SHOWN = 20
+IMAGES_TOGETHER = 1 << 20
+"""Images that are compared in one process at once, if what a band of their hashes has is even."""
 
 OFF = -1
 """A distance at which nothing is looked for."""
@@ -106,17 +109,22 @@ def apply_filters(
     for ring in rings:
         _score_ring(context, config, compute, image_store, ring=ring, rings=rings)
     samples = [] if config.leakage_distance == OFF else [_hash_tasks(context, compute, zero_shot)]
-    options = config.options | {"num_buckets": len(buckets)}
-    inputs = {
-        "rings": {ring: defer(chain_batches, *compute.lake.shards("image_scores", ring).values()) for ring in rings},
-        "samples": defer(chain_batches, *samples),
-    }
+    scores_of_ring = {ring: compute.lake.shards("image_scores", ring) for ring in rings}
+    scores = {key: {ring: scores_of_ring[ring][key] for ring in rings} for key in buckets}
+    tests = defer(chain_batches, *samples)
+    near = _find_near(context, config, compute, scores, tests, rings=rings, buckets=buckets)
+    shards = {key: {"rings": scores[key], "samples": tests, "near": near[key]} for key in buckets}
     manifest = compute.map_shards(
-        context, judge_images, {"00000": inputs}, table="image_verdicts", partition=rings[-1], options=options
+        context,
+        judge_images,
+        shards,
+        table="image_verdicts",
+        partition=rings[-1],
+        options=config.options | {"num_buckets": len(buckets)},
+        whole=True,
     )
-    verdicts = compute.lake.where_each("image_verdicts", "bucket", buckets.values(), partitions=[rings[-1]])
-    inputs_of = {key: {"verdicts": verdicts[bucket]} for key, bucket in buckets.items()}
-    return inputs_of, _count_verdicts(compute.lake, config, manifest)
+    verdicts = compute.lake.shards("image_verdicts", rings[-1])
+    return {key: {"verdicts": verdicts[key]} for key in buckets}, _count_verdicts(compute.lake, config, manifest)
 
 
 def _score_ring(
@@ -145,6 +153,49 @@ def _score_ring(
     compute.map_shards(context, score_images, shards, table="image_scores", partition=ring, setup=setup, whole=True)
 
 
+def _find_near(
+    context: dg.AssetExecutionContext,
+    config: Filtering,
+    compute: Compute,
+    scores: Mapping[str, Mapping[str, Deferred]],
+    tests: Deferred,
+    *,
+    rings: Sequence[str],
+    buckets: Mapping[str, int],
+) -> dict[str, Deferred]:
+    """NEAR_IMAGES of each of the store's buckets: looks meet in buckets of bands of their hashes."""
+    if config.near_duplicate_distance == OFF:
+        return dict.fromkeys(buckets, defer(chain_batches))
+    lake, distance, t = compute.lake, config.near_duplicate_distance, rings[-1]
+    num_images = sum(lake.manifest("image_scores", ring).rows for ring in rings)
+    num_parts = max(1, -(-num_images // IMAGES_TOGETHER))
+    groups = group_shards(scores, -(-len(scores) // num_parts))
+    num_bands = choose_num_bands(num_images, distance)
+    compute.map_shards(
+        context,
+        scatter_looks,
+        {group: {"scores": of, "samples": tests} for group, of in groups.items()},
+        table="image_looks",
+        partition=t,
+        options=config.options | {"num_bands": num_bands, "num_parts": num_parts},
+        size=num_images,
+        whole=True,
+    )
+    looks = lake.where_each("image_looks", "bucket", range((distance + 1) * num_parts), partitions=[t])
+    compute.map_shards(
+        context,
+        find_near_images,
+        {f"{bucket:05d}": {"looks": rows, "band": bucket // num_parts} for bucket, rows in looks.items()},
+        table="near_images",
+        partition=t,
+        options={"near_duplicate_distance": distance, "num_bands": num_bands, "num_buckets": len(buckets)},
+        size=num_images,
+        whole=True,
+    )
+    near = lake.where_each("near_images", "bucket", buckets.values(), partitions=[t])
+    return {key: near[bucket] for key, bucket in buckets.items()}
+
+
 def _hash_tasks(context: dg.AssetExecutionContext, compute: Compute, zero_shot: ZeroShot) -> Deferred:
     tasks = zero_shot.tasks(read_task, task_version)
     shards = {name: {"samples": defer(read_samples, task), "task": name} for name, task in tasks.items()}
@@ -160,8 +211,8 @@ def _count_verdicts(lake: Lake, config: Filtering, manifest: PartitionManifest) 
     counts: dict[str, Any] = {f"images/{what}": num for what, num in sorted(manifest.total("seen").items())}
     if config.leakage_distance == OFF:
         return counts
-    rows = lake.dataset(manifest.table, [manifest.partition]).to_table(filter=pc.field("reason") == "benchmark")
-    shown = rows.slice(0, NUM_LEAKED_SHOWN).to_pylist()
+    near_tests = lake.dataset(manifest.table, [manifest.partition]).filter(pc.field("reason") == "benchmark")
+    shown = near_tests.head(NUM_LEAKED_SHOWN).to_pylist()
     leaked = [(row["image_id"], row["near"], int(row["measured"])) for row in shown]
     columns = ["image", "task/sample", "bits that differ"]
-    return {**counts, "images/benchmark": rows.num_rows, "leaked": table(columns, leaked)}
+    return {**counts, "images/benchmark": near_tests.count_rows(), "leaked": table(columns, leaked)}

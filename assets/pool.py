@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster as dg
 from pydantic import Field
@@ -24,6 +24,7 @@ from resources.lake.resource import Lake
 from resources.lake.tables import PartitionManifest
 
 _MATCHES = "matches of "
+Value = TypeVar("Value")
 
 
 class Grouping(dg.Config, use_attribute_docstrings=True):
@@ -153,7 +154,7 @@ def align_shards(lake: Lake, snapshot: str, *tables: str) -> dict[str, dict[str,
     return {key: {table: shards[table][key] for table in tables} for key in shards[tables[-1]]}
 
 
-def group_shards(shards: Mapping[str, Deferred], size: int) -> dict[str, dict[str, Deferred]]:
+def group_shards(shards: Mapping[str, Value], size: int) -> dict[str, dict[str, Value]]:
     """Neighbouring shards, `size` at a time, by the number of the group."""
     keys = list(shards)
     return {

@@ -31,6 +31,7 @@ BENCHMARKS = (
     "deduplicating",
     "images",
     "filtering",
+    "near_images",
     "graph",
     "engines",
     "scaling",

@@ -17,7 +17,8 @@ from PIL import Image
 from benchmarks.measure import Row, in_fresh_process, options, peak_mb, print_rows, resident_mb, row
 from metaclip_dagster.evaluation import read_task
 from metaclip_dagster.evaluation.images import decode_image, read_samples
-from metaclip_dagster.filtering.hashes import Looks, find_nearest, find_nearest_earlier, mean_colours, perceptual_hash
+from metaclip_dagster.filtering.bands import find_nearest, find_nearest_earlier
+from metaclip_dagster.filtering.hashes import Looks, mean_colours, perceptual_hash
 from metaclip_dagster.filters import Nsfw, aspect, shorter_side
 from resources.deployments import SAMPLE
 

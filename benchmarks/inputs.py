@@ -17,9 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.measure import options
+from metaclip_dagster.filtering.hashes import Looks
 from metaclip_dagster.matching import build_matcher, match_entries
 from metaclip_dagster.parsing import parse_wat
-from metaclip_dagster.schemas import ENTRIES, ENTRY_COUNTS, MATCHES, writes
+from metaclip_dagster.schemas import ENTRIES, ENTRY_COUNTS, IMAGE_SCORES, MATCHES, writes
 from metaclip_dagster.words.spacing import why_unmatchable
 from resources.deployments import SAMPLE
 from resources.lake.tables import TableStore
@@ -278,3 +279,41 @@ def _members(data: bytes) -> Iterator[bytes]:
         member = zlib.decompressobj(31)
         yield member.decompress(data)
         data = member.unused_data
+
+
+_BATCH = 65_536
+
+
+@writes(IMAGE_SCORES, name="benchmarks.inputs:make_scores")
+def make_scores(bucket: int, num_buckets: int, num: int, pool: int) -> Iterator[pa.RecordBatch]:
+    """IMAGE_SCORES of one of the image store's buckets."""
+    generator = np.random.default_rng(bucket)
+    for start in range(0, num, _BATCH):
+        size = min(_BATCH, num - start)
+        looks = make_looks(generator, size, pool)
+        prefixes = generator.integers(0, 2**32 // num_buckets, size) * num_buckets + bucket
+        prefixes -= num_buckets * (prefixes >= 2**32)
+        ids = [f"{prefix:08x}{start + at:016x}" for at, prefix in enumerate(prefixes.tolist())]
+        empty = pa.array([[]] * size, IMAGE_SCORES.field("scores").type)
+        yield pa.RecordBatch.from_arrays(
+            [pa.array(ids), pa.array([""] * size), looks[:, 0], looks[:, 1], empty], schema=IMAGE_SCORES
+        )
+
+
+def make_looks(generator: np.random.Generator, num: int, pool: int) -> Looks:
+    """Random ones, near copies of a few, the very same look, and one hash in the colours of blank pages."""
+    kind, looks = generator.random(num), generator.integers(0, 2**60, (num, 2), np.uint64)
+    looks[:, 0] ^= generator.integers(0, 2**32, num, np.uint64) << np.uint64(32)
+    clusters = generator.integers(1, max(2, pool // 100), num).astype(np.uint64)
+    is_copy, is_same, is_blank = (kind < 0.2), (kind >= 0.2) & (kind < 0.3), (kind >= 0.3) & (kind < 0.4)  # shares
+    for column, odd in enumerate((0x9E3779B97F4A7C15, 0xD1B54A32D192ED03)):
+        looks[is_copy, column] = (clusters * np.uint64(odd))[is_copy] >> np.uint64(4 * column)
+    for _ in range(3):
+        flipped = np.uint64(1) << generator.integers(0, 64, num, np.uint64)
+        looks[:, 0] ^= np.where(is_copy & (generator.random(num) < 0.5), flipped, np.uint64(0))
+    looks[is_same | is_blank, 0] = 1 << 63
+    looks[is_same, 1] = 0
+    colours = np.tile(generator.integers(1, 31, (num, 3)), 4) + generator.integers(-1, 2, (num, 12))
+    packed = np.left_shift(colours.astype(np.uint64), np.arange(0, 60, 5, np.uint64)).sum(axis=1)
+    looks[is_blank, 1] = packed[is_blank]
+    return looks

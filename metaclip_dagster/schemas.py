@@ -271,6 +271,20 @@ SAMPLE_HASHES = _table(
     phash=(pa.uint64(), "Its perceptual hash"),
     colours=(pa.uint64(), "Its colours, as in IMAGE_SCORES"),
 )
+IMAGE_LOOKS = _table(
+    bucket=(pa.uint32(), "Which band of the perceptual hash this row is for, and a part of what that band may have"),
+    ring=(pa.uint8(), "Number of the image's ring in the set, from 0: the smallest t"),
+    image_id=(pa.string(), "An image that neither its scores nor its likeness to a task's leave out"),
+    phash=(pa.uint64(), "Its perceptual hash"),
+    colours=(pa.uint64(), "Its colours, as in IMAGE_SCORES"),
+)
+NEAR_IMAGES = _table(
+    bucket=(pa.uint32(), "Which of the image store's buckets the image falls in, by its id"),
+    image_id=(pa.string(), "An image that is near an earlier one"),
+    ring=(pa.uint8(), "Number of the earlier one's ring"),
+    near=(pa.string(), "The image_id of the earlier one"),
+    bits=(pa.float64(), "The bits in which their hashes differ"),
+)
 IMAGE_VERDICTS = _table(
     bucket=(pa.uint32(), "Which of the image store's buckets the image falls in, by its id"),
     image_id=(pa.string(), "An image that a filter found something about"),

@@ -1,70 +1,24 @@
-"""Decide which images a training set leaves out: bad scores, near duplicates, copies of test images."""
+"""Decide which images a training set leaves out: bad scores, copies of test images, near duplicates."""
 
-import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from metaclip_dagster.filtering.hashes import (
-    Looks,
-    count_differing_bits,
-    find_nearest,
-    find_nearest_earlier,
-    mean_colours,
-    perceptual_hash,
-)
-from metaclip_dagster.filters import Scorer
-from metaclip_dagster.pictures import to_rgb
-from metaclip_dagster.schemas import IMAGE_SCORES, IMAGE_VERDICTS, SAMPLE_HASHES, writes
+from metaclip_dagster.filtering.bands import Rows, count_differing_bits, find_distinct, find_nearest
+from metaclip_dagster.filtering.hashes import Looks
+from metaclip_dagster.schemas import IMAGE_SCORES, IMAGE_VERDICTS, NEAR_IMAGES, SAMPLE_HASHES, writes
 from metaclip_dagster.urls import bucket_images
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-
-class Store(Protocol):
-    """The image store, as far as scoring reads it."""
-
-    def read(self, tar: str, offset: int, size: int) -> bytes: ...  # noqa: D102
-
-
-@writes(IMAGE_SCORES, name="filtering:score_images", version=2)
-def score_images(
-    images: Iterable[pa.RecordBatch],
-    known: Iterable[pa.RecordBatch],
-    *,
-    store: Store,
-    scorers: Mapping[str, Scorer],
-    seen: Counter[str],
-) -> Iterator[pa.RecordBatch]:
-    """Hash and score every image of a bucket's IMAGES that the store holds; the same bytes once.
-
-    `known` are IMAGE_SCORES of earlier runs, whose scores are taken over and change no row. `seen` counts the images
-    `scored` now. Memory holds the rows of both, and one image.
-    """
-    scored = {row["sha256"]: row for batch in known for row in batch.to_pylist()}
-    for batch in images:
-        rows = [_score_image(row, scored, store, scorers, seen) for row in batch.to_pylist() if row["tar"]]
-        yield pa.RecordBatch.from_pylist(rows, IMAGE_SCORES)
-
-
-@writes(SAMPLE_HASHES, name="filtering:hash_samples", version=2)
-def hash_samples(samples: Iterable[Any], *, task: str, decode: Callable[[Any], "Image.Image"]) -> pa.Table:
-    """Hash and colours of every test image of a task, numbered as the task has them; memory holds one image."""
-    looks = (_hash_image(decode(sample)) for sample in samples)
-    rows = [{"task": task, "sample": number, **look} for number, look in enumerate(looks)]
-    return pa.Table.from_pylist(rows, SAMPLE_HASHES)
 
 
 @writes(IMAGE_VERDICTS, name="filtering:judge_images", version=2, rows_together=4096)
 def judge_images(
     rings: Mapping[str, Iterable[pa.RecordBatch]],
     samples: Iterable[pa.RecordBatch],
+    near: Iterable[pa.RecordBatch],
     *,
     filters: Mapping[str, Mapping[str, float]],
     near_duplicate_distance: int | None,
@@ -73,10 +27,10 @@ def judge_images(
     num_buckets: int,
     seen: Counter[str],
 ) -> pa.Table:
-    """Every image of a training set that is left out, and every one that is near a task's image, by bucket.
+    """Every image of a bucket that a training set leaves out, and every one that is near a task's image.
 
-    `rings` are IMAGE_SCORES of the set's rings, the smallest t first; `samples` SAMPLE_HASHES of all tasks. An image
-    goes for the first of these that holds:
+    `rings` are IMAGE_SCORES of the bucket in the set's rings, the smallest t first; `samples` SAMPLE_HASHES of all
+    tasks; `near` NEAR_IMAGES of the bucket. An image goes for the first of these that holds:
 
     - a score lies outside its filter's limits, `at_least` and `at_most`: `filtered_<name>`;
     - it is near a task's image, and `remove_leakage`: `benchmark`;
@@ -85,73 +39,60 @@ def judge_images(
 
     Memory holds the rows of all. Raises ValueError for limits that are no limits, or an image without a score.
     """
-    scored = _gather_rings(rings)
-    ids, looks = scored["image_id"].combine_chunks(), _stack_looks(scored)
-    verdicts = _VerdictList(ids, num_buckets, seen)
+    scored = gather_rings(rings)
+    verdicts = VerdictList(scored["image_id"].combine_chunks(), num_buckets, seen)
+    tests = pa.Table.from_batches(samples, SAMPLE_HASHES)
+    apply_rules(scored, tests, verdicts, filters, leakage_distance, remove_leakage=remove_leakage)
+    if near_duplicate_distance is not None:
+        _add_near_duplicates(scored, pa.Table.from_batches(near, NEAR_IMAGES), verdicts)
+    return verdicts.table()
+
+
+def apply_rules(
+    scored: pa.Table,
+    tests: pa.Table,
+    verdicts: "VerdictList",
+    filters: Mapping[str, Mapping[str, float]],
+    leakage_distance: int | None,
+    *,
+    remove_leakage: bool,
+) -> None:
+    """Note the images that filters leave out, and those that are near a task's."""
     for name, limits in filters.items():
         values, (low, high) = _read_scores(scored["scores"].combine_chunks(), name), _read_limits(name, limits)
         verdicts.add(f"filtered_{name.rpartition(':')[2].lower()}", ~((values >= low) & (values <= high)), values)
     if leakage_distance is not None:
-        tests = pa.Table.from_batches(samples, SAMPLE_HASHES)
+        looks, test_looks = stack_looks(scored), stack_looks(tests)
         names = pc.binary_join_element_wise(tests["task"], tests["sample"].cast(pa.string()), "/").combine_chunks()
-        test_looks = _stack_looks(tests)
         nearest = find_nearest(looks, test_looks, leakage_distance)
         bits = count_differing_bits(looks, test_looks, nearest)
         verdicts.add("benchmark", nearest >= 0, bits, _name_nearest(names, nearest), removes=remove_leakage)
-    if near_duplicate_distance is not None:
-        [rows] = np.nonzero(~verdicts.is_out)
-        among = find_nearest_earlier(looks[rows], near_duplicate_distance)
-        nearest = np.full(len(looks), -1)
-        nearest[rows[among >= 0]] = rows[among[among >= 0]]
-        bits = count_differing_bits(looks, looks, nearest)
-        verdicts.add("near_duplicate", nearest >= 0, bits, _name_nearest(ids, nearest))
-    return verdicts.table()
 
 
-def _score_image(
-    row: Mapping[str, Any], scored: dict[str, Any], store: Store, scorers: Mapping[str, Scorer], seen: Counter[str]
-) -> dict[str, Any]:
-    from PIL import Image  # noqa: PLC0415  # what reads the graph must not load it
+def stack_looks(rows: pa.Table) -> Looks:
+    """The hash and the colours of every row."""
+    return np.stack([rows[name].to_numpy() for name in _LOOK], axis=1)
 
-    earlier = scored.get(row["sha256"])
-    scores = {score["filter"]: score["score"] for score in earlier["scores"]} if earlier else {}
-    look = {name: earlier[name] for name in _LOOK} if earlier else {}
-    if earlier is None or scorers.keys() - scores.keys():
-        with Image.open(io.BytesIO(store.read(row["tar"], row["offset"], row["size"]))) as opened:
-            image = to_rgb(opened)
-        look = _hash_image(image)
-        scores |= {name: score(image) for name, score in scorers.items() if name not in scores}
-        seen["scored"] += 1
-    score_list = [{"filter": name, "score": scores[name]} for name in sorted(scorers)]
-    scored_row = {"image_id": row["image_id"], "sha256": row["sha256"], **look, "scores": score_list}
-    scored[row["sha256"]] = scored_row
-    return scored_row
+
+def gather_rings(rings: Mapping[str, Iterable[pa.RecordBatch]]) -> pa.Table:
+    """All images, the smallest ring first, in a ring by id; one that moved between rings counts in the first.
+
+    The column `ring` has the number of its ring, from 0.
+    """
+    columns = ["image_id", *_LOOK, "scores"]
+    schema = pa.schema([IMAGE_SCORES.field(name) for name in columns])
+    streams = ((batch.select(columns) for batch in batches) for batches in rings.values())
+    tables = [pa.Table.from_batches(stream, schema).sort_by("image_id") for stream in streams]
+    numbers = pa.array(np.repeat(np.arange(len(tables), dtype=np.uint8), [table.num_rows for table in tables]))
+    scored = pa.concat_tables(tables).append_column("ring", numbers).combine_chunks()
+    _, first = np.unique(scored["image_id"].to_numpy(zero_copy_only=False), return_index=True)
+    return scored.take(np.sort(first))
 
 
 _LOOK = ("phash", "colours")
 
 
-def _hash_image(image: "Image.Image") -> dict[str, int]:
-    return {"phash": perceptual_hash(image), "colours": mean_colours(image)}
-
-
-def _stack_looks(rows: pa.Table) -> Looks:
-    return np.stack([rows[name].to_numpy() for name in _LOOK], axis=1)
-
-
-def _gather_rings(rings: Mapping[str, Iterable[pa.RecordBatch]]) -> pa.Table:
-    """All images, the smallest ring first, in a ring by id; one that moved between rings counts in the first."""
-    columns = ["image_id", *_LOOK, "scores"]
-    schema = pa.schema([IMAGE_SCORES.field(name) for name in columns])
-    streams = ((batch.select(columns) for batch in batches) for batches in rings.values())
-    scored = pa.concat_tables(
-        pa.Table.from_batches(stream, schema).sort_by("image_id") for stream in streams
-    ).combine_chunks()
-    _, first = np.unique(scored["image_id"].to_numpy(zero_copy_only=False), return_index=True)
-    return scored.take(np.sort(first))
-
-
-class _VerdictList:
+class VerdictList:
     """IMAGE_VERDICTS while they are collected: an image is left out for one reason, the first that holds."""
 
     def __init__(self, ids: pa.Array, num_buckets: int, seen: Counter[str]) -> None:
@@ -207,6 +148,23 @@ def _read_limits(name: str, limits: Mapping[str, float]) -> tuple[float, float]:
     return limits.get("at_least", -np.inf), limits.get("at_most", np.inf)
 
 
-def _name_nearest(names: pa.Array, nearest: npt.NDArray[np.int64]) -> pa.Array:
+def _name_nearest(names: pa.Array, nearest: Rows) -> pa.Array:
     """The name of what is nearest to each image, null where nothing is near (-1)."""
     return names.take(pa.array(nearest, mask=nearest < 0))
+
+
+def _add_near_duplicates(scored: pa.Table, near: pa.Table, verdicts: VerdictList) -> None:
+    """Note the images near an earlier one: of each look in the bucket, `near` has what its first image is near."""
+    [rows] = np.nonzero(~verdicts.is_out)
+    first, look_of_row = find_distinct(stack_looks(scored)[rows])
+    ids = scored["image_id"].combine_chunks()
+    near = near.sort_by([(name, "ascending") for name in ("image_id", "ring", "near")]).combine_chunks()
+    place = pc.index_in(ids.take(pa.array(rows[first])), near["image_id"].combine_chunks())
+    place_of_row = pc.fill_null(place, -1).to_numpy()[look_of_row]
+    copied = np.where(first[look_of_row] < np.arange(len(rows)), rows[first][look_of_row], -1)
+    nearest = np.full(len(ids), -1)  # among all images of the bucket, and behind them those that are near one
+    nearest[rows] = np.where(place_of_row >= 0, len(ids) + place_of_row, copied)
+    names = pa.concat_arrays([ids, near["near"].combine_chunks()])
+    bits = np.concatenate([np.zeros(len(ids)), near["bits"].to_numpy()])
+    measured = np.where(nearest >= 0, bits[nearest], 0) if len(ids) else bits
+    verdicts.add("near_duplicate", nearest >= 0, measured, _name_nearest(names, nearest))

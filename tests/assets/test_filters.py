@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from metaclip_dagster.filtering import score_images
-from metaclip_dagster.filtering.hashes import find_nearest_earlier
+from metaclip_dagster.filtering.bands import find_nearest_earlier
 from resources.deployments import Deployment
 from resources.images.store import open_image_store
 from tests.graphs import Graph, copy_home, open_graph

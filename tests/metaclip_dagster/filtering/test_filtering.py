@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,10 +17,11 @@ from PIL import Image, ImageDraw
 
 from metaclip_dagster.evaluation import read_task
 from metaclip_dagster.evaluation.images import decode_image, read_samples
-from metaclip_dagster.filtering import hash_samples, judge_images, score_images
-from metaclip_dagster.filtering.hashes import Looks, find_nearest, find_nearest_earlier, mean_colours, perceptual_hash
+from metaclip_dagster.filtering import find_near_images, hash_samples, judge_images, scatter_looks, score_images
+from metaclip_dagster.filtering.bands import find_nearest, find_nearest_earlier
+from metaclip_dagster.filtering.hashes import Looks, mean_colours, perceptual_hash
 from metaclip_dagster.filters import aspect, load_scorers, shorter_side
-from metaclip_dagster.schemas import IMAGE_SCORES, IMAGES
+from metaclip_dagster.schemas import IMAGE_LOOKS, IMAGE_SCORES, IMAGES
 from resources.deployments import SAMPLE
 from tests.metaclip_dagster.imaging.test_checking import encode
 
@@ -88,8 +90,30 @@ def judge(rings: Mapping[str, pa.RecordBatch], samples: Iterable[pa.RecordBatch]
         "leakage_distance": None,
         "remove_leakage": False,
     }
-    of = {ring: [batch] for ring, batch in rings.items()}
-    return judge_images(of, samples, **off | {"num_buckets": 4, "seen": Counter()} | asked)
+    asked, samples = off | {"num_buckets": 4, "seen": Counter()} | asked, list(samples)
+    near: list[pa.RecordBatch] = []
+    if asked["near_duplicate_distance"] is not None:
+        near = find_near({ring: [batch] for ring, batch in rings.items()}, samples, asked)
+    return judge_images({ring: [batch] for ring, batch in rings.items()}, samples, near, **asked)
+
+
+def find_near(
+    rings: Mapping[str, Iterable[pa.RecordBatch]], samples: Iterable[pa.RecordBatch], asked: Mapping[str, Any]
+) -> list[pa.RecordBatch]:
+    """NEAR_IMAGES by way of IMAGE_LOOKS, of three parts a band."""
+    distance, num_parts = asked["near_duplicate_distance"], 3
+    cut = {"near_duplicate_distance": distance, "num_bands": distance + 2}
+    rules = {name: asked[name] for name in ("filters", "leakage_distance", "remove_leakage")}
+    scattered = pa.Table.from_batches(
+        scatter_looks({"00000": rings}, samples, num_parts=num_parts, **cut, **rules), IMAGE_LOOKS
+    )
+    near = (
+        find_near_images(
+            scattered.filter(pc.field("bucket") == bucket).to_batches(), band=bucket // num_parts, num_buckets=4, **cut
+        )
+        for bucket in range((distance + 1) * num_parts)
+    )
+    return pa.concat_tables(near).to_batches()
 
 
 def left_out(*args: Any, **asked: Any) -> set[str]:

@@ -1,0 +1,170 @@
+"""Find images that look alike by bands of bits of their hashes: of each the first one that is near."""
+
+from collections.abc import Iterable
+from itertools import combinations, pairwise
+from math import comb
+
+import numpy as np
+import numpy.typing as npt
+
+from metaclip_dagster.compiling import compiled
+from metaclip_dagster.filtering.hashes import Hashes, Looks
+
+Rows = npt.NDArray[np.int64]
+"""Numbers of rows of Looks; -1 for none."""
+
+MAX_DISTANCE = 15
+MAX_COLOUR_DISTANCE = 2
+"""Steps of 8 of 256; a copy in JPEG at quality 75 is 1 off, a purple heart instead of a red one 6."""
+
+
+def find_nearest_earlier(looks: Looks, distance: int, *, num_bands: int | None = None, band: int | None = None) -> Rows:
+    """For each image the first one before it that is near; -1 where there is none.
+
+    Near are two whose hashes differ in at most `distance` bits, and whose every colour by at most MAX_COLOUR_DISTANCE
+    steps. `num_bands` says how the search goes, not what it finds (`choose_num_bands`). With a `band`, only those are
+    sure to be found whose first band in common it is. Memory is some 100 bytes an image.
+    """
+    first, look_of_row = find_distinct(looks)
+    distinct, rows = looks[first], np.arange(len(first))
+    masks = _combine_bands(distance, num_bands or choose_num_bands(len(distinct), distance), band)
+    lowest = _find_lowest(distinct, distance, masks, begin=0, end=len(distinct))
+    nearest = first[np.minimum(lowest, rows)][look_of_row]
+    return np.where(nearest < np.arange(len(looks)), nearest, -1)
+
+
+def find_nearest(looks: Looks, others: Looks, distance: int) -> Rows:
+    """For each image the row of the first of `others` that is near (see `find_nearest_earlier`); -1 where none is."""
+    look_rows, look_of_row = find_distinct(looks)
+    other_rows, _ = find_distinct(others)
+    both, num_others = np.concatenate([others[other_rows], looks[look_rows]]), len(other_rows)
+    masks = _combine_bands(distance, choose_num_bands(len(both), distance))
+    lowest = _find_lowest(both, distance, masks, begin=num_others, end=num_others)[num_others:]
+    return np.append(other_rows, -1)[np.minimum(lowest, num_others)][look_of_row]
+
+
+def choose_num_bands(num_images: int, distance: int) -> int:
+    """Into how many bands of bits hashes are cut: what is estimated to find near ones among so many the soonest.
+
+    Of B bands two near hashes share B - distance at least (pigeonhole). More bands are more combinations to sort by,
+    each with fewer hashes alike to compare.
+    """
+
+    def estimate(num_bands: int) -> float:
+        bits = min(32, _SHARE_OF_BITS * 64 * (num_bands - distance) / num_bands)
+        return comb(num_bands, distance) * (_SORTED_AS_COMPARED + num_images / 2**bits)
+
+    _check_distance(distance)
+    return min(range(distance + 1, distance + 7), key=estimate)
+
+
+def hash_band(looks: Looks, band: int, num_bands: int) -> Hashes:
+    """32 bits for each image that are equal where that band of the perceptual hash is."""
+    return _hash_bits(looks[:, 0], _list_bands(num_bands)[band]) >> np.uint64(32)
+
+
+def count_differing_bits(looks: Looks, others: Looks, nearest: Rows) -> npt.NDArray[np.float64]:
+    """In how many bits each hash differs from that of the one of `others` nearest to it; 0 where none is (-1)."""
+    differing = np.zeros(len(looks))
+    [near] = np.nonzero(nearest >= 0)
+    differing[near] = np.bitwise_count(looks[near, 0] ^ others[nearest[near], 0])
+    return differing
+
+
+def find_distinct(looks: Looks) -> tuple[Rows, Rows]:
+    """The first row of each distinct look, ascending, and for each row the number of its look among those."""
+    order = np.lexsort((looks[:, 1], looks[:, 0]))  # stable: equal ones stand by row
+    is_new = np.ones(len(looks), np.bool_)
+    is_new[1:] = (looks[order[1:]] != looks[order[:-1]]).any(axis=1)
+    first = order[is_new]
+    place = np.empty(len(first), np.int64)
+    place[np.argsort(first)] = np.arange(len(first))
+    look_of_row = np.empty(len(looks), np.int64)
+    look_of_row[order] = place[np.cumsum(is_new) - 1]
+    return np.sort(first), look_of_row
+
+
+_SORTED_AS_COMPARED = 20
+"""Sorting a hash takes as long as comparing so many."""
+_SHARE_OF_BITS = 0.75
+"""Neighbouring frequencies go together: bits tell fewer images apart than random ones would."""
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+"""Spreads bits upwards (Knuth, The Art of Computer Programming 6.4): 2**64 by the golden ratio."""
+_HIGH, _LOW = np.uint64(0xFFFFFFFF00000000), np.uint64(0xFFFFFFFF)
+
+
+def _check_distance(distance: int) -> None:
+    if not 0 <= distance <= MAX_DISTANCE:
+        raise ValueError(f"a distance of {distance} bits of 64: give 0 to {MAX_DISTANCE}; beyond, most images are near")
+
+
+def _list_bands(num_bands: int) -> list[int]:
+    """The bits of each band, as a mask."""
+    edges = [64 * band // num_bands for band in range(num_bands + 1)]
+    return [(1 << high) - (1 << low) for low, high in pairwise(edges)]
+
+
+def _combine_bands(distance: int, num_bands: int, band: int | None = None) -> list[int]:
+    """Masks of bits in at least one of which near hashes agree; with a band, of those of which it is the first."""
+    _check_distance(distance)
+    bands = _list_bands(num_bands)
+    of_first = combinations(range(num_bands), num_bands - distance)
+    return [sum(bands[each] for each in chosen) for chosen in of_first if band in {None, chosen[0]}]
+
+
+def _hash_bits(hashes: Hashes, mask: int) -> Hashes:
+    """Equal in the upper half where the bits of the mask are; what is equal by chance is compared, and no more."""
+    return (hashes & np.uint64(mask)) * _ODD
+
+
+def _find_lowest(looks: Looks, distance: int, masks: Iterable[int], *, begin: int, end: int) -> Rows:
+    """For each row from `begin` the lowest one before it, and before `end`, that is near; their number for none."""
+    lowest = np.full(len(looks), len(looks), np.int64)
+    rows, hashes, colours = np.arange(len(looks), dtype=np.uint64), looks[:, 0].copy(), looks[:, 1].copy()
+    for mask in masks:
+        keys = (_hash_bits(hashes, mask) & _HIGH) | rows  # sorted, rows of one group stand in their order
+        keys.sort()
+        _compare_groups(keys, hashes, colours, lowest, distance, begin, end)
+    return lowest
+
+
+@compiled
+def _compare_groups(
+    keys: Hashes, hashes: Hashes, colours: Hashes, lowest: Rows, distance: int, begin: int, end: int
+) -> None:
+    """Lower the lowest of each row by the rows of its group; a row is done with the first that is near."""
+    start = 0
+    for at in range(len(keys)):
+        if (keys[at] ^ keys[start]) & _HIGH:
+            start = at
+        row = np.int64(keys[at] & _LOW)
+        if row < begin:
+            continue
+        until = min(lowest[row], end)
+        for other_at in range(start, at):
+            other = np.int64(keys[other_at] & _LOW)
+            if other >= until:
+                break
+            differing = hashes[row] ^ hashes[other]
+            # Bits are added up in pairs, fours, bytes, then all bytes: the compiler knows it for an instruction.
+            differing -= (differing >> np.uint64(1)) & np.uint64(0x5555555555555555)
+            differing = (differing & np.uint64(0x3333333333333333)) + (
+                (differing >> np.uint64(2)) & np.uint64(0x3333333333333333)
+            )
+            differing = (differing + (differing >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+            if (differing * np.uint64(0x0101010101010101)) >> np.uint64(56) > distance:
+                continue
+            if _are_alike(colours[row], colours[other]):
+                lowest[row] = other
+                break
+
+
+@compiled
+def _are_alike(colours: np.uint64, others: np.uint64) -> bool:
+    """Whether each of the twelve colours is near its counterpart."""
+    for _ in range(12):
+        if abs(np.int64(colours & np.uint64(31)) - np.int64(others & np.uint64(31))) > MAX_COLOUR_DISTANCE:
+            return False
+        colours >>= np.uint64(5)
+        others >>= np.uint64(5)
+    return True
