@@ -50,12 +50,8 @@ def find(folder: str, num_images: int, images_a_part: int, distance: int, worker
     """Make the looks, and find those that are near; gives what each stage took."""
     run, num_parts = Run(folder, workers), max(1, -(-num_images // images_a_part))
     num_buckets = 4 * num_parts
-    shards_of_scores = {
-        f"{b:05d}": {"bucket": b, "num": num_images // num_buckets, "pool": num_images} for b in range(num_buckets)
-    }
-    scores = run.map(
-        make_scores, "image_scores", {key: {**of, "num_buckets": num_buckets} for key, of in shards_of_scores.items()}
-    )
+    of_all = {"num_buckets": num_buckets, "num": num_images // num_buckets, "pool": num_images}
+    scores = run.map(make_scores, "image_scores", {f"{b:05d}": {"bucket": b, **of_all} for b in range(num_buckets)})
     rings = {key: {"inf": defer(read_batches, path, {})} for key, path in scores.items()}
     rules = {"filters": {}, "leakage_distance": None, "remove_leakage": False, "near_duplicate_distance": distance}
     cut = {"near_duplicate_distance": distance, "num_bands": choose_num_bands(num_images, distance)}

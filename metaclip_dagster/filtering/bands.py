@@ -1,6 +1,5 @@
 """Find images that look alike by bands of bits of their hashes: of each the first one that is near."""
 
-from collections.abc import Iterable
 from itertools import combinations, pairwise
 from math import comb
 
@@ -23,13 +22,12 @@ def find_nearest_earlier(looks: Looks, distance: int, *, num_bands: int | None =
 
     Near are two whose hashes differ in at most `distance` bits, and whose every colour by at most MAX_COLOUR_DISTANCE
     steps. `num_bands` says how the search goes, not what it finds (`choose_num_bands`). With a `band`, only those are
-    sure to be found whose first band in common it is. Memory is some 100 bytes an image.
+    sure to be found whose first band in common it is. Memory is some 150 bytes an image.
     """
     first, look_of_row = find_distinct(looks)
-    distinct, rows = looks[first], np.arange(len(first))
-    masks = _combine_bands(distance, num_bands or choose_num_bands(len(distinct), distance), band)
-    lowest = _find_lowest(distinct, distance, masks, begin=0, end=len(distinct))
-    nearest = first[np.minimum(lowest, rows)][look_of_row]
+    num_bands = num_bands or choose_num_bands(len(first), distance)
+    lowest = _find_lowest(looks[first], distance, num_bands, band, begin=0, end=len(first))
+    nearest = first[lowest][look_of_row]
     return np.where(nearest < np.arange(len(looks)), nearest, -1)
 
 
@@ -38,8 +36,8 @@ def find_nearest(looks: Looks, others: Looks, distance: int) -> Rows:
     look_rows, look_of_row = find_distinct(looks)
     other_rows, _ = find_distinct(others)
     both, num_others = np.concatenate([others[other_rows], looks[look_rows]]), len(other_rows)
-    masks = _combine_bands(distance, choose_num_bands(len(both), distance))
-    lowest = _find_lowest(both, distance, masks, begin=num_others, end=num_others)[num_others:]
+    num_bands = choose_num_bands(len(both), distance)
+    lowest = _find_lowest(both, distance, num_bands, None, begin=num_others, end=num_others)[num_others:]
     return np.append(other_rows, -1)[np.minimum(lowest, num_others)][look_of_row]
 
 
@@ -117,46 +115,100 @@ def _hash_bits(hashes: Hashes, mask: int) -> Hashes:
     return (hashes & np.uint64(mask)) * _ODD
 
 
-def _find_lowest(looks: Looks, distance: int, masks: Iterable[int], *, begin: int, end: int) -> Rows:
-    """For each row from `begin` the lowest one before it, and before `end`, that is near; their number for none."""
-    lowest = np.full(len(looks), len(looks), np.int64)
-    rows, hashes, colours = np.arange(len(looks), dtype=np.uint64), looks[:, 0].copy(), looks[:, 1].copy()
-    for mask in masks:
-        keys = (_hash_bits(hashes, mask) & _HIGH) | rows  # sorted, rows of one group stand in their order
+def _find_lowest(looks: Looks, distance: int, num_bands: int, band: int | None, *, begin: int, end: int) -> Rows:
+    """For each row from `begin` the lowest one before it, and before `end`, that is near; itself for none.
+
+    The rows of one hash stand together, so that a hash that millions of images have is compared once.
+    """
+    lowest, hashes, colours = np.arange(len(looks)), looks[:, 0].copy(), looks[:, 1].copy()
+    rows = np.argsort(hashes, kind="stable")
+    starts = np.flatnonzero(np.diff(hashes[rows], prepend=~hashes[rows[:1]]))
+    by_first_row = np.argsort(rows[starts])
+    spans = np.stack([starts, np.append(starts, len(rows))[1:]], axis=1)[by_first_row]
+    hashes, numbers = hashes[rows[spans[:, 0]]], np.arange(len(spans), dtype=np.uint64)
+    if band in {None, 0}:  # equal hashes have every band in common
+        _compare_equal(spans, rows, colours, lowest, begin, end)
+    for mask in _combine_bands(distance, num_bands, band) if distance else []:
+        keys = (_hash_bits(hashes, mask) & _HIGH) | numbers  # sorted, hashes of one group stand by their first rows
         keys.sort()
-        _compare_groups(keys, hashes, colours, lowest, distance, begin, end)
+        _compare_groups(keys, hashes, spans, rows, colours, lowest, distance, begin, end)
     return lowest
 
 
 @compiled
-def _compare_groups(
-    keys: Hashes, hashes: Hashes, colours: Hashes, lowest: Rows, distance: int, begin: int, end: int
+def _compare_equal(
+    spans: npt.NDArray[np.int64], rows: Rows, colours: Hashes, lowest: Rows, begin: int, end: int
 ) -> None:
-    """Lower the lowest of each row by the rows of its group; a row is done with the first that is near."""
+    """Lower the lowest of each row by the rows of its own hash."""
+    for number in range(len(spans)):
+        if spans[number, 1] - spans[number, 0] > 1:
+            _compare_rows(spans[number], spans[number], rows, colours, lowest, begin, end)
+
+
+@compiled
+def _compare_groups(
+    keys: Hashes,
+    hashes: Hashes,
+    spans: npt.NDArray[np.int64],
+    rows: Rows,
+    colours: Hashes,
+    lowest: Rows,
+    distance: int,
+    begin: int,
+    end: int,
+) -> None:
+    """Lower the lowest of each row by rows of other hashes of its group; a row is done with the first that is near."""
     start = 0
-    for at in range(len(keys)):
-        if (keys[at] ^ keys[start]) & _HIGH:
-            start = at
-        row = np.int64(keys[at] & _LOW)
+    for stop in range(1, len(keys) + 1):
+        if stop < len(keys) and not (keys[stop] ^ keys[start]) & _HIGH:
+            continue
+        for at in range(start, stop if stop > start + 1 else start):
+            number = np.int64(keys[at] & _LOW)
+            span = spans[number]
+            until = min(end, _find_highest(span, rows, lowest, begin))
+            for other_at in range(start, stop):
+                other = np.int64(keys[other_at] & _LOW)
+                if rows[spans[other, 0]] >= until:
+                    break
+                if other != number and _count_bits(hashes[number] ^ hashes[other]) <= distance:
+                    _compare_rows(span, spans[other], rows, colours, lowest, begin, end)
+                    until = min(end, _find_highest(span, rows, lowest, begin))
+        start = stop
+
+
+@compiled
+def _compare_rows(span: Rows, others: Rows, rows: Rows, colours: Hashes, lowest: Rows, begin: int, end: int) -> None:
+    """Lower the lowest of each row of a span by those of another whose colours are near; a span's rows ascend."""
+    for at in range(span[0], span[1]):
+        row = rows[at]
         if row < begin:
             continue
-        until = min(lowest[row], end)
-        for other_at in range(start, at):
-            other = np.int64(keys[other_at] & _LOW)
-            if other >= until:
+        for other_at in range(others[0], others[1]):
+            other = rows[other_at]
+            if other >= lowest[row] or other >= end:
                 break
-            differing = hashes[row] ^ hashes[other]
-            # Bits are added up in pairs, fours, bytes, then all bytes: the compiler knows it for an instruction.
-            differing -= (differing >> np.uint64(1)) & np.uint64(0x5555555555555555)
-            differing = (differing & np.uint64(0x3333333333333333)) + (
-                (differing >> np.uint64(2)) & np.uint64(0x3333333333333333)
-            )
-            differing = (differing + (differing >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-            if (differing * np.uint64(0x0101010101010101)) >> np.uint64(56) > distance:
-                continue
             if _are_alike(colours[row], colours[other]):
                 lowest[row] = other
                 break
+
+
+@compiled
+def _find_highest(span: Rows, rows: Rows, lowest: Rows, begin: int) -> int:
+    """The highest of what is the lowest of each row of a span: from there on no other row is of use."""
+    highest = -1
+    for at in range(span[0], span[1]):
+        if rows[at] >= begin:
+            highest = max(highest, lowest[rows[at]])
+    return highest
+
+
+@compiled
+def _count_bits(bits: np.uint64) -> np.uint64:
+    """How many bits are set, added up in pairs, fours, bytes, then all: compilers know it for an instruction."""
+    bits -= (bits >> np.uint64(1)) & np.uint64(0x5555555555555555)
+    bits = (bits & np.uint64(0x3333333333333333)) + ((bits >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return (bits * np.uint64(0x0101010101010101)) >> np.uint64(56)
 
 
 @compiled
