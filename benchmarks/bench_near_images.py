@@ -11,6 +11,7 @@ reading to commit, without their start; baselines are those of the fewest images
 
 import sys
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
@@ -53,8 +54,13 @@ def find(folder: str, num_images: int, images_a_part: int, distance: int, worker
     of_all = {"num_buckets": num_buckets, "num": num_images // num_buckets, "pool": num_images}
     scores = run.map(make_scores, "image_scores", {f"{b:05d}": {"bucket": b, **of_all} for b in range(num_buckets)})
     rings = {key: {"inf": defer(read_batches, path, {})} for key, path in scores.items()}
-    rules = {"filters": {}, "leakage_distance": None, "remove_leakage": False, "near_duplicate_distance": distance}
-    cut = {"near_duplicate_distance": distance, "num_bands": choose_num_bands(num_images, distance)}
+    rules: dict[str, Any] = {
+        "filters": {},
+        "leakage_distance": None,
+        "remove_leakage": False,
+        "near_duplicate_distance": distance,
+    }
+    cut: dict[str, Any] = {"near_duplicate_distance": distance, "num_bands": choose_num_bands(num_images, distance)}
     none = defer(chain_batches)
     keys = [list(rings)[start : start + 4] for start in range(0, num_buckets, 4)]
     groups = {of[0]: {"scores": {key: rings[key] for key in of}, "samples": none} for of in keys}
@@ -80,7 +86,7 @@ def find(folder: str, num_images: int, images_a_part: int, distance: int, worker
 def _assert_equal(distance: int) -> None:
     """Compare each with each, a row at a time."""
     looks = make_looks(np.random.default_rng(0), SAMPLED, SAMPLED)
-    colours = ((looks[:, 1:] >> np.arange(0, 60, 5, np.uint64)) & np.uint64(31)).astype(np.int8)
+    colours = ((looks[:, 1:] >> np.arange(0, 60, 5, dtype=np.uint64)) & np.uint64(31)).astype(np.int8)
     nearest = find_nearest_earlier(looks, distance)
     for at in range(0, SAMPLED, 7):
         near = np.bitwise_count(looks[:at, 0] ^ looks[at, 0]) <= distance

@@ -314,6 +314,6 @@ def make_looks(generator: np.random.Generator, num: int, pool: int) -> Looks:
     looks[is_same | is_blank, 0] = 1 << 63
     looks[is_same, 1] = 0
     colours = np.tile(generator.integers(1, 31, (num, 3)), 4) + generator.integers(-1, 2, (num, 12))
-    packed = np.left_shift(colours.astype(np.uint64), np.arange(0, 60, 5, np.uint64)).sum(axis=1)
+    packed = np.left_shift(colours.astype(np.uint64), np.arange(0, 60, 5, dtype=np.uint64)).sum(axis=1)
     looks[is_blank, 1] = packed[is_blank]
     return looks

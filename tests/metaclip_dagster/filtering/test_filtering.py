@@ -113,7 +113,8 @@ def find_near(
         )
         for bucket in range((distance + 1) * num_parts)
     )
-    return pa.concat_tables(near).to_batches()
+    batches: list[pa.RecordBatch] = pa.concat_tables(near).to_batches()
+    return batches
 
 
 def left_out(*args: Any, **asked: Any) -> set[str]:

@@ -35,15 +35,16 @@ def draw_looks(seed: int, num: int, *, spread: int) -> Looks:
 def compare_all(looks: Looks, others: Looks, distance: int) -> np.ndarray:
     """Whether each image is near each of the others."""
     bits = np.bitwise_count(looks[:, None, 0] ^ others[None, :, 0])
-    are_near = bits <= distance
-    for shift in np.arange(0, 60, 5, np.uint64):
+    are_near: np.ndarray = bits <= distance
+    for shift in np.arange(0, 60, 5, dtype=np.uint64):
         colours, other_colours = (((of[:, 1] >> shift) & np.uint64(31)).astype(int) for of in (looks, others))
         are_near &= np.abs(colours[:, None] - other_colours[None, :]) <= 2
     return are_near
 
 
 def first_near(are_near: np.ndarray) -> list[int]:
-    return np.where(are_near.any(axis=1), are_near.argmax(axis=1), -1).tolist()
+    nearest: list[int] = np.where(are_near.any(axis=1), are_near.argmax(axis=1), -1).tolist()
+    return nearest
 
 
 seeds, sizes = st.integers(0, 2**32), st.integers(1, 150)
@@ -94,7 +95,7 @@ def test_verdicts_by_way_of_buckets_are_those_of_comparing_each_with_each(
     ids = [f"{int(number):08x}{at:016x}" for at, number in enumerate(random.integers(0, 2**32, num))]
     scores = score(looks, rings, ids)
     rules: dict[str, Any] = {"filters": {}, "leakage_distance": None, "remove_leakage": False}
-    cut = {"near_duplicate_distance": distance, "num_bands": distance + 1 + more_bands}
+    cut: dict[str, Any] = {"near_duplicate_distance": distance, "num_bands": distance + 1 + more_bands}
     scattered = pa.Table.from_batches(scatter_looks(scores, [], num_parts=num_parts, **cut, **rules), IMAGE_LOOKS)
     near = pa.concat_tables(
         find_near_images(
