@@ -58,7 +58,7 @@ def write_dumps(folder: Path, *wikis: str) -> Path:
 
 
 def make(
-    home: Path, wikis: Path, languages: list[str], only: Sequence[str] = (), **config: Any
+    home: Path, wikis: Path, languages: list[str], only: Sequence[str] = (), /, **config: Any
 ) -> tuple[Lake, dict[str, Any]]:
     """All lists of a folder of dumps, or only these assets on the way.
 
@@ -201,7 +201,8 @@ def test_a_language_with_a_list_of_its_own_needs_no_wikipedia(tmp_path: Path) ->
         lake, _ = make(tmp_path / languages[0], wikis, languages, **config)
         entries = lake.read("entries")
         assert [*dict.fromkeys(entries["language"].to_pylist())] == ["en", "be", "yo"]
-        assert entries.filter(pc.equal(entries["language"], "yo"))["entry"].to_pylist() == ["òwìwí"]
+        assert list_of(lake, "yo")[0] == ("òwìwí", "own:yo.txt")
+        assert {source for _, source in list_of(lake, "yo")} == {"own:yo.txt", NUMBERS}
         assert {"òwìwí", "Сава"} < {*entries.filter(pc.equal(entries["language"], "be"))["entry"].to_pylist()}
 
 
