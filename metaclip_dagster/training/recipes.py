@@ -27,7 +27,6 @@ class Recipe:
     tokenizer: Annotated[
         str, "Folder of a tokenizer.json that texts are read by; pool: the lake's; empty: the architecture's own."
     ] = ""
-
     languages: Annotated[str, "Whose texts alone are trained on, by codes with commas between; empty: all."] = ""
 
     @property
@@ -44,6 +43,7 @@ _TINY = Recipe("rn32s", batch_size=128, lr=2e-3, wd=0.1, warmup=40, epochs=5, le
 RECIPES = {
     "tiny": _TINY,
     "tiny-worldwide": replace(_TINY, tokenizer=POOL),
+    "tiny-worldwide-en": replace(_TINY, tokenizer=POOL, languages="en"),
     "ViT-B-32-quickgelu": Recipe("ViT-B-32-quickgelu"),
     "ViT-B-16-quickgelu": Recipe("ViT-B-16-quickgelu"),
     "ViT-L-14-quickgelu": Recipe("ViT-L-14-quickgelu", lr=4e-4, grad_checkpointing=True),
@@ -63,9 +63,6 @@ RECIPES = {
         "ViT-bigG-14-worldwide": "ViT-bigG-14-worldwide",  # open_clip has it with GELU alone
     }.items()
 }
-
-RECIPES["tiny-worldwide"] = replace(RECIPES["tiny"], tokenizer="pool")
-RECIPES["tiny-worldwide-en"] = replace(RECIPES["tiny-worldwide"], languages="en")
 
 
 def recipe_of(model: str) -> tuple[Recipe, int]:
