@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from metaclip_dagster.words.languages import list_names
 from resources.deployments import Deployment, deployment
 from resources.sources.wikimedia import DUMPS, Download, list_dump, list_pageviews
 from resources.sources.wikipedia import pageview_days
@@ -30,13 +31,17 @@ def main(asked: argparse.Namespace) -> None:
         raise ValueError(f"{where.wikipedia} is no folder; set METACLIP_WIKIPEDIA to one, and copy it from there")
     root = asked.root or DUMPS
     if asked.part == "dump":
-        if odd := {"all", "other"} & {*where.languages}:
+        of_lists = {list_names(language)[0] for language in where.own_lists}
+        languages = [language for language in where.languages if list_names(language)[0] not in of_lists]
+        if listed := [language for language in where.languages if language not in languages]:
+            print(f"{', '.join(listed)}: no dump is needed, for there is a list in METACLIP_LISTS", flush=True)
+        if odd := {"all", "other"} & {*languages}:
             raise ValueError(
                 f"METACLIP_LANGUAGES has {', '.join(odd)}: which Wikipedias? For this command name them by their "
                 "codes, as in METACLIP_LANGUAGES=en,zh,zh-yue"
             )
         web = Web(where.web, contact=where.contact)
-        files = [file for language in where.languages for file in list_dump(web, language, asked.day, root=root)]
+        files = [file for language in languages for file in list_dump(web, language, asked.day, root=root)]
     else:
         days = pageview_days(asked.days, first=asked.first, last=asked.last, seed=asked.seed)
         files = [*list_pageviews(days, root=root)]

@@ -109,7 +109,11 @@ PAGEVIEWS = [_day("--first", "first day"), _day("--last", "last day"), DAYS, SEE
 
 DOWNLOAD = {
     "wordnet": Verb("fetch nltk's package of WordNet 3.0", "download wordnet", [ROOT]),
-    "dump": Verb("fetch the Wikipedia of each of METACLIP_LANGUAGES", "download dump 20261101", [DUMP_DAY, ROOT]),
+    "dump": Verb(
+        "fetch the Wikipedia of each of METACLIP_LANGUAGES without a list in METACLIP_LISTS",
+        "download dump 20261101",
+        [DUMP_DAY, ROOT],
+    ),
     "pageviews": Verb(
         "fetch hourly views of Wikipedia on days that are drawn at random",
         "download pageviews --first 2021-11-01 --last 2026-10-31",

@@ -86,7 +86,7 @@ def read_lists(environment: Mapping[str, str]) -> dict[str, str] | None:
     lists: dict[str, str] = {}
     for path in sorted(Path(folder).absolute().glob("[!.]*")):
         language = path.name.partition(".")[0]
-        if not re.fullmatch(_LANGUAGE, language) or language in lists:
+        if not re.fullmatch(_LANGUAGE, language) or language in (*lists, "all"):
             raise ValueError(
                 f"METACLIP_LISTS={folder!r}: {path.name} is no list of a language, or the second of one; call each "
                 "file by the language's code, as de.txt.gz, and put nothing else there"

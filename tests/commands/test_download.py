@@ -67,8 +67,10 @@ def host(wikimedia: Wikimedia) -> Iterator[Host]:
         yield running
 
 
-def download(host: Host, home: Path, *arguments: str, languages: str = "de") -> subprocess.CompletedProcess[str]:
-    settings = {"METACLIP_DATA": str(home), "METACLIP_WIKIPEDIA": str(home / "wikipedia")}
+def download(
+    host: Host, home: Path, *arguments: str, languages: str = "de", lists: str = ""
+) -> subprocess.CompletedProcess[str]:
+    settings = {"METACLIP_DATA": str(home), "METACLIP_WIKIPEDIA": str(home / "wikipedia"), "METACLIP_LISTS": lists}
     settings |= {"METACLIP_DEPLOYMENT": "commoncrawl", "METACLIP_LANGUAGES": languages}
     command = [sys.executable, "-m", "metaclip_dagster", "download", *arguments, "--root", host.url]
     return subprocess.run(
@@ -117,6 +119,18 @@ def test_dumps_of_all_languages_are_asked_for_by_name(host: Host, tmp_path: Path
     run = download(host, tmp_path, "dump", DAY, languages="all")
     assert (run.returncode, "name them by their codes" in run.stderr) == (1, True), run.stderr
     assert not host.asked
+
+
+def test_a_language_with_a_list_of_its_own_needs_no_dump(host: Host, tmp_path: Path) -> None:
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    (lists / "zh-yue.txt").write_text("貓頭鷹\n", encoding="utf-8")
+    run = download(host, tmp_path, "dump", DAY, languages="de,yue", lists=str(lists))
+    assert run.returncode == 0, run.stderr
+    assert "yue: no dump is needed" in run.stdout
+    assert not [path for path, _, _ in host.asked if "dewiki" not in path]
+    run = download(host, tmp_path, "dump", DAY, languages="all", lists=str(lists))
+    assert (run.returncode, "name them by their codes" in run.stderr) == (1, True), run.stderr
 
 
 def test_a_file_with_another_checksum_is_thrown_away(wikimedia: Wikimedia, host: Host, tmp_path: Path) -> None:

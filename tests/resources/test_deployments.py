@@ -61,6 +61,9 @@ def test_each_language_may_have_a_list_in_one_folder(tmp_path: Path) -> None:
     for folder, why in ((tmp_path, "de.txt.gz is no list of a language, or the second"), ("none", "there is no list")):
         with pytest.raises(ValueError, match=f"^METACLIP_LISTS='{folder}': {why}"):
             read_deployment({"METACLIP_LISTS": str(folder)})
+    (tmp_path / "all.txt").touch()  # no language is called so: it stands for every one
+    with pytest.raises(ValueError, match=r"all\.txt is no list of a language"):
+        read_deployment({"METACLIP_LISTS": str(tmp_path)})
 
 
 def test_rungs_are_named_in_one_variable_and_inf_is_the_last() -> None:
