@@ -3,11 +3,13 @@
 import dagster as dg
 
 from assets.choices import read_choice
+from assets.defaults import DEFAULTS
 from assets.entries import SOURCES, Budget, are_of_their_sources, list_precedence
 from assets.publishers import ask_publisher
 from assets.queries.lists import list_missing, write_licenses, write_lists
 from assets.queries.publications import describe_file
 from metaclip_dagster.publishing.list_documents import DATA, TEXTS, list_open_licenses, write_list_documents
+from metaclip_dagster.publishing.publisher import check_own_lists
 from resources.files.local import write_text
 from resources.lake.resource import Lake, MissingPartitionError
 from resources.published.folders import empty_folder
@@ -36,6 +38,9 @@ def published_lists(
     publisher = ask_publisher(publications)
     budget = read_choice(lake, "entries", Budget)
     check_lists(lake, budget)
+    # Those of languages that are not asked for now, too: publisher.yaml need not change with METACLIP_LANGUAGES.
+    files = [*budget.own_lists, *budget.own_lists_of.values(), *DEFAULTS.own_lists.values()]
+    check_own_lists(publisher, [url.rsplit("/", 1)[-1] for url in files], publications.publisher)
     with publications.change(LISTS) as folder:
         empty_folder(folder)
         lists = write_lists(
@@ -47,8 +52,8 @@ def published_lists(
             is_of_sample=publications.of_sample,
         )
         write_licenses(lists, sources, folder)
-        files = [describe_file(folder, path) for name in (DATA, TEXTS) for path in sorted((folder / name).iterdir())]
-        for name, text in write_list_documents(lists, files, publisher).items():
+        written = [describe_file(folder, path) for name in (DATA, TEXTS) for path in sorted((folder / name).iterdir())]
+        for name, text in write_list_documents(lists, written, publisher).items():
             write_text(folder / name, text)
     shown = {
         "entries": lists.num_entries,

@@ -60,6 +60,7 @@ def write_list_documents(lists: Lists, files: Sequence[DataFile], publisher: Pub
             lists=lists,
             languages=_count_languages(lists),
             names={source: _NAMES.get(source, source) for source in lists.sources},
+            numbers=_count_by_column(lists),
             rules=describe_rules(lists),
             columns=describe_columns(ENTRIES),
             contact=name_contact(publisher),
@@ -111,6 +112,16 @@ def _describe_sources(lists: Lists, publisher: Publisher, title: str) -> Mapping
         "texts": LICENSES,
         "open": OPEN,
     }
+
+
+def _count_by_column(lists: Lists) -> dict[str, list[int]]:
+    """Entries of each language, by column: one's own lists share one, for there may be one a language."""
+    columns: dict[str, list[int]] = {}
+    for source in lists.sources:
+        column = columns.setdefault(_NAMES.get(source, "own lists"), [0] * len(lists.counts))
+        for place, of_language in enumerate(lists.counts.values()):
+            column[place] += of_language.get(source, 0)
+    return columns
 
 
 def _count_languages(lists: Lists) -> str:

@@ -93,6 +93,11 @@ def read_publisher(content: bytes, source: str) -> Publisher:
     )
 
 
+def check_own_lists(publisher: Publisher, files: Iterable[str], source: str) -> None:
+    """Raise ValueError where a licence is of a list that is none of these files, naming the nearest."""
+    _check_keys(publisher.own_lists, files, source, "own_lists.")
+
+
 def write_template() -> str:
     """A publisher.yaml with every key empty, each below its question."""
     lines = [

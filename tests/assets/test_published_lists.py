@@ -16,7 +16,7 @@ import yaml
 from huggingface_hub import DatasetCard
 from markdown_it import MarkdownIt
 
-from assets.entries import SOURCES, entries
+from assets.entries import PRECEDENCE, SOURCES, entries
 from assets.metadata import wikipedia_bigrams, wikipedia_ngrams, wikipedia_titles, wikipedia_unigrams, wordnet_synsets
 from assets.published_lists import published_lists
 from metaclip_dagster.publishing.sentences import OPEN
@@ -206,12 +206,20 @@ def test_the_table_of_numbers_adds_up(home: Home) -> None:
         row.split("|")[1].strip(" `"): [int(cell.replace(",", "")) for cell in row.split("|")[2:-1]]
         for row in table[2:-2]
     }
-    precedence = ["own:odd.jsonl", "own:birds.txt", *SOURCES]
+    columns = [("own:odd.jsonl", "own:birds.txt"), *((source,) for source in PRECEDENCE)]
     assert numbers == {
-        language: [len(of), *(sum(row["source"] == source for row in of) for source in precedence)]
+        language: [len(of), *(sum(row["source"] in sources for row in of) for sources in columns)]
         for language in LANGUAGES
         for of in [[row for row in rows if row["language"] == language]]
     }
+
+
+def test_a_licence_of_a_list_that_is_not_there_is_refused(changed: Home) -> None:
+    before = changed.read_files()
+    (changed.root / "publisher.yaml").write_text("own_lists:\n  bird.txt: CC0-1.0\n")
+    with pytest.raises(ValueError, match=r"publisher\.yaml: unknown key own_lists\.bird\.txt; did you mean birds\.txt"):
+        changed.make(published_lists)
+    assert changed.read_files() == before
 
 
 def test_words_of_a_publisher_stay_words_and_the_sums_are_of_every_file(changed: Home) -> None:
