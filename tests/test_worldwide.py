@@ -1,4 +1,4 @@
-"""From a folder of 57 Wikipedias to lists, matches, a t for each language and data cards; English is as if alone."""
+"""From a folder of 45 Wikipedias to lists, matches, a t for each language and data cards; English is as if alone."""
 
 import json
 import os
@@ -28,18 +28,20 @@ from resources.deployments import deployment; from tests.graphs import open_grap
 where = replace(deployment(), parts_of_speech="r", workers=1)
 where.home.mkdir(parents=True)
 Path(where.pools).write_text(sys.argv[1], encoding="utf-8")
-wordnet, bigrams = ({"ops": {name: {"config": config}}} for name, config in (
-    ("wordnet_synsets", {"multilingual": False}), ("wikipedia_bigrams", {"min_pmi": 0})))
+wordnet, bigrams, entries = ({"ops": {name: {"config": config}}} for name, config in (
+    ("wordnet_synsets", {"multilingual": False}), ("wikipedia_bigrams", {"min_pmi": 0}),
+    ("entries", {"own_lists_of": {}})))  # not the sample's
 with open_graph(where, sys.argv[2]) as graph:
     graph.make(["wordnet_synsets"], **wordnet)
     graph.make(["wikipedia_ngrams", "wikipedia_unigrams"])
     graph.make(["wikipedia_bigrams"], **bigrams)
-    graph.make(["wikipedia_titles", "entries"])
+    graph.make(["wikipedia_titles"])
+    graph.make(["entries"], **entries)
     graph.make(["pairs", "matches"], sys.argv[2])
     graph.make(["exclusions", "entry_counts"])
     graph.make(["admissions"], sys.argv[2])
     for t in where.thresholds:
-        graph.make(["subsets", "data_cards"], t)
+        graph.make(["subsets", "data_cards"] if where.languages == ("all",) else ["subsets"], t)
 """
 
 

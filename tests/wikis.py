@@ -12,13 +12,13 @@ from tests.resources.fasttext_models import write_model
 Words = Mapping[str, Sequence[str]]
 
 LETTERS = {
-    "a-z": "cs de eo es fi fr id it nl pl pt sv sw tr vi hak cr",
-    "а-я": "be bg mk ru sr uk",
+    "a-z": "cs de es fi fr sw vi hak cr",
+    "а-я": "be ru uk",
     "α-ρ": "el",
     "ա-ֆ": "hy",
     "א-ת": "he yi",
     "ا-غ": "ar fa ur ks",
-    "क-ह": "hi mr ne",
+    "क-ह": "hi ne",
     "ক-ন": "bn",
     "ક-ન": "gu",
     "ਕ-ਨ": "pa",
