@@ -129,7 +129,8 @@ def _describe_set(
     for seed, table in by_seed.items():
         of_language: dict[str, list[Json]] = {}
         for row in table.to_pylist() if table is not None and "language" in table.column_names else []:
-            if row["part"] in PARTS and row["metric"] == metrics.get(row["task"]):
+            # Without a language is what a table of before there were several has beside others.
+            if row["language"] and row["part"] in PARTS and row["metric"] == metrics.get(row["task"]):
                 of_language.setdefault(row["language"], []).append(row)
                 texts[row["language"], row["task"], row["part"]] = row
         for language, rows in of_language.items():

@@ -55,6 +55,17 @@ def test_further_languages_change_nothing_but_the_part_that_is_theirs() -> None:
     assert {score["mean"] for score in described["scores"]} == {0.6}
 
 
+def test_a_baseline_of_before_there_were_languages_stands_beside_a_new_one() -> None:
+    new, old = (in_languages("inf", scores).scores for scores in ({"en": 0.6, "yue": 0.7}, {"en": 0.4}))
+    assert new is not None
+    assert old is not None
+    old = old.set_column(old.schema.get_field_index("model"), "model", pa.repeat("old", old.num_rows))
+    both = pa.concat_tables([new, old.drop_columns(["language", "num_templates"])], promote_options="default")
+    sweep = sweep_of(in_languages("20", {"en": 0.3, "yue": 0.2}), baselines=both)
+    assert {row["model"]: row["scores"][0]["mean"] for row in sweep["baselines"]} == {"tiny": 0.6, "old": 0.4}
+    assert "old" not in {row["recipe"] for row in sweep["languages"]}
+
+
 def test_each_language_stands_beside_its_list_and_the_set_that_its_t_keeps() -> None:
     cells = [in_languages(name, {"en": 0.3, "yue": 0.2, "hak": 0.1}) for name in ("20", "inf")]
     cells.append(in_languages("20", {"en": 0.4, "yue": 0.4, "hak": 0.1}, seed=1))
