@@ -134,7 +134,7 @@ def list_class_folders(folder: Path) -> list[Path]:
 
 
 def _is_of_class(path: Path) -> bool:
-    return path.is_file() and path.suffix != ".json"
+    return path.is_file() and path.suffix != ".json" and not path.name.startswith(".")
 
 
 def _read_kind(folder: Path) -> Kind:

@@ -140,6 +140,14 @@ def test_published_files_are_read_as_own_folders_are(tmp_path: Path, loaded: Loa
     assert num_templates == {"en": 1, "de": 2, "ja": 1, "yue": 0}
 
 
+def test_the_folder_of_languages_is_no_class_whatever_a_file_browser_leaves_there(tmp_path: Path) -> None:
+    for name in ("cat", "dog", "languages/de"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "languages/de/classnames.txt").write_text("Katze\nHund\n", encoding="utf-8")
+    (tmp_path / "languages/.DS_Store").write_bytes(b"\0")
+    assert read_task(tmp_path).class_names == ("cat", "dog")
+
+
 def test_languages_are_chosen_by_the_lists_that_their_texts_belong_to(tmp_path: Path, loaded: LoadedModel) -> None:
     names = {"yue": "a\nb\nc\n", "hak": "a\nb\nc\n", "tl": "a\nb\nc\n", "de": "a\nb\nc\n"}
     task = read_task(write_animals(tmp_path / "t", names))
