@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -174,7 +175,9 @@ def _choose(asked: argparse.Namespace) -> Callable[[Deployment], None]:
     if asked.worldwide:
         from commands.worldwide import run_worldwide  # noqa: PLC0415  # it takes the steps of this module
 
-        return run_worldwide
+        if asked.quick:
+            raise ValueError("--quick has no other languages: leave it or --worldwide out")
+        return partial(run_worldwide, training=not asked.no_training)
     return run_quick if asked.quick else curate if asked.no_training else run
 
 

@@ -23,8 +23,8 @@ MODELS = [f"{model}{seed}" for seed in ("", "-s1", "-s2") for model in (ENGLISH,
 TRAINED_ON = THRESHOLDS[0]
 
 
-def run_worldwide(where: Deployment) -> None:
-    """Curate the sample in all languages, train both models, and print their scores by language.
+def run_worldwide(where: Deployment, *, training: bool = True) -> None:
+    """Curate the sample in all languages, and with training train both models and print their scores by language.
 
     A deployment without these models is started again with them, in a folder beside its own, and in all languages if
     it is of English alone. Raises ValueError for another deployment than the sample, or one without English.
@@ -36,9 +36,12 @@ def run_worldwide(where: Deployment) -> None:
     if not {ENGLISH, ALL} <= {*where.models}:
         _start_again(where)
     demo.curate(where)
-    with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
-        train_both(where, instance, [0])
-    _print_scores(where)
+    if training:
+        with dg.DagsterInstance.from_config(str(where.dagster_home)) as instance:
+            train_both(where, instance, [0])
+        _print_scores(where)
+    chosen = " ".join(f"{name}={value}" for name, value in choose_variables(where, "").items())
+    print(f"To look at it: {chosen} metaclip ui")
 
 
 def train_both(where: Deployment, instance: dg.DagsterInstance, seeds: list[int]) -> None:
@@ -81,18 +84,18 @@ def measure_share(training_set: pa.Table, language: str) -> float:
 
 
 def _start_again(where: Deployment) -> NoReturn:
-    """Languages and models of a graph are fixed when it is imported."""
-    others = {name: value for name, value in os.environ.items() if not name.startswith("METACLIP_")}
-    chosen = _choose(where, str(where.home.parent / "worldwide"))
+    """Languages and models of a graph are fixed when it is imported; all else is as this process was started."""
     sys.stdout.flush()
-    command = [sys.executable, "-m", "metaclip_dagster", "demo", "--worldwide"]
-    os.execve(command[0], command, others | chosen)  # noqa: S606  # no shell
+    command = [sys.executable, *sys.orig_argv[1:]]
+    os.execve(command[0], command, os.environ | choose_variables(where, "/worldwide"))  # noqa: S606  # no shell
 
 
-def _choose(where: Deployment, data: str) -> dict[str, str]:
-    """The variables of the deployment that has both models."""
+def choose_variables(where: Deployment, folder: str) -> dict[str, str]:
+    """The variables of the deployment that has both models, in a folder of where this one's data and tables are."""
     languages = "all" if where.languages == ("en",) else ",".join(where.languages)
-    return {"METACLIP_DATA": data, "METACLIP_LANGUAGES": languages, "METACLIP_MODELS": ",".join(MODELS)}
+    lake = {"METACLIP_LAKE": where.lake_url.removesuffix(f"/{where.name}") + folder} if where.lake_url else {}
+    data = {"METACLIP_DATA": f"{where.home.parent}{folder}", **lake}
+    return {**data, "METACLIP_LANGUAGES": languages, "METACLIP_MODELS": ",".join(MODELS)}
 
 
 def _print_scores(where: Deployment) -> None:
@@ -100,5 +103,3 @@ def _print_scores(where: Deployment) -> None:
     print(f"\n{render_table(language_table(sweep['languages'], sweep['tasks'], intervals=False))}")
     seen = ", ".join(f"{name} {number:,} pairs" for name, number in choose_budgets(where).items())
     print(f"\nSeen: {seen}; of the latter as many are English. Sweep report: {where.reports / 'sweep.html'}")
-    chosen = " ".join(f"{name}={value}" for name, value in _choose(where, str(where.home.parent)).items())
-    print(f"To look at it: {chosen} metaclip ui")

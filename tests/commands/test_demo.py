@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from commands.__main__ import main
-from commands.worldwide import measure_share
+from commands.worldwide import ALL, ENGLISH, choose_variables, measure_share
 from resources.crawl.mini import DUMP
-from resources.deployments import SAMPLE
+from resources.deployments import SAMPLE, deployment, read_deployment
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("METACLIP_")}
 
@@ -67,6 +67,34 @@ def test_english_is_a_part_of_what_is_shown(
     assert capsys.readouterr().err == (
         "metaclip demo: METACLIP_LANGUAGES=de,pl: a model of English is trained; add en\n"
     )
+
+
+def test_quick_has_no_other_languages(nothing_made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--quick", "--worldwide"]) == 1
+    assert "leave it or --worldwide out" in capsys.readouterr().err
+
+
+def test_all_languages_start_again_as_they_were_started_in_folders_of_their_own(
+    nothing_made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[tuple[list[str], dict[str, str]]] = []
+
+    def start(_: str, command: list[str], environment: dict[str, str]) -> None:
+        started.append((command, environment))
+        raise OSError("not now")
+
+    monkeypatch.setattr(os, "execve", start)
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-X", "dev", "metaclip", "demo", "--worldwide", "--no-training"])
+    monkeypatch.setenv("METACLIP_LAKE", str(nothing_made.parent / "tables"))
+    monkeypatch.setenv("METACLIP_PICTURES", "off")
+    assert main(["demo", "--worldwide", "--no-training"]) == 1
+    [(command, environment)] = started
+    assert command == [sys.executable, "-X", "dev", "metaclip", "demo", "--worldwide", "--no-training"]
+    again, data = read_deployment(environment), deployment().home.parent
+    assert again.home == data / "worldwide" / "sample"
+    assert again.lake == str(nothing_made.parent / "tables" / "worldwide" / "sample")
+    assert (again.languages, again.pictures, {*again.models} >= {ENGLISH, ALL}) == (("all",), "off", True)
+    assert choose_variables(again, "").items() <= environment.items(), "what is printed is where it ran"
 
 
 def test_a_share_of_draws_is_of_images_not_of_texts() -> None:
