@@ -117,6 +117,13 @@ def test_the_card_says_what_the_lake_says(graph: Graph) -> None:
     assert "[test](x)" not in text
 
 
+def test_the_card_names_the_languages_that_alone_were_trained_on(graph: Graph) -> None:
+    assert "alone, and on images that have one" not in publish(graph)[1]
+    sha256 = graph.lake.read("checkpoints", [CELL.key])["sha256"][0].as_py()
+    write_cell(graph, CELL, sha256, score=0.5, recipe={**RECIPE, "languages": "en"})
+    assert "trained on the texts in `en` alone, and on images that have one" in publish(graph)[1]
+
+
 def test_mean_and_spread_are_over_the_seeds_of_one_recipe(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     others = [Cell("20", "tiny-s1"), Cell("20", "tiny-s2")]
     write_cell(graph, others[0], "1" * 64, score=0.7, seed=1)
