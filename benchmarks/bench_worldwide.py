@@ -27,7 +27,8 @@ def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--seeds", type=int, choices=(1, 2, 3), default=3)
     args = parser.parse_args()
-    if "METACLIP_MODELS" not in os.environ:  # a graph has the languages and models that it is imported with
+    # A graph has the languages and models that it is imported with.
+    if os.environ.get("METACLIP_MODELS") != ",".join(MODELS):
         data = Path(os.environ.get("METACLIP_DATA", Path(__file__).parents[1] / "data")).absolute() / "worldwide"
         chosen = {"METACLIP_DATA": str(data), "METACLIP_LANGUAGES": "all", "METACLIP_MODELS": ",".join(MODELS)}
         command = [sys.executable, "-m", "benchmarks.bench_worldwide", *sys.argv[1:]]
