@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from metaclip_dagster.filtering.bands import Rows, count_differing_bits, find_distinct, find_nearest
-from metaclip_dagster.filtering.hashes import Looks
+from metaclip_dagster.filtering.bands import count_differing_bits, find_distinct, find_nearest
+from metaclip_dagster.filtering.hashes import Looks, Rows
 from metaclip_dagster.schemas import IMAGE_SCORES, IMAGE_VERDICTS, NEAR_IMAGES, SAMPLE_HASHES, writes
 from metaclip_dagster.urls import bucket_images
 
