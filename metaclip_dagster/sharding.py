@@ -181,7 +181,7 @@ def _group_images(
             ) order by pair_id) as texts,
             any_value(width) as width, any_value(height) as height, any_value(original_width) as original_width,
             any_value(original_height) as original_height, any_value(sha256) as sha256
-        from members join pairs using (pair_id) left join stored using (tar, image_id)
+        from members join pairs using (pair_id) left join (select distinct * from stored) using (tar, image_id)
         group by tar, image_id order by tar
     """).to_arrow_reader(ROWS)
     tar, samples = "", dict[str, dict[str, Any]]()

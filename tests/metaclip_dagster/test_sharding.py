@@ -176,9 +176,10 @@ def test_what_an_image_came_with_stands_under_the_names_of_img2dataset() -> None
             training_set,
             subset_of({1: 90}),
             lambda _: [(f"{image_id(90)}.jpg", b"image")],
-            images=[pa.RecordBatch.from_pylist([known], pa.schema([IMAGES.field(name) for name in known]))],
+            images=[pa.RecordBatch.from_pylist([known], pa.schema([IMAGES.field(name) for name in known]))] * 2,
         )
         described = json.loads(sample["json"])
+        assert len(described["texts"]) == 1, "two rings name the image"
         assert (described["width"], described["height"]) == (32, 48)
         assert tuple(map(described.get, ("original_width", "original_height", "sha256"))) == original
 
