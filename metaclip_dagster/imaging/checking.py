@@ -176,6 +176,8 @@ def _write(came: bytes, decoded: _Decoded, form: Form | None) -> CheckedImage:
     if picture is None:
         return CheckedImage(came, kind, *size, *size)
     if form:
+        if not form.holds(*size):
+            raise BadImageError("too_large")
         data, stored_size = form.encode(picture, size)
         return CheckedImage(data, form.format, *stored_size, *size)
     file = io.BytesIO()

@@ -39,6 +39,10 @@ class Form:
         scale = min(1.0, self.shorter_side / min(width, height))
         return round(width * scale), round(height * scale)
 
+    def holds(self, width: int, height: int) -> bool:
+        """Whether the format can hold an image of this size, as it is stored: the longer side of a panorama may not."""
+        return max(self.size_of(width, height)) <= _MAX_SIDES[self.format]
+
     def fits(self, image: "Image.Image", kind: str) -> bool:
         """Whether an upright and opaque image of this format need not be written again."""
         return (
@@ -68,6 +72,8 @@ class Form:
         return file.getvalue(), stored_size
 
 
+_MAX_SIDES = {"jpg": 65_500, "webp": 16_383}
+"""Pixels that libjpeg and libwebp write at most."""
 _SAMPLED = {"L", "RGB", "CMYK"}
 """Modes whose numbers can be averaged, and that a profile speaks of."""
 _MAX_SLOW_PIXELS = 1_000_000

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from metaclip_dagster.imaging.checking import check_image
+from metaclip_dagster.imaging.checking import BadImageError, check_image
 from metaclip_dagster.imaging.forms import Form
 from metaclip_dagster.pictures import to_rgb
 from tests.metaclip_dagster.imaging.test_checking import encode
@@ -113,3 +113,12 @@ def test_ink_becomes_light() -> None:
     stored = opened(check_image(encode(photo(60, 40, "CMYK"), "JPEG", quality=95), form=Form(60)).data)
     assert stored.mode == "RGB"
     assert np.abs(np.asarray(stored, float) - np.asarray(photo(60, 40, "CMYK").convert("RGB"), float)).mean() < 8
+
+
+def test_a_panorama_that_the_format_cannot_hold_is_too_large_and_no_broken_image() -> None:
+    panorama = encode(Image.new("RGB", (16_400, 20)), "PNG")
+    with pytest.raises(BadImageError, match="too_large"):
+        check_image(panorama, form=Form(256, "webp"))
+    for form in (Form(256), Form(16, "webp")):
+        stored = check_image(panorama, form=form)
+        assert opened(stored.data).size == form.size_of(16_400, 20)
