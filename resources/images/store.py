@@ -102,7 +102,7 @@ class ImageStore:
         """Delete the tars of which every image was written again since, in another form; gives their names.
 
         Those `named` by tables stay, and those that were superseded of late: a training may still read them. What
-        failed stays in their indices.
+        failed stays in their indices, and of every image its digests, by which a takedown may name it.
         """
         gone = []
         for folder in sorted(self.root.glob("[0-9]*")):
@@ -144,6 +144,7 @@ class Bucket:
             check_length(path.with_suffix(".tar"), rows)
             segments.append(rows)
         rows = pa.concat_tables([self._schema.empty_table(), *segments])
+        rows = rows.filter(pc.or_(pc.is_valid(rows["tar"]), pc.is_valid(rows["reason"])))  # others were superseded
         tars = rows["tar"].to_pylist()
         latest: dict[str, int] = {}
         for row, image_id in enumerate(rows["image_id"].to_pylist()):
@@ -191,11 +192,7 @@ class Bucket:
             picked, counted = _pick(rows, judge, reason)
             gone.update(counted)
             if pc.any(picked).as_py():
-                forgotten = {"reason": pa.repeat(pa.scalar(reason), rows.num_rows)}
-                for name in set(rows.column_names) - {"offset", "size", *_REMEMBERED}:
-                    instead = forgotten.get(name, pa.nulls(rows.num_rows, rows.schema.field(name).type))
-                    at = rows.column_names.index(name)
-                    rows = rows.set_column(at, rows.schema.field(name), pc.if_else(picked, instead, rows[name]))
+                rows = _erase(rows, picked, set(rows.column_names) - {"offset", "size", *_REMEMBERED}, reason=reason)
                 with _create(path) as file:
                     pq.write_table(rows, file, compression="zstd")
             blank_members(
@@ -218,12 +215,11 @@ class Bucket:
             segments = [path.with_name(f"{Path(tar).stem}.parquet") for tar in tars]
             if not tars or {name} & {*tars, *named} or any(index.stat().st_mtime > before for index in segments):
                 continue
-            failures = rows.filter(pc.is_null(rows["tar"]))
-            for column in ("offset", "size"):  # of images that were forgotten: an index is as long as its tar
-                at = rows.column_names.index(column)
-                failures = failures.set_column(at, rows.schema.field(at), pa.nulls(failures.num_rows, pa.uint64()))
+            in_tar = pc.is_valid(rows["tar"])
+            rows = _erase(rows, in_tar, set(rows.column_names) - set(_REMEMBERED))
+            rows = _erase(rows, pc.invert(in_tar), ("offset", "size"))  # of images that were forgotten
             with _create(path) as file:
-                pq.write_table(failures, file, compression="zstd")
+                pq.write_table(rows, file, compression="zstd")
             path.with_suffix(".tar").unlink()
             gone.append(name)
         return gone
@@ -267,10 +263,12 @@ def fix_num_buckets(root: str, num_buckets: int) -> None:
         raise ValueError(f"{root} has {begun} buckets, not {num_buckets}: nothing would be found in it")
 
 
-_PLACES = pa.schema({"image_id": pa.string(), "tar": pa.string(), "offset": pa.uint64(), "size": pa.uint64()})
+_PLACES = pa.schema(
+    {"image_id": pa.string(), "tar": pa.string(), "offset": pa.uint64(), "size": pa.uint64(), "reason": pa.string()}
+)
 _DIGESTS = ("sha256", "fetched_sha256")
 _REMEMBERED = ("image_id", *_DIGESTS)
-"""What stays of an image that is forgotten, so that nobody keeps it again."""
+"""What stays of an image that is forgotten or superseded, so that nobody keeps again what is taken down."""
 
 
 def _indices(folder: Path) -> list[Path]:
@@ -285,6 +283,15 @@ def _pick(
     picked = pc.and_not(judge(batch), pc.equal(pc.fill_null(batch["reason"], ""), reason))
     num_images = pc.sum(pc.and_(picked, pc.is_valid(batch["tar"]))).as_py() or 0
     return picked, {"images": num_images, "bytes": pc.sum(batch["size"].filter(picked)).as_py() or 0}
+
+
+def _erase(rows: pa.Table, picked: pa.Array, names: Collection[str], **instead: str) -> pa.Table:
+    """The table with nulls, or what is given instead, in these columns of the rows that are picked."""
+    for name in names:
+        at = rows.column_names.index(name)
+        value = pa.scalar(instead.get(name), rows.schema.field(at).type)
+        rows = rows.set_column(at, rows.schema.field(at), pc.if_else(picked, value, rows[name]))
+    return rows
 
 
 def _create(path: Path) -> contextlib.AbstractContextManager[BinaryIO]:

@@ -262,7 +262,7 @@ def test_another_form_is_made_of_what_is_stored_where_that_has_enough(before: st
 def test_tars_whose_images_were_written_again_go_once_no_table_names_them(tmp_path: Path) -> None:
     host, store = Photos(), ImageStore(tmp_path, segment_images=4)
     host.missing = {url(3)}
-    first, _, _ = gather(store, host, [texts_of(*((number, "en", 0.0) for number in range(9)))])
+    first, _, _ = gather(store, host, [texts_of(*((number, "en", 0.0) for number in range(9)))], form="48,jpg,95")
     texts = [texts_of(*((number, "en", 0.0) for number in range(8)))]  # the ninth is in no ring any more
     rows, dropped, _ = gather(store, host, texts, form="32,jpg,95")
     old, new = (set(table["tar"].drop_null().to_pylist()) for table in (first, rows))
@@ -275,6 +275,9 @@ def test_tars_whose_images_were_written_again_go_once_no_table_names_them(tmp_pa
     assert set(store.tars()) == {*new, kept_whole}
     for tar in store.tars():
         store.check(tar)
+    by_digest = store.find(set(first["sha256"].drop_null().to_pylist()))
+    in_tars = {row["image_id"] for row in first.to_pylist() if row["tar"]}
+    assert set().union(*by_digest.values()) == in_tars, "a takedown may name an image by what was stored"
 
 
 @pytest.mark.parametrize(("before", "after"), TOO_LITTLE)
