@@ -34,12 +34,6 @@ class Graph:
         """One run of these assets; the config is the run's, by section."""
         return demo.materialize(self.definitions, self.instance, names, partition, config)
 
-    def make_steps(self, steps: Sequence[tuple[list[str], Sequence[str | None]]]) -> None:
-        """A run for each partition of each step, as `demo.steps` gives them."""
-        for names, partitions in steps:
-            for partition in partitions:
-                self.make(names, partition)
-
 
 @contextmanager
 def open_graph(where: Deployment, *keys: str) -> Iterator[Graph]:
