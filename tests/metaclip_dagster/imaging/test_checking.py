@@ -407,6 +407,7 @@ def test_what_is_written_again_takes_bounded_memory_time_and_room(what: str, tmp
     (tmp_path / "large").write_bytes(data)
     program = (
         "import re, resource, sys; from pathlib import Path; from metaclip_dagster.imaging.checking import *\n"
+        "from PIL import Image; Image.init()\n"  # 5 MB and more, which are no image's
         "data = Path(sys.argv[1]).read_bytes()\n"
         "memory = lambda: int(re.search('VmHWM:[^0-9]*([0-9]+)', Path('/proc/self/status').read_text())[1])\n"
         "before = int(re.search('VmRSS:[^0-9]*([0-9]+)', Path('/proc/self/status').read_text())[1])\n"
