@@ -1,5 +1,6 @@
 """Laws of the graph below the subsets: images, training sets, checkpoints, scores and the sweep, on the mini sample."""
 
+import io
 import json
 import os
 import shutil
@@ -25,6 +26,7 @@ from assets.keys import THRESHOLDS, TRAINING_SETS, Cell
 from assets.queries.provenance import find_outdated
 from assets.queries.rungs import thresholds_of
 from assets.queries.sweeps import make_sweep
+from assets.queries.tars import list_tars
 from commands import export
 from metaclip_dagster.reporting.sweeps.comparisons import bar_above
 from metaclip_dagster.training.exporting import MODELS, WEIGHTS
@@ -32,6 +34,7 @@ from metaclip_dagster.training.tokenizing import TOKENIZER, TOKENIZER_CONFIG
 from metaclip_dagster.words.spacing import space_marks
 from resources.deployments import Deployment
 from resources.images.resource import Images
+from resources.images.store import open_image_store
 from resources.lake.resource import Lake
 from resources.models.resource import Trainer
 from tests.graphs import SNAPSHOTS, Graph, copy_home, open_graph
@@ -325,6 +328,36 @@ def test_exports_hold_the_subset_and_the_set_as_other_tools_read_them(trained: G
     }
     with pytest.raises(FileExistsError, match="is there already"):
         export.export_subset(trained.where, "20", tmp_path / "subset")
+
+
+def test_a_store_that_is_to_keep_smaller_images_gives_smaller_sets_and_exports_and_drops_the_larger_ones(
+    imaged: Deployment, tmp_path: Path
+) -> None:
+    where = copy_home(imaged, tmp_path / "home", ("lake", "images"), image_form="32,jpg,95")
+    before = list_tars(Lake(root=imaged.lake))
+    with open_graph(where) as smaller:
+        for t in THRESHOLDS:
+            smaller.make(["images"], t)
+            seen = smaller.lake.manifest("images", t).total("seen")
+            assert (seen["fetched"], seen["in_another_form"], seen["rewritten"] > 0) == (0, 0, True)
+        for key in TRAINING_SETS:
+            smaller.make(["training_sets"], key)
+            assert ids(smaller.lake, key) == ids(Lake(root=imaged.lake), key)
+        store, after = open_image_store(str(where.images)), list_tars(smaller.lake)
+    assert before.isdisjoint(after)
+    assert set(store.drop_superseded(after)) == before
+    export.export_training_set(where, "20", tmp_path / "set", images_per_tar=1000)
+    with tarfile.open(tmp_path / "set" / "00000.tar") as tar:
+        contents = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]  # no folder
+    described = [json.loads(content) for name, content in contents.items() if name.endswith(".json")]
+    assert {image["image_id"] for image in described} == ids(Lake(root=imaged.lake), "20")
+    for image in described:
+        with Image.open(io.BytesIO(contents[f"{image['image_id']}.jpg"])) as stored:
+            assert stored.size == (image["width"], image["height"])
+            assert (stored.format, min(stored.size)) == (
+                "JPEG",
+                min(32, image["original_width"], image["original_height"]),
+            )
 
 
 def test_a_published_model_is_what_was_trained_with_the_scores_it_has(trained: Graph, tmp_path: Path) -> None:
