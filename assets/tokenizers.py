@@ -57,7 +57,7 @@ def tokenizer(
 
     Made by hand alone: checkpoints whose recipe says `tokenizer: pool` read texts by it, and are outdated after it.
 
-    Next: `checkpoints` of a model such as `tiny-worldwide`.
+    Next: `checkpoints` of a model whose recipe reads by it.
     """
     choice = config.choose(context, lake)
     pool = pool_of(context, lake, "admissions", drawing_setup(lake), "seed")

@@ -163,6 +163,7 @@ def test_further_languages_have_a_table_of_their_own_and_change_no_other_score(t
     home = copy_home(trained.where, tmp_path / "home", ("lake",), ("checkpoints", "images"))
     task = Path(shutil.copytree(trained.where.tasks[0], tmp_path / "tasks" / Path(trained.where.tasks[0]).name))
     names = (task / "classnames.txt").read_text(encoding="utf-8").splitlines()
+    shutil.rmtree(task / "languages")
     (task / "languages" / "de").mkdir(parents=True)
     german = "".join(f"{name} auf Deutsch\n" if at >= 10 else "\n" for at, name in enumerate(names))
     (task / "languages" / "de" / "classnames.txt").write_text(german, encoding="utf-8")

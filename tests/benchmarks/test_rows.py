@@ -67,6 +67,7 @@ def options(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
         "balancing": POOL,
         "deduplicating": ["--pairs", "3000", "--pairs-a-shard", "100", "--group-size", "4", "--pairs-a-bucket", "500"],
         "exploring": ["--num-entries", "3000"],
+        "lists": ["--wikis", "2", "--articles", "5"],
         "filtering": ["--images", "3", "--hashes", "1000"],
         "near_images": ["--images", "2000", "4000", "--images-a-part", "2000"],
         "training": SMALL,
