@@ -101,5 +101,6 @@ def choose_variables(where: Deployment, folder: str) -> dict[str, str]:
 def _print_scores(where: Deployment) -> None:
     sweep = json.loads((where.reports / "sweep.json").read_text(encoding="utf-8"))
     print(f"\n{render_table(language_table(sweep['languages'], sweep['tasks'], intervals=False))}")
-    seen = ", ".join(f"{name} {number:,} pairs" for name, number in choose_budgets(where).items())
-    print(f"\nSeen: {seen}; of the latter as many are English. Sweep report: {where.reports / 'sweep.html'}")
+    english, every = choose_budgets(where).values()
+    print(f"\nBoth models see {english:,} English pairs; {ALL} sees {every - english:,} in other languages, too.")
+    print(f"Sweep report: {where.reports / 'sweep.html'}")

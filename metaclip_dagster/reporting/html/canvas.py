@@ -1,6 +1,7 @@
 """Draw the axes, curves and notes of every plot as PNG; the same numbers give the same bytes."""
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,34 @@ def write_note(axes: Any, text: str, point: tuple[float, float], *, up: bool, le
     side, height = ("right" if left else "left"), ("bottom" if up else "top")
     offset = (-9 if left else 9, 6 if up else -6)
     axes.annotate(text, point, xytext=offset, textcoords="offset points", ha=side, va=height, color=INK, fontsize=12)
+
+
+def label_points(axes: Any, points: Mapping[str, tuple[float, float]]) -> None:
+    """Name points of axes that have their limits, each on the first of eight sides where it covers nothing.
+
+    To the upper right where all are covered.
+    """
+    from matplotlib.transforms import Bbox  # noqa: PLC0415  # heavy: only for who plots
+
+    axes.figure.draw_without_rendering()  # only then is it known where on the page a point lies
+    covered = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in axes.transData.transform([*points.values()])]
+    for name, point in points.items():
+        label = axes.annotate(name, point, (0, 0), textcoords="offset points", color=INK, fontsize=11)
+        for side in (*_SIDES, _SIDES[0]):
+            label.update(side)
+            if not label.get_window_extent().count_overlaps(covered):
+                break
+        covered.append(label.get_window_extent())
+
+
+_SIDES = [
+    {
+        "position": (4 * x, 4 * y),
+        "ha": {-1: "right", 0: "center", 1: "left"}[x],
+        "va": {-1: "top", 0: "center", 1: "bottom"}[y],
+    }
+    for x, y in ((1, 1), (1, -1), (-1, 1), (-1, -1), (0, 1), (0, -1), (1, 0), (-1, 0))
+]
 
 
 def spell_plainly(text: str) -> str:

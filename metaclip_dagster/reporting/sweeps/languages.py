@@ -73,37 +73,23 @@ def language_table(rows: Sequence[Json], tasks: Sequence[Json], *, intervals: bo
     """Rows of text, headings first: each language and training set, with every task's own metric.
 
     A score says its chance; how many of the task's images it is of, where they are fewer than in another language; and
-    whether the names stood alone because the task has no prompt in the language.
+    whether the names stood alone because the task has no prompt in the language. What all scores of a column say is in
+    its heading alone.
     """
-    columns = [
-        (task["task"], part, task["metric"])
-        for task in tasks
-        for part in PARTS
-        if any(find_score(row["scores"], task["task"], part, task["metric"]) for row in rows)
-    ]
-    most = {
-        key: max(score["num_images"] for row in rows if (score := find_score(row["scores"], *key))) for key in columns
-    }
     several = len({row["recipe"] for row in rows}) > 1
-    headings = [
-        f"{reveal(task)}, {name_metric(metric)}" + ("" if part == "all" else ", in English")
-        for task, part, metric in columns
-    ]
     table = [["Language", *(["Model"] if several else []), "Training set", "Entries", "Matches", "Its t", "Pairs"]]
-    table[0] += headings
     for row in rows:
-        scores = [_show_score(find_score(row["scores"], *key), most[key], intervals=intervals) for key in columns]
         set_label = label_set(row["training_set"]) if row["training_set"] else "–"
         labels = [reveal(row["language"]), *([reveal(row["recipe"])] if several else []), set_label]
-        table.append(
-            [
-                *labels,
-                *(number(row[name]) for name in ("entries", "matches")),
-                _show_t(row),
-                number(row["pairs"]),
-                *scores,
-            ]
-        )
+        numbers = [number(row["entries"]), number(row["matches"]), _show_t(row), number(row["pairs"])]
+        table.append([*labels, *numbers])
+    for task in tasks:
+        for part in PARTS:
+            scores = [find_score(row["scores"], task["task"], part, task["metric"]) for row in rows]
+            if any(scores):
+                heading = f"{reveal(task['task'])}, {name_metric(task['metric'])}"
+                column = _list_scores(heading + ("" if part == "all" else ", in English"), scores, intervals=intervals)
+                table = [[*cells, cell] for cells, cell in zip(table, column, strict=True)]
     return table
 
 
@@ -156,15 +142,28 @@ def _describe_set(
 _TEXTS = ("num_images", "num_classes", "num_templates")
 
 
-def _show_score(score: Json | None, most: int, *, intervals: bool) -> str:
-    if score is None:
-        return "–"
-    shown = [show_score(score, intervals=intervals), f"chance {percent(score['chance'])}"]
+def _list_scores(heading: str, scores: Sequence[Json | None], *, intervals: bool) -> list[str]:
+    most = max(score["num_images"] for score in scores if score)
+    notes = [_list_notes(score, most) for score in scores if score]
+    shared = [note for note in notes[0] if all(note in of_score for of_score in notes)]
+    cells = [
+        "; ".join(
+            [show_score(score, intervals=intervals), *(it for it in _list_notes(score, most) if it not in shared)]
+        )
+        if score
+        else "–"
+        for score in scores
+    ]
+    return ["; ".join([heading, *shared]), *cells]
+
+
+def _list_notes(score: Json, most: int) -> list[str]:
+    notes = [f"chance {percent(score['chance'])}"]
     if score["num_images"] < most:
-        shown.append(f"{number(score['num_images'])} of {number(most)} images")
+        notes.append(f"{number(score['num_images'])} of {number(most)} images")
     if score["num_templates"] == 0:
-        shown.append("names alone")
-    return "; ".join(shown)
+        notes.append("names alone")
+    return notes
 
 
 def _show_t(row: Json) -> str:

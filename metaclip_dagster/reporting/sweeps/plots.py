@@ -13,6 +13,7 @@ from metaclip_dagster.reporting.html.canvas import (
     DASHED,
     INK,
     MARK,
+    label_points,
     new_axes,
     new_figure,
     shorten_labels,
@@ -99,6 +100,7 @@ def _plot_languages(rows: Sequence[Json], comparison: Json) -> bytes | None:
         return None
     figure, axes = new_axes("Matches of the language's entries in the pool (log)", f"{name_metric(key[2])} (%)")
     axes.set_xscale("log")
+    labels: dict[str, tuple[float, float]] = {}
     for index, name in enumerate(sorted({training_set for training_set, *_ in points}, key=rank_set)):
         of_set = [
             (language, matches, score) for training_set, language, matches, score in points if training_set == name
@@ -107,10 +109,10 @@ def _plot_languages(rows: Sequence[Json], comparison: Json) -> bytes | None:
         axes.plot(
             [it[1] for it in of_set], [it[2] for it in of_set], "o", color=colour, label=_name_set(name), alpha=0.8
         )
-        for language, matches, score in of_set if index == 0 and len(of_set) <= MAX_LABELS else ():
-            where = {"xytext": (4, 4), "textcoords": "offset points"}
-            axes.annotate(spell_plainly(language), (matches, score), fontsize=11, **where)
+        if index == 0 and len(of_set) <= MAX_LABELS:
+            labels = {spell_plainly(language): (matches, score) for language, matches, score in of_set}
     axes.set_ylim(bottom=0)
+    label_points(axes, labels)
     axes.legend(ncols=5, columnspacing=1.2, handletextpad=0.4, **_ABOVE)
     return to_png(figure)
 
