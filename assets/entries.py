@@ -88,6 +88,8 @@ def entries(
     before, choice = build_before(lake, "entries"), config.choose(context, lake)
     budget = choice.config
     asked = _choose_languages(lake, budget)
+    if unused := sorted({*budget.own_lists_of} - {*choose_lists(budget.own_lists_of, budget.languages)}):
+        context.log.warning(f"own_lists_of: {', '.join(unused)} are not among the languages; their lists are left out")
     own_lists = _read_own_lists(context, _list_files(budget, asked), compute, sources)
     candidates = list_candidates(lake, [*own_lists], PRECEDENCE, asked)
     check_missing(candidates, budget=budget.budget, caps=budget.caps)

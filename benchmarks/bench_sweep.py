@@ -30,6 +30,7 @@ from benchmarks.measure import Row, options, print_rows, row
 from commands import demo
 from definitions import bind
 from metaclip_dagster.evaluation import load_model, read_task, score_model
+from metaclip_dagster.reporting.sweeps.cells import keep_own_language
 from metaclip_dagster.training import SetFile, TrainingPlan, recipe_of
 from resources.deployments import Deployment, deployment
 from resources.files.digests import combine
@@ -82,7 +83,7 @@ def _score(where: Deployment, instance: dg.DagsterInstance, cell: Cell) -> dict[
     else:
         demo.materialize(bind(where), instance, ["training_sets"], cell.training_set)
         demo.materialize(bind(where), instance, ["checkpoints", "scores"], cell.key)
-        table = open_lake(where).read("scores", [cell.key])
+        table = keep_own_language(open_lake(where).read("scores", [cell.key]))
     return {(scored["task"], scored["part"], scored["metric"]): scored["score"] for scored in table.to_pylist()}
 
 
