@@ -1,3 +1,5 @@
+import ast
+import json
 import re
 import subprocess
 import sys
@@ -11,21 +13,31 @@ import assets.coverage
 import assets.entries
 from commands import demo
 from commands.overview import read_score
+from examples.notebook import build_notebook
 from metaclip_dagster.schemas import SUBSETS
 from resources.deployments import read_deployment
 from resources.lake.resource import Lake
 from tests.lakes import commit
 
 ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
 README = ROOT.joinpath("README.md").read_text(encoding="utf-8")
 
 
-def test_the_notebook_snippet_gives_500_pairs_without_dagster() -> None:
-    [snippet] = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    guarded = f"{snippet}\nimport sys\nassert not {{'dagster', 'torch', 'resources'}} & set(sys.modules)\n"
+def test_the_example_prints_what_the_readme_shows_without_dagster() -> None:
+    script = (EXAMPLES / "metaclip.py").read_text("utf-8")
+    guarded = f"{script}\nimport sys\nassert not {{'dagster', 'torch', 'resources'}} & set(sys.modules)\n"
     run = subprocess.run([sys.executable, "-c", guarded], cwd=ROOT, check=False, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    assert re.fullmatch(r"[\d,]+ pairs match, 500 are in D\(\d+\)\n", run.stdout)
+    assert f"```\n{run.stdout}```\n" in README
+
+
+def test_the_notebook_is_the_example() -> None:
+    notebook = json.loads((EXAMPLES / "metaclip.ipynb").read_text("utf-8"))
+    assert notebook == build_notebook((EXAMPLES / "metaclip.py").read_text("utf-8"))
+    code = "\n".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code")
+    _, *script = ast.parse((EXAMPLES / "metaclip.py").read_text("utf-8")).body  # but for its docstring
+    assert [ast.dump(it) for it in ast.parse(code).body] == [ast.dump(it) for it in script]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
