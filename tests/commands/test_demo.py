@@ -1,5 +1,6 @@
 """What `metaclip demo --quick` makes, and where it does not begin."""
 
+import gzip
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ from commands.worldwide import ALL, ENGLISH, choose_variables, measure_share
 from resources.crawl.mini import DUMP
 from resources.deployments import SAMPLE, deployment, read_deployment
 
+TOUR = Path(__file__).parents[2] / "docs" / "tour.md"
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("METACLIP_")}
 
 
@@ -23,9 +25,16 @@ def run_quick(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_a_few_pages_are_balanced(tmp_path: Path) -> None:
+def test_a_few_pages_are_balanced_and_a_pair_of_them_goes_the_way_of_the_tour(tmp_path: Path) -> None:
     run = run_quick(tmp_path)
     assert run.returncode == 0, run.stderr
+    data = {"METACLIP_DATA": str(tmp_path / "quick"), "METACLIP_CRAWL": str(tmp_path / "quick" / "mini" / "crawl")}
+    commands, *shown = re.findall(r"^```\n(.*?)^```", TOUR.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    explain = [sys.executable, "-m", "metaclip_dagster", *commands.splitlines()[-1].split()[1:]]
+    explained = subprocess.run(explain, env=ENVIRONMENT | data, capture_output=True, text=True, check=True).stdout
+    wats = (gzip.decompress(path.read_bytes()).decode() for path in tmp_path.rglob("*.wat.gz"))
+    printed = "\n".join([run.stdout, explained, *wats])
+    assert [box for box in shown if box.rstrip() not in printed] == []
     sizes = [int(size.replace(",", "")) for size in re.findall(r"^(?:20|100|inf) +([\d,]+)", run.stdout, re.M)]
     assert sizes == sorted(set(sizes))
     assert len(sizes) == 3

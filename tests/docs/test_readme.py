@@ -3,6 +3,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ import yaml
 import assets.coverage
 import assets.entries
 from commands import demo
+from commands.flow import PICTURE, draw_flow
 from commands.overview import read_score
 from examples.notebook import build_notebook
 from metaclip_dagster.schemas import SUBSETS
@@ -22,6 +24,7 @@ from tests.lakes import commit
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 README = ROOT.joinpath("README.md").read_text(encoding="utf-8")
+ENTRIES = ROOT.joinpath("docs", "entries.md").read_text(encoding="utf-8")
 
 
 def test_the_example_prints_what_the_readme_shows_without_dagster() -> None:
@@ -57,10 +60,20 @@ def test_what_the_first_picture_is_described_to_show_are_the_scores_of_the_bench
     assert re.findall(r"([\d.]+)%", described) == [f"{read_score(t, 'all')[0]:.1f}" for t in ("inf", "20")]
 
 
-def test_the_targets_the_readme_names_are_in_the_makefile() -> None:
+def test_the_targets_that_are_named_are_in_the_makefile() -> None:
     makefile = ROOT.joinpath("Makefile").read_text(encoding="utf-8")
-    for target in re.findall(r"^make (\w+)", README, re.MULTILINE):
+    pages = README + ROOT.joinpath("CONTRIBUTING.md").read_text(encoding="utf-8")
+    for target in re.findall(r"^make ([\w-]+)", pages, re.MULTILINE):
         assert f"\n{target}:" in makefile
+
+
+def test_the_flow_is_drawn_from_the_graph() -> None:
+    assert PICTURE.read_text("utf-8") == draw_flow()
+
+
+def test_the_version_to_cite_is_the_package_s() -> None:
+    cited = yaml.safe_load(ROOT.joinpath("CITATION.cff").read_text("utf-8"))
+    assert cited["version"] == tomllib.loads(ROOT.joinpath("pyproject.toml").read_text("utf-8"))["project"]["version"]
 
 
 def test_what_the_demo_prints_has_the_rungs_and_rows_of_the_readme() -> None:
@@ -70,9 +83,9 @@ def test_what_the_demo_prints_has_the_rungs_and_rows_of_the_readme() -> None:
     assert all(f"\n{says} " in README for says in demo.STAGES.values())
 
 
-def test_the_configs_that_the_readme_shows_are_there() -> None:
+def test_the_configs_for_own_entries_are_there() -> None:
     configs = {"entries": assets.entries.Budget, "coverage": assets.coverage.Sampling}
-    shown = [yaml.safe_load(line)["ops"] for line in re.findall(r"^ops: .*", README, re.MULTILINE)]
+    shown = [yaml.safe_load(line)["ops"] for line in re.findall(r"^ops: .*", ENTRIES, re.MULTILINE)]
     assert {name for ops in shown for name in ops} == set(configs)
     for ops in shown:
         for name, settings in ops.items():
