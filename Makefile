@@ -8,7 +8,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 # Compiled modules are kept: without them every process, workers too, compiles its imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-all check ui bench faults lock
+.PHONY: demo test test-all check ui bench docs faults lock
 
 demo: $(READY)
 	$(BIN)/metaclip demo
@@ -35,6 +35,13 @@ ui: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+# The site, in build/site: pages lie where they lie in the repository, so that links hold in both.
+docs: $(READY)
+	rm -rf build/docs
+	mkdir -p build/docs
+	git ls-files -z '*.md' docs examples CITATION.cff LICENSE NOTICE | tar --null -T - -cf - | tar -xf - -C build/docs
+	$(BIN)/zensical build --strict
 
 N ?= 100
 faults: $(READY)
