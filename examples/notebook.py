@@ -25,7 +25,7 @@ def build_notebook(script: str) -> dict[str, Any]:
 
 
 def _cell(kind: str, text: str) -> dict[str, Any]:
-    outputs = {"execution_count": None, "outputs": []} if kind == "code" else {}
+    outputs: dict[str, Any] = {"execution_count": None, "outputs": []} if kind == "code" else {}
     return {"cell_type": kind, "metadata": {}, "source": text.splitlines(keepends=True), **outputs}
 
 
