@@ -8,7 +8,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 # Compiled modules are kept: without them every process, workers too, compiles its imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-all check ui bench docs faults lock
+.PHONY: demo test test-all check ui bench docs faults lock sbom
 
 demo: $(READY)
 	$(BIN)/metaclip demo
@@ -42,6 +42,12 @@ docs: $(READY)
 	mkdir -p build/docs
 	git ls-files -z '*.md' docs examples CITATION.cff LICENSE NOTICE | tar --null -T - -cf - | tar -xf - -C build/docs
 	$(BIN)/zensical build --strict
+
+# At a release: all that is installed, as CycloneDX, and the licence of each.
+sbom: $(READY)
+	mkdir -p build
+	$(BIN)/uv tool run --from cyclonedx-bom==7.5.0 cyclonedx-py environment .venv --pyproject pyproject.toml --output-file build/sbom.json
+	$(BIN)/uv tool run pip-licenses==5.5.5 --python $(BIN)/python --format=markdown --output-file build/licences.md
 
 N ?= 100
 faults: $(READY)
