@@ -98,10 +98,11 @@ def images(
     facts = record_parents(lake, "images", t) | record_ring(t) | record_pool(recorded_pool(lake.manifest("subsets", t)))
     texts = read_texts(lake, t, buckets)
     shards = {key: {"texts": texts[key], "bucket": bucket} for key, bucket in buckets.items()}
+    snapshots = snapshots_of(lake.manifest("subsets", t))
     refused = dict.fromkeys(takedown_list.digests(), TAKEN_DOWN)
     setup = {
         "store": image_store.store(retry_failed=config.retry_failed, fetch_again=config.fetch_again, refused=refused),
-        "fetch": image_store.source(snapshots_of(lake.manifest("subsets", t)), keep_out),
+        "fetch": image_store.source(snapshots, keep_out, workers=compute.most_workers),
     }
     smaller = rings_up_to(t)[:-1]
     below = thresholds_of(lake, smaller[-1]) if smaller else {}

@@ -30,8 +30,9 @@ from benchmarks.measure import Row, options, print_rows, row
 from metaclip_dagster.imaging import gather_images
 from metaclip_dagster.schemas import IMAGE_TEXTS
 from metaclip_dagster.urls import image_id_of
+from resources.images.asking import ImageWeb
 from resources.images.store import open_image_store
-from resources.images.web import ImageWeb, open_image_web
+from resources.images.web import open_image_web
 
 FEW = 10
 _THEIRS = """

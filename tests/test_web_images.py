@@ -12,8 +12,9 @@ import pytest
 from metaclip_dagster.imaging import gather_images
 from metaclip_dagster.schemas import IMAGE_TEXTS
 from metaclip_dagster.urls import image_id_of
+from resources.images.asking import ImageWeb
 from resources.images.store import open_image_store
-from resources.images.web import ImageWeb, open_image_web
+from resources.images.web import open_image_web
 from tests.image_hosts import ImageHosts, image_hosts
 
 pytestmark = pytest.mark.night

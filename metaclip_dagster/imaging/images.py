@@ -20,10 +20,12 @@ from metaclip_dagster.schemas import IMAGES, writes
 from metaclip_dagster.signals import list_signals, read_header_signals
 
 Headers = tuple[tuple[str, str], ...]
-FetchImages = Callable[[Sequence[str]], Iterator[tuple[str, bytes | str | tuple[bytes | str, Headers]]]]
+Answer = bytes | str | tuple[bytes | str, Headers]
+FetchImages = Callable[[Sequence[str]], Iterator[tuple[str, Answer] | tuple[str, Answer, float]]]
 """Takes URLs and answers each of them once, in any order: with its bytes, or in a word with why there are none.
 
-Where the response has headers that speak of the image's use, the answer is a pair of that and these headers.
+Where the response has headers that speak of the image's use, the answer is a pair of that and these headers. Behind the
+answer come the seconds that it took, where they are known.
 """
 
 
@@ -176,7 +178,7 @@ def _fetch_images(
     for image_id, (url, address) in images.items():  # a page may name a pool's address, which is then two images'
         waiting[address].append({"image_id": image_id, "url": url})
     addresses = list(waiting)
-    for address, answered in fetch(addresses):
+    for address, answered, *_ in fetch(addresses):
         answer, headers = answered if isinstance(answered, tuple) else (answered, ())
         digest, checked, of_image = (None, answer, []) if isinstance(answer, str) else check(answer)
         if of_image is None:

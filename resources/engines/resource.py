@@ -61,6 +61,13 @@ class Compute(dg.ConfigurableResource, use_attribute_docstrings=True):
     force: bool = False
     """Make every shard anew, whatever is stored."""
 
+    @property
+    def most_workers(self) -> int:
+        """How many shards may be made at once."""
+        if isinstance(self.engine, RayCluster):
+            return self.engine.max_in_flight
+        return self.workers or len(os.sched_getaffinity(0))
+
     def map_shards(
         self,
         context: dg.AssetExecutionContext,
@@ -169,7 +176,7 @@ class Compute(dg.ConfigurableResource, use_attribute_docstrings=True):
 
             options = self.engine.model_dump(exclude={"kind"})
             return RayEngine(**options, shard_timeout=self.shard_timeout_seconds)
-        workers = min(self.workers or len(os.sched_getaffinity(0)), num_shards)
+        workers = min(self.most_workers, num_shards)
         return _inline_engine() if workers == 1 else LocalEngine(workers, self.shard_timeout_seconds)
 
 

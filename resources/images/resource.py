@@ -9,9 +9,10 @@ from pydantic import Field
 from resources.crawl.resource import CommonCrawl
 from resources.deferred import Deferred
 from resources.images.addresses import read_allowed
+from resources.images.asking import ImageWeb
 from resources.images.host import open_warc_images
 from resources.images.store import fix_num_buckets, open_image_store
-from resources.images.web import ImageWeb, open_image_web
+from resources.images.web import open_image_web
 from resources.pools.images import open_pool_images
 from resources.web.client import AGENT
 
@@ -34,6 +35,12 @@ class Images(dg.ConfigurableResource, use_attribute_docstrings=True):
     """Of each worker process."""
     connections_per_host: int = Field(default=4, ge=1)
     """Of these, how many go to one host at a time."""
+    requests_per_second: float = Field(default=0.0, ge=0)
+    """Of all workers together, over all hosts; 0 sets no limit."""
+    requests_per_second_of_host: float = Field(default=0.0, ge=0)
+    """Of all workers together, to one host; 0 sets no limit."""
+    bytes_per_second: float = Field(default=0.0, ge=0)
+    """Of all workers together, on average; 0 sets no limit."""
     opt_outs: list[str] = ["noai", "noimageai", "noindex", "noimageindex", "noml"]
     """Words of X-Robots-Tag that keep an image out; with any, TDM-Reservation and Content-Usage do, too."""
     allowed: list[str] = []
@@ -62,10 +69,11 @@ class Images(dg.ConfigurableResource, use_attribute_docstrings=True):
         options = {"retry_failed": retry_failed, "fetch_again": fetch_again, "refused": refused}
         return Deferred(open_image_store, (self.root,), options, declared="image store")
 
-    def source(self, snapshots: Sequence[str], keep_out: Callable[..., bool]) -> Deferred:
+    def source(self, snapshots: Sequence[str], keep_out: Callable[..., bool], *, workers: int = 1) -> Deferred:
         """Where images of these snapshots and pools come from. It stands outside fingerprints: it changes no row.
 
         `keep_out` says of a response's headers, `words` of X-Robots-Tag and our `agent` whether it is to be left alone.
+        Each of the `workers`, as many as there may be, keeps to an equal share of the rates.
         """
         pools = [self.common_crawl.pool(key) for key in snapshots if key.startswith("pool-")]
         crawled = [key for key in snapshots if not key.startswith("pool-")]
@@ -74,6 +82,9 @@ class Images(dg.ConfigurableResource, use_attribute_docstrings=True):
                 self.contact,
                 self.connections,
                 self.connections_per_host,
+                requests_per_second=self.requests_per_second / workers,
+                requests_per_second_of_host=self.requests_per_second_of_host / workers,
+                bytes_per_second=self.bytes_per_second / workers,
                 opted_out=partial(keep_out, words=tuple(self.opt_outs), agent=AGENT) if self.opt_outs else None,
                 allowed=frozenset(map(read_allowed, self.allowed)),
             )

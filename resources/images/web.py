@@ -3,59 +3,28 @@
 import asyncio
 import random
 import socket
-import ssl
-from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
-from contextvars import ContextVar
-from dataclasses import dataclass
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-import ada_url
 import aiohttp
-from yarl import URL
 
 from resources.images.addresses import why_not_dialled
-from resources.pools.images import Answer, Fetch, Headers, join_headers
-from resources.web.client import PROJECT, retry_after_seconds
+from resources.images.asking import Asker, ImageWeb, NoImageError, refused
+from resources.images.resolving import MAX_NAMES, Resolver
+from resources.images.turns import Turns, host_of
+from resources.pools.images import Answer, Fetch, join_headers
 from resources.web.tolerant_http import MAX_HEAD, MAX_HEADERS, TolerantHandler
-from resources.web.urls import resolve_url
 
-
-@dataclass(frozen=True)
-class ImageWeb:
-    """How images are asked for, by each worker process."""
-
-    contact: str = ""
-    """An address for whoever runs a host, in the user agent."""
-    connections: int = 64
-    connections_per_host: int = 4
-    attempts: int = 3
-    """Tries for an image whose host is busy or broke off."""
-    connect_seconds: float = 5.0
-    read_seconds: float = 10.0
-    """Between two pieces of a body."""
-    total_seconds: float = 20.0
-    """For all of one try, redirects included: a body that drips ends here."""
-    max_wait_seconds: float = 30.0
-    """The longest that a busy host is waited for."""
-    max_bytes: int = 20 << 20
-    max_redirects: int = 5
-    failures_of_host: int = 10
-    """After so many refusals or failures to connect in a row a host is asked for nothing more in this batch."""
-    opted_out: Callable[[Headers], bool] | None = None
-    """Whether a response with these headers is to be left alone; where it is, its body is not read."""
-    allowed: frozenset[tuple[str, int]] = frozenset()
-    """Addresses and ports that are dialled beyond the public ones at 80 and 443: a host of one's own network."""
-
-    @property
-    def user_agent(self) -> str:
-        """Who asks, in the words of the request."""
-        return f"{PROJECT} ({self.contact})" if self.contact else PROJECT
+Timed = tuple[str, Answer, float]
+"""A URL, its answer, and the seconds that its last try took, redirects included; 0 where its host was not asked."""
 
 
 def open_image_web(web: ImageWeb) -> Fetch:
-    """A fetch of images from the web.
+    """A fetch of images from the web, which says of each answer how many seconds its last try took.
 
     Reasons: `bad_url`, `blocked_scheme`, `blocked_address`, `blocked_port`, `dns`, `connect`, `tls`, `timeout`,
     `http_<status>`, `bad_redirect`, `too_many_redirects`, `bad_response`, `incomplete`, `too_large`, `opted_out` and
@@ -64,24 +33,15 @@ def open_image_web(web: ImageWeb) -> Fetch:
     return partial(_fetch, web)
 
 
-_PIECE = 1 << 16
-_SMALL = 1 << 20
-_LARGE_AT_ONCE = 4
 _WAITING = 4
+_LOOKUPS = 32  # names that are looked up at once
+_TURN_SECONDS = 2.0  # how long a connection stays with a host while others wait for theirs
+_IDLE_SECONDS = 5.0  # how long it is kept open for the host's next turn
 _AGAIN = {"http_429", "http_500", "http_502", "http_503", "http_504", "incomplete"}
-_OF_HOST = {"dns", "connect", "tls", "timeout", "http_401", "http_403", "http_429", "http_503"}
-# Why the connection that is being made was not; sockets are made deep inside the client, in the task's context.
-_refused: ContextVar[list[str]] = ContextVar("_refused")
+_OF_HOST = {"connect", "tls", "timeout", "http_401", "http_403", "http_429", "http_503"}
 
 
-class _NoImageError(Exception):
-    """The arguments are the reason, the seconds that the host asks to be left alone, and headers that speak of use."""
-
-    def __init__(self, reason: str, seconds: float = 0.0, headers: Headers = ()) -> None:
-        super().__init__(reason, seconds, headers)
-
-
-def _fetch(web: ImageWeb, urls: Sequence[str]) -> Iterator[tuple[str, Answer]]:
+def _fetch(web: ImageWeb, urls: Sequence[str]) -> Iterator[Timed]:
     # The loop runs while the caller waits for an answer; meanwhile the system's buffers fill, and no more than they.
     with asyncio.Runner() as runner:
         answers = _answers(web, urls)
@@ -92,16 +52,20 @@ def _fetch(web: ImageWeb, urls: Sequence[str]) -> Iterator[tuple[str, Answer]]:
             runner.run(answers.aclose())
 
 
-async def _answers(web: ImageWeb, urls: Iterable[str]) -> AsyncGenerator[tuple[str, Answer]]:
-    answers: asyncio.Queue[tuple[str, Answer] | None] = asyncio.Queue(_WAITING)
+async def _answers(web: ImageWeb, urls: Sequence[str]) -> AsyncGenerator[Timed]:
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="names"))
     connector = aiohttp.TCPConnector(
         limit=web.connections,
         limit_per_host=web.connections_per_host,
+        keepalive_timeout=_IDLE_SECONDS,
+        resolver=Resolver(),
         ttl_dns_cache=300,
+        dns_cache_max_size=MAX_NAMES,
         socket_factory=partial(_dial, web.allowed),
         happy_eyeballs_delay=None,
     )
-    handler: Any = partial(TolerantHandler, loop=asyncio.get_running_loop())
+    handler: Any = partial(TolerantHandler, loop=loop)
     connector._factory = handler  # there is no argument for it
     session = aiohttp.ClientSession(
         connector=connector,
@@ -119,139 +83,92 @@ async def _answers(web: ImageWeb, urls: Iterable[str]) -> AsyncGenerator[tuple[s
         },
     )
     async with session:
-        asker = _Asker(web, session)
-        todo = iter(urls)
-
-        async def ask() -> None:
-            try:
-                for url in todo:
-                    await answers.put((url, await asker.answer(url)))
-            finally:
-                await answers.put(None)
-
-        tasks = [asyncio.create_task(ask()) for _ in range(web.connections)]
+        answers: asyncio.Queue[Timed | None] = asyncio.Queue(_WAITING)
+        asking = asyncio.create_task(_Batch(web, session, urls, answers).ask_all())
         try:
-            for _ in tasks:
-                while (answer := await answers.get()) is not None:
-                    yield answer
-            await asyncio.gather(*tasks)  # raises what one of them raised
+            while (answer := await answers.get()) is not None:
+                yield answer
+            await asking  # raises what it raised
         finally:
-            for task in tasks:
-                task.cancel()
+            asking.cancel()
 
 
-class _Asker:
-    def __init__(self, web: ImageWeb, session: aiohttp.ClientSession) -> None:
-        self._web, self._session = web, session
-        self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
-        self._failed: Counter[str] = Counter()
-        self._of_host: defaultdict[str, asyncio.Semaphore] = defaultdict(
-            partial(asyncio.Semaphore, web.connections_per_host)
-        )
+class _Batch:
+    """The URLs of one call, while they are asked for."""
 
-    async def answer(self, url: str) -> Answer:
-        """The image's bytes or the reason; tried again where that may help."""
-        host = url.partition("//")[2].partition("/")[0].lower()
-        for tried in range(1, self._web.attempts + 1):
-            async with self._of_host[host]:  # waited for here, so that no try spends its time on it
-                if self._failed[host] >= self._web.failures_of_host:
-                    return "host_given_up"
-                try:
-                    data = await self._try(url)
-                except _NoImageError as error:
-                    reason, seconds, headers = error.args
-                else:
-                    self._failed[host] = 0
-                    return data
-                self._failed[host] = self._failed[host] + 1 if reason in _OF_HOST else 0
-            if reason not in _AGAIN or tried == self._web.attempts:
-                break
-            ours = 0.5 * 2**tried * random.uniform(0.5, 1.0)  # noqa: S311
-            await asyncio.sleep(min(max(ours, seconds), self._web.max_wait_seconds))
-        return join_headers(reason, headers)
+    def __init__(
+        self,
+        web: ImageWeb,
+        session: aiohttp.ClientSession,
+        urls: Sequence[str],
+        answers: "asyncio.Queue[Timed | None]",
+    ) -> None:
+        self._web, self._answers = web, answers
+        self._turns = Turns(urls, per_host=web.connections_per_host, per_second=web.requests_per_second_of_host)
+        self._asker = Asker(web, session, self._turns)
+        self._tries: Counter[str] = Counter()
+        self._failures: Counter[str] = Counter()  # of each host, in a row
 
-    async def _try(self, url: str) -> Answer:
-        refused: list[str] = []
-        _refused.set(refused)
+    async def ask_all(self) -> None:
+        free = asyncio.Semaphore(self._web.connections)
         try:
-            async with asyncio.timeout(self._web.total_seconds):
-                return await self._follow(url)
-        except _NoImageError:
-            raise
-        except TimeoutError:  # the client's own are of this kind too
-            reason = "timeout"
-        except aiohttp.ClientConnectorDNSError:
-            reason = "dns"
-        except (aiohttp.ClientSSLError, ssl.SSLError):
-            reason = "tls"
-        except aiohttp.ClientConnectorError:
-            reason = refused[0] if refused else "connect"
-        except aiohttp.InvalidURL:
-            reason = "bad_url"
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, aiohttp.ClientOSError):
-            reason = "incomplete"
-        except (aiohttp.ClientError, ValueError, OSError):
-            reason = "bad_response"
-        raise _NoImageError(reason)
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    await free.acquire()
+                    while (seconds := self._asker.seconds_left) > 0:
+                        await asyncio.sleep(seconds)
+                    if (url := await self._turns.take()) is None:
+                        break
+                    self._asker.begin()
+                    group.create_task(self._ask_host(url)).add_done_callback(lambda _: free.release())
+        finally:
+            await self._answers.put(None)
 
-    async def _follow(self, url: str) -> Answer:
-        for _ in range(self._web.max_redirects + 1):
-            async with self._session.get(_read_target(url), allow_redirects=False) as response:
-                if response.status in {301, 302, 303, 307, 308}:
-                    try:
-                        url = resolve_url(response.headers["Location"], url)
-                    except (KeyError, ValueError):
-                        raise _NoImageError("bad_redirect") from None
-                    continue
-                if response.status not in {200, 203}:  # 203 is 200 that a proxy has touched; 206 is a part
-                    raise _NoImageError(
-                        f"http_{response.status}" if 100 <= response.status < 600 else "bad_response",
-                        retry_after_seconds(response.headers.get("Retry-After")),
-                    )
-                headers = tuple(response.headers.items())
-                if self._web.opted_out and self._web.opted_out(headers):
-                    raise _NoImageError("opted_out", headers=headers)
-                return join_headers(await self._body(response), headers)
-        raise _NoImageError("too_many_redirects")
+    async def _ask_host(self, url: str) -> None:
+        """Ask for the URL, and for others of its host as long as its turn lasts."""
+        host, until = host_of(url), time.monotonic() + _TURN_SECONDS
+        following: str | None = url
+        while following is not None:
+            await self._ask(following, host)
+            goes_on = time.monotonic() < until and self._asker.seconds_left <= 0
+            following = self._turns.stay(host) if goes_on else None
+            if following is not None:
+                self._asker.begin()
+        self._turns.leave(host)
 
-    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
-        if (response.content_length or 0) > self._web.max_bytes:
-            raise _NoImageError("too_large")
-        body = bytearray()
-        async for piece in response.content.iter_chunked(_PIECE):
-            body += piece
-            if len(body) > _SMALL:
-                async with self._large:  # few at a time may grow beyond a megabyte
-                    return await self._large_body(response, body)
-        return bytes(body)
+    async def _ask(self, url: str, host: str) -> None:
+        """Ask for the URL once; answer it, or put it back where another try may help."""
+        started = time.monotonic()
+        try:
+            answer = await self._asker.ask(url)
+            self._failures[host] = 0
+        except NoImageError as error:
+            reason, seconds, headers = error.args
+            self._failures[host] = self._failures[host] + 1 if reason in _OF_HOST else 0
+            self._tries[url] += 1
+            if reason in _AGAIN and self._tries[url] < self._web.attempts:
+                ours = 0.5 * 2 ** self._tries[url] * random.uniform(0.5, 1.0)  # noqa: S311
+                wait = min(max(ours, seconds), self._web.max_wait_seconds)
+                self._turns.put_back(url, wait, whole_host=seconds > 0 or reason == "http_429")
+                await self._give_up(host)
+                return
+            answer = join_headers(reason, headers)
+        await self._answers.put((url, answer, time.monotonic() - started))
+        self._turns.answer()
+        await self._give_up(host)
 
-    async def _large_body(self, response: aiohttp.ClientResponse, body: bytearray) -> bytes:
-        async for piece in response.content.iter_chunked(_PIECE):
-            body += piece
-            if len(body) > self._web.max_bytes:
-                raise _NoImageError("too_large")
-        return bytes(body)
+    async def _give_up(self, host: str) -> None:
+        """Answer all that still waits for a host that has failed too often."""
+        if self._failures[host] >= self._web.failures_of_host:
+            for url in self._turns.give_up(host):
+                await self._answers.put((url, "host_given_up", 0.0))
+                self._turns.answer()
 
 
 def _dial(allowed: frozenset[tuple[str, int]], address: Any) -> socket.socket:
     """A socket for the address that is about to be dialled, whatever name, literal or redirect led there."""
     family, kind, protocol, _, (host, port, *_) = address
     if why := why_not_dialled(host, port, allowed):
-        _refused.get([]).append(why)
+        refused.get([]).append(why)
         raise OSError(why)
     return socket.socket(family=family, type=kind, proto=protocol)
-
-
-def _read_target(url: str) -> URL:
-    """What is asked for, to the letter: the client would rewrite escapes, and hosts that sign paths refuse that."""
-    try:
-        parsed = ada_url.URL(resolve_url(url))
-    except ValueError:
-        raise _NoImageError("bad_url") from None
-    if parsed.protocol not in {"http:", "https:"}:
-        raise _NoImageError("blocked_scheme")
-    if parsed.username or parsed.password:
-        raise _NoImageError("bad_url")
-    # The query is left to the path: an empty one would lose its mark.
-    path = parsed.href.removeprefix(parsed.origin)
-    return URL.build(scheme=parsed.protocol[:-1], authority=parsed.host, path=path, encoded=True)

@@ -17,8 +17,8 @@ from resources.pools.parquet import read_images
 Headers = tuple[tuple[str, str], ...]
 Answer = bytes | str | tuple[bytes | str, Headers]
 """An image's bytes, or in a word why there are none; with those headers of the response that speak of its use."""
-Fetch = Callable[[Sequence[str]], Iterator[tuple[str, Answer]]]
-"""Answers each of the URLs once, in any order."""
+Fetch = Callable[[Sequence[str]], Iterator[tuple[str, Answer] | tuple[str, Answer, float]]]
+"""Answers each of the URLs once, in any order; what is asked on the web says the seconds that it took, too."""
 
 SPEAKING = ("x-robots-tag", "tdm-reservation", "content-usage")
 """The headers that may say how a response is to be used, in lower case."""
@@ -49,7 +49,7 @@ _ADDRESS = re.compile(r"https://([a-z0-9-]+)\.invalid/([^/]+)/([^/]+)-(\d{1,15})
 
 def _fetch(
     files: Mapping[str, Mapping[str, str]], elsewhere: Fetch | None, max_bytes: int, urls: Sequence[str]
-) -> Iterator[tuple[str, Answer]]:
+) -> Iterator[tuple[str, Answer] | tuple[str, Answer, float]]:
     here: defaultdict[str, list[Asked]] = defaultdict(list)
     others = []
     for url in urls:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from metaclip_dagster.signals import keep_out
 from resources.images.addresses import why_not_dialled
-from resources.images.web import ImageWeb, open_image_web
+from resources.images.asking import ImageWeb
+from resources.images.web import open_image_web
 from tests.image_hosts import ImageHosts, image_hosts, picture
 
 
@@ -40,8 +41,8 @@ def asking(hosts: ImageHosts) -> ImageWeb:
 
 def answers(asking: ImageWeb, *urls: str) -> dict[str, Any]:
     answered = list(open_image_web(asking)(urls))
-    assert sorted(url for url, _ in answered) == sorted(urls), "each URL is answered once"
-    return dict(answered)
+    assert sorted(url for url, *_ in answered) == sorted(urls), "each URL is answered once"
+    return {url: answer for url, answer, *_ in answered}
 
 
 def test_what_a_response_says_of_its_use_comes_with_the_answer(hosts: ImageHosts, asking: ImageWeb) -> None:
@@ -131,8 +132,8 @@ def test_no_url_is_left_unanswered(url: str, reason: str, asking: ImageWeb) -> N
 @given(st.lists(st.text(max_size=30).map(lambda text: f"http://{text}"), max_size=5, unique=True))
 def test_any_text_is_answered(urls: list[str]) -> None:
     quick = ImageWeb(total_seconds=0.5, connect_seconds=0.2, attempts=1, connections=8)
-    answered = dict(open_image_web(quick)([url for url in urls if "." not in url]))
-    assert all(isinstance(answer, str) for answer in answered.values())
+    answered = open_image_web(quick)([url for url in urls if "." not in url])
+    assert all(isinstance(answer, str) for _, answer, *_ in answered)
 
 
 def test_a_busy_host_is_asked_again(hosts: ImageHosts, asking: ImageWeb) -> None:

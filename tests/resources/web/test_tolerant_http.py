@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from resources.images.web import ImageWeb, open_image_web
+from resources.images.asking import ImageWeb
+from resources.images.web import open_image_web
 from resources.pools.images import Answer
 from resources.web.tolerant_http import tidy_head
 
@@ -86,7 +87,8 @@ def server(answer: bytes, pieces: int = 1 << 20) -> Iterator[str]:
 def ask(url: str) -> Answer:
     port = int(url.rstrip("/").rpartition(":")[2])
     web = ImageWeb(allowed=frozenset({("127.0.0.1", port)}), attempts=1, total_seconds=5.0)
-    return dict(open_image_web(web)([url]))[url]
+    [(_, answer, _)] = open_image_web(web)([url])
+    return answer
 
 
 def ask_plainly(url: str) -> bytes:
