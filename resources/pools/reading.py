@@ -47,7 +47,7 @@ class PairSet:
 
     def shard(self, path: str) -> dict[str, Any]:
         """How one of the files is read, and its name."""
-        rows = Deferred(read_rows, (self, path), declared=f"{_READING} {path} {self} {_version(path)}")
+        rows = Deferred(read_rows, (self, path), declared=f"{_READING} {path} {self} {file_version(path)}")
         return {"rows": rows, "name": path.rstrip("/").rsplit("/", 1)[-1]}
 
     def image_files(self) -> dict[str, str]:
@@ -115,6 +115,15 @@ def read_rows(pair_set: PairSet, path: str) -> Iterator[Row | str]:
         raise ValueError(f"{path}: unreadable ({type(error).__name__}: {error}); fetch it again") from error
 
 
+def file_version(path: str) -> str:
+    """What changes when the file does; of a folder, when one of its files does."""
+    if not path.endswith("/"):
+        return str(archive_version(path))
+    filesystem, inside = fsspec.core.url_to_fs(path)
+    files = filesystem.ls(inside, detail=True)
+    return combine(sorted(f"{f['name']} {f['size']} {f.get('ETag') or f.get('mtime') or ''}" for f in files))
+
+
 _READING = 3  # its version, to be raised where other rows come of the same file
 _NAME = re.compile(r"(?!xn--)[a-z0-9][a-z0-9-]{0,60}")
 _KINDS = ("parquet", "tsv", "csv", "tar")
@@ -124,20 +133,13 @@ def _kind(path: str) -> str:
     return path.removesuffix(".gz").rsplit(".", 1)[-1]
 
 
-def _version(path: str) -> str:
-    """What changes when the file does; of a folder, when one of its files does."""
-    if not path.endswith("/"):
-        return str(archive_version(path))
-    filesystem, inside = fsspec.core.url_to_fs(path)
-    files = filesystem.ls(inside, detail=True)
-    return combine(sorted(f"{f['name']} {f['size']} {f.get('ETag') or f.get('mtime') or ''}" for f in files))
-
-
 def _check_settings(name: str, settings: Any, path: str) -> PairSet:
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no pool's name: lower-case letters, digits and hyphens")
-    if not isinstance(settings, dict) or settings.keys() - {"files", "columns", "url", "text", "page"}:
-        raise ValueError(f"pool {name} has settings other than files, columns, url, text and page: {settings!r:.100}")
+    if not isinstance(settings, dict) or settings.keys() - {"files", "columns", *Names._fields}:
+        raise ValueError(
+            f"pool {name} has settings other than files, columns, url, text, page and digest: {settings!r:.100}"
+        )
     files = [settings["files"]] if isinstance(settings.get("files"), str) else settings.get("files")
     if not files or not all(isinstance(file, str) for file in files):
         raise ValueError(f"pool {name} names no files")

@@ -27,6 +27,8 @@ class Names(NamedTuple):
     url: str = ""
     text: str = ""
     page: str = ""
+    digest: str = ""
+    """Of a table, the SHA-256 or MD5 of an image's bytes; read by who compares them, see `find_digests`."""
 
     def find(self, what: str, available: Collection[str]) -> str | None:
         """The name that `what` (url, text, page) is read by: the set's own, or the first usual one in any case."""
