@@ -1,10 +1,14 @@
 """Collect the texts of each image of a subset, and fetch each ring of images once."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import dagster as dg
+from pydantic import field_validator
 
 from assets.checks import check_specs, every_pair_scattered, few_failed_images, some_images, up_to_date
+from assets.hints import gather_hints
+from assets.hosts import show_hosts
 from assets.keys import rings_up_to
 from assets.left_out import sample_failures
 from assets.outdated import report_outdated
@@ -15,7 +19,7 @@ from assets.queries.rungs import thresholds_of
 from assets.shown import lineage, show_kept_and_dropped
 from assets.tags import tag_run
 from metaclip_dagster.deduplicating.takedowns import TAKEN_DOWN
-from metaclip_dagster.imaging import gather_images
+from metaclip_dagster.imaging import check_pattern, describe_fetches, gather_images
 from metaclip_dagster.sharding import scatter_texts
 from metaclip_dagster.signals import keep_out
 from resources.deferred import Deferred, defer, version_of
@@ -26,6 +30,9 @@ from resources.lake.shard_files import chain_batches
 from resources.takedowns.resource import TakedownList
 from resources.web.client import NO_CONTACT
 
+BUCKETS_TOGETHER = 16
+"""Of the image store, whose FETCHES are described in one shard: they are small."""
+
 
 class Fetching(dg.Config, use_attribute_docstrings=True):
     """How images are asked for."""
@@ -34,6 +41,20 @@ class Fetching(dg.Config, use_attribute_docstrings=True):
     """Ask again for those of this ring that failed before, and for nothing else."""
     fetch_again: bool = False
     """Ask again for those of this ring that are stored with too little for the form that the store is now to keep."""
+    fetch_only_same: bool = False
+    """Leave out images whose bytes are not those that their pool lists, by SHA-256 or MD5, as `changed`."""
+    second_source: str = ""
+    """Where to ask for what is gone, as in `https://archive.example/web/{timestamp}id_/{url}`; empty: nowhere."""
+
+    @field_validator("second_source")
+    @classmethod
+    def _check_second_source(cls, pattern: str) -> str:
+        return check_pattern(pattern)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What a stage is told of this: nothing of what is off, or rings of earlier versions would be made again."""
+        return {name: value for name in ("fetch_only_same", "second_source") if (value := getattr(self, name))}
 
 
 @dg.asset(
@@ -97,8 +118,11 @@ def images(
         context.log.warning(NO_CONTACT)
     facts = record_parents(lake, "images", t) | record_ring(t) | record_pool(recorded_pool(lake.manifest("subsets", t)))
     texts = read_texts(lake, t, buckets)
-    shards = {key: {"texts": texts[key], "bucket": bucket} for key, bucket in buckets.items()}
     snapshots = snapshots_of(lake.manifest("subsets", t))
+    hints = gather_hints(
+        context, compute, image_store, snapshots=snapshots, second_source=config.second_source, buckets=buckets
+    )
+    shards = {key: {"texts": texts[key], "bucket": bucket, **hints[key]} for key, bucket in buckets.items()}
     refused = dict.fromkeys(takedown_list.digests(), TAKEN_DOWN)
     setup = {
         "store": image_store.store(retry_failed=config.retry_failed, fetch_again=config.fetch_again, refused=refused),
@@ -106,19 +130,26 @@ def images(
     }
     smaller = rings_up_to(t)[:-1]
     below = thresholds_of(lake, smaller[-1]) if smaller else {}
-    options = {"thresholds_below": below, "form": image_store.form}
+    options = {"thresholds_below": below, "form": image_store.form, **config.options}
     force = config.retry_failed or config.fetch_again
     manifest = compute.map_shards(
         context, gather_images, shards, setup=setup, options=options, facts=facts, force=force
+    )
+    of_ring = lake.shards("images", t)
+    of_buckets = {key: {"bucket": buckets[key], "images": of_ring[key], **hints[key]} for key in of_ring}
+    groups = {key: {"buckets": group} for key, group in group_shards(of_buckets, BUCKETS_TOGETHER).items()}
+    fetches = compute.map_shards(
+        context, describe_fetches, groups, table="fetches", setup={"store": image_store.store()}, force=force
     )
     failed = manifest.total("dropped")
     metadata = {
         **config.model_dump(),
         "kept_and_dropped": show_kept_and_dropped(manifest.rows - failed.total(), failed),
         **sample_failures(lake, t),
+        **show_hosts(lake, t, fetches),
     }
     checks = [some_images(manifest), few_failed_images(manifest), report_outdated(context, lake)]
-    return compute.result(manifest, metadata=metadata, checks=checks)
+    return compute.result(manifest, beside=[fetches], metadata=metadata, checks=checks)
 
 
 def read_texts(lake: Lake, t: str, buckets: Mapping[str, int]) -> dict[str, Deferred]:

@@ -258,6 +258,25 @@ IMAGES = _table(
         "What its response, and the image itself, say against this use; null where an older version fetched it",
     ),
 )
+FETCH_HINTS = _table(
+    bucket=(pa.uint32(), "Which of the image store's buckets the image falls in, by its id"),
+    image_id=(pa.string(), "The image, as 24 hexadecimal digits"),
+    digest=(pa.string(), "SHA-256 or MD5 that another pool lists of its bytes, in hexadecimal digits; else null"),
+    crawled_at=(pa.timestamp("ms"), "When a page with it was first crawled, in UTC; else null"),
+)
+FETCHES = _table(
+    image_id=(pa.string(), "An image of the ring, as 24 hexadecimal digits"),
+    host=(pa.string(), "Host of its URL, with a port that is not its scheme's own"),
+    source=(pa.string(), "Where its bytes came from, if not from there: address at the second source; else null"),
+    fetched_size=(pa.uint64(), "Bytes as they came; null where nothing came"),
+    seconds=(pa.float32(), "What the last request for it took, redirects included; null where none went to the web"),
+    reason=(pa.string(), "Why there is no image; null where there is one"),
+    compared=(
+        pa.string(),
+        "With the digest that its pool lists: same, changed, or gone (404, 410, no such host); null where there is "
+        "none, or nothing to compare",
+    ),
+)
 IMAGE_SCORES = _table(
     image_id=(pa.string(), "An image of the store, as 24 hexadecimal digits"),
     sha256=(pa.string(), "Of its bytes as they are stored"),

@@ -104,6 +104,8 @@ class ImageHosts:
                 return web.Response(body=bytes(4 << 20))
             case "noai":
                 return web.Response(body=picture(3), headers={"X-Robots-Tag": "noai"})
+            case "archived":  # as a web archive hands on what the original said
+                return web.Response(body=picture(3), headers={"X-Archive-Orig-X-Robots-Tag": "noai"})
             case "noml":
                 return web.Response(body=picture(3), headers={"X-Robots-Tag": "noml, noarchive"})
             case "untrained":

@@ -1,7 +1,9 @@
 """Pools that others made go the way of a snapshot: from a table of URLs and from tars of images to a training set."""
 
+import hashlib
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from assets.keys import THRESHOLDS
 from assets.partitions import register_snapshots
 from assets.queries.answers import explain_pair
+from assets.queries.hosts import count_hosts
 from commands import demo
 from definitions import bind
 from resources.crawl.mini import mini_deployment
@@ -39,7 +42,10 @@ def lake(mini: Path, curated: Deployment, hosts: ImageHosts, tmp_path_factory: p
         shutil.copytree(Path(curated.lake, table), home / "lake" / table)
     urls = [f"{hosts.root}/{kind}/{number}" for kind, times in KINDS.items() for number in range(times)]
     urls = [url.rpartition("/")[0] + f"?{url.rpartition('/')[2]}" if "/to/" in url else url for url in urls]
-    lines = [f"{url}\tThis is the photo of a dog in the garden, number {number}\n" for number, url in enumerate(urls)]
+    lines = [
+        f"{url}\tThis is the photo of a dog in the garden, number {number}\t{digest_of(number)}\n"
+        for number, url in enumerate(urls)
+    ]
     (home / "web.tsv").write_text("".join(lines), encoding="utf-8")
     members = [
         (f"{number:03d}.{kind}", data)
@@ -51,7 +57,7 @@ def lake(mini: Path, curated: Deployment, hosts: ImageHosts, tmp_path_factory: p
         )
     ]
     write_tar(home / "tars 0.tar", members)
-    pools = {"web": {"files": "web.tsv", "columns": ["url", "text"]}, "tars": {"files": "tars *.tar"}}
+    pools = {"web": {"files": "web.tsv", "columns": ["url", "text", "sha256"]}, "tars": {"files": "tars *.tar"}}
     where = mini_deployment(mini, home)
     Path(where.pools).write_text(json.dumps(pools), encoding="utf-8")
     asked = {"from_web": True, "allowed": [f"127.0.0.1:{hosts.port}"]}
@@ -67,6 +73,11 @@ def lake(mini: Path, curated: Deployment, hosts: ImageHosts, tmp_path_factory: p
             )
         demo.materialize(bind(where), instance, ["training_sets"], "inf")
     return Lake(root=where.lake)
+
+
+def digest_of(number: int) -> str:
+    """What the pool lists: the picture's SHA-256 for even numbers, and another's for odd ones."""
+    return hashlib.sha256(picture(number if number % 2 == 0 else number + 128)).hexdigest()
 
 
 def test_every_row_is_a_pair_and_every_pair_is_in_the_unbalanced_subset(lake: Lake) -> None:
@@ -98,3 +109,18 @@ def test_a_pools_image_goes_by_its_origin_in_subsets_and_explanations(lake: Lake
     answer = str(explain_pair(lake, POOLS, ORIGIN.format(7)))
     assert "in the image store" in answer
     assert "https://tars.invalid/tars%200.tar/" in answer
+
+
+def test_fetches_say_by_host_how_it_went_and_what_is_as_the_pool_lists_it(lake: Lake, hosts: ImageHosts) -> None:
+    fetches = [row for t in THRESHOLDS for row in lake.read("fetches", [t]).to_pylist()]
+    images = [row for t in THRESHOLDS for row in lake.read("images", [t]).to_pylist()]
+    came = {row["image_id"]: (row["fetched_size"], row["reason"]) for row in images}
+    assert {row["image_id"]: (row["fetched_size"], row["reason"]) for row in fetches} == came
+    on_web = [row for row in fetches if row["host"] == f"127.0.0.1:{hosts.port}"]
+    assert Counter(row["compared"] for row in on_web) == {"same": 30, "changed": 30, "gone": 10, None: 10}
+    assert all((row["seconds"] is not None) == (row in on_web) for row in fetches)
+    [host] = count_hosts(lake, THRESHOLDS, "failed")
+    assert (host.host, host.images, host.stored, host.failed) == (f"127.0.0.1:{hosts.port}", 80, 60, 20)
+    assert host.reasons == {"http_404": 10, "blocked_address": 5, "opted_out": 5}
+    assert host.fetched_bytes == sum(row["fetched_size"] or 0 for row in on_web) > 0
+    assert host.seconds > 0

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from assets.queries.hosts import count_hosts
 from assets.queries.pictures import read_pictures
 from metaclip_dagster.reporting.html.thumbnails import Picture
 from metaclip_dagster.reporting.left_out.page import Group, LeftOut, Reason
@@ -67,6 +68,7 @@ def read_left_out(
             if dropped[reason]
         ],
         dropped=dict(sorted(dropped.items(), key=lambda item: (-item[1], item[0]))),
+        hosts=count_hosts(lake, rings, "failed"),
     )
 
 

@@ -50,7 +50,10 @@ def rewrite_images(
         yield {**checked.columns(), **came, "form": form}, checked.data
 
 
-_OF_WHAT_CAME = ("image_id", "url", "fetched_sha256", "fetched_size", "fetched_width", "fetched_height", "opt_outs")
+_OF_WHAT_CAME = (
+    *("image_id", "url", "fetched_sha256", "fetched_size", "fetched_width", "fetched_height", "opt_outs"),
+    *("source", "seconds", "fetched_md5"),
+)
 
 
 def _has_enough(row: Mapping[str, Any], wanted: Form | None) -> bool:

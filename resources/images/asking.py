@@ -12,7 +12,7 @@ import aiohttp
 from yarl import URL
 
 from resources.images.turns import Clock, Turns, host_of
-from resources.pools.images import Answer, Headers, join_headers
+from resources.pools.images import Headers, find_speaking
 from resources.web.client import PROJECT, retry_after_seconds
 from resources.web.urls import resolve_url
 
@@ -89,8 +89,8 @@ class Asker:
         """Count the first request for an image."""
         self._requests.spend()
 
-    async def ask(self, url: str) -> Answer:
-        """The image's bytes, in one try. Raises NoImageError.
+    async def ask(self, url: str) -> tuple[bytes, Headers]:
+        """The image's bytes, in one try, and the headers that speak of its use. Raises NoImageError.
 
         For its first request, unlike those that redirects lead to, `begin` was called, and its host's turns know of it.
         """
@@ -117,7 +117,7 @@ class Asker:
             reason = "bad_response"
         raise NoImageError(reason)
 
-    async def _follow(self, url: str) -> Answer:
+    async def _follow(self, url: str) -> tuple[bytes, Headers]:
         for redirects in range(self._web.max_redirects + 1):
             target, host = _read_target(url), host_of(url)
             if redirects:
@@ -139,8 +139,8 @@ class Asker:
                     )
                 said = tuple((_ORIGINAL.sub("", name), value) for name, value in response.headers.items())
                 if self._web.opted_out and self._web.opted_out(said):
-                    raise NoImageError("opted_out", headers=said)
-                return join_headers(await self._body(response), said)
+                    raise NoImageError("opted_out", headers=find_speaking(said))
+                return await self._body(response), find_speaking(said)
         raise NoImageError("too_many_redirects")
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:

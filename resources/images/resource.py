@@ -13,6 +13,7 @@ from resources.images.asking import ImageWeb
 from resources.images.host import open_warc_images
 from resources.images.store import fix_num_buckets, open_image_store
 from resources.images.web import open_image_web
+from resources.pools.digests import list_digests
 from resources.pools.images import open_pool_images
 from resources.web.client import AGENT
 
@@ -93,6 +94,11 @@ class Images(dg.ConfigurableResource, use_attribute_docstrings=True):
             elsewhere = Deferred(open_warc_images, (self._archives(crawled),))
         files = {pool.name: pool.image_files() for pool in pools}
         return Deferred(open_pool_images, (files, elsewhere), declared="image source")
+
+    def listed_digests(self, snapshots: Sequence[str]) -> dict[str, dict[str, dict[str, Deferred]]]:
+        """By pool, the rows of each of its tables that list digests of images on the web, as their texts."""
+        pools = {key: self.common_crawl.pool(key) for key in snapshots if self.from_web and key.startswith("pool-")}
+        return {key: tables for key, pool in pools.items() if (tables := list_digests(pool))}
 
     def _archives(self, snapshots: Sequence[str]) -> list[Deferred]:
         try:

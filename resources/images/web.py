@@ -16,15 +16,12 @@ from resources.images.addresses import why_not_dialled
 from resources.images.asking import Asker, ImageWeb, NoImageError, refused
 from resources.images.resolving import MAX_NAMES, Resolver
 from resources.images.turns import Turns, host_of
-from resources.pools.images import Answer, Fetch, join_headers
+from resources.pools.images import Answer, Fetch
 from resources.web.tolerant_http import MAX_HEAD, MAX_HEADERS, TolerantHandler
-
-Timed = tuple[str, Answer, float]
-"""A URL, its answer, and the seconds that its last try took, redirects included; 0 where its host was not asked."""
 
 
 def open_image_web(web: ImageWeb) -> Fetch:
-    """A fetch of images from the web, which says of each answer how many seconds its last try took.
+    """A fetch of images from the web, which says how many seconds the last try for each took, redirects included.
 
     Reasons: `bad_url`, `blocked_scheme`, `blocked_address`, `blocked_port`, `dns`, `connect`, `tls`, `timeout`,
     `http_<status>`, `bad_redirect`, `too_many_redirects`, `bad_response`, `incomplete`, `too_large`, `opted_out` and
@@ -41,7 +38,7 @@ _AGAIN = {"http_429", "http_500", "http_502", "http_503", "http_504", "incomplet
 _OF_HOST = {"connect", "tls", "timeout", "http_401", "http_403", "http_429", "http_503"}
 
 
-def _fetch(web: ImageWeb, urls: Sequence[str]) -> Iterator[Timed]:
+def _fetch(web: ImageWeb, urls: Sequence[str]) -> Iterator[tuple[str, Answer]]:
     # The loop runs while the caller waits for an answer; meanwhile the system's buffers fill, and no more than they.
     with asyncio.Runner() as runner:
         answers = _answers(web, urls)
@@ -52,7 +49,7 @@ def _fetch(web: ImageWeb, urls: Sequence[str]) -> Iterator[Timed]:
             runner.run(answers.aclose())
 
 
-async def _answers(web: ImageWeb, urls: Sequence[str]) -> AsyncGenerator[Timed]:
+async def _answers(web: ImageWeb, urls: Sequence[str]) -> AsyncGenerator[tuple[str, Answer]]:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="names"))
     connector = aiohttp.TCPConnector(
@@ -83,7 +80,7 @@ async def _answers(web: ImageWeb, urls: Sequence[str]) -> AsyncGenerator[Timed]:
         },
     )
     async with session:
-        answers: asyncio.Queue[Timed | None] = asyncio.Queue(_WAITING)
+        answers: asyncio.Queue[tuple[str, Answer] | None] = asyncio.Queue(_WAITING)
         asking = asyncio.create_task(_Batch(web, session, urls, answers).ask_all())
         try:
             while (answer := await answers.get()) is not None:
@@ -101,7 +98,7 @@ class _Batch:
         web: ImageWeb,
         session: aiohttp.ClientSession,
         urls: Sequence[str],
-        answers: "asyncio.Queue[Timed | None]",
+        answers: "asyncio.Queue[tuple[str, Answer] | None]",
     ) -> None:
         self._web, self._answers = web, answers
         self._turns = Turns(urls, per_host=web.connections_per_host, per_second=web.requests_per_second_of_host)
@@ -139,21 +136,21 @@ class _Batch:
     async def _ask(self, url: str, host: str) -> None:
         """Ask for the URL once; answer it, or put it back where another try may help."""
         started = time.monotonic()
+        answer: bytes | str
         try:
-            answer = await self._asker.ask(url)
+            answer, headers = await self._asker.ask(url)
             self._failures[host] = 0
         except NoImageError as error:
-            reason, seconds, headers = error.args
-            self._failures[host] = self._failures[host] + 1 if reason in _OF_HOST else 0
+            answer, seconds, headers = error.args
+            self._failures[host] = self._failures[host] + 1 if answer in _OF_HOST else 0
             self._tries[url] += 1
-            if reason in _AGAIN and self._tries[url] < self._web.attempts:
+            if answer in _AGAIN and self._tries[url] < self._web.attempts:
                 ours = 0.5 * 2 ** self._tries[url] * random.uniform(0.5, 1.0)  # noqa: S311
                 wait = min(max(ours, seconds), self._web.max_wait_seconds)
-                self._turns.put_back(url, wait, whole_host=seconds > 0 or reason == "http_429")
+                self._turns.put_back(url, wait, whole_host=seconds > 0 or answer == "http_429")
                 await self._give_up(host)
                 return
-            answer = join_headers(reason, headers)
-        await self._answers.put((url, answer, time.monotonic() - started))
+        await self._answers.put((url, (answer, headers, time.monotonic() - started)))
         self._turns.answer()
         await self._give_up(host)
 
@@ -161,7 +158,7 @@ class _Batch:
         """Answer all that still waits for a host that has failed too often."""
         if self._failures[host] >= self._web.failures_of_host:
             for url in self._turns.give_up(host):
-                await self._answers.put((url, "host_given_up", 0.0))
+                await self._answers.put((url, "host_given_up"))
                 self._turns.answer()
 
 

@@ -15,10 +15,13 @@ import pyarrow as pa
 from resources.pools.parquet import read_images
 
 Headers = tuple[tuple[str, str], ...]
-Answer = bytes | str | tuple[bytes | str, Headers]
-"""An image's bytes, or in a word why there are none; with those headers of the response that speak of its use."""
-Fetch = Callable[[Sequence[str]], Iterator[tuple[str, Answer] | tuple[str, Answer, float]]]
-"""Answers each of the URLs once, in any order; what is asked on the web says the seconds that it took, too."""
+Answer = bytes | str | tuple[bytes | str, Headers] | tuple[bytes | str, Headers, float]
+"""An image's bytes, or in a word why there are none; with those headers of the response that speak of its use.
+
+Of what was asked for on the web it says the seconds, too.
+"""
+Fetch = Callable[[Sequence[str]], Iterator[tuple[str, Answer]]]
+"""Answers each of the URLs once, in any order."""
 
 SPEAKING = ("x-robots-tag", "tdm-reservation", "content-usage")
 """The headers that may say how a response is to be used, in lower case."""
@@ -26,8 +29,13 @@ SPEAKING = ("x-robots-tag", "tdm-reservation", "content-usage")
 
 def join_headers(answer: bytes | str, headers: Iterable[tuple[str, str]]) -> Answer:
     """The answer, together with those of the response's headers that speak of its use, if it has any."""
-    speaking = tuple((name, value) for name, value in headers if name.lower() in SPEAKING)
+    speaking = find_speaking(headers)
     return (answer, speaking) if speaking else answer
+
+
+def find_speaking(headers: Iterable[tuple[str, str]]) -> Headers:
+    """Those of the response's headers that speak of its use."""
+    return tuple((name, value) for name, value in headers if name.lower() in SPEAKING)
 
 
 def open_pool_images(
@@ -49,7 +57,7 @@ _ADDRESS = re.compile(r"https://([a-z0-9-]+)\.invalid/([^/]+)/([^/]+)-(\d{1,15})
 
 def _fetch(
     files: Mapping[str, Mapping[str, str]], elsewhere: Fetch | None, max_bytes: int, urls: Sequence[str]
-) -> Iterator[tuple[str, Answer] | tuple[str, Answer, float]]:
+) -> Iterator[tuple[str, Answer]]:
     here: defaultdict[str, list[Asked]] = defaultdict(list)
     others = []
     for url in urls:

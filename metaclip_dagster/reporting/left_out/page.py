@@ -1,7 +1,7 @@
 """Describe what a training set leaves out, as JSON and as a page with pictures."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from metaclip_dagster.reporting.html.pages import render
@@ -32,6 +32,33 @@ class Reason:
 
 
 @dataclass(frozen=True)
+class HostCounts:
+    """What a host was asked for, and what came of it."""
+
+    host: str
+    images: int
+    stored: int
+    failed: int
+    fetched_bytes: int
+    seconds: float
+    """Of the last request for each image, together; 0 where they did not come from the web."""
+    second_source: int
+    """Images that came from an archive instead."""
+    reasons: Mapping[str, int]
+    """Failures, those of the commonest reasons."""
+
+    @property
+    def megabytes(self) -> float:
+        """What came, in megabytes."""
+        return self.fetched_bytes / 1e6
+
+    @property
+    def why(self) -> str:
+        """The commonest reasons in words."""
+        return ", ".join(f"{num:,} {reason}" for reason, num in self.reasons.items())
+
+
+@dataclass(frozen=True)
 class LeftOut:
     """All that a training set leaves out of its subset."""
 
@@ -48,6 +75,8 @@ class LeftOut:
     """By why there is no image, or it may not be used: their texts and URLs, without pictures."""
     dropped: Mapping[str, int] = field(default_factory=dict)
     """Pairs of the subset that are not in the set, by reason."""
+    hosts: Sequence[HostCounts] = ()
+    """Those of which most images failed."""
 
 
 def describe_left_out(left_out: LeftOut) -> dict[str, Any]:
@@ -68,6 +97,7 @@ def describe_left_out(left_out: LeftOut) -> dict[str, Any]:
         ],
         "filtered": [_describe_reason(it) for it in left_out.filtered],
         "absent": [_describe_reason(it) for it in left_out.absent],
+        "hosts": [asdict(it) for it in left_out.hosts],
     }
 
 

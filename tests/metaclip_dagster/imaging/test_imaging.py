@@ -17,8 +17,8 @@ from PIL import Image
 
 from metaclip_dagster.imaging import gather_images
 from metaclip_dagster.imaging.checking import check_image
+from metaclip_dagster.imaging.fetching import FetchImages
 from metaclip_dagster.imaging.forms import Form
-from metaclip_dagster.imaging.images import FetchImages
 from metaclip_dagster.schemas import IMAGE_TEXTS, IMAGES
 from resources.images.store import ImageStore
 from tests.metaclip_dagster.imaging.test_checking import encode

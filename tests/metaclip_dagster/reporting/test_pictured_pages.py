@@ -7,7 +7,14 @@ import pytest
 
 from metaclip_dagster.reporting.comparisons.page import render_comparison
 from metaclip_dagster.reporting.html.thumbnails import Picture, Pictures
-from metaclip_dagster.reporting.left_out.page import Group, LeftOut, Reason, describe_left_out, render_left_out
+from metaclip_dagster.reporting.left_out.page import (
+    Group,
+    HostCounts,
+    LeftOut,
+    Reason,
+    describe_left_out,
+    render_left_out,
+)
 from metaclip_dagster.reporting.searches.page import render_search
 from tests.metaclip_dagster.pages import parse_harmless, strict
 
@@ -39,6 +46,7 @@ def render_all(mode: Pictures) -> list[str]:
         filtered=[Reason(BAD, 1, PICTURES, BAD, 1)],
         absent=[Reason(BAD, 1, PICTURES)],
         dropped={BAD: 3},
+        hosts=[HostCounts(BAD, 3, 1, 2, 1000, 0.5, 1, {BAD: 2})],
     )
     hit = {"rank": 1, "similarity": 0.5, "texts": [LONG], "num_texts": 1, "image_id": "0" * 24, "in_store": True}
     search = {

@@ -75,8 +75,8 @@ def ask(hosts: Hosts, urls: Sequence[str], **options: Any) -> dict[str, tuple[An
     """Each URL's answer, with the seconds after which it came."""
     allowed = frozenset((host_of(url).partition(":")[0], hosts.port) for url in urls)
     started, answered = time.monotonic(), {}
-    for url, answer, *_ in open_image_web(ImageWeb(allowed=allowed, **options))(urls):
-        answered[url] = (answer, time.monotonic() - started)
+    for url, answer in open_image_web(ImageWeb(allowed=allowed, **options))(urls):
+        answered[url] = (answer[0], time.monotonic() - started)
     assert answered.keys() == set(urls)
     return answered
 

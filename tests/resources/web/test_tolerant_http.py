@@ -87,8 +87,8 @@ def server(answer: bytes, pieces: int = 1 << 20) -> Iterator[str]:
 def ask(url: str) -> Answer:
     port = int(url.rstrip("/").rpartition(":")[2])
     web = ImageWeb(allowed=frozenset({("127.0.0.1", port)}), attempts=1, total_seconds=5.0)
-    [(_, answer, _)] = open_image_web(web)([url])
-    return answer
+    [(_, answer)] = open_image_web(web)([url])
+    return answer[0] if isinstance(answer, tuple) else answer
 
 
 def ask_plainly(url: str) -> bytes:
