@@ -70,17 +70,21 @@ class Fetching:
         for answered in _ask(self.fetch, list(gone)):
             for before in gone.pop(answered.address):
                 urls = {image_id: images[image_id].url for image_id in waiting.pop(before.address)}
-                if isinstance(answered.answer, str):
-                    seen[f"second_source_{answered.answer}"] += 1
+                if reason := self._find_fault(answered.answer):
+                    seen[f"second_source_{reason}"] += 1
                     yield from self._judge(before, urls, seen)
                 else:
                     seen["second_source_answered"] += 1
                     yield from self._judge(answered, urls, seen, answered.address)
 
     def _find_again(self, answered: "_Answered", image_id: str) -> str | None:
-        if not self.second_source or answered.answer not in GONE:
+        if not self.second_source or not isinstance(answered.answer, str) or answered.answer not in GONE:
             return None
         return fill_pattern(self.second_source, answered.address, self.hints.get(image_id, NO_HINT).crawled_at)
+
+    def _find_fault(self, answer: bytes | str) -> str | None:
+        checked = answer if isinstance(answer, str) else self.check(answer)[1]
+        return checked if isinstance(checked, str) else None
 
     def _judge(
         self, answered: "_Answered", urls: Mapping[str, str], seen: Counter[str], source: str | None = None

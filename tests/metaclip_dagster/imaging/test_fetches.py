@@ -102,10 +102,11 @@ def test_only_what_is_the_same_is_kept_where_asked(is_stored_before: bool, tmp_p
 
 def test_what_is_gone_is_asked_for_at_the_second_source_alone(tmp_path: Path) -> None:
     at = datetime(2026, 1, 2, 3, 4, 5)
-    archived = {f"{ARCHIVE}20260102030405/{url(number)}": picture(number) for number in (1, 2)}
+    archived: dict[str, bytes | str] = {f"{ARCHIVE}20260102030405/{url(number)}": picture(number) for number in (1, 2)}
+    archived[f"{ARCHIVE}20260102030405/{url(5)}"] = b"<html>not found, but 200</html>"
     reasons = {url(2): "dns", url(3): "http_403", url(4): "opted_out"}
     web, store = Web({url(0): picture(0), **archived, **reasons}), ImageStore(tmp_path, segment_images=3)
-    hints = hints_of({1: sha256(1)}, dict.fromkeys([*range(5), 5], at))
+    hints = hints_of({1: sha256(1)}, dict.fromkeys(range(6), at))
     images, fetches, seen = fetch(store, web, 7, hints, second_source=f"{ARCHIVE}{{timestamp}}/{{url}}")
     expected = [None, None, None, "http_403", "opted_out", "http_404", "http_404"]
     assert [row["reason"] for row in images] == expected
@@ -113,7 +114,7 @@ def test_what_is_gone_is_asked_for_at_the_second_source_alone(tmp_path: Path) ->
     assert [row["source"] for row in fetches] == sources
     assert [row["url"] for row in images] == [url(number) for number in range(7)]
     assert fetches[1]["compared"] == "same"
-    assert (seen["second_source_answered"], seen["second_source_http_404"]) == (2, 1)
+    assert (seen["second_source_answered"], seen["second_source_not_an_image"]) == (2, 1)
     assert sum(asked.startswith(ARCHIVE) for asked in web.asked) == 3, "6 has no time"
     fetch(store, web, 7, hints)
     assert len(web.asked) == 7 + 3, "what is stored is asked for nowhere again"
