@@ -124,3 +124,22 @@ def test_fetches_say_by_host_how_it_went_and_what_is_as_the_pool_lists_it(lake: 
     assert host.reasons == {"http_404": 10, "blocked_address": 5, "opted_out": 5}
     assert host.fetched_bytes == sum(row["fetched_size"] or 0 for row in on_web) > 0
     assert host.seconds > 0
+
+
+def test_a_run_may_leave_out_what_changed_and_ask_elsewhere(mini: Path, lake: Lake, hosts: ImageHosts) -> None:
+    t = max(THRESHOLDS, key=lambda t: lake.manifest("fetches", t).rows)
+    before = lake.read("fetches", [t]).to_pylist()
+    config = {"fetch_only_same": True, "second_source": f"{hosts.root}/ok/5?{{timestamp}}{{url_quoted}}"}
+    asked = {"from_web": True, "allowed": [f"127.0.0.1:{hosts.port}"]}
+    set_ups = {"resources": {"image_store": {"config": asked}}, "ops": {"images": {"config": config}}}
+    num_asked = hosts.asked.total()
+    with dg.DagsterInstance.ephemeral() as instance:
+        where = mini_deployment(mini, Path(lake.root).parent)
+        demo.materialize(bind(where), instance, ["images"], t, set_ups)
+    reasons = {row["image_id"]: row["reason"] for row in lake.read("images", [t]).to_pylist()}
+    changed = [row["image_id"] for row in before if row["compared"] == "changed"]
+    assert changed
+    expected = {row["image_id"]: "changed" if row["image_id"] in changed else row["reason"] for row in before}
+    assert reasons == expected
+    assert lake.finished("crawl_times", [t]) == [t]
+    assert hosts.asked.total() == num_asked, "what failed is asked for again by those alone who say so"
