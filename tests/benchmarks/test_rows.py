@@ -1,6 +1,7 @@
 """Every benchmark runs, its assertions of equal results hold, and its rows can be kept."""
 
 import gzip
+import io
 import json
 import sys
 import zipfile
@@ -12,10 +13,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from benchmarks.__main__ import BENCHMARKS, RESULTS, keep
 from benchmarks.inputs import pool_options, replicate, sample_archives, write_pools, write_texts, zipf_matches
 from benchmarks.measure import Row
+from benchmarks.picture_verdicts import tell as tell_verdicts
 from benchmarks.scale import STEPS, TABLES, read_results, tell
 from metaclip_dagster.parsing import parse_wat
 from metaclip_dagster.schemas import MATCHES
@@ -69,6 +72,7 @@ def options(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
         "exploring": ["--num-entries", "3000"],
         "lists": ["--wikis", "2", "--articles", "5"],
         "filtering": ["--images", "3", "--hashes", "1000"],
+        "images_at_size": ["--images", "300", "--buckets", "4"],
         "near_images": ["--images", "2000", "4000", "--images-a-part", "2000"],
         "training": SMALL,
         "searching": ["--images", "3000", "--home", str(tmp_path)],
@@ -150,6 +154,37 @@ def test_every_row_that_scale_reads_is_one_that_a_benchmark_gives() -> None:
 
 def test_the_tables_of_the_page_on_scale_are_those_that_are_printed() -> None:
     assert tell(read_results(RESULTS)) in (ROOT / "docs" / "scale.md").read_text("utf-8")
+
+
+def test_the_table_of_verdicts_says_of_every_picture_once_what_becomes_of_it() -> None:
+    def encode(image_format: str, mode: str = "RGB", **options: object) -> bytes:
+        file = io.BytesIO()
+        Image.new(mode, (8, 8)).save(file, image_format, **options)
+        return file.getvalue()
+
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    jpeg = encode("JPEG")
+    pictures = {
+        "a.jpg": jpeg,
+        "b.jpg": encode("JPEG", exif=turned),
+        "c.webp": encode("WEBP", "RGBA", lossless=True),
+        "d.png": encode("PNG", "RGBA", exif=turned),
+        "e.png": encode("GIF"),
+        "f.jpg": jpeg[:-2],
+        "g.png": b"no image",
+        "h.txt": jpeg,
+    }
+    rows = [line.strip("| ").split(" | ") for line in tell_verdicts(pictures.items()).split("\n")[2:]]
+    assert {(row[0], row[1], row[3], row[4]) for row in rows} == {
+        ("stored as it came", "2", "2 JPEG", "`a.jpg`, `h.txt`"),
+        ("written again upright", "1", "1 JPEG", "`b.jpg`"),
+        ("written again on white", "1", "1 WEBP", "`c.webp`"),
+        ("written again upright, on white", "1", "1 PNG", "`d.png`"),
+        ("`unsupported_format_...`", "1", "1 GIF", "`e.png`"),
+        ("`undecodable`", "1", "1 JPG", "`f.jpg`"),
+        ("`not_an_image`", "1", "1 PNG", "`g.png`"),
+    }
 
 
 def test_copies_of_an_archive_share_no_pair(tmp_path: Path) -> None:
