@@ -103,7 +103,7 @@ def apply_filters(
     rings: Sequence[str],
     buckets: Mapping[str, int],
 ) -> tuple[dict[str, dict[str, Deferred]], dict[str, Any]]:
-    """For each bucket the verdicts that the set is built with, and what they count; neither where nothing is asked."""
+    """The `verdicts` that the set is built with, by bucket, and what they count; neither where nothing is asked."""
     if not config.is_on:
         return {}, {}
     for ring in rings:
@@ -124,7 +124,7 @@ def apply_filters(
         whole=True,
     )
     verdicts = compute.lake.shards("image_verdicts", rings[-1])
-    return {key: {"verdicts": verdicts[key]} for key in buckets}, _count_verdicts(compute.lake, config, manifest)
+    return {"verdicts": verdicts}, _count_verdicts(compute.lake, config, manifest)
 
 
 def _score_ring(

@@ -21,6 +21,7 @@ from resources.deferred import Deferred, defer, version_of
 from resources.files.digests import combine
 from resources.files.mapped import map_table
 from resources.lake.resource import Lake
+from resources.lake.shard_files import chain_batches
 from resources.lake.tables import PartitionManifest
 
 _MATCHES = "matches of "
@@ -161,6 +162,16 @@ def group_shards(shards: Mapping[str, Value], size: int) -> dict[str, dict[str, 
         f"{number:05d}": {key: shards[key] for key in keys[start : start + size]}
         for number, start in enumerate(range(0, len(keys), size))
     }
+
+
+def chain_groups(arguments: Mapping[str, Mapping[str, Deferred]], size: int) -> dict[str, dict[str, Deferred]]:
+    """For each group of neighbouring shards, `size` at a time, every argument's streams as one.
+
+    `arguments` have a stream of each shard, by the key of the shard.
+    """
+    groups = {name: group_shards(streams, size) for name, streams in arguments.items()}
+    keys = next(iter(groups.values()))
+    return {key: {name: defer(chain_batches, *of[key].values()) for name, of in groups.items()} for key in keys}
 
 
 def count_strays(lake: Lake, t: str) -> dict[str, int]:

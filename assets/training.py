@@ -14,12 +14,13 @@ from assets.keys import Cell, rings_up_to, rung_of
 from assets.left_out import report_left_out
 from assets.outdated import report_outdated
 from assets.partitions import by_training_set, cells, rings_of_set, subset_of_set, training_set_keys
+from assets.pool import chain_groups
 from assets.queries.provenance import record_parents, record_pool, recorded_pool
 from assets.queries.sweeps import FAILED_IMAGES
 from assets.shown import lineage, plots, show_kept_and_dropped
 from assets.tags import tag_run
 from metaclip_dagster.reporting.sweeps.plots import CAPTIONS, plot_losses
-from metaclip_dagster.sharding import build_training_set
+from metaclip_dagster.sharding import build_training_set, choose_buckets_together
 from metaclip_dagster.training import describe_checkpoint, train
 from resources.engines.resource import Compute
 from resources.images.resource import Images
@@ -73,10 +74,12 @@ def training_sets(
     verdicts, tallies = apply_filters(
         context, choice.config, compute, image_store, zero_shot, rings=rings, buckets=buckets
     )
-    shards = {it: {"texts": texts[it], "images": images[it], **verdicts.get(it, {})} for it in buckets}
+    pairs_of_subset = lake.manifest("subsets", t).rows
+    together = choose_buckets_together(len(buckets), pairs_of_subset)
+    shards = chain_groups({"texts": texts, "images": images, **verdicts}, together)
     options = {"opt_outs": choice.config.opt_outs}
     manifest = compute.map_shards(context, build_training_set, shards, options=options, facts=facts)
-    pairs, pairs_of_subset = manifest.total("seen")["pairs"], lake.manifest("subsets", t).rows
+    pairs = manifest.total("seen")["pairs"]
     numbers = {"pairs": pairs, "pairs_of_subset": pairs_of_subset, "rings": list(rings)}
     shown = {
         "pairs_kept_and_dropped": show_kept_and_dropped(pairs, manifest.total("dropped")),

@@ -24,6 +24,19 @@ def scatter_texts(subset: Mapping[str, Iterable[pa.RecordBatch]], *, num_buckets
     yield from bucketed.sort_by([("bucket", "ascending"), ("image_id", "ascending")]).cast(IMAGE_TEXTS).to_batches()
 
 
+def choose_buckets_together(num_buckets: int, num_pairs: int) -> int:
+    """How many of the image store's buckets a shard of TRAINING_SETS takes, for a subset of so many pairs.
+
+    A shard costs some 30 ms however little it has. There are shards enough for many workers, of 100,000 pairs at most
+    on average, or of a bucket each where buckets have more.
+
+    >>> choose_buckets_together(64, 10_000), choose_buckets_together(4096, 10_000), choose_buckets_together(4096, 10**9)
+    (1, 64, 1)
+    """
+    num_shards = max(64, -(-num_pairs // 100_000))
+    return max(1, num_buckets // num_shards)
+
+
 @writes(TRAINING_SETS, name="sharding:build_training_set")
 def build_training_set(
     texts: Iterable[pa.RecordBatch],
@@ -34,7 +47,7 @@ def build_training_set(
     dropped: Counter[str],
     seen: Counter[str],
 ) -> pa.Table:
-    """One bucket of a training set: each image that is at hand with all its texts, tar by tar. Holds the bucket.
+    """Buckets of a training set: each image that is at hand with all its texts, tar by tar. Holds the buckets' rows.
 
     `texts` are IMAGE_TEXTS of the set's subset, `images` the IMAGES rows of every ring it takes in; an image that moved
     between rings may be named twice, and is there if any row says so; of two tars the later one took the place of one

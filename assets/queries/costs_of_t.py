@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from assets.keys import THRESHOLDS, Cell
 from assets.queries.costs import Prediction, predict_stage, set_exactly
 from assets.queries.rungs import Size, measure
+from metaclip_dagster.sharding import choose_buckets_together
 from metaclip_dagster.training import recipe_of
 from resources.deployments import Deployment
 from resources.lake.costs import Cost, observe
@@ -25,7 +26,11 @@ def predict_t(where: Deployment, lake: Lake, t: str) -> list[Prediction]:
     size = measure(where, lake, t)
     subsets = {rung: lake.manifest("subsets", rung) for rung in lake.finished("subsets", THRESHOLDS) if rung != t}
     files = len(next(iter(subsets.values())).shards) if subsets else 0
-    shards = {"subsets": files, "image_texts": -(-files // where.group_size), "training_sets": where.image_buckets}
+    shards = {
+        "subsets": files,
+        "image_texts": -(-files // where.group_size),
+        "training_sets": -(-where.image_buckets // choose_buckets_together(where.image_buckets, size.pairs)),
+    }
     predictions = {}
     for stage, num_shards in shards.items():
         observed = [

@@ -62,15 +62,18 @@ def webdataset_of(
     return list(webdataset_samples(training_set, subset_of(pairs), lambda tar: tars[tar]))
 
 
-def build(pairs: Subset, num_buckets: int = 3) -> tuple[list[dict[str, Any]], Counter[str], Counter[str]]:
+def build(
+    pairs: Subset, num_buckets: int = 3, together: int = 1
+) -> tuple[list[dict[str, Any]], Counter[str], Counter[str]]:
     scattered = pa.Table.from_batches(
         scatter_texts({"00000": subset_of(pairs)}, num_buckets=num_buckets), IMAGE_TEXTS
     ).to_pylist()
     dropped: Counter[str] = Counter()
     seen: Counter[str] = Counter()
     rows = []
-    for bucket in range(num_buckets):
-        texts = pa.Table.from_pylist([row for row in scattered if row["bucket"] == bucket], IMAGE_TEXTS)
+    for first in range(0, num_buckets, together):
+        buckets = range(first, first + together)
+        texts = pa.Table.from_pylist([row for row in scattered if row["bucket"] in buckets], IMAGE_TEXTS)
         images = images_of(set(pairs.values()))
         rows += build_training_set(texts.to_batches(), images * 2, dropped=dropped, seen=seen).to_pylist()
     return rows, dropped, seen
@@ -88,10 +91,13 @@ def test_a_training_set_is_its_subset_minus_the_failed_images_and_both_are_count
 
 
 @settings(max_examples=20)
-@given(subsets, st.integers(1, 5))
-def test_buckets_change_which_shard_holds_a_row_and_nothing_else(pairs: Subset, num_buckets: int) -> None:
-    whole, recut = build(pairs, 1)[0], build(pairs, num_buckets)[0]
+@given(subsets, st.integers(1, 5), st.integers(1, 5))
+def test_buckets_change_which_shard_holds_a_row_and_nothing_else(
+    pairs: Subset, num_buckets: int, together: int
+) -> None:
+    (whole, *counted), (recut, *counted_recut) = build(pairs, 1), build(pairs, num_buckets, together)
     assert sorted(whole, key=lambda row: row["image_id"]) == sorted(recut, key=lambda row: row["image_id"])
+    assert counted == counted_recut
 
 
 def test_rows_of_one_tar_stand_together_in_the_order_of_the_tar() -> None:
