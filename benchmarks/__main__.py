@@ -30,6 +30,7 @@ BENCHMARKS = (
     "balancing",
     "deduplicating",
     "images",
+    "images_at_size",
     "filtering",
     "near_images",
     "graph",

@@ -242,12 +242,12 @@ def _where(paths: Mapping[str, str], column: str, value: str) -> Deferred:
 
 
 @contextmanager
-def watched(peaks: dict[int, float]) -> Iterator[None]:
-    """Fill in the peak of every process below this one, by its number, while the block runs."""
+def watched(peaks: dict[int, float], seconds: float = 0.02) -> Iterator[None]:
+    """Fill in the peak of every process below this one, by its number, looking so often while the block runs."""
     done = threading.Event()
 
     def look() -> None:
-        while not done.wait(0.02):
+        while not done.wait(seconds):
             for process in psutil.Process().children(recursive=True):
                 try:
                     peak = peak_mb(str(process.pid))

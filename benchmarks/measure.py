@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -49,14 +49,14 @@ def spread(name: str, ratios: Floats, **more: str) -> list[Row]:
     ]
 
 
-def print_rows(rows: list[Row], as_json: bool) -> None:
-    """A table for people, or one JSON list."""
+def print_rows(rows: list[Row], as_json: bool, file: TextIO | None = None) -> None:
+    """A table for people, or one JSON list, on standard output unless a file is given."""
     if as_json:
-        print(json.dumps(rows))
+        print(json.dumps(rows), file=file)
         return
     for one in rows:
         baseline = "" if one["baseline"] is None else f"baseline {one['baseline']:10.2f}  ratio {one['ratio']:6.2f}"
-        print(f"{one['name']:60} {one['value']:10.2f} {one['unit']:12} {baseline}", flush=True)
+        print(f"{one['name']:60} {one['value']:10.2f} {one['unit']:12} {baseline}", file=file, flush=True)
 
 
 def take_turns(turn: int, *runs: Callable[[], Any]) -> tuple[Floats, list[Any]]:
