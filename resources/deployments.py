@@ -12,6 +12,7 @@ from typing import Any, Literal
 from resources.files.local import write_text
 from resources.variables import (
     LID_176,
+    read_image_buckets,
     read_image_form,
     read_lake,
     read_language_id,
@@ -85,7 +86,8 @@ class Deployment:
     group_size: int = 64
     """Shards of MATCHES that one worker scatters or counts at a time."""
     image_buckets: int = 64
-    """Buckets of the image store: one writer each at a time, and the shards of a training set."""
+    """Buckets of the image store: one writer each at a time, and the shards of images. METACLIP_IMAGE_BUCKETS sets
+    them, before the store is begun."""
     image_form: str = ""
     """What the image store keeps, from METACLIP_IMAGES_STORED: shorter side, format and quality, as `256,jpg,95`; by
     default images stay as they came."""
@@ -258,6 +260,7 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
         wikipedia=environment.get("METACLIP_WIKIPEDIA", usual.wikipedia),
         takedown_list=environment.get("METACLIP_TAKEDOWNS", ""),
         contact=environment.get("METACLIP_CONTACT", ""),
+        image_buckets=read_image_buckets(environment) or usual.image_buckets,
         image_form=read_image_form(environment),
         ray=environment.get("METACLIP_RAY", ""),
         port=port,

@@ -133,6 +133,17 @@ def read_image_form(environment: Mapping[str, str]) -> str:
     return f"{form[1]},{form[2] or 'jpg'},{form[3] or 95}" if form else ""
 
 
+def read_image_buckets(environment: Mapping[str, str]) -> int | None:
+    """The number in METACLIP_IMAGE_BUCKETS, None where it is not set; folders of buckets have five digits."""
+    if (text := environment.get("METACLIP_IMAGE_BUCKETS")) is None:
+        return None
+    if not re.fullmatch(r"[1-9]\d{0,4}", text, re.ASCII):
+        raise ValueError(
+            f"METACLIP_IMAGE_BUCKETS={text!r}: give a whole number from 1 to 99999, some 10,000 images for each bucket"
+        )
+    return int(text)
+
+
 def read_open_lineage(environment: Mapping[str, str]) -> str:
     """The file, whole path, or web address in METACLIP_OPENLINEAGE; empty where it is not set."""
     target = environment.get("METACLIP_OPENLINEAGE", "")

@@ -209,6 +209,14 @@ def test_what_is_no_form_of_images_is_refused(text: str) -> None:
         read_deployment({"METACLIP_IMAGES_STORED": text})
 
 
+def test_the_buckets_of_a_store_are_set_by_a_variable() -> None:
+    assert read_deployment({"METACLIP_IMAGE_BUCKETS": "8"}).image_buckets == 8
+    assert read_deployment({"METACLIP_DEPLOYMENT": "commoncrawl"}).image_buckets == 4096
+    for text in ("", "0", "-1", "08", "100000", "4096.0", "٨"):
+        with pytest.raises(ValueError, match="METACLIP_IMAGE_BUCKETS="):
+            read_deployment({"METACLIP_IMAGE_BUCKETS": text})
+
+
 def test_models_are_named_by_a_variable() -> None:
     assert read_deployment({"METACLIP_MODELS": ""}).models == read_deployment({}).models
     assert read_deployment({"METACLIP_MODELS": "tiny, tiny-worldwide"}).models == ("tiny", "tiny-worldwide")
