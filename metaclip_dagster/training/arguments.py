@@ -8,13 +8,13 @@ NAME = "run"
 def build_arguments(plan: TrainingPlan) -> list[str]:
     """The arguments of `open_clip_train.main.main`, the same on every rank.
 
-    Its training data are the tars' numbers in the plan: no path of ours is ever expanded, and none of its own URLs
-    (`pipe:` runs commands) can be reached. See `loading.ImageTexts`.
+    Its training data are numbers, of the plan's tars or of a mixture's loaders: no path of ours is ever expanded, and
+    none of its own URLs (`pipe:` runs commands) can be reached. See `loading.ImageTexts`.
     """
     recipe = plan.recipe
     options = {
         "dataset-type": "webdataset",
-        "train-data": f"{{0..{len(plan.tars) - 1}}}",
+        "train-data": f"{{0..{plan.num_parts - 1}}}",
         "train-num-samples": plan.pairs_an_epoch,
         "workers": plan.loader_workers,
         "model": recipe.architecture,

@@ -27,6 +27,8 @@ class SetFile:
 
     path: str
     tars: tuple[str, ...]
+    source: str = ""
+    """The source whose images these are, where the set is a mixture."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class TrainingPlan:
     storage_options: Mapping[str, Any] = field(default_factory=dict)
     """fsspec's, for the shards' files."""
     online: Online | None = None
+    mixture: Mapping[str, int] = field(default_factory=dict)
+    """Of a mixture, by source whole numbers that stand to each other as its seen pairs do."""
     device: str = "cpu"
     precision: str = "fp32"
     ranks: int = 1
@@ -73,7 +77,7 @@ class TrainingPlan:
         """The plan that job.json holds; keys that a plan has not are for others."""
         fields = {name: job[name] for name in cls.__dataclass_fields__ if name in job}
         fields["recipe"] = Recipe(**job["recipe"])
-        fields["shards"] = tuple(SetFile(shard["path"], tuple(shard["tars"])) for shard in job["shards"])
+        fields["shards"] = tuple(SetFile(**{**shard, "tars": tuple(shard["tars"])}) for shard in job["shards"])
         fields["online"] = Online(**job["online"]) if job.get("online") else None
         return cls(**fields)
 
@@ -81,6 +85,11 @@ class TrainingPlan:
     def tars(self) -> list[tuple[str, str]]:
         """Each tar with the Parquet file of its rows; loaders know a tar by its number here."""
         return [(tar, shard.path) for shard in self.shards for tar in shard.tars]
+
+    @property
+    def num_parts(self) -> int:
+        """What loaders are told apart by: each takes some tars, or is one place in a mixture."""
+        return self.loaders if self.mixture else len(self.tars)
 
     @property
     def loaders(self) -> int:
@@ -129,19 +138,26 @@ def check_images(plan: TrainingPlan) -> Counter[str]:
     open_clip_train logs a broken tar and goes on with fewer images, and waits for ever for a batch that no loader can
     fill. The worst share of tars that a loader can get must hold a batch.
     """
-    names = [tar for tar, _ in plan.tars]
-    if len(set(names)) < len(names):
-        raise ValueError(f"{plan.training_set}: a tar is named twice: {Counter(names).most_common(1)[0][0]}")
+    named = [(shard.source, tar) for shard in plan.shards for tar in shard.tars]
+    if len(set(named)) < len(named):
+        raise ValueError(f"{plan.training_set}: a tar is named twice: {Counter(named).most_common(1)[0][0][1]}")
+    names = [*dict.fromkeys(tar for _, tar in named)]
     for tar in names:
         check_tar(Path(plan.images), tar)
-    images: Counter[str] = Counter()
+    images, of_source = Counter[str](), {source: Counter[str]() for source in plan.mixture or [""]}
     for shard in plan.shards:
-        images.update(_count_images(shard.path, plan))
+        counts = _count_images(shard.path, plan)
+        images.update(counts)
+        of_source[shard.source].update(counts)
     if set(images) != set(names):
         odd = min(set(images) ^ set(names))
         raise ValueError(
             f"{plan.training_set}: the job and the set's rows do not name the same tars; {odd} is in one only"
         )
+    if plan.mixture:
+        for source, counts in of_source.items():
+            _check_source(plan, source, counts)
+        return images
     if len(names) < plan.loaders:
         raise ValueError(
             f"{plan.training_set} lies in {len(names)} tars, too few for {plan.loaders} loaders "
@@ -185,6 +201,16 @@ _WAY_OUT = (
     "restore it, or delete it and its .parquet, materialize images of every t with force and then the training sets, "
     "and train anew"
 )
+
+
+def _check_source(plan: TrainingPlan, source: str, images: Counter[str]) -> None:
+    """Refuse a source of a mixture of which a loader has nothing; where tars are too few, each takes rows of them."""
+    most = max(images.values(), default=0)
+    if not most or (len(images) < plan.loaders and most < plan.loaders):
+        raise ValueError(
+            f"{plan.training_set}: {source} has {images.total():,} images{_in_languages(plan.recipe)}, and at most "
+            f"{most:,} of them in a tar, too few for {plan.loaders} loaders: take fewer loader workers, or leave it out"
+        )
 
 
 def _round_to(number: int, unit: int) -> int:

@@ -54,6 +54,10 @@ class ImageTexts:
                 f"batch of {self.plan.loader_batch:,}: take a smaller batch, fewer loader workers or a larger t"
             )
 
+    def replace(self, pipeline: list[Any], place: int) -> None:
+        """Stand in open_clip_train's pipeline where it reads tars."""
+        pipeline[place] = self
+
     def _read(self, tar: str, path: str) -> Iterator[dict[str, Any]]:
         rows = read_rows(path, tar, self.plan.storage_options)
         text = rows["texts"].combine_chunks().flatten().field("text")
@@ -118,7 +122,7 @@ def replace_reader(get_data: Callable[..., Any], image_texts: ImageTexts) -> Cal
 
         data = get_data(*args, **options)
         pipeline = data["train"].dataloader.pipeline[0].dataset.pipeline
-        pipeline[pipeline.index(tarfile_to_samples_nothrow)] = image_texts
+        image_texts.replace(pipeline, pipeline.index(tarfile_to_samples_nothrow))
         image_texts.epoch = data["train"].shared_epoch.get_value  # crosses into the loaders, which live on
         return data
 

@@ -22,6 +22,7 @@ from metaclip_dagster.training.exporting import (
 )
 from metaclip_dagster.training.jobs import TrainingPlan, check_images, check_sizes
 from metaclip_dagster.training.loading import ImageTexts, replace_reader
+from metaclip_dagster.training.mixing import MixedTexts
 from metaclip_dagster.training.tokenizing import find_tokenizer, read_tokenizer
 
 CURVE, MODEL = "metrics.jsonl", "model"
@@ -81,7 +82,7 @@ def run_open_clip(plan: TrainingPlan, report: Report) -> None:
             fitted = Path(folder, f"{plan.recipe.architecture}.json")
             fitted.write_text(json.dumps(architecture), "utf-8")
             open_clip.add_model_config(fitted)
-    image_texts = ImageTexts(plan, resolve_name(plan.uniform))
+    image_texts = (MixedTexts if plan.mixture else ImageTexts)(plan, resolve_name(plan.uniform))
     with ExitStack() as replacements:
         replacements.enter_context(run_faster())
         for module, name, replacement in [

@@ -96,6 +96,19 @@ def job_of(folder: Path, out: Path | str = "", **changed: Any) -> TrainingPlan:
     return TrainingPlan(**{**parts, **changed})
 
 
+def mixture_of(folder: Path, **changed: Any) -> TrainingPlan:
+    """Six tars of a crawl, and two of our own."""
+    sources = (
+        SetFile(str(folder / "00000.parquet"), tuple(NAMES[:-2]), "crawl"),
+        SetFile(str(folder / "00001.parquet"), tuple(NAMES[-2:]), "ours"),
+    )
+    return job_of(folder, **{"shards": sources, "mixture": {"crawl": 7, "ours": 3}, **changed})
+
+
+def is_ours(text: str) -> bool:
+    return int(text.split(maxsplit=1)[0]) >= IMAGES_A_TAR * (len(NAMES) - 2)
+
+
 def online(folder: Path) -> Online:
     return Online(THRESHOLDS, str(folder / "draw.npz"))
 

@@ -17,6 +17,8 @@ from metaclip_dagster.schemas import TRAINING_SETS
 from metaclip_dagster.training import SetFile, TrainingPlan
 from metaclip_dagster.training.jobs import check_images
 from metaclip_dagster.training.loading import ImageTexts, read_rows, replace_reader
+from metaclip_dagster.training.mixing import MixedTexts
+from metaclip_dagster.training.mixtures import count_seen
 from tests.metaclip_dagster.training_sets import (
     BATCH,
     IMAGES_A_TAR,
@@ -31,7 +33,9 @@ from tests.metaclip_dagster.training_sets import (
     image_id_of,
     images_of,
     in_set,
+    is_ours,
     job_of,
+    mixture_of,
     online,
     texts_of,
     write_tar,
@@ -76,7 +80,7 @@ def open_loader(job: TrainingPlan, samples: int) -> Callable[[int], Iterator[str
     from open_clip_train.main import get_data
 
     args = SimpleNamespace(
-        train_data=f"{{0..{len(job.tars) - 1}}}",
+        train_data=f"{{0..{job.num_parts - 1}}}",
         val_data=None,
         dataset_type="webdataset",
         seed=job.seed,
@@ -90,7 +94,9 @@ def open_loader(job: TrainingPlan, samples: int) -> Callable[[int], Iterator[str
         imagenet_v2=None,
     )
     transforms = (lambda image: image.size[0], lambda image: image)
-    train = replace_reader(get_data, ImageTexts(job, uniform))(args, transforms, tokenizer=lambda text: [text])["train"]
+    train = replace_reader(get_data, (MixedTexts if job.mixture else ImageTexts)(job, uniform))(
+        args, transforms, tokenizer=lambda text: [text]
+    )["train"]
 
     def one_epoch(epoch: int) -> Iterator[str]:
         train.set_epoch(epoch)
@@ -240,3 +246,13 @@ def build_one(folder: Path, members: list[tuple[str, bytes]], tar: str = "a.tar"
 
 def job_of_one(folder: Path) -> TrainingPlan:
     return job_of(folder, shards=(SetFile(str(folder / "rows.parquet"), ("a.tar",)),))
+
+
+def test_open_clips_own_pipeline_gives_each_epoch_in_exact_shares_and_so_it_does_when_resumed(folder: Path) -> None:
+    job = mixture_of(folder, budget=BATCH * 9)
+    for resumed in (0, 1):
+        one_epoch = open_loader(job, job.pairs_an_epoch)
+        for epoch in range(resumed, 3):
+            ours = sum(map(is_ours, one_epoch(epoch)))
+            before, after = (count_seen(at * job.pairs_an_epoch, [7, 3])[1] for at in (epoch, epoch + 1))
+            assert ours == after - before
