@@ -6,20 +6,20 @@ from pydantic import Field
 from assets.automation import RELEASES, when_changed
 from assets.checks import check_specs, every_pair_admitted, no_empty_snapshot, subsets_nested
 from assets.choices import AsBefore
+from assets.mixtures import find_thresholds, plan_subset, refuse_empty, show_t
 from assets.outdated import report_outdated
-from assets.partitions import all_snapshots, snapshots, thresholds
-from assets.pool import align_shards, count_strays, drawing_setup, matching_setup, pool_of, pool_shards, refuse_outdated
+from assets.partitions import all_snapshots, snapshots, subset_keys
+from assets.pool import count_strays, drawing_setup, matching_setup, pool_of, pool_shards, refuse_outdated
 from assets.queries.changes import build_before, compare_subset_to
+from assets.queries.mixtures import record_drawn
 from assets.queries.parsers import record_parsers
 from assets.queries.provenance import current_pool, record_pool
-from assets.queries.rungs import thresholds_of
 from assets.shown import lineage, sample_matches, sample_subset, show_kept_and_dropped
 from assets.tags import tag_run
 from assets.waiting import report_waits
 from metaclip_dagster.balancing import admit, select_pairs
 from metaclip_dagster.matching import match_entries
 from resources.engines.resource import Compute
-from resources.engines.shards import Shard
 from resources.lake.resource import Lake
 
 
@@ -100,7 +100,7 @@ def admissions(
 
 
 @dg.asset(
-    partitions_def=thresholds,
+    partitions_def=subset_keys,
     deps=[
         dg.AssetDep("admissions", partition_mapping=all_snapshots),
         dg.AssetDep("pairs", partition_mapping=all_snapshots),
@@ -124,7 +124,7 @@ def admissions(
         entry_ids="matches.entry_ids",
         t="entry_counts.balanced_to",
     ),
-    check_specs=check_specs("subsets", subsets_nested, partitions=thresholds),
+    check_specs=check_specs("subsets", subsets_nested, partitions=subset_keys),
     automation_condition=when_changed("data_cards", "image_texts", "images", "training_sets"),
     freshness_policy=RELEASES,
 )
@@ -133,26 +133,22 @@ def subsets(context: dg.AssetExecutionContext, lake: Lake, compute: Compute) -> 
     """D(t): the balanced pairs at t with their URLs and texts, ready for any downloader.
 
     An entry with more than t matches is thinned to about t; D of a smaller t lies inside D of a larger one, and inf
-    is the pool as it is.
+    is the pool as it is. A mixture, `mix-<name>`, has a t for each of its sources.
 
     Next: `data_cards` of the same t, to judge it by; then `image_texts`.
     """
     t, pool = context.partition_key, pool_of(context, lake, "admissions", drawing_setup(lake), "seed")
-    shards = [
-        Shard(f"{snapshot}/{key}", {"snapshot": snapshot, **inputs})
-        for snapshot in pool.snapshots
-        for key, inputs in align_shards(lake, snapshot, "pairs", "matches", "admissions").items()
-    ]
-    thresholds_by_language = thresholds_of(lake, t)
+    thresholds = find_thresholds(lake, t, pool)
+    shards, options = plan_subset(lake, t, thresholds)
     before = build_before(lake, "subsets", t)
-    facts = record_parsers(lake, "admissions", pool.snapshots) | record_pool(current_pool(lake))
-    options = {"thresholds": thresholds_by_language}
+    facts = record_parsers(lake, "admissions", pool.snapshots) | record_pool(current_pool(lake)) | record_drawn(t)
     manifest = compute.map_shards(context, select_pairs, shards, options=options, facts=facts)
+    refuse_empty(manifest)
     report_outdated(context, lake)
     metadata = {
         **pool.metadata,
-        "t": {language: f"{threshold:g}" for language, threshold in thresholds_by_language.items()},
-        **sample_subset(lake, pool.snapshots[-1], thresholds_by_language),
+        "t": show_t(thresholds),
+        **sample_subset(lake, *[*thresholds.items()][-1]),
         **compare_subset_to(before, lake, t),
         "pairs_of_pool": sum(lake.manifest("admissions", key).rows for key in pool.snapshots),
     }

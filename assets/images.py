@@ -9,11 +9,12 @@ from pydantic import field_validator
 from assets.checks import check_specs, every_pair_scattered, few_failed_images, some_images, up_to_date
 from assets.hints import gather_hints
 from assets.hosts import show_hosts
-from assets.keys import rings_up_to
+from assets.keys import MIXTURES, rings_up_to
 from assets.left_out import sample_failures
+from assets.mixtures import check_drawn, group_subset
 from assets.outdated import report_outdated
-from assets.partitions import thresholds
-from assets.pool import Grouping, group_shards, refuse_outdated, snapshots_of
+from assets.partitions import subset_keys
+from assets.pool import Grouping, refuse_outdated, snapshots_of
 from assets.queries.provenance import record_parents, record_pool, record_ring, recorded_pool
 from assets.queries.rungs import thresholds_of
 from assets.shown import lineage, show_kept_and_dropped
@@ -58,7 +59,7 @@ class Fetching(dg.Config, use_attribute_docstrings=True):
 
 
 @dg.asset(
-    partitions_def=thresholds,
+    partitions_def=subset_keys,
     deps=["subsets"],
     group_name="training",
     kinds={"python", "parquet"},
@@ -68,7 +69,7 @@ class Fetching(dg.Config, use_attribute_docstrings=True):
         url="subsets.url",
         texts="subsets.pair_id subsets.text subsets.language subsets.entry_ids subsets.admitted_at",
     ),
-    check_specs=check_specs("image_texts", every_pair_scattered, up_to_date, partitions=thresholds),
+    check_specs=check_specs("image_texts", every_pair_scattered, up_to_date, partitions=subset_keys),
 )
 @tag_run
 def image_texts(
@@ -81,9 +82,7 @@ def image_texts(
     t = context.partition_key
     refuse_outdated(lake, "subsets", [t])
     facts = record_parents(lake, "image_texts", t)
-    shards = {
-        key: {"subset": group} for key, group in group_shards(lake.shards("subsets", t), config.group_size).items()
-    }
+    shards = {key: {"subset": group} for key, group in group_subset(lake, t, config.group_size).items()}
     options = {"num_buckets": len(image_store.buckets())}
     manifest = compute.map_shards(context, scatter_texts, shards, options=options, facts=facts)
     checks = [every_pair_scattered(manifest, lake.manifest("subsets", t).rows), report_outdated(context, lake)]
@@ -91,12 +90,12 @@ def image_texts(
 
 
 @dg.asset(
-    partitions_def=thresholds,
+    partitions_def=subset_keys,
     deps=["image_texts", "subsets", "entry_counts"],
     group_name="training",
     kinds={"python", "webdataset"},
     owners=["team:models"],
-    check_specs=check_specs("images", some_images, few_failed_images, up_to_date, partitions=thresholds),
+    check_specs=check_specs("images", some_images, few_failed_images, up_to_date, partitions=subset_keys),
 )
 @tag_run
 def images(
@@ -152,15 +151,25 @@ def images(
     return compute.result(manifest, beside=[fetches], metadata=metadata, checks=checks)
 
 
-def read_texts(lake: Lake, t: str, buckets: Mapping[str, int]) -> dict[str, Deferred]:
-    """The texts of D(t), bucket by bucket. Raises dg.Failure where image_texts are of another subset or store."""
+def read_texts(lake: Lake, t: str, buckets: Mapping[str, int], *, prefix: str = "") -> dict[str, Deferred]:
+    """The texts of D(t), bucket by bucket, of a mixture those of the source whose shards have that prefix.
+
+    Raises dg.Failure where image_texts are of another subset or store.
+    """
     refuse_outdated(lake, "subsets", [t])
+    check_drawn(lake, t)
     manifest = lake.store("image_texts", t).manifest()
     expected = record_parents(lake, "image_texts", t) | {"num_buckets": version_of(len(buckets))}
     if manifest is None or not expected.items() <= manifest.inputs.items():
         raise dg.Failure(f"image_texts of t = {t} are not made of its subset: materialize image_texts of {t} first")
-    texts = lake.where_each("image_texts", "bucket", buckets.values(), partitions=[t])
+    texts = lake.where_each("image_texts", "bucket", buckets.values(), partitions=[t], prefix=prefix)
     return {key: texts[bucket] for key, bucket in buckets.items()}
+
+
+def read_texts_by_source(lake: Lake, key: str, buckets: Mapping[str, int]) -> dict[str, dict[str, Deferred]]:
+    """The texts of each source of a mixture, bucket by bucket, by what begins its shards' keys; else of all of D(t)."""
+    prefixes = [f"{source.name}/" for source in MIXTURES.get(key, ())] or [""]
+    return {prefix: read_texts(lake, key, buckets, prefix=prefix) for prefix in prefixes}
 
 
 def read_rings(lake: Lake, rings: Sequence[str], buckets: Collection[str]) -> dict[str, Deferred]:

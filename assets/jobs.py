@@ -13,6 +13,7 @@ from pydantic import Field, create_model
 from assets.choices import Sparse
 from assets.defaults import DEFAULTS
 from assets.keys import Cell
+from assets.queries.mixtures import read_shares, source_of
 from assets.queries.provenance import record_read
 from assets.queries.rungs import thresholds_of
 from metaclip_dagster.balancing import Draw, build_draw, draw_pairs, uniform
@@ -64,6 +65,7 @@ def prepare_job(
     tokenizer = _find_tokenizer(lake, recipe.tokenizer)
     if tokenizer:
         recipe = dataclasses.replace(recipe, tokenizer=tokenizer.sha256)
+    training_set = lake.manifest("training_sets", cell.training_set)
     settings = {
         "training_set": cell.training_set,
         "model": cell.model,
@@ -71,8 +73,9 @@ def prepare_job(
         "seed": seed,
         "budget": config.pairs_to_see,
         "precision": trainer.precision_used,
+        **({"mixture": shares} if (shares := read_shares(training_set)) else {}),
     }
-    versions = [json.dumps(settings, sort_keys=True), lake.manifest("training_sets", cell.training_set).version]
+    versions = [json.dumps(settings, sort_keys=True), training_set.version]
     held_to = {}
     if cell.training_set.startswith("online-"):
         held_to = thresholds_of(lake, cell.training_set.removeprefix("online-"))
@@ -81,11 +84,12 @@ def prepare_job(
     for name, content in (render_tokenizer(tokenizer) if tokenizer else {}).items():
         with create(folder / "tokenizer" / name) as file:  # whole at once: this training may be starting elsewhere
             file.write(content)
-    shards = lake.files("training_sets", cell.training_set, "tar")
+    sources = [{"source": source_of(shard.key)} if shares else {} for shard in training_set.shards]
+    shards = zip(lake.files("training_sets", cell.training_set, "tar").items(), sources, strict=True)
     job = {
         **settings,
         "images": image_store.root,
-        "shards": [{"path": path, "tars": tars} for path, tars in shards.items() if tars],
+        "shards": [{"path": path, "tars": tars, **source} for (path, tars), source in shards if tars],
         "storage_options": lake.connection,
         "uniform": address_of(uniform),
         "tokenizer": str(folder / "tokenizer") if tokenizer else "",

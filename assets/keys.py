@@ -1,9 +1,12 @@
-"""The partition keys that are fixed at start: rungs of t, training sets, and cells of a set and a model."""
+"""The partition keys that are fixed at start: rungs of t, mixtures, training sets, and cells of a set and a model."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from assets.defaults import DEFAULTS
 from metaclip_dagster.balancing import parse_threshold
+from metaclip_dagster.training.mixtures import Source, check_name, parse_mixture
 from metaclip_dagster.training.recipes import recipe_of
 
 
@@ -22,6 +25,19 @@ def check_models(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         recipe_of(name)
     return names
+
+
+def check_mixtures(mixtures: Mapping[str, Any]) -> dict[str, tuple[Source, ...]]:
+    """The sources of each mixture by its partition key; raises ValueError, naming mixture and source, if one is off."""
+    parsed = {}
+    for name, declared in mixtures.items():
+        try:
+            parsed[f"mix-{check_name(name)}"] = sources = parse_mixture(declared)
+            for source in sources:
+                parse_threshold(source.t)
+        except ValueError as error:
+            raise ValueError(f"mixtures.json: {name!r:.80}: {error}") from None
+    return parsed
 
 
 @dataclass(frozen=True)
@@ -44,16 +60,22 @@ class Cell:
 
 
 THRESHOLDS = check_thresholds(DEFAULTS.thresholds)
-TRAINING_SETS = (*THRESHOLDS, *(f"online-{t}" for t in THRESHOLDS if t != "inf"))
+MIXTURES = check_mixtures(DEFAULTS.mixtures)
+SUBSETS = (*THRESHOLDS, *MIXTURES)
+"""What pairs are chosen by: a rung's t, or a mixture, whose sources have a t each."""
+TRAINING_SETS = (*THRESHOLDS, *(f"online-{t}" for t in THRESHOLDS if t != "inf"), *MIXTURES)
 MODELS = check_models(DEFAULTS.models)
 CELLS = tuple(Cell(training_set, model).key for model in MODELS for training_set in TRAINING_SETS)
 
 
 def rings_up_to(t: str) -> tuple[str, ...]:
-    """The rings whose images D(t) is made of."""
-    return THRESHOLDS[: THRESHOLDS.index(t) + 1]
+    """The rings whose images D(t) is made of; a mixture's images are a ring of its own."""
+    return (t,) if t in MIXTURES else THRESHOLDS[: THRESHOLDS.index(t) + 1]
 
 
 def rung_of(training_set: str) -> str:
-    """The rung whose subset a training set is made of: an online set holds the whole pool, and training redraws it."""
+    """The rung, or mixture, whose subset a training set is made of.
+
+    An online set holds the whole pool, and training redraws it.
+    """
     return "inf" if training_set.startswith("online-") else training_set

@@ -4,12 +4,13 @@ import warnings
 
 import dagster as dg
 
-from assets.keys import MODELS, THRESHOLDS, TRAINING_SETS, rung_of
+from assets.keys import MODELS, SUBSETS, THRESHOLDS, TRAINING_SETS, rings_up_to, rung_of
 from resources.crawl.resource import CommonCrawl
 
 snapshots = dg.DynamicPartitionsDefinition(name="snapshot")
 baseline_keys = dg.DynamicPartitionsDefinition(name="baseline")
 thresholds = dg.StaticPartitionsDefinition(THRESHOLDS)
+subset_keys = dg.StaticPartitionsDefinition(SUBSETS)
 training_set_keys = dg.StaticPartitionsDefinition(TRAINING_SETS)
 cells = dg.MultiPartitionsDefinition(
     {"training_set": training_set_keys, "model": dg.StaticPartitionsDefinition(MODELS)}
@@ -21,9 +22,9 @@ all_cells = dg.AllPartitionMapping()
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", dg.BetaWarning)  # the only mapping from one dimension to two
     by_training_set = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="training_set")
-subset_of_set = dg.StaticPartitionMapping({t: [key for key in TRAINING_SETS if rung_of(key) == t] for t in THRESHOLDS})
+subset_of_set = dg.StaticPartitionMapping({t: [key for key in TRAINING_SETS if rung_of(key) == t] for t in SUBSETS})
 rings_of_set = dg.StaticPartitionMapping(
-    {t: [key for key in TRAINING_SETS if THRESHOLDS.index(rung_of(key)) >= at] for at, t in enumerate(THRESHOLDS)}
+    {ring: [key for key in TRAINING_SETS if ring in rings_up_to(rung_of(key))] for ring in SUBSETS}
 )
 
 

@@ -177,8 +177,10 @@ def chain_groups(arguments: Mapping[str, Mapping[str, Deferred]], size: int) -> 
 def count_strays(lake: Lake, t: str) -> dict[str, int]:
     """Count pairs of the next smaller rung's subset that this one lacks, and of this one that the next larger lacks.
 
-    Rungs that are not made, or from other admissions, are not compared.
+    Rungs that are not made, or from other admissions, are not compared; a mixture is no rung.
     """
+    if t not in THRESHOLDS:
+        return {}
     at = THRESHOLDS.index(t)
     neighbours = [(THRESHOLDS[i], THRESHOLDS[i + 1]) for i in (at - 1, at) if 0 <= i < len(THRESHOLDS) - 1]
     strays = {}

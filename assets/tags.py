@@ -41,4 +41,4 @@ def tags_of(partitions: dg.PartitionsDefinition | None, key: str) -> dict[str, s
 
 
 def _tag_t(key: str) -> dict[str, str]:
-    return {"t": key.removeprefix("online-")}
+    return {"mixture": key} if key.startswith("mix-") else {"t": key.removeprefix("online-")}

@@ -8,13 +8,15 @@ import dagster as dg
 from assets.checks import budget_spent, check_specs, every_pair_accounted_for, loss_below_chance, up_to_date
 from assets.choices import AsBefore
 from assets.filters import Filtering, apply_filters
-from assets.images import read_rings, read_texts
+from assets.images import read_rings, read_texts_by_source
 from assets.jobs import Training, prepare_job, record_tokenizer
 from assets.keys import Cell, rings_up_to, rung_of
 from assets.left_out import report_left_out
+from assets.mixtures import show_mixture
 from assets.outdated import report_outdated
 from assets.partitions import by_training_set, cells, rings_of_set, subset_of_set, training_set_keys
 from assets.pool import chain_groups
+from assets.queries.mixtures import record_mixture, recorded_mixture
 from assets.queries.provenance import record_parents, record_pool, recorded_pool
 from assets.queries.sweeps import FAILED_IMAGES
 from assets.shown import lineage, plots, show_kept_and_dropped
@@ -59,6 +61,8 @@ def training_sets(
 ) -> dg.MaterializeResult:
     """Which images of which tars are in D(t), with which texts; `online-<t>` holds the pool, and training redraws it.
 
+    A mixture, `mix-<name>`, holds each of its sources by itself; how often training sees them stands in the metadata.
+
     No image is copied: trainers read the image store's tars with this table beside them. Nor is one that a filter
     leaves out deleted: the filter may be switched off again.
 
@@ -67,16 +71,20 @@ def training_sets(
     key, choice, buckets = context.partition_key, config.choose(context, lake), image_store.buckets()
     t = rung_of(key)
     rings = rings_up_to(t)
-    images, texts = read_rings(lake, rings, buckets), read_texts(lake, t, buckets)
+    images, texts = read_rings(lake, rings, buckets), read_texts_by_source(lake, t, buckets)
     failed = sum((lake.manifest("images", ring).total("dropped") for ring in rings), Counter[str]())
     facts = record_parents(lake, "training_sets", key) | record_pool(recorded_pool(lake.manifest("subsets", t)))
-    facts |= {FAILED_IMAGES: json.dumps(failed, sort_keys=True), **choice.facts}
+    facts |= {FAILED_IMAGES: json.dumps(failed, sort_keys=True), **choice.facts, **record_mixture(t)}
     verdicts, tallies = apply_filters(
         context, choice.config, compute, image_store, zero_shot, rings=rings, buckets=buckets
     )
     pairs_of_subset = lake.manifest("subsets", t).rows
     together = choose_buckets_together(len(buckets), pairs_of_subset)
-    shards = chain_groups({"texts": texts, "images": images, **verdicts}, together)
+    shards = {
+        f"{source}{group}": streams
+        for source, of_source in texts.items()
+        for group, streams in chain_groups({"texts": of_source, "images": images, **verdicts}, together).items()
+    }
     options = {"opt_outs": choice.config.opt_outs}
     manifest = compute.map_shards(context, build_training_set, shards, options=options, facts=facts)
     pairs = manifest.total("seen")["pairs"]
@@ -84,6 +92,7 @@ def training_sets(
     shown = {
         "pairs_kept_and_dropped": show_kept_and_dropped(pairs, manifest.total("dropped")),
         **report_left_out(lake, reports, image_store, key, choice.config),
+        **show_mixture(manifest),
     }
     checks = [every_pair_accounted_for(manifest, pairs_of_subset), report_outdated(context, lake)]
     return compute.result(manifest, metadata={**numbers, **choice.metadata, **tallies, **shown}, checks=checks)
@@ -116,7 +125,7 @@ def checkpoints(
     cell, choice = Cell.of(context.partition_key), config.choose(context, lake)
     training_set = lake.manifest("training_sets", cell.training_set)  # it may be made anew in the meantime
     facts = record_parents(lake, "checkpoints", cell.key) | record_pool(recorded_pool(training_set)) | choice.facts
-    facts |= record_tokenizer(lake, cell, choice.config)
+    facts |= record_tokenizer(lake, cell, choice.config) | recorded_mixture(training_set)
     folder, job = prepare_job(lake, trainer, image_store, cell, choice.config)
     result = trainer.run(context, train, job, folder)
     trained_by = {"recipe": json.dumps(job["recipe"], sort_keys=True), "set_version": training_set.version}
@@ -127,6 +136,7 @@ def checkpoints(
         "folder": dg.MetadataValue.path(str(folder)),
         "plots": plots({"loss": plot_losses({cell.key: result["losses"]})}, {"loss": CAPTIONS["losses"]}),
     }
+    shown |= show_mixture(training_set, choice.config.pairs_to_see)
     metadata = {**choice.metadata, **job["recipe"], **{name: result[name] for name in numbers}, **shown}
     checks = [
         budget_spent(result, choice.config.pairs_to_see),

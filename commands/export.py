@@ -1,16 +1,19 @@
 """Write counts, a subset (Parquet), a training set (plain WebDataset) or a model to a folder for other tools."""
 
 import argparse
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
-from assets.keys import THRESHOLDS, TRAINING_SETS, Cell, rings_up_to
+from assets.keys import SUBSETS, THRESHOLDS, TRAINING_SETS, Cell, rings_up_to
 from assets.queries.distributions import read_distribution
+from assets.queries.mixtures import describe_mixture, source_of
 from assets.queries.publications import copy_subset, read_attribution
 from commands.names import check_choice
 from metaclip_dagster.counting import write_distribution
+from metaclip_dagster.publishing.mixture_card import write_mixture
 from metaclip_dagster.sharding import webdataset_samples
 from metaclip_dagster.training.transformers_folder import copy_for_loaders
 from resources.deployments import Deployment, deployment
@@ -26,7 +29,7 @@ def main(asked: argparse.Namespace) -> None:
         training_set = check_choice(asked.training_set, TRAINING_SETS, "training set")
         print(export_model(where, training_set, check_choice(asked.model, where.models, "model"), asked.folder))
         return
-    t = check_choice(asked.t, THRESHOLDS, "t")
+    t = check_choice(asked.t, SUBSETS if asked.part == "training-set" else THRESHOLDS, "t")
     if asked.part == "counts":
         print(export_counts(where, t, asked.folder))
     elif asked.part == "subset":
@@ -60,25 +63,40 @@ def export_subset(where: Deployment, t: str, folder: Path, *, licenses: Sequence
 
 
 def export_training_set(where: Deployment, t: str, folder: Path, *, images_per_tar: int) -> str:
-    """Write the training set of D(t) as tars of image, .txt and .json.
+    """Write the training set of D(t) as tars of image, .txt and .json; of a mixture a folder a source, and a README.md.
 
     All images have one suffix: that of their format if they share it, else .jpg, which readers take by content.
     """
+    lake, written = open_lake(where), Counter[str]()
+    sources = describe_mixture(lake.manifest("training_sets", t), where.pairs_to_see)
+    with new_folder(folder) as partial:
+        for source in [it.name for it in sources] or [""]:
+            (partial / source).mkdir(exist_ok=True)
+            written[source] = _write_source(where, t, source, partial / source, images_per_tar=images_per_tar)
+        num_tars = {source: -(-num // images_per_tar) for source, num in written.items()}
+        for name, text in (write_mixture(t, sources, num_tars) if sources else {}).items():
+            (partial / name).write_text(text, encoding="utf-8")
+    of_sources = "".join(f", {num:,} of {source}" for source, num in written.items() if source)
+    return f"{written.total():,} images of D({t}){of_sources}: {folder}"
+
+
+def _write_source(where: Deployment, t: str, source: str, folder: Path, *, images_per_tar: int) -> int:
+    """Write the images of a source of the set, or of a set that is no mixture; gives how many there are."""
     lake, store = open_lake(where), open_image_store(str(where.images))
-    images = lake.manifest("training_sets", t).rows
+    shards = lake.shards("training_sets", t).items()
+    rows = (batch for key, of_shard in shards if source_of(key) == source for batch in of_shard())
+    images = sum(it.rows for it in lake.manifest("training_sets", t).shards if source_of(it.key) == source)
     batches = lake.dataset("images", rings_up_to(t)).to_batches(columns=["format"])
     formats = {name for batch in batches for name in batch["format"].unique().to_pylist() if name}
     samples = webdataset_samples(
-        lake.stream("training_sets", [t])(),
+        rows,
         lake.stream("subsets", [t])(),
         store.members,
         images=lake.stream("images", rings_up_to(t))(),
         suffix=formats.pop() if len(formats) == 1 else "jpg",
     )
-    with new_folder(folder) as partial:
-        counted = tqdm(samples, total=images, unit="image", disable=None)
-        written = write_webdataset(counted, partial, images_per_tar=images_per_tar)
-    return f"{written:,} images of D({t}): {folder}"
+    counted = tqdm(samples, total=images, unit="image", disable=None)
+    return write_webdataset(counted, folder, images_per_tar=images_per_tar)
 
 
 def export_model(where: Deployment, training_set: str, model: str, folder: Path) -> str:

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from assets.keys import THRESHOLDS, TRAINING_SETS, Cell, rings_up_to
+from assets.keys import MIXTURES, SUBSETS, TRAINING_SETS, Cell, rings_up_to, rung_of
 from commands.backfills import Targets, find_web_server, launch
 from commands.names import check_choice
 from resources.deployments import deployment
@@ -33,11 +33,12 @@ def launch_sweep(web: WebServer, training_sets: Sequence[str], models: Sequence[
 
 def sweep_targets(training_sets: Sequence[str], models: Sequence[str]) -> Targets:
     """The partitions of a sweep from images to its reports; a set needs the rings of images up to its t."""
-    highest = max(THRESHOLDS.index("inf" if name.startswith("online-") else name) for name in training_sets)
+    needed = {ring for name in training_sets for ring in rings_up_to(rung_of(name))}
+    rings = [ring for ring in SUBSETS if ring in needed]
     cells = [Cell(name, model).key for name in training_sets for model in models]
     return {
-        "image_texts": rings_up_to(THRESHOLDS[highest]),
-        "images": rings_up_to(THRESHOLDS[highest]),
+        "image_texts": rings,
+        "images": rings,
         "training_sets": training_sets,
         "checkpoints": cells,
         "scores": cells,
@@ -49,5 +50,7 @@ def check_subsets(web: WebServer, training_sets: Sequence[str]) -> None:
     """Raise ValueError, naming the command, unless every ring of images that the sets need has its subset."""
     _, finished = web.partitions("subsets")
     if missing := [t for t in sweep_targets(training_sets, [])["images"] or () if t not in finished]:
-        commands = "; ".join(f"`metaclip rung {t}`" for t in missing)
-        raise ValueError(f"t = {', '.join(missing)} has no subset yet; {commands} makes it")
+        ways = "; ".join(
+            f"materialize subsets of {t}" if t in MIXTURES else f"`metaclip rung {t}` makes it" for t in missing
+        )
+        raise ValueError(f"t = {', '.join(missing)} has no subset yet; {ways}")

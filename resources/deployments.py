@@ -18,6 +18,7 @@ from resources.variables import (
     read_language_id,
     read_languages,
     read_lists,
+    read_mixtures,
     read_models,
     read_open_lineage,
     read_options,
@@ -93,6 +94,8 @@ class Deployment:
     default images stay as they came."""
     models: tuple[str, ...] = ("tiny",)
     """What is trained on each training set: recipes, with -s<seed> for other seeds; METACLIP_MODELS names others."""
+    mixtures: Mapping[str, Any] = field(default_factory=dict)
+    """Training sets of several sources, each with its own t and weight, from `mixtures.json` at home."""
     vocab_size: int = 16_384
     """Tokens of a tokenizer that is trained from the pool."""
     pairs_to_see: int = 20_480
@@ -257,6 +260,7 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
         language_id=read_language_id(environment) or usual.language_id,
         thresholds=read_thresholds(environment) or usual.thresholds,
         models=read_models(environment) or usual.models,
+        mixtures=read_mixtures(home / "mixtures.json"),
         wikipedia=environment.get("METACLIP_WIKIPEDIA", usual.wikipedia),
         takedown_list=environment.get("METACLIP_TAKEDOWNS", ""),
         contact=environment.get("METACLIP_CONTACT", ""),

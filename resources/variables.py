@@ -144,6 +144,19 @@ def read_image_buckets(environment: Mapping[str, str]) -> int | None:
     return int(text)
 
 
+def read_mixtures(path: Path) -> dict[str, Any]:
+    """What mixtures.json says of each mixture, none where there is no such file; what it means, others know."""
+    try:
+        mixtures = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON in UTF-8 ({error})") from None
+    if not isinstance(mixtures, dict):
+        raise ValueError(f'{path}: name each mixture, as in {{"ours-thrice": {{...}}}}')
+    return mixtures
+
+
 def read_open_lineage(environment: Mapping[str, str]) -> str:
     """The file, whole path, or web address in METACLIP_OPENLINEAGE; empty where it is not set."""
     target = environment.get("METACLIP_OPENLINEAGE", "")

@@ -74,8 +74,11 @@ class Reader:
     def rows_of_image(self, table: str, partition: str, image_id: str) -> list[dict[str, Any]]:
         """The image's rows in a finished partition of a table whose shards are the image store's buckets."""
         manifest = self.manifest(table, partition)
-        buckets = len(manifest.shards) + len(manifest.failed) if manifest else 1
-        return self.rows(table, partition, f"{int(image_id[:8], 16) % buckets:05d}", "image_id", image_id)
+        keys = [*(shard.key for shard in manifest.shards), *manifest.failed] if manifest else []
+        prefixes = dict.fromkeys(key.rpartition("/")[0] for key in keys)  # a mixture's sources
+        bucket = f"{int(image_id[:8], 16) % max(1, len(keys) // max(1, len(prefixes))):05d}"
+        of_image = [f"{prefix}/{bucket}".lstrip("/") for prefix in prefixes]
+        return [row for key in of_image for row in self.rows(table, partition, key, "image_id", image_id)]
 
 
 def select_rows(batches: Iterable[pa.RecordBatch], column: str, value: int | str) -> list[dict[str, Any]]:

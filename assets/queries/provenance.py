@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import PurePosixPath
 
-from assets.keys import CELLS, THRESHOLDS, TRAINING_SETS, Cell, rings_up_to, rung_of
+from assets.keys import CELLS, MIXTURES, SUBSETS, TRAINING_SETS, Cell, rings_up_to, rung_of
+from assets.queries.mixtures import is_as_declared
 from metaclip_dagster.reporting.sweeps.pools import PoolVersion
 from resources.lake.resource import WHOLE, Lake
 from resources.lake.tables import PartitionManifest
@@ -13,6 +14,8 @@ from resources.lake.tables import PartitionManifest
 BELOW_SUBSETS = ("image_texts", "images", "training_sets", "checkpoints", "scores")
 
 _POOL, _READ, _BELOW, _BALANCED_TO = "pool version", "read ", "rung below", "balanced to"
+
+_OTHER_MIXTURE = "mixtures.json says otherwise now"
 
 _TOKENIZER = ("tokenizer", WHOLE)
 
@@ -102,12 +105,14 @@ def find_outdated(lake: Lake) -> Outdated:
     What was made before versions were kept counts as up to date, unless what it reads does not.
     """
     pool = current_pool(lake)
-    keys_of = (THRESHOLDS, THRESHOLDS, TRAINING_SETS, CELLS, CELLS)
-    manifests = {("subsets", t): manifest for t in THRESHOLDS if (manifest := lake.store("subsets", t).manifest())}
+    keys_of = (SUBSETS, SUBSETS, TRAINING_SETS, CELLS, CELLS)
+    manifests = {("subsets", t): manifest for t in SUBSETS if (manifest := lake.store("subsets", t).manifest())}
     outdated: Outdated = {"subsets": {}}
     for (_, t), manifest in manifests.items():
         if pool and recorded_pool(manifest) not in (None, pool):
             outdated["subsets"][t] = "entry_counts are of another pool"
+        elif t in MIXTURES and not is_as_declared(manifest, t):
+            outdated["subsets"][t] = _OTHER_MIXTURE
     if tokenizer := lake.store(*_TOKENIZER).manifest():
         manifests[_TOKENIZER] = tokenizer
     for table, keys in zip(BELOW_SUBSETS, keys_of, strict=True):
@@ -127,6 +132,9 @@ def _find_reasons(
     has_versions = any(name.startswith(_READ) for name in inputs)
     if table == "images" and _BELOW in inputs and inputs[_BELOW] != _rung_below(key):
         yield f"the ring begins at {_rung_below(key)} now"
+    mixture = Cell.of(key).training_set if "|" in key else key
+    if mixture in MIXTURES and not is_as_declared(manifests[table, key], mixture):
+        yield _OTHER_MIXTURE
     if read := inputs.get(f"{_READ}{'/'.join(_TOKENIZER)}"):
         if _TOKENIZER not in manifests:
             yield "the pool's tokenizer is not there"

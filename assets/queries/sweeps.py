@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from assets.keys import CELLS, TRAINING_SETS, Cell
+from assets.keys import CELLS, MIXTURES, TRAINING_SETS, Cell
 from assets.queries.language_sizes import measure_languages
 from assets.queries.provenance import current_pool, recorded_pool
 from assets.queries.rungs import thresholds_of
@@ -129,7 +129,7 @@ def _describe_sets(lake: Lake, sets: Mapping[str, PartitionManifest]) -> Iterato
 
     All as they were when the set was made: what its subset and rings are now may be of another pool.
     """
-    now, rungs = current_pool(lake), {name.removeprefix("online-") for name in sets} - {"inf"}
+    now, rungs = current_pool(lake), {name.removeprefix("online-") for name in sets} - {"inf", *MIXTURES}
     tails = _measure_tails(lake, lake.finished("subsets", sorted(rungs)), now)
     for name, manifest in sets.items():
         pool, pairs = recorded_pool(manifest), manifest.total("seen")["pairs"]

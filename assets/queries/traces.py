@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.keys import THRESHOLDS, TRAINING_SETS
+from assets.keys import SUBSETS, THRESHOLDS, TRAINING_SETS
 from assets.queries.identification import language_identification
 from assets.queries.languages import sets_clause_marks_apart
 from assets.queries.lookups import Reader, ShardKey, select_rows
@@ -67,7 +67,7 @@ class Verdicts:
 
     def describe_image(self, image_id: str) -> str:
         """Where the image store has it, or why it has not."""
-        finished = self._lookup.finished("images", *THRESHOLDS)
+        finished = self._lookup.finished("images", *SUBSETS)
         rows = [row for t in finished for row in self._lookup.rows_of_image("images", t, image_id)]
         if not rows:
             rings = (

@@ -33,6 +33,29 @@ class Source:
         return {**self.drawn, **({"weight": self.weight} if self.share is None else {"share": self.share})}
 
 
+@dataclass(frozen=True)
+class SeenSource:
+    """A source of a training set, and how often a training of some budget sees it."""
+
+    name: str
+    snapshots: tuple[str, ...]
+    t: str
+    asked: str
+    """Its weight or share, in words."""
+    pairs: int
+    images: int
+    pairs_seen: int
+    share: float
+    """Of all seen pairs."""
+    factor: float
+    """How often one of its images is seen, where one of the least seen source is seen once."""
+
+    @property
+    def times(self) -> float:
+        """How often one of its images is seen, in the mean."""
+        return self.pairs_seen / self.images
+
+
 def parse_mixture(sources: Any) -> tuple[Source, ...]:
     """The sources of a mixture by name, each as `{"snapshots": ["CC-MAIN-*"], "t": "20", "weight": 3}`.
 
@@ -97,6 +120,30 @@ def weigh_sources(sources: Sequence[Source], images: Mapping[str, int]) -> dict[
     return {source.name: n // math.gcd(*numbers) for source, n in zip(sources, numbers, strict=True)}
 
 
+def describe_sources(
+    sources: Sequence[Source], pairs: Mapping[str, int], images: Mapping[str, int], budget: int
+) -> list[SeenSource]:
+    """Each source with its pairs and images in the set, and how many of the budget's seen pairs are of it."""
+    shares = [*weigh_sources(sources, images).values()]
+    often = [Fraction(share, images[source.name]) for source, share in zip(sources, shares, strict=True)]
+    return [
+        SeenSource(
+            source.name,
+            source.snapshots,
+            source.t,
+            f"weight {source.weight:g}" if source.share is None else f"share {source.share:g}",
+            pairs[source.name],
+            images[source.name],
+            pairs_seen,
+            share / sum(shares),
+            float(often_seen / min(often)),
+        )
+        for source, share, pairs_seen, often_seen in zip(
+            sources, shares, count_seen(budget, shares), often, strict=True
+        )
+    ]
+
+
 def find_source(position: int, shares: Sequence[int]) -> int:
     """The source of which the pair seen at a position of the budget is: each comes as evenly as whole numbers allow.
 
@@ -138,8 +185,8 @@ def check_name(name: str) -> str:
 def _parse_source(name: str, fields: Any) -> Source:
     check_name(name)
     if not isinstance(fields, dict) or (unknown := sorted(fields.keys() - {"snapshots", "t", "weight", "share"})):
-        found = ", ".join(unknown) if isinstance(fields, dict) else repr(fields)
-        raise ValueError(f"{name}: a source has snapshots, a t, and a weight or a share, not {found:.80}")
+        wrong = ", ".join(unknown) if isinstance(fields, dict) else repr(fields)
+        raise ValueError(f"{name}: a source has snapshots, a t, and a weight or a share, not {wrong:.80}")
     snapshots = fields.get("snapshots")
     snapshots = [snapshots] if isinstance(snapshots, str) else snapshots
     if not isinstance(snapshots, list) or not snapshots or not all(it and isinstance(it, str) for it in snapshots):

@@ -108,10 +108,19 @@ class Lake(dg.ConfigurableResource, use_attribute_docstrings=True):
         return self._where(paths, column, value, version if version is not None else f"{whole} {column}={value}")
 
     def where_each(
-        self, table: str, column: str, values: Iterable[Value], *, partitions: Iterable[str] = (WHOLE,)
+        self,
+        table: str,
+        column: str,
+        values: Iterable[Value],
+        *,
+        partitions: Iterable[str] = (WHOLE,),
+        prefix: str = "",
     ) -> dict[Value, Deferred]:
-        """`where` for each of many values, at the cost of one: manifests are read once."""
-        paths, whole = self._paths(table, partitions)
+        """`where` for each of many values, at the cost of one: manifests are read once.
+
+        Only shards whose keys begin with `prefix` are read.
+        """
+        paths, whole = self._paths(table, partitions, prefix=prefix)
         return {value: self._where(paths, column, value, f"{whole} {column}={value}") for value in values}
 
     def versions(self, table: str, column: str, *, shard: str) -> dict[str, str]:
@@ -170,11 +179,14 @@ class Lake(dg.ConfigurableResource, use_attribute_docstrings=True):
     def _where(self, paths: list[str], column: str, value: str | int, version: str) -> Deferred:
         return Deferred(read_where, (paths, self.storage_options, column, value), declared=version)
 
-    def _paths(self, table: str, partitions: Iterable[str], shard: str | None = None) -> tuple[list[str], str]:
+    def _paths(
+        self, table: str, partitions: Iterable[str], shard: str | None = None, *, prefix: str = ""
+    ) -> tuple[list[str], str]:
         """Where the shards of the partitions lie, and one version of all the partitions."""
         manifests = [self.manifest(table, partition) for partition in partitions]
         shards = [(self.store(table, m.partition), s) for m in manifests for s in m.shards if shard in (None, s.key)]
-        return [store.path(s) for store, s in shards], combine(f"{m.partition} {m.version}" for m in manifests)
+        paths = [store.path(s) for store, s in shards if s.key.startswith(prefix)]
+        return paths, combine(f"{m.partition} {m.version}" for m in manifests)
 
 
 class LakeReader(dg.IOManager):
