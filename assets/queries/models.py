@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from assets.keys import CELLS, Cell
+from assets.queries.mixtures import describe_mixture, recorded_mixture
 from assets.queries.provenance import recorded_pool
 from metaclip_dagster.publishing.model_card import ModelFacts, Score, TrainingSet
 from metaclip_dagster.reporting.sweeps.cells import keep_own_language
@@ -48,7 +50,7 @@ def collect_model_facts(
         **{name: row[name] for name in names},
         recipe=json.loads(row["recipe"]),
         transformers_problem=transformers_problem,
-        data=_describe_set(lake, row),
+        data=_describe_set(lake, cell, row),
         scores=[*_list_scores(lake, cell, row)],
         notes=notes,
         num_taken_down=flag["pairs"] if flag else 0,
@@ -56,11 +58,12 @@ def collect_model_facts(
     )
 
 
-def _describe_set(lake: Lake, row: Mapping[str, Any]) -> TrainingSet | None:
+def _describe_set(lake: Lake, cell: Cell, row: Mapping[str, Any]) -> TrainingSet | None:
     manifest = lake.store("training_sets", row["training_set"]).manifest()
     if manifest is None or manifest.version != row["set_version"]:
         return None
     pool, pairs, dropped = recorded_pool(manifest), manifest.total("seen")["pairs"], manifest.total("dropped")
+    as_trained = replace(manifest, inputs=lake.manifest("checkpoints", cell.key).inputs)
     versions = {"entries": pool.entries, "entry_counts": pool.entry_counts} if pool else {}
     return TrainingSet(
         pairs_of_subset=pairs + dropped.total(),
@@ -68,6 +71,7 @@ def _describe_set(lake: Lake, row: Mapping[str, Any]) -> TrainingSet | None:
         images=manifest.rows,
         dropped=dict(sorted(dropped.items())),
         snapshots=tuple(pool.snapshots) if pool else (),
+        sources=describe_mixture(as_trained, row["budget"]),
         versions={name: version for name, version in versions.items() if version},
     )
 
@@ -76,11 +80,12 @@ def _list_scores(lake: Lake, cell: Cell, row: Mapping[str, Any]) -> Iterator[Sco
     """Every score of the cell, with mean and spread over the cells that differ from it by their seed alone."""
     alike = ("recipe", "budget", "set_version")
     on_set = [key for key in CELLS if Cell.of(key).training_set == cell.training_set]
-    by_seed = {}
+    by_seed, own_mixture = {}, recorded_mixture(lake.manifest("checkpoints", cell.key))
     for key in lake.finished("scores", lake.finished("checkpoints", on_set)):
         [other] = lake.read("checkpoints", [key]).to_pylist()
+        mixture = recorded_mixture(lake.manifest("checkpoints", key))
         of_its_weights = lake.manifest("scores", key).inputs.get("model", "").endswith(other["sha256"])
-        if of_its_weights and all(other[name] == row[name] for name in alike):
+        if of_its_weights and mixture == own_mixture and all(other[name] == row[name] for name in alike):
             by_seed[other["seed"]] = index_scores(keep_own_language(lake.read("scores", [key])).to_pylist())
     of_cell = keep_own_language(lake.read("scores", [cell.key])).to_pylist()
     rows = {(it["task"], it["part"], it["metric"]): it for it in of_cell}

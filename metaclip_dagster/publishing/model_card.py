@@ -13,6 +13,7 @@ from metaclip_dagster.publishing.publisher import Publisher
 from metaclip_dagster.publishing.questions import QUESTIONS
 from metaclip_dagster.publishing.sentences import OPEN
 from metaclip_dagster.reporting.sweeps.scores import name_metric
+from metaclip_dagster.training.mixtures import SeenSource
 
 TAGS = ["clip", "metaclip", "data-curation"]
 _RETRIEVAL = "zero-shot-image-text-retrieval"
@@ -46,6 +47,8 @@ class TrainingSet:
     dropped: Mapping[str, int]
     snapshots: tuple[str, ...]
     versions: Mapping[str, str]
+    sources: Sequence[SeenSource] = ()
+    """Of a mixture, as the model saw them."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ def render_model_card(facts: ModelFacts, publisher: Publisher) -> str:
         title=name_model(facts),
         t=facts.training_set.removeprefix("online-"),
         is_online=facts.training_set.startswith("online-"),
+        is_mixture=facts.training_set.startswith("mix-"),
         tasks=tasks,
         name_metric=name_metric,
         open=OPEN,
