@@ -34,10 +34,17 @@ def check_mixtures(mixtures: Mapping[str, Any]) -> dict[str, tuple[Source, ...]]
         try:
             parsed[f"mix-{check_name(name)}"] = sources = parse_mixture(declared)
             for source in sources:
-                parse_threshold(source.t)
+                _check_t(source)
         except ValueError as error:
             raise ValueError(f"mixtures.json: {name!r:.80}: {error}") from None
     return parsed
+
+
+def _check_t(source: Source) -> None:
+    try:
+        parse_threshold(source.t)
+    except ValueError as error:
+        raise ValueError(f"{source.name}: {error}") from None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from assets.keys import MIXTURES
 from assets.pool import Pool, align_shards, group_shards, snapshots_of
 from assets.queries.mixtures import describe_mixture, is_as_declared
 from assets.queries.rungs import thresholds_of
-from assets.shown import percent, table
+from assets.shown import table
+from metaclip_dagster.reporting.html.numbers import percent
 from metaclip_dagster.training.mixtures import assign_snapshots
 from resources.deferred import Deferred
 from resources.engines.shards import Shard
@@ -71,7 +72,7 @@ def group_subset(lake: Lake, key: str, size: int) -> dict[str, dict[str, Deferre
         return group_shards(shards, size)
     check_drawn(lake, key)
     of_snapshot = assign_snapshots(MIXTURES[key], snapshots_of(lake.manifest("subsets", key)))
-    groups = {}
+    groups = dict[str, dict[str, Deferred]]()
     for source in MIXTURES[key]:
         of_source = {it: rows for it, rows in shards.items() if of_snapshot[it.rpartition("/")[0]] == source}
         groups |= {f"{source.name}/{group}": of for group, of in group_shards(of_source, size).items()}

@@ -87,11 +87,12 @@ MOST_FOUND = _argument(
 )
 ONE_MODEL = _argument("--model", metavar="MODEL", help="one that was trained on the set; default the first")
 SEED = _argument("--seed", type=int, default=0, metavar="N", help="which are drawn; default 0")
-SETS = _argument("--t", action="append", metavar="SET", help="a training set, as 20 or online-20; may be repeated")
+SETS = _argument("--t", action="append", metavar="SET", help="a training set: 20, online-20, mix-NAME; may be repeated")
 SHARE = _argument("--share", type=float, metavar="SHARE", help="of its files; 1 is all, also where a part is made")
 SNAPSHOT = _argument("key", metavar="SNAPSHOT", help="a snapshot that the crawl lists, made or not")
 SNAPSHOT_OF_POOL = _argument("key", metavar="SNAPSHOT", help="a snapshot of the pool")
 T = _argument("t", metavar="T", help="a t of the deployment, as in METACLIP_THRESHOLDS")
+T_OR_MIXTURE = _argument("t", metavar="T", help="a t of the deployment, or mix-NAME of mixtures.json")
 ANY_T = _argument("t", metavar="T", help="a rung or any other number, or inf")
 TS = _argument("t", nargs="+", metavar="T", help="a t of the deployment, each a config of the dataset")
 TEXT = _argument("--text", metavar="TEXT", help="with a URL: the pair of exactly this text")
@@ -150,7 +151,7 @@ EXPORT = {
     "training-set": Verb(
         "write the training set of D(t) as WebDataset: tars of image, .txt and .json",
         "export training-set 20 FOLDER",
-        [T, FOLDER, IMAGES],
+        [T_OR_MIXTURE, FOLDER, IMAGES],
     ),
     "model": Verb(
         "write a trained model for open_clip and, where it has the architecture, transformers",

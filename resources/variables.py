@@ -147,11 +147,14 @@ def read_image_buckets(environment: Mapping[str, str]) -> int | None:
 def read_mixtures(path: Path) -> dict[str, Any]:
     """What mixtures.json says of each mixture, none where there is no such file; what it means, others know."""
     try:
-        mixtures = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
+    try:
+        mixtures = json.loads(text, object_pairs_hook=_refuse_repeats)
     except ValueError as error:
-        raise ValueError(f"{path}: not JSON in UTF-8 ({error})") from None
+        why = f"not JSON ({error})" if isinstance(error, json.JSONDecodeError) else error
+        raise ValueError(f"{path}: {why}") from None
     if not isinstance(mixtures, dict):
         raise ValueError(f'{path}: name each mixture, as in {{"ours-thrice": {{...}}}}')
     return mixtures
@@ -165,6 +168,14 @@ def read_open_lineage(environment: Mapping[str, str]) -> str:
     if "://" in target:  # not shown: it may hold what is nobody's business
         raise ValueError("METACLIP_OPENLINEAGE: name a file of this machine, or a service by http:// or https://")
     return str(Path(target).absolute())
+
+
+def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON whose keys are each there once: of two, a reader would follow either."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError(f"{next(name for name in fields if [key for key, _ in pairs].count(name) > 1)} is named twice")
+    return fields
 
 
 def _refuse_credentials(name: str, url: str, options: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from assets.keys import THRESHOLDS
+from assets.keys import SUBSETS
 from assets.queries.lookups import Reader
 from metaclip_dagster.reporting.html.thumbnails import Picture, make_thumbnail
 from resources.images.store import ImageStore
@@ -12,9 +12,9 @@ from resources.lake.resource import Lake
 
 
 def read_pictures(
-    lake: Lake, images: Path, texts: Mapping[str, str], *, rungs: Sequence[str] = THRESHOLDS
+    lake: Lake, images: Path, texts: Mapping[str, str], *, rungs: Sequence[str] = SUBSETS
 ) -> dict[str, Picture]:
-    """Pictures by image_id, of images of any ring of these rungs, each with the text that is given for it.
+    """Pictures by image_id, of images of any ring of these rungs and mixtures, each with the text that is given for it.
 
     One that was never fetched, failed, or is gone from the store has no thumbnail; one that is in no ring has no URL
     either. Where an NSFW filter ran, each has its score. `images` is the store's folder. Each image costs a look into

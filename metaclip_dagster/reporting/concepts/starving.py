@@ -102,7 +102,7 @@ def suggest_entries(
 def _suggest(kind: str, text: str, names: Sequence[str], best: str, sets: Sequence[Counted]) -> dict[str, Any]:
     pairs = {of_set.training_set: int(of_set.count([text])[0]) for of_set in sets}
     any_case = {of_set.training_set: int(of_set.count([text], any_case=True)[0]) for of_set in sets}
-    most, rungs = max(pairs.values(), default=0), [name for name in pairs if not name.startswith("online-")]
+    most, rungs = max(pairs.values(), default=0), [name for name in pairs if not name.startswith(("online-", "mix-"))]
     as_entry = {t: _expect(pairs[t], most, float(t)) for t in rungs if t != "inf"} if kind != "thinned" else {}
     t = best.removeprefix("online-")
     larger = rungs[rungs.index(t) + 1 :] if t in rungs else []
