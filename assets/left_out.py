@@ -1,13 +1,16 @@
 """Show what a training set or a ring of images goes without, and why: as a page, and as samples in the UI."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from assets.defaults import DEFAULTS
 from assets.filters import Filtering
 from assets.keys import rings_up_to, rung_of
 from assets.queries.left_out import read_failures, read_left_out
+from assets.queries.mixtures import describe_mixture
 from assets.shown import MAX_OF_URL, show_pictures, table
 from metaclip_dagster.reporting.html.text import reveal
 from metaclip_dagster.reporting.left_out.page import describe_left_out, render_left_out
@@ -33,6 +36,8 @@ def report_left_out(
         looks_at_images=config.is_on,
         opt_outs=config.opt_outs,
     )
+    sources = describe_mixture(lake.manifest("training_sets", training_set), DEFAULTS.pairs_to_see)
+    left_out = replace(left_out, sources=[{**asdict(it), "times": it.times} for it in sources])
     page = render_left_out(left_out, reports.pictures)
     links = reports.write(f"training_set_{training_set}", page, describe_left_out(left_out))
     galleries = {

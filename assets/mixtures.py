@@ -104,17 +104,7 @@ def show_mixture(training_set: PartitionManifest, budget: int = DEFAULTS.pairs_t
         sources = describe_mixture(training_set, budget)
     except ValueError as error:
         raise dg.Failure(f"{training_set.partition}: {error}", allow_retries=False) from None
-    columns = [
-        "source",
-        "snapshots",
-        "t",
-        "asked",
-        "pairs",
-        "images",
-        "pairs seen",
-        "share of seen pairs",
-        "times seen",
-    ]
+    columns = ["source", "snapshots", "t", "asked", "pairs", "images", "pairs seen", "share seen", "times seen"]
     rows = [
         (
             *(it.name, ", ".join(it.snapshots), it.t, it.asked, it.pairs, it.images, it.pairs_seen),

@@ -91,8 +91,8 @@ def training_sets(
     numbers = {"pairs": pairs, "pairs_of_subset": pairs_of_subset, "rings": list(rings)}
     shown = {
         "pairs_kept_and_dropped": show_kept_and_dropped(pairs, manifest.total("dropped")),
-        **report_left_out(lake, reports, image_store, key, choice.config),
         **show_mixture(manifest),
+        **report_left_out(lake, reports, image_store, key, choice.config),
     }
     checks = [every_pair_accounted_for(manifest, pairs_of_subset), report_outdated(context, lake)]
     return compute.result(manifest, metadata={**numbers, **choice.metadata, **tallies, **shown}, checks=checks)

@@ -140,3 +140,12 @@ def test_a_source_that_is_not_there_or_has_nothing_is_named(home: Path) -> None:
     said = (home / "said").read_text(encoding="utf-8")
     assert f"mix-lost: ours: the pool has no snapshot pool-ours, but {FIRST}, {SECOND}; register it" in said
     assert f"mix-empty: no pair is left of new ({SECOND}) at t = 1e-09: take a larger t, or leave the source" in said
+
+
+def test_the_page_of_the_set_has_its_sources(home: Path, lake: Lake) -> None:
+    page = (home / "reports" / "training_set_mix-thrice.html").read_text(encoding="utf-8")
+    assert page.index("Sources of the mixture") < page.index("weight 3") < page.index("All reasons")
+    described = json.loads((home / "reports" / "training_set_mix-thrice.json").read_text(encoding="utf-8"))
+    assert [it["pairs_seen"] for it in described["sources"]] == [
+        it.pairs_seen for it in describe_mixture(lake.manifest("training_sets", "mix-thrice"), 20_480)
+    ]

@@ -2,8 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
 
 from assets.keys import MIXTURES
 from metaclip_dagster.training.mixtures import SeenSource, Source, describe_sources, parse_mixture, weigh_sources
@@ -14,12 +12,12 @@ _DRAWN, _ASKED = "drawn from", "mixture"
 
 def record_drawn(key: str) -> dict[str, str]:
     """For the manifest of a mixture's subset: its snapshots and t by source; nothing for a rung."""
-    return {_DRAWN: _to_json({it.name: it.drawn for it in MIXTURES[key]})} if key in MIXTURES else {}
+    return {_DRAWN: json.dumps({it.name: it.drawn for it in MIXTURES[key]})} if key in MIXTURES else {}
 
 
 def record_mixture(key: str) -> dict[str, str]:
     """For the manifest of a mixture's training set: all that mixtures.json says of it; nothing for other sets."""
-    return {_ASKED: _to_json({it.name: it.asked for it in MIXTURES[key]})} if key in MIXTURES else {}
+    return {_ASKED: json.dumps({it.name: it.asked for it in MIXTURES[key]})} if key in MIXTURES else {}
 
 
 def recorded_mixture(training_set: PartitionManifest) -> dict[str, str]:
@@ -58,7 +56,7 @@ def describe_mixture(training_set: PartitionManifest, budget: int) -> list[SeenS
     """
     pairs = Counter[str]()
     for shard in training_set.shards:
-        pairs[source_of(shard.key)] += shard.seen["pairs"]
+        pairs[source_of(shard.key)] += shard.seen.get("pairs", 0)
     sources = _read_sources(training_set)
     return describe_sources(sources, pairs, _count_images(training_set), budget) if sources else []
 
@@ -73,7 +71,3 @@ def _count_images(training_set: PartitionManifest) -> Counter[str]:
     for shard in training_set.shards:
         images[source_of(shard.key)] += shard.rows
     return images
-
-
-def _to_json(sources: Mapping[str, Any]) -> str:
-    return json.dumps(sources)

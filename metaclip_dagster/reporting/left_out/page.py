@@ -77,6 +77,9 @@ class LeftOut:
     """Pairs of the subset that are not in the set, by reason."""
     hosts: Sequence[HostCounts] = ()
     """Those of which most images failed."""
+    sources: Sequence[Mapping[str, Any]] = ()
+    """Of a mixture: each source's `name`, `snapshots`, `t`, what was `asked`, `pairs`, `images`, and of a budget its
+    `pairs_seen`, their `share` and how many `times` one of its images is seen."""
 
 
 def describe_left_out(left_out: LeftOut) -> dict[str, Any]:
@@ -86,6 +89,7 @@ def describe_left_out(left_out: LeftOut) -> dict[str, Any]:
         "images": left_out.images,
         "pairs": left_out.pairs,
         "dropped": dict(left_out.dropped),
+        "sources": [dict(it) for it in left_out.sources],
         "near_duplicate_distance": left_out.distance,
         "near_duplicates": [
             {

@@ -13,7 +13,7 @@ def test_a_card_has_each_source_with_its_t_its_weight_and_its_seen_pairs() -> No
     facts = ModelFacts(
         "mix-ours", "tiny", "rn32s", 0, "0f", "1e", {}, 10_000, 10_000, 1.5, "", data, [], {}, 0, is_sample=False
     )
-    page = render_model_card(facts, Publisher({}))
+    page = render_model_card(facts, Publisher())
     assert "of several sources that are each balanced at a t of their own" in page
     assert "| crawl | CC-MAIN-\\* | 20 | weight 1 | 7,000 | 7,000 | 7,000 | 70.0% | 1 |" in page
     assert "| ours | pool-ours | inf | weight 3 | 1,000 | 1,000 | 3,000 | 30.0% | 3 |" in page
