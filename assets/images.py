@@ -14,7 +14,7 @@ from assets.left_out import sample_failures
 from assets.mixtures import check_drawn, group_subset
 from assets.outdated import report_outdated
 from assets.partitions import subset_keys
-from assets.pool import Grouping, refuse_outdated, snapshots_of
+from assets.pool import Grouping, group_shards, refuse_outdated, snapshots_of
 from assets.queries.provenance import record_parents, record_pool, record_ring, recorded_pool
 from assets.queries.rungs import thresholds_of
 from assets.shown import lineage, show_kept_and_dropped
