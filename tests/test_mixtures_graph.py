@@ -144,7 +144,7 @@ def test_a_source_that_is_not_there_or_has_nothing_is_named(home: Path) -> None:
 
 def test_the_page_of_the_set_has_its_sources(home: Path, lake: Lake) -> None:
     page = (home / "reports" / "training_set_mix-thrice.html").read_text(encoding="utf-8")
-    assert page.index("Sources of the mixture") < page.index("weight 3") < page.rindex("All reasons")  # below the menu
+    assert page.index("<h2>Sources of the mixture") < page.index("weight 3") < page.index("<h2>All reasons")
     described = json.loads((home / "reports" / "training_set_mix-thrice.json").read_text(encoding="utf-8"))
     assert [it["pairs_seen"] for it in described["sources"]] == [
         it.pairs_seen for it in describe_mixture(lake.manifest("training_sets", "mix-thrice"), 20_480)
