@@ -378,7 +378,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from commands import purge
-from resources.images import store as image_store
+from resources.images import folders
 from resources.lake.tables import TableStore
 from resources.crawl.mini import mini_deployment
 left = int(sys.argv[3])
@@ -390,7 +390,7 @@ def dying(function):
             os.kill(os.getpid(), 9)
         return function(*args, **kwargs)
     return call
-for owner, names in ((TableStore, ("commit", "forget", "finish", "tidy")), (image_store, ("blank_members",))):
+for owner, names in ((TableStore, ("commit", "forget", "finish", "tidy")), (folders, ("blank_members",))):
     for name in names:
         setattr(owner, name, dying(getattr(owner, name)))
 purge.take_down(mini_deployment(Path(sys.argv[1]), Path(sys.argv[2])))

@@ -3,36 +3,38 @@
 <root>/<bucket>/<number>.tar        members <image_id>.<format>, in the order of their ids
 <root>/<bucket>/<number>.parquet    the segment's index: a row for each of those, and for each failure
 <root>/locks/<bucket>.lock          who holds it is the bucket's only writer; holds the next number: none comes twice
+
+That is a folder; resources/images/leases.py says what lies in an object store.
 """
 
 import contextlib
-import fcntl
 import hashlib
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, BinaryIO
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from resources.files.local import create
-from resources.images.tars import blank_members, check_length, check_members, read_member, write_tar
+from resources.files.object_store import connect, create_object_once, read_object
+from resources.images.folders import FolderSegments, Segments
+from resources.images.leases import LeasedSegments
+from resources.images.tars import check_length, check_members, describe_cut, read_members, write_tar
 
 
 @dataclass(frozen=True)
 class ImageStore:
-    """Images under one folder of a local file system, or of one that all writers share and that honours flock.
+    """Images under one folder, or under the fsspec URL of an object store; nothing that is half-written is ever read.
 
-    Readers follow indices only. A tar comes before its index, each whole or not at all, so a killed writer leaves a tar
-    that nobody reads and that the bucket's next writer replaces.
+    A tar's name, as tables have it, stays the same for good: `<bucket>/<number>.tar`, in either place. What reaches an
+    object store, beside its URL, comes from the environment, as credentials do.
     """
 
-    root: Path
+    root: Path | str
     retry_failed: bool = False
     """Whether failures that are held count as missing; read by who fetches."""
     fetch_again: bool = False
@@ -41,38 +43,51 @@ class ImageStore:
     """How many images are fetched for one tar, which is what a killed writer loses at most."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of images that are not kept, whatever their URL, and the reason."""
+    lease_seconds: float = 120.0
+    """In an object store, after how long a writer of which nothing is heard loses its bucket."""
+    _opened: dict[str, Segments] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @contextlib.contextmanager
     def bucket(self, number: int, schema: pa.Schema) -> Iterator["Bucket"]:
         """One bucket, with nobody else writing to it: waits until its other writer is done.
 
         Whoever reads the index, fetches what is missing and appends it under one such lock fetches nothing twice,
-        whatever else runs. The lock goes with the process. `schema` is that of the index's rows.
+        whatever else runs. `schema` is that of the index's rows. In an object store the lock is a lease: `append`
+        raises LostLeaseError, and stores nothing, where another writer has taken the bucket over.
         """
-        folder, lock = self.root / f"{number:05d}", self.root / "locks" / f"{number:05d}.lock"
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with lock.open("a+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield Bucket(folder, schema, file, self.refused)
+        name = f"{number:05d}"
+        segments = self._open(name)
+        with segments.lock():
+            yield Bucket(name, segments, schema, self.refused)
 
     def read(self, tar: str, offset: int, size: int) -> bytes:
-        """One image's bytes. Raises ValueError where the tar ends before it."""
-        return read_member(self.root / tar, offset, size)
+        """One image's bytes. Raises ValueError where the tar ends before it, FileNotFoundError where it is missing."""
+        segments, number = self._find_segment(tar)
+        data = segments.read(number, offset, size)
+        if len(data) != size:
+            raise ValueError(describe_cut(segments.name_tar(number)))
+        return data
 
     def members(self, tar: str) -> Iterator[tuple[str, bytes]]:
         """Name and bytes of every image of a tar, in its order. Raises ValueError where it ends early."""
-        rows = pq.read_table((self.root / tar).with_suffix(".parquet"))
-        check_length(self.root / tar, rows)
-        for row in rows.filter(pc.is_valid(rows["tar"])).sort_by("offset").to_pylist():
-            yield f"{row['image_id']}.{row['format']}", self.read(tar, row["offset"], row["size"])
+        segments, number = self._find_segment(tar)
+        rows = _read_index(segments, number)
+        with segments.open_tar(number) as file:
+            for row, _, data in read_members(file, segments.name_tar(number), rows):
+                yield f"{row['image_id']}.{row['format']}", data
+
+    def indices(self, schema: pa.Schema | None = None) -> Iterator[pa.Table]:
+        """The rows of every segment, of the columns of `schema`; an image may be in several."""
+        for name in self._list_buckets():
+            segments = self._open(name)
+            for number in segments.numbers():
+                yield segments.read_index(number, schema)
 
     def find(self, sha256: Collection[str]) -> dict[str, set[str]]:
         """By digest, the ids of images whose bytes, as they came or as they are or were stored, have it."""
         chosen = pa.array(sorted(sha256), pa.string())
         image_ids: dict[str, set[str]] = {digest: set() for digest in sha256}
-        for index in self.root.glob("*/*.parquet"):
-            rows = pq.read_table(index, schema=pa.schema([(name, pa.string()) for name in _REMEMBERED]))
+        for rows in self.indices(pa.schema([(name, pa.string()) for name in _REMEMBERED])):
             for name in _DIGESTS:
                 having = rows.filter(pc.is_in(rows[name], chosen))
                 for digest, image_id in zip(having[name].to_pylist(), having["image_id"].to_pylist(), strict=True):
@@ -85,16 +100,17 @@ class ImageStore:
         """Blank the images of all index rows that `judge` picks, bucket by bucket; counts their `images` and `bytes`.
 
         Of an image stay its id, its digest and the reason, so that nobody fetches it again. The index is first to say
-        so; what is then left to blank, after a kill too, is found in it. Every other image stays where it lies.
+        so (in an object store both change at once); what is then left to blank, after a kill too, is found in it. Every
+        other image stays where it lies.
         A dry run counts them alone, and waits for no writer: indices are replaced whole.
         """
         gone = Counter(images=0, bytes=0)
-        for folder in sorted(self.root.glob("[0-9]*")):
-            if dry_run:
-                for index in _indices(folder):
-                    gone.update(_pick(pq.read_table(index), judge, reason)[1])
-            else:
-                with self.bucket(int(folder.name), pa.schema([])) as bucket:
+        if dry_run:
+            for rows in self.indices():
+                gone.update(_pick(rows, judge, reason)[1])
+        else:
+            for name in self._list_buckets():
+                with self.bucket(int(name), pa.schema([])) as bucket:
                     gone.update(bucket.forget(judge, reason))
         return gone
 
@@ -105,14 +121,14 @@ class ImageStore:
         failed stays in their indices, and of every image its digests, by which a takedown may name it.
         """
         gone = []
-        for folder in sorted(self.root.glob("[0-9]*")):
-            with self.bucket(int(folder.name), _PLACES) as bucket:
+        for name in self._list_buckets():
+            with self.bucket(int(name), _PLACES) as bucket:
                 gone += bucket.drop_superseded(named, time.time() - older_than_seconds)
         return gone
 
     def tars(self) -> list[str]:
         """The tars that indices name, relative to the store, in order."""
-        columns = (pq.read_table(index, columns=["tar"])["tar"] for index in sorted(self.root.glob("*/*.parquet")))
+        columns = (rows["tar"] for rows in self.indices(pa.schema([("tar", pa.string())])))
         return [tar for column in columns for tar in pc.unique(column.drop_null()).to_pylist()]
 
     def check(self, tar: str) -> None:
@@ -120,17 +136,43 @@ class ImageStore:
 
         Reads the tar whole, an image at a time.
         """
-        check_members(self.root / tar, pq.read_table((self.root / tar).with_suffix(".parquet")))
+        segments, number = self._find_segment(tar)
+        rows = _read_index(segments, number)
+        with segments.open_tar(number) as file:
+            check_members(file, segments.name_tar(number), rows)
+
+    def _find_segment(self, tar: str) -> tuple[Segments, str]:
+        """The bucket and the number of a tar; buckets that were read before are remembered."""
+        name = PurePosixPath(tar).parent.name
+        if name not in self._opened:
+            self._opened[name] = self._open(name)
+        return self._opened[name], PurePosixPath(tar).stem
+
+    def _open(self, name: str) -> Segments:
+        if is_url(self.root):
+            return LeasedSegments(str(self.root), name, self.lease_seconds)
+        return FolderSegments(Path(self.root), name)
+
+    def _list_buckets(self) -> list[str]:
+        if is_url(self.root):
+            filesystem, root = connect(str(self.root), {})
+            try:
+                paths = filesystem.ls(root, detail=False)
+            except FileNotFoundError:
+                return []
+        else:
+            paths = map(str, Path(self.root).glob("[0-9]*"))
+        return sorted(name for path in paths if (name := path.rstrip("/").rsplit("/", 1)[-1]).isdigit())
 
 
 class Bucket:
     """One bucket's segments, whose lock the caller holds."""
 
-    def __init__(self, folder: Path, schema: pa.Schema, lock: BinaryIO, refused: Mapping[str, str]) -> None:
-        self._folder = folder
-        self._refused = refused
+    def __init__(self, name: str, segments: Segments, schema: pa.Schema, refused: Mapping[str, str]) -> None:
+        self._name = name
+        self._segments = segments
         self._schema = schema
-        self._lock = lock
+        self._refused = refused
 
     def index(self) -> pa.Table:
         """The row of every image that was ever asked for, sorted by image_id; an image supersedes its failures.
@@ -138,12 +180,8 @@ class Bucket:
         Of an image that was written again, in another form, it is the latest.
         Raises ValueError where a tar is missing or not as long as its index says.
         """
-        segments = []
-        for path in _indices(self._folder):
-            rows = pq.read_table(path, schema=self._schema)  # a column that came later than the file is null
-            check_length(path.with_suffix(".tar"), rows)
-            segments.append(rows)
-        rows = pa.concat_tables([self._schema.empty_table(), *segments])
+        indices = [_read_index(self._segments, number, self._schema) for number in self._segments.numbers()]
+        rows = pa.concat_tables([self._schema.empty_table(), *indices])
         rows = rows.filter(pc.or_(pc.is_valid(rows["tar"]), pc.is_valid(rows["reason"])))  # others were superseded
         tars = rows["tar"].to_pylist()
         latest: dict[str, int] = {}
@@ -155,14 +193,13 @@ class Bucket:
     def append(self, images: Iterable[tuple[Mapping[str, Any], bytes | None]]) -> None:
         """Write one segment: for each image its row, without tar, offset, size and sha256, and its bytes if any.
 
-        They may come in any order, the tar's does not follow it. Bytes pass through a nameless file beside the tar;
-        memory holds the rows. What is refused gets a row like one that was forgotten. If `images` raises, nothing is
+        They may come in any order, the tar's does not follow it. Bytes pass through a nameless file; memory
+        holds the rows. What is refused gets a row like one that was forgotten. If `images` raises, nothing is
         written.
         """
-        number = self._next_number()
-        tar = self._folder / f"{number:05d}.tar"
+        number = f"{self._segments.next_number():05d}"
         rows: list[dict[str, Any]] = []
-        with tempfile.TemporaryFile(dir=self._folder) as spool:
+        with self._segments.open_spool() as spool:
             for columns, data in images:
                 row = dict.fromkeys(self._schema.names) | dict(columns)
                 if data is not None:
@@ -170,35 +207,28 @@ class Bucket:
                 if reason := next((self._refused[row[of]] for of in _DIGESTS if row.get(of) in self._refused), None):
                     row = {name: row[name] if name in _REMEMBERED else None for name in row} | {"reason": reason}
                 elif data is not None:
-                    row |= {"tar": f"{self._folder.name}/{tar.name}", "offset": spool.tell(), "size": len(data)}
+                    row |= {"tar": f"{self._name}/{number}.tar", "offset": spool.tell(), "size": len(data)}
                     spool.write(data)
                 rows.append(row)
             rows.sort(key=lambda row: str(row["image_id"]))
-            tar.unlink(missing_ok=True)  # of a writer that was killed before it wrote the index
-            if any(row["tar"] for row in rows):
-                with _create(tar) as file:
-                    write_tar(file, [row for row in rows if row["tar"]], spool)
-        with _create(tar.with_suffix(".parquet")) as file:
-            pq.write_table(pa.Table.from_pylist(rows, self._schema), file, compression="zstd")
-        self._lock.truncate(0)
-        self._lock.write(str(number + 1).encode())
-        self._lock.flush()
+            stored = [row for row in rows if row["tar"]]
+            self._segments.add(
+                number,
+                (lambda file: write_tar(file, stored, spool)) if stored else None,
+                lambda: pa.Table.from_pylist(rows, self._schema),
+            )
 
     def forget(self, judge: Callable[[pa.RecordBatch], pa.Array], reason: str) -> Counter[str]:
         """Blank the bucket's images that `judge` picks; counts their `images` and `bytes`. See `ImageStore.forget`."""
         gone = Counter[str]()
-        for path in _indices(self._folder):
-            rows = pq.read_table(path)
+        for number in self._segments.numbers():
+            rows = self._segments.read_index(number)
             picked, counted = _pick(rows, judge, reason)
             gone.update(counted)
-            if pc.any(picked).as_py():
+            if is_new := bool(pc.any(picked).as_py()):
                 rows = _erase(rows, picked, set(rows.column_names) - {"offset", "size", *_REMEMBERED}, reason=reason)
-                with _create(path) as file:
-                    pq.write_table(rows, file, compression="zstd")
-            blank_members(
-                path.with_suffix(".tar"), rows.filter(pc.and_(pc.is_null(rows["tar"]), pc.is_valid(rows["offset"])))
-            )
-        self._delete_unread()
+            self._segments.blank(number, rows, is_new=is_new)
+        self._segments.delete_unread()
         return gone
 
     def drop_superseded(self, named: Collection[str], before: float) -> list[str]:
@@ -206,35 +236,22 @@ class Bucket:
         places = self.index()
         latest = dict(zip(places["image_id"].to_pylist(), places["tar"].to_pylist(), strict=True))
         gone = []
-        for path in _indices(self._folder):
-            rows, name = pq.read_table(path), f"{self._folder.name}/{path.stem}.tar"
+        for number in self._segments.numbers():
+            rows, name = self._segments.read_index(number), f"{self._name}/{number}.tar"
             if not pc.any(pc.is_valid(rows["offset"])).as_py():
-                path.with_suffix(".tar").unlink(missing_ok=True)  # of one that was killed right here
+                self._segments.drop_tar(number, None)  # of one that was killed right here
                 continue
             tars = {latest[image_id] for image_id in rows.filter(pc.is_valid(rows["tar"]))["image_id"].to_pylist()}
-            segments = [path.with_name(f"{Path(tar).stem}.parquet") for tar in tars]
-            if not tars or {name} & {*tars, *named} or any(index.stat().st_mtime > before for index in segments):
+            later = [PurePosixPath(tar).stem for tar in tars]
+            if not tars or {name} & {*tars, *named} or any(self._segments.changed_at(it) > before for it in later):
                 continue
             in_tar = pc.is_valid(rows["tar"])
             rows = _erase(rows, in_tar, set(rows.column_names) - set(_REMEMBERED))
             rows = _erase(rows, pc.invert(in_tar), ("offset", "size"))  # of images that were forgotten
-            with _create(path) as file:
-                pq.write_table(rows, file, compression="zstd")
-            path.with_suffix(".tar").unlink()
+            self._segments.drop_tar(number, rows)
             gone.append(name)
+        self._segments.tidy()
         return gone
-
-    def _delete_unread(self) -> None:
-        """Delete what killed writers left: it may hold any image."""
-        named = {path.stem for path in _indices(self._folder)}
-        for path in self._folder.iterdir():
-            if path.suffix == ".tmp" or (path.suffix == ".tar" and path.stem not in named):
-                path.unlink()
-
-    def _next_number(self) -> int:
-        """Above all that there are and that there were: tables may still name a tar that was deleted."""
-        self._lock.seek(0)
-        return max([int(self._lock.read() or 0), *(int(path.stem) + 1 for path in _indices(self._folder))])
 
 
 def open_image_store(
@@ -244,23 +261,36 @@ def open_image_store(
     refused: Mapping[str, str] | None = None,
     fetch_again: bool = False,
 ) -> ImageStore:
-    """The store under this folder, made if it is not there. Raises ValueError for an object store: it has no flock."""
-    if "://" in root:
-        raise ValueError(
-            f"{root}: the image store needs a folder, for its writers lock files; mount it, or give a path"
-        )
-    Path(root).mkdir(parents=True, exist_ok=True)
-    return ImageStore(Path(root), retry_failed, fetch_again, segment_images, refused or {})
+    """The store under this folder, made if it is not there, or under the fsspec URL of an object store.
+
+    Raises ValueError for a URL with a password.
+    """
+    if is_url(root):
+        connect(root, {})
+    else:
+        Path(root).mkdir(parents=True, exist_ok=True)
+    return ImageStore(root if is_url(root) else Path(root), retry_failed, fetch_again, segment_images, refused or {})
 
 
 def fix_num_buckets(root: str, num_buckets: int) -> None:
     """Note at the first call how many buckets the store has; raises ValueError where it was begun with others."""
-    note = Path(root, "buckets.txt")
-    if not note.exists():
-        with contextlib.suppress(FileExistsError), create(note, once=True) as file:
-            file.write(str(num_buckets).encode())
-    if (begun := note.read_text(encoding="utf-8")) != str(num_buckets):
-        raise ValueError(f"{root} has {begun} buckets, not {num_buckets}: nothing would be found in it")
+    content = str(num_buckets).encode()
+    if is_url(root):
+        filesystem, path = connect(f"{root}/buckets.txt", {})
+        begun = None if create_object_once(filesystem, path, content) else read_object(filesystem, path)
+    else:
+        note = Path(root, "buckets.txt")
+        if not note.exists():
+            with contextlib.suppress(FileExistsError), create(note, once=True) as file:
+                file.write(content)
+        begun = note.read_bytes()
+    if begun not in (None, content):
+        raise ValueError(f"{root} has {begun.decode()} buckets, not {num_buckets}: nothing would be found in it")
+
+
+def is_url(root: Path | str) -> bool:
+    """Whether a store lies in an object store, and not in a folder."""
+    return isinstance(root, str) and "://" in root
 
 
 _PLACES = pa.schema(
@@ -271,8 +301,10 @@ _REMEMBERED = ("image_id", *_DIGESTS)
 """What stays of an image that is forgotten or superseded, so that nobody keeps again what is taken down."""
 
 
-def _indices(folder: Path) -> list[Path]:
-    return sorted(folder.glob("[0-9]*.parquet"))
+def _read_index(segments: Segments, number: str, schema: pa.Schema | None = None) -> pa.Table:
+    rows = segments.read_index(number, schema)
+    check_length(segments.name_tar(number), rows, lambda: segments.tar_size(number))
+    return rows
 
 
 def _pick(
@@ -292,8 +324,3 @@ def _erase(rows: pa.Table, picked: pa.Array, names: Collection[str], **instead: 
         value = pa.scalar(instead.get(name), rows.schema.field(at).type)
         rows = rows.set_column(at, rows.schema.field(at), pc.if_else(picked, value, rows[name]))
     return rows
-
-
-def _create(path: Path) -> contextlib.AbstractContextManager[BinaryIO]:
-    """A new file under one name until it is whole: the lock's holder replaces what a killed one left."""
-    return create(path, partial=path.with_name(f".{path.name}.tmp"))

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import tarfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -10,38 +11,34 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 
-def read_member(tar: Path, offset: int, size: int) -> bytes:
-    """The bytes of one image; raises ValueError where the tar ends before it."""
-    with tar.open("rb") as file:
-        file.seek(offset)
-        data = file.read(size)
-    if len(data) != size:
-        raise ValueError(_describe_cut(tar))
-    return data
+def read_members(file: BinaryIO, tar: str, rows: pa.Table) -> Iterator[tuple[dict[str, Any], bytes, bytes]]:
+    """Of every row that has an image the row, the tar's header of it and its bytes, in the tar's order."""
+    for row in rows.filter(pc.is_valid(rows["tar"])).sort_by("offset").to_pylist():
+        file.seek(row["offset"] - tarfile.BLOCKSIZE)
+        header, data = file.read(tarfile.BLOCKSIZE), file.read(row["size"])
+        if len(data) != row["size"]:
+            raise ValueError(describe_cut(tar))
+        yield row, header, data
 
 
-def check_members(tar: Path, rows: pa.Table) -> None:
+def check_members(file: BinaryIO, tar: str, rows: pa.Table) -> None:
     """Compare every member's name and bytes with its row; raises ValueError naming the first that differs."""
-    check_length(tar, rows)
-    with tar.open("rb") as file:
-        for row in rows.filter(pc.is_valid(rows["tar"])).to_pylist():
-            file.seek(row["offset"] - tarfile.BLOCKSIZE)
-            header, data = file.read(tarfile.BLOCKSIZE), file.read(row["size"])
-            member = f"{row['image_id']}.{row['format']}"
-            if header.partition(b"\0")[0] != member.encode() or hashlib.sha256(data).hexdigest() != row["sha256"]:
-                raise ValueError(f"{tar}: {member} is not what its index says; {_WAY_OUT}")
+    for row, header, data in read_members(file, tar, rows):
+        member = f"{row['image_id']}.{row['format']}"
+        if header.partition(b"\0")[0] != member.encode() or hashlib.sha256(data).hexdigest() != row["sha256"]:
+            raise ValueError(f"{tar}: {member} is not what its index says; {_WAY_OUT}")
 
 
-def check_length(tar: Path, rows: pa.Table) -> None:
+def check_length(tar: str, rows: pa.Table, size: Callable[[], int | None]) -> None:
     """Raise ValueError if the tar is missing, or not as long as the rows of its index say."""
     ends = pc.add(rows["offset"], rows["size"])
     if not (end := pc.max(ends).as_py()):
         return
-    if not tar.exists():
+    if (num_bytes := size()) is None:
         raise ValueError(f"{tar}: missing, and its index names it; {_WAY_OUT}")
     blocks = -(-end // tarfile.BLOCKSIZE) + 2  # a tar ends with two blocks of zeros, and is filled up to a record
-    if tar.stat().st_size != -(-blocks * tarfile.BLOCKSIZE // tarfile.RECORDSIZE) * tarfile.RECORDSIZE:
-        raise ValueError(_describe_cut(tar))
+    if num_bytes != -(-blocks * tarfile.BLOCKSIZE // tarfile.RECORDSIZE) * tarfile.RECORDSIZE:
+        raise ValueError(describe_cut(tar))
 
 
 def write_tar(file: BinaryIO, rows: list[dict[str, Any]], spool: BinaryIO) -> None:
@@ -75,5 +72,6 @@ _WAY_OUT = (
 )
 
 
-def _describe_cut(tar: Path) -> str:
+def describe_cut(tar: str) -> str:
+    """What to tell of a tar that ends too early, and the way out."""
     return f"{tar}: not as long as its index says; was it cut short by a full disk or a copy? {_WAY_OUT}"

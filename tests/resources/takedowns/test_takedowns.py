@@ -294,10 +294,10 @@ def test_a_dry_run_waits_for_no_writer(tmp_path: Path) -> None:
 KILLED = """
 import os, pathlib, sys
 import pyarrow as pa, pyarrow.compute as pc
-from resources.images import store as image_store
+from resources.images import folders
 from resources.images.store import ImageStore
 def die(tar, rows): rows.num_rows and os.kill(os.getpid(), 9)
-image_store.blank_members = die
+folders.blank_members = die
 ids = pa.array([sys.argv[2]])
 ImageStore(pathlib.Path(sys.argv[1])).forget(lambda rows: pc.is_in(rows["image_id"], ids), "taken_down")
 """
