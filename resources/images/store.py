@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -68,6 +68,21 @@ class ImageStore:
             raise ValueError(describe_cut(segments.name_tar(number)))
         return data
 
+    def open_tar(self, tar: str) -> contextlib.AbstractContextManager[BinaryIO]:
+        """A tar to read from, best from its beginning to its end: an object store is asked for 8 MiB at a time.
+
+        Raises FileNotFoundError where it is missing.
+        """
+        segments, number = self._find_segment(tar)
+        return segments.open_tar(number)
+
+    def tar_size(self, tar: str) -> int:
+        """Bytes of a tar. Raises FileNotFoundError where it is missing."""
+        segments, number = self._find_segment(tar)
+        if (num_bytes := segments.tar_size(number)) is None:
+            raise FileNotFoundError(f"{segments.name_tar(number)}: missing")
+        return num_bytes
+
     def members(self, tar: str) -> Iterator[tuple[str, bytes]]:
         """Name and bytes of every image of a tar, in its order. Raises ValueError where it ends early."""
         segments, number = self._find_segment(tar)
@@ -76,9 +91,9 @@ class ImageStore:
             for row, _, data in read_members(file, segments.name_tar(number), rows):
                 yield f"{row['image_id']}.{row['format']}", data
 
-    def indices(self, schema: pa.Schema | None = None) -> Iterator[pa.Table]:
-        """The rows of every segment, of the columns of `schema`; an image may be in several."""
-        for name in self._list_buckets():
+    def indices(self, schema: pa.Schema | None = None, bucket: int | None = None) -> Iterator[pa.Table]:
+        """The rows of every segment, of one bucket or all, of the columns of `schema`; an image may be in several."""
+        for name in self._list_buckets() if bucket is None else [f"{bucket:05d}"]:
             segments = self._open(name)
             for number in segments.numbers():
                 yield segments.read_index(number, schema)
@@ -126,9 +141,9 @@ class ImageStore:
                 gone += bucket.drop_superseded(named, time.time() - older_than_seconds)
         return gone
 
-    def tars(self) -> list[str]:
-        """The tars that indices name, relative to the store, in order."""
-        columns = (rows["tar"] for rows in self.indices(pa.schema([("tar", pa.string())])))
+    def tars(self, bucket: int | None = None) -> list[str]:
+        """The tars that indices name, of one bucket or of all, relative to the store, in order."""
+        columns = (rows["tar"] for rows in self.indices(pa.schema([("tar", pa.string())]), bucket))
         return [tar for column in columns for tar in pc.unique(column.drop_null()).to_pylist()]
 
     def check(self, tar: str) -> None:

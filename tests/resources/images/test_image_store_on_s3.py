@@ -74,6 +74,16 @@ def test_images_are_read_as_they_were_written(store: ImageStore, tmp_path: Path)
     for tar in store.tars():
         store.check(tar)
         assert list(store.members(tar)) == list(local.members(tar))
+        with store.open_tar(tar) as file, local.open_tar(tar) as same:
+            assert file.read() == same.read()
+        assert store.tar_size(tar) == local.tar_size(tar)
+    assert store.tars(0) == store.tars()
+    assert store.tars(1) == []
+    for each in (store, local):
+        with pytest.raises(FileNotFoundError, match="00009"):
+            each.tar_size("00000/00009.tar")
+        with pytest.raises(FileNotFoundError, match="00009"):
+            each.open_tar("00000/00009.tar").__enter__()
     digest = hashlib.sha256(PNG).hexdigest()
     assert open_image_store(str(store.root)).find([digest]) == {digest: {IDS[0]}}
     assert not files(store, "00000/beats")
