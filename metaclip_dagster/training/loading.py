@@ -1,5 +1,6 @@
 """Feed open_clip_train from the image store's tars: the images of a training set, each with one of its texts."""
 
+import random
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -35,6 +36,8 @@ class ImageTexts:
         self.tars = plan.tars
         self.epoch: Callable[[], int] = lambda: 0
         self.visit = (-1, 0)
+        self.order = random.Random()  # noqa: S311  # it only shuffles
+        """What the samples of a pass are shuffled by."""
         if plan.online is not None:
             with np.load(plan.online.draw, allow_pickle=False) as draw:
                 self.entry_key, self.entry_count = draw["entry_key"], draw["entry_count"]
@@ -43,6 +46,7 @@ class ImageTexts:
         """Raises RuntimeError when a pass gave less than a batch: nothing would ever come out."""
         epoch, (last, passes) = self.epoch(), self.visit
         self.visit = (epoch, passes + 1 if epoch == last else 0)
+        self.order.seed("{} {} {}".format(self.plan.seed, *self.visit))
         num_samples = 0
         for number in numbers:
             for sample in self._read(*self.tars[int(number["url"])]):
@@ -55,8 +59,9 @@ class ImageTexts:
             )
 
     def replace(self, pipeline: list[Any], place: int) -> None:
-        """Stand in open_clip_train's pipeline where it reads tars."""
+        """Stand in open_clip_train's pipeline where it reads tars, before what shuffles samples."""
         pipeline[place] = self
+        pipeline[place + 1].kw["rng"] = self.order
 
     def _read(self, tar: str, path: str) -> Iterator[dict[str, Any]]:
         rows = read_rows(path, tar, self.plan.storage_options)
@@ -115,7 +120,10 @@ def read_rows(path: str, tar: str, storage_options: Mapping[str, Any]) -> pa.Tab
 
 
 def replace_reader(get_data: Callable[..., Any], image_texts: ImageTexts) -> Callable[..., Any]:
-    """open_clip_train's `get_data` with `image_texts` instead of its own reader of tars."""
+    """open_clip_train's `get_data` with `image_texts` instead of its own reader of tars.
+
+    Its shuffle of samples, which goes by the clock, goes by the seed instead: so do two trainings of one seed.
+    """
 
     def get_our_data(*args: Any, **options: Any) -> Any:
         from open_clip_train.data import tarfile_to_samples_nothrow  # noqa: PLC0415  # seconds

@@ -35,6 +35,7 @@ class MixedTexts(ImageTexts):
         """The samples of an epoch, without an end; `numbers` is the one number of this loader."""
         epoch, shares = self.epoch(), [*self.plan.mixture.values()]
         [loader] = [int(number["url"]) for number in numbers]
+        self.order.seed(f"{self.plan.seed} {epoch} {loader}")
         streams = [self.shuffle(self.read_source(source, epoch, loader)) for source in self.plan.mixture]
         first = epoch * self.plan.pairs_an_epoch + loader * (self.plan.pairs_an_epoch // self.plan.loaders)
         for position in count(first):

@@ -183,6 +183,17 @@ def test_open_clips_loader_gives_what_we_give_epoch_after_epoch(folder: Path) ->
         assert set(shown) <= set(visits(ImageTexts(job_of(folder), uniform), epoch).values())
 
 
+def test_the_order_of_pairs_follows_the_seed_and_the_epoch_alone(folder: Path) -> None:
+    samples = len(IN_SET) // BATCH * BATCH
+    first, again = (open_loader(job_of(folder), samples) for _ in range(2))
+    orders = [list(first(epoch)) for epoch in range(2)]
+    assert orders == [list(again(epoch)) for epoch in range(2)]
+    images = [[text.split()[0] for text in order] for order in orders]
+    assert images[0] != images[1]
+    other = open_loader(job_of(folder, seed=1), samples)
+    assert [text.split()[0] for text in other(0)] != images[0]
+
+
 def test_a_loader_reads_the_rows_of_its_tar_alone(folder: Path) -> None:
     rows = read_rows(str(folder / "00000.parquet"), NAMES[2], {})
     assert rows["image_id"].to_pylist() == [image_id_of(image) for image in images_of(2) if in_set(image)]
