@@ -32,6 +32,7 @@ from resources.deferred import address_of
 from resources.files.digests import combine
 from resources.files.local import create
 from resources.images.resource import Images
+from resources.images.store import ImageStore
 from resources.lake.resource import WHOLE, Lake
 from resources.models.resource import Trainer
 
@@ -84,11 +85,14 @@ def prepare_job(
     for name, content in (render_tokenizer(tokenizer) if tokenizer else {}).items():
         with create(folder / "tokenizer" / name) as file:  # whole at once: this training may be starting elsewhere
             file.write(content)
+    files, store = lake.files("training_sets", cell.training_set, "tar"), ImageStore(image_store.root)
     sources = [{"source": source_of(shard.key)} if shares else {} for shard in training_set.shards]
-    shards = zip(lake.files("training_sets", cell.training_set, "tar").items(), sources, strict=True)
+    shards = zip(files.items(), sources, strict=True)
     job = {
         **settings,
         "images": image_store.root,
+        "objects": store.locate(tar for tars in files.values() for tar in tars),
+        "image_options": store.connection,
         "shards": [{"path": path, "tars": tars, **source} for (path, tars), source in shards if tars],
         "storage_options": lake.connection,
         "uniform": address_of(uniform),

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from metaclip_dagster.training.caching import BlockCache
 from metaclip_dagster.training.recipes import Recipe
+from metaclip_dagster.training.tars import Tars
 
-END_OF_TAR = bytes(1024)
 PRECISIONS = ("fp32", "amp_bf16", "amp_bfloat16", "bf16", "fp16", "pure_bf16", "pure_fp16")
 """As open_clip_train names them, without amp, which skips steps."""
 
@@ -53,12 +54,20 @@ class TrainingPlan:
     budget: int
     """Pairs to see, a whole number of steps in each of the recipe's epochs."""
     images: str
-    """Root of the image store."""
+    """Root of the image store: a folder, or an fsspec URL."""
     shards: tuple[SetFile, ...]
     uniform: str
     """Name, as module:function, of what gives one number in [0, 1) for uint64 pair_id, uint64 entry_key and a seed."""
     storage_options: Mapping[str, Any] = field(default_factory=dict)
     """fsspec's, for the shards' files."""
+    objects: Mapping[str, str] = field(default_factory=dict)
+    """Names of the tars' objects below an image store's URL, where they differ: each attempt's object has its own."""
+    image_options: Mapping[str, Any] = field(default_factory=dict)
+    """fsspec's, for these."""
+    cache: str = ""
+    """A folder of each machine that keeps what was read of them; empty reads everything anew at every pass."""
+    cache_gb: float = 0.0
+    """What it may hold, in units of 10^9 bytes; 0 keeps nothing."""
     online: Online | None = None
     mixture: Mapping[str, int] = field(default_factory=dict)
     """Of a mixture, by source whole numbers that stand to each other as its seen pairs do."""
@@ -90,6 +99,12 @@ class TrainingPlan:
     def num_parts(self) -> int:
         """What loaders are told apart by: each takes some tars, or is one place in a mixture."""
         return self.loaders if self.mixture else len(self.tars)
+
+    @property
+    def store(self) -> Tars:
+        """The tars themselves."""
+        cache = BlockCache(Path(self.cache), int(self.cache_gb * 1e9)) if self.cache and self.cache_gb else None
+        return Tars(self.images, self.objects, self.image_options, cache)
 
     @property
     def loaders(self) -> int:
@@ -142,8 +157,7 @@ def check_images(plan: TrainingPlan) -> Counter[str]:
     if len(set(named)) < len(named):
         raise ValueError(f"{plan.training_set}: a tar is named twice: {Counter(named).most_common(1)[0][0][1]}")
     names = [*dict.fromkeys(tar for _, tar in named)]
-    for tar in names:
-        check_tar(Path(plan.images), tar)
+    plan.store.check(names)
     images, of_source = Counter[str](), {source: Counter[str]() for source in plan.mixture or [""]}
     for shard in plan.shards:
         counts = _count_images(shard.path, plan)
@@ -179,28 +193,6 @@ def find_spoken(texts: pa.StructArray, recipe: Recipe) -> npt.NDArray[np.bool_]:
         return np.ones(len(texts), np.bool_)
     spoken = pc.is_in(texts.field("language"), pa.array(recipe.language_names, pa.string()))
     return np.asarray(spoken.to_numpy(zero_copy_only=False), np.bool_)
-
-
-def check_tar(root: Path, tar: str) -> Path:
-    """The tar's path; refuses one that lies outside the store, is not there or was cut short."""
-    name = PurePosixPath(tar)
-    if name.is_absolute() or ".." in name.parts:
-        raise ValueError(f"{tar!r} is no tar of the image store {root}")
-    path = root / name
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: missing; {_WAY_OUT}")
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - len(END_OF_TAR)))
-        if size % 512 or file.read() != END_OF_TAR:
-            raise ValueError(f"{path} ends without the mark that closes a tar: it was cut short; {_WAY_OUT}")
-    return path
-
-
-_WAY_OUT = (
-    "restore it, or delete it and its .parquet, materialize images of every t with force and then the training sets, "
-    "and train anew"
-)
 
 
 def _check_source(plan: TrainingPlan, source: str, images: Counter[str]) -> None:

@@ -4,7 +4,6 @@ import random
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -15,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 
-from metaclip_dagster.training.jobs import TrainingPlan, check_tar, find_spoken
+from metaclip_dagster.training.jobs import TrainingPlan, find_spoken
 
 FORMATS = {"jpg", "png", "webp"}
 Ids = npt.NDArray[np.uint64]
@@ -33,7 +32,7 @@ class ImageTexts:
 
     def __init__(self, plan: TrainingPlan, uniform: Uniform) -> None:
         self.plan, self.uniform = plan, uniform
-        self.tars = plan.tars
+        self.tars, self.store = plan.tars, plan.store
         self.epoch: Callable[[], int] = lambda: 0
         self.visit = (-1, 0)
         self.order = random.Random()  # noqa: S311  # it only shuffles
@@ -68,7 +67,7 @@ class ImageTexts:
         text = rows["texts"].combine_chunks().flatten().field("text")
         chosen = dict(zip(rows["image_id"].to_pylist(), self.choose(rows).tolist(), strict=True))
         with ExitStack() as stack:
-            file = stack.enter_context(check_tar(Path(self.plan.images), tar).open("rb", buffering=1 << 20))
+            file = stack.enter_context(self.store.open(tar))
             archive = stack.enter_context(tarfile.open(fileobj=file, mode="r:"))
             for member in archive:
                 image_id, _, suffix = member.name.partition(".")

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from resources.files.local import create
-from resources.files.object_store import connect, create_object_once, read_object
+from resources.files.object_store import connect, create_object_once, read_object, settings
 from resources.images.folders import FolderSegments, Segments
 from resources.images.leases import LeasedSegments
 from resources.images.tars import check_length, check_members, describe_cut, read_members, write_tar
@@ -82,6 +82,21 @@ class ImageStore:
         if (num_bytes := segments.tar_size(number)) is None:
             raise FileNotFoundError(f"{segments.name_tar(number)}: missing")
         return num_bytes
+
+    def locate(self, tars: Iterable[str]) -> dict[str, str]:
+        """The name of each tar's object below the root as it is now; a purge gives it another. Empty for a folder."""
+        if not is_url(self.root):
+            return {}
+        names = {}
+        for tar in tars:
+            segments, number = self._find_segment(tar)
+            names[tar] = segments.name_tar(number).removeprefix(f"{self.root}/")
+        return names
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        """What fsspec opens the root with."""
+        return settings(str(self.root), {}) if is_url(self.root) else {}
 
     def members(self, tar: str) -> Iterator[tuple[str, bytes]]:
         """Name and bytes of every image of a tar, in its order. Raises ValueError where it ends early."""

@@ -43,6 +43,10 @@ class Trainer(dg.ConfigurableResource, use_attribute_docstrings=True):
     """A command before the command that starts a node's ranks, as `srun` is; with several nodes it runs it on each."""
     loader_workers: int = Field(default=1, ge=0)
     """Processes that read and decode, for each rank."""
+    cache: str = ""
+    """A folder on each machine's own disk that keeps what loaders read of an image store in an object store."""
+    cache_gb: float = Field(default=0.0, ge=0)
+    """What it may hold, in units of 10^9 bytes; 0 keeps nothing, and reads the store anew at every pass."""
     threads: int = Field(default=1, ge=1)
     """Threads of each process; more than one only pays on a quiet machine."""
     termination_timeout_seconds: float = Field(default=15.0, ge=0)
@@ -69,10 +73,14 @@ class Trainer(dg.ConfigurableResource, use_attribute_docstrings=True):
             "rendezvous": self.rendezvous,
             "launcher": self.launcher,
             "loader_workers": self.loader_workers,
+            "cache": str(Path(self.cache).absolute()) if self.cache else "",
+            "cache_gb": self.cache_gb,
             "out": str(folder),
         }
         if self.nodes > 1 and not self.rendezvous:
             raise dg.Failure("several nodes need a `rendezvous`, HOST:PORT of one of them", allow_retries=False)
+        if bool(self.cache) != bool(self.cache_gb):
+            raise dg.Failure("`cache` and `cache_gb` go together: a folder, and what it may hold", allow_retries=False)
         as_stored = json.loads(json.dumps(placed, allow_nan=False))
         folder.mkdir(parents=True, exist_ok=True)
         with lock_training(folder / "run.lock"):

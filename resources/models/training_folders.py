@@ -18,8 +18,8 @@ JOB, ATTEMPTS = "job.json", "attempts.jsonl"
 CURVE = "metrics.jsonl"
 """What a training adds a line of numbers to, `pairs_seen` among them."""
 PLACE = (
-    "images", "shards", "storage_options", "online", "device", "ranks", "nodes", "rendezvous", "launcher",
-    "loader_workers", "out", "tokenizer", "train", "uniform",
+    "images", "objects", "image_options", "cache", "cache_gb", "shards", "storage_options", "online", "device", "ranks",
+    "nodes", "rendezvous", "launcher", "loader_workers", "out", "tokenizer", "train", "uniform",
 )  # fmt: skip
 """Of a job, where things lie and run, code among them: it may change while the training stays the same."""
 
