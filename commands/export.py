@@ -17,7 +17,7 @@ from metaclip_dagster.publishing.mixture_card import write_mixture
 from metaclip_dagster.sharding import webdataset_samples
 from metaclip_dagster.training.transformers_folder import copy_for_loaders
 from resources.deployments import Deployment, deployment
-from resources.files.exports import new_folder, write_attribution, write_webdataset
+from resources.files.exports import create_in, new_folder, new_place, write_attribution, write_webdataset
 from resources.images.store import open_image_store
 from resources.lake.resource import open_lake
 
@@ -62,25 +62,28 @@ def export_subset(where: Deployment, t: str, folder: Path, *, licenses: Sequence
     )
 
 
-def export_training_set(where: Deployment, t: str, folder: Path, *, images_per_tar: int) -> str:
-    """Write the training set of D(t) as tars of image, .txt and .json; of a mixture a folder a source, and a README.md.
+def export_training_set(where: Deployment, t: str, folder: Path | str, *, images_per_tar: int) -> str:
+    """Write the training set of D(t) as tars of image, .txt and .json, into a folder or below an fsspec URL.
+
+    Of a mixture these are a folder a source, with a README.md and mixture.json beside them.
 
     All images have one suffix: that of their format if they share it, else .jpg, which readers take by content.
     """
     lake, written = open_lake(where), Counter[str]()
     sources = describe_mixture(lake.manifest("training_sets", t), where.pairs_to_see)
-    with new_folder(folder) as partial:
+    with new_place(folder) as place:
         for source in [it.name for it in sources] or [""]:
-            (partial / source).mkdir(exist_ok=True)
-            written[source] = _write_source(where, t, source, partial / source, images_per_tar=images_per_tar)
+            below = place / source if isinstance(place, Path) else f"{place}/{source}".rstrip("/")
+            written[source] = _write_source(where, t, source, below, images_per_tar=images_per_tar)
         num_tars = {source: -(-num // images_per_tar) for source, num in written.items()}
         for name, text in (write_mixture(t, sources, num_tars) if sources else {}).items():
-            (partial / name).write_text(text, encoding="utf-8")
+            with create_in(place)(name) as file:
+                file.write(text.encode())
     of_sources = "".join(f", {num:,} of {source}" for source, num in written.items() if source)
     return f"{written.total():,} images of D({t}){of_sources}: {folder}"
 
 
-def _write_source(where: Deployment, t: str, source: str, folder: Path, *, images_per_tar: int) -> int:
+def _write_source(where: Deployment, t: str, source: str, place: Path | str, *, images_per_tar: int) -> int:
     """Write the images of a source of the set, or of a set that is no mixture; gives how many there are."""
     lake, store = open_lake(where), open_image_store(str(where.images))
     shards = lake.shards("training_sets", t).items()
@@ -96,7 +99,7 @@ def _write_source(where: Deployment, t: str, source: str, folder: Path, *, image
         suffix=formats.pop() if len(formats) == 1 else "jpg",
     )
     counted = tqdm(samples, total=images, unit="image", disable=None)
-    return write_webdataset(counted, folder, images_per_tar=images_per_tar)
+    return write_webdataset(counted, place, images_per_tar=images_per_tar)
 
 
 def export_model(where: Deployment, training_set: str, model: str, folder: Path) -> str:

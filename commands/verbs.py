@@ -61,6 +61,9 @@ DAYS = _argument("--days", type=int, default=25, metavar="N", help="how many; de
 DUMP_DAY = _argument("day", metavar="DAY", help="of the dump, as in 20261101")
 ENTRY = _argument("entry", metavar="ENTRY", help="as it stands in the metadata: case counts")
 FOLDER = _argument("folder", type=Path, metavar="FOLDER", help="where to; it must not be there yet")
+FOLDER_OR_URL = _argument(
+    "folder", metavar="FOLDER", help="where to, or an fsspec URL as s3://bucket/set; nothing may be there yet"
+)
 IMAGES = _argument("--images-per-tar", type=int, default=10_000, metavar="N", help="default 10,000")
 KEYS = _argument("keys", nargs="+", metavar="KEY", help="an id of collinfo.json, or pool-NAME of pools.json")
 LICENSE = _argument(
@@ -151,7 +154,7 @@ EXPORT = {
     "training-set": Verb(
         "write the training set of D(t) as WebDataset: tars of image, .txt and .json",
         "export training-set 20 FOLDER",
-        [T_OR_MIXTURE, FOLDER, IMAGES],
+        [T_OR_MIXTURE, FOLDER_OR_URL, IMAGES],
     ),
     "model": Verb(
         "write a trained model for open_clip and, where it has the architecture, transformers",

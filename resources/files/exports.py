@@ -1,23 +1,23 @@
-"""Write Parquet files and WebDataset into folders for other tools, each whole or not there."""
+"""Write Parquet files and WebDataset for other tools, into folders or an object store, whole or not there."""
 
 import codecs
 import csv
 import hashlib
 import json
-import math
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from fnmatch import translate
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from resources.files.local import create
+from resources.files.object_store import connect, create_object
 
 
 @contextmanager
@@ -83,36 +83,74 @@ def write_attribution(batches: Iterable[pa.RecordBatch], path: Path) -> int:
 _FORMULA = re.compile(r"^(?=[=+\-@\t\r])")
 
 
-def write_webdataset(samples: Iterable[Mapping[str, Any]], folder: Path, *, images_per_tar: int) -> int:
-    """Write samples as 00000.tar and on, with two lists of the tars beside them. Returns the number of samples.
+@contextmanager
+def new_place(place: Path | str) -> Iterator[Path | str]:
+    """A new folder, as `new_folder` gives it, or a URL below which nothing is yet. Raises FileExistsError else.
+
+    Below a URL the lists are written last: without these, nobody takes what a killed export left for a set.
+    """
+    if isinstance(place, Path) or "://" not in place:
+        with new_folder(Path(place)) as partial:
+            yield partial
+        return
+    filesystem, root = connect(place, {})
+    if filesystem.find(root, maxdepth=1):
+        raise FileExistsError(f"{place} is not empty; name another, or delete what a killed export left there")
+    yield place
+
+
+def write_webdataset(samples: Iterable[Mapping[str, Any]], place: Path | str, *, images_per_tar: int) -> int:
+    """Write samples as 00000.tar and on into a folder or below a URL, and then two lists of the tars.
 
     sizes.json has the samples of each, where open_clip reads them; index.json, which wids reads, also their bytes and
-    SHA-256. Every tar but the last has `images_per_tar`, of whatever size. Raises ValueError for less than one.
+    SHA-256. Every tar but the last has `images_per_tar`, of whatever size. Returns the number of samples. Raises
+    ValueError for less than one a tar.
     """
-    from webdataset import ShardWriter  # noqa: PLC0415  # it imports torch
+    from webdataset import TarWriter  # noqa: PLC0415  # it imports torch
 
     if images_per_tar < 1:
         raise ValueError(f"a tar holds at least one image, not {images_per_tar}")
-    written, pattern = 0, str(folder / "%05d.tar")
-    with ShardWriter(pattern, maxcount=images_per_tar, maxsize=math.inf, verbose=0, mtime=0) as tars:
-        for sample in samples:
-            tars.write(sample)
-            written += 1
-    names = sorted(path.name for path in folder.glob("*.tar"))
-    sizes = [min(images_per_tar, written - at * images_per_tar) for at in range(len(names))]
-    num_samples = dict(zip(names, sizes, strict=True))
-    (folder / "sizes.json").write_text(json.dumps(num_samples, indent=1), encoding="utf-8")
-    index: dict[str, Any] = {
-        "__kind__": "wids-shard-index-v1",
-        "wids_version": 1,
-        "name": folder.name.removesuffix(".partial"),
-    }
-    index["shardlist"] = [_describe_tar(folder / name, num) for name, num in num_samples.items()]
-    (folder / "index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
-    return written
+    create = create_in(place)
+    shards: list[dict[str, Any]] = []
+    following = iter(samples)
+    sample = next(following, None)
+    while sample is not None or not shards:  # a set of nothing is one tar of nothing
+        name = f"{len(shards):05d}.tar"
+        with create(name) as file:
+            counted = _Counted(file)
+            with TarWriter(counted, mtime=0) as tar:
+                num_samples = 0
+                while sample is not None and num_samples < images_per_tar:
+                    tar.write(sample)
+                    num_samples += 1
+                    sample = next(following, None)
+        digest = counted.sha256.hexdigest()
+        shards.append({"url": name, "nsamples": num_samples, "filesize": counted.size, "sha256": digest})
+    name = str(place).rstrip("/").rsplit("/", 1)[-1].removesuffix(".partial")
+    index = {"__kind__": "wids-shard-index-v1", "wids_version": 1, "name": name, "shardlist": shards}
+    for file_name, content in (("sizes.json", {it["url"]: it["nsamples"] for it in shards}), ("index.json", index)):
+        with create(file_name) as file:
+            file.write(json.dumps(content, indent=1).encode())
+    return sum(it["nsamples"] for it in shards)
 
 
-def _describe_tar(path: Path, num_samples: int) -> dict[str, Any]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"url": path.name, "nsamples": num_samples, "filesize": path.stat().st_size, "sha256": digest}
+def create_in(place: Path | str) -> Callable[[str], AbstractContextManager[BinaryIO]]:
+    """What opens a new file of a name in a folder, which is made, or below a URL."""
+    if isinstance(place, Path):
+        place.mkdir(exist_ok=True)
+        return lambda name: (place / name).open("wb")
+    filesystem, root = connect(place, {})
+    return lambda name: create_object(filesystem, f"{root}/{name}")
+
+
+class _Counted:
+    """Passes on what is written, and knows its bytes and their digest."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.size, self.sha256 = 0, hashlib.sha256()
+
+    def write(self, content: bytes) -> int:
+        self.size += len(content)
+        self.sha256.update(content)
+        return self._file.write(content)
