@@ -39,6 +39,7 @@ BENCHMARKS = (
     "demo",
     "exploring",
     "training",
+    "loader",
     "sweep",
     "worldwide",
     "searching",
