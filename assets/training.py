@@ -7,7 +7,7 @@ import dagster as dg
 
 from assets.checks import budget_spent, check_specs, every_pair_accounted_for, loss_below_chance, up_to_date
 from assets.choices import AsBefore
-from assets.filters import Filtering, apply_filters
+from assets.filters import Filtering, apply_filters, score_texts
 from assets.images import read_rings, read_texts
 from assets.jobs import Training, prepare_job, record_tokenizer
 from assets.keys import Cell, rings_up_to, rung_of
@@ -73,8 +73,11 @@ def training_sets(
     verdicts, tallies = apply_filters(
         context, choice.config, compute, image_store, zero_shot, rings=rings, buckets=buckets
     )
-    shards = {it: {"texts": texts[it], "images": images[it], **verdicts.get(it, {})} for it in buckets}
-    options = {"opt_outs": choice.config.opt_outs}
+    scores, limits = score_texts(context, choice.config, compute, image_store, t=t, texts=texts, images=images)
+    shards = {
+        it: {"texts": texts[it], "images": images[it], **verdicts.get(it, {}), **scores.get(it, {})} for it in buckets
+    }
+    options = {"opt_outs": choice.config.opt_outs, **limits}
     manifest = compute.map_shards(context, build_training_set, shards, options=options, facts=facts)
     pairs, pairs_of_subset = manifest.total("seen")["pairs"], lake.manifest("subsets", t).rows
     numbers = {"pairs": pairs, "pairs_of_subset": pairs_of_subset, "rings": list(rings)}

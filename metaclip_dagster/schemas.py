@@ -265,6 +265,12 @@ IMAGE_SCORES = _table(
     colours=(pa.uint64(), "Mean red, green and blue of its four quarters, 5 bits each"),
     scores=(_SCORES, "What each filter's function gives it"),
 )
+PAIR_SCORES = _table(
+    image_id=(pa.string(), "An image of the store, as 24 hexadecimal digits"),
+    pair_id=(pa.uint64(), "The image with one of its texts"),
+    sha256=(pa.string(), "Of the image's bytes as they are stored"),
+    scores=(_SCORES, "What each filter that sees texts gives them, by the filter with its model's digest"),
+)
 SAMPLE_HASHES = _table(
     task=(pa.string(), "Zero-shot task: the name of its folder"),
     sample=(pa.uint32(), "Number of the test image in the task's order, from 0"),
