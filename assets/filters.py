@@ -1,6 +1,6 @@
 """Choose the images that a training set leaves out by their looks; by default none."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -9,21 +9,13 @@ from pydantic import Field, field_validator, model_validator
 
 from assets.choices import Sparse
 from assets.defaults import DEFAULTS
-from assets.keys import THRESHOLDS
 from assets.pool import group_shards
 from assets.shown import table
 from metaclip_dagster.evaluation import read_task, task_version
 from metaclip_dagster.evaluation.images import decode_image, read_samples
-from metaclip_dagster.filtering import (
-    find_near_images,
-    hash_samples,
-    judge_images,
-    scatter_looks,
-    score_images,
-    score_pairs,
-)
+from metaclip_dagster.filtering import find_near_images, hash_samples, judge_images, scatter_looks, score_images
 from metaclip_dagster.filtering.bands import MAX_DISTANCE, choose_num_bands
-from metaclip_dagster.filters import identify_scorer, load_scorers, sees_texts
+from metaclip_dagster.filters import load_scorers, read_column, sees_texts
 from metaclip_dagster.opting_out.policies import OF_IMAGES
 from resources.deferred import Deferred, defer, stage_version
 from resources.engines.resource import Compute
@@ -71,6 +63,7 @@ class Filtering(dg.Config, use_attribute_docstrings=True):
     """Scorers by name, as in `metaclip_dagster.filters:Nsfw`, and their limits, at_least, at_most or both.
 
     One with a model of one's choice has it in parentheses: `metaclip_dagster.filters:ClipScore(local-dir:/models/b32)`.
+    `column:similarity` is what a pool has of its pairs in the column `similarity`, which pools.json keeps.
     """
     near_duplicate_distance: int = _distance(DEFAULTS.near_duplicate_distance)
     """Of images as near as this to each other only the first stays; -1 looks for none."""
@@ -92,9 +85,8 @@ class Filtering(dg.Config, use_attribute_docstrings=True):
     def options(self) -> dict[str, Any]:
         """What is asked of images: the limits that are given; None for a distance at which nothing is looked for."""
         distances = {"near_duplicate_distance": self.near_duplicate_distance, "leakage_distance": self.leakage_distance}
-        limits = {name: of.model_dump() for name, of in self.filters.items() if not sees_texts(name)}
         return {
-            "filters": limits,
+            "filters": self._choose_limits(lambda name: not sees_texts(name) and read_column(name) is None),
             **{name: None if distance == OFF else distance for name, distance in distances.items()},
             "remove_leakage": self.remove_leakage,
         }
@@ -102,14 +94,21 @@ class Filtering(dg.Config, use_attribute_docstrings=True):
     @property
     def pair_filters(self) -> dict[str, dict[str, float]]:
         """The limits to what images and texts score together, by scorer."""
-        return {name: of.model_dump() for name, of in self.filters.items() if sees_texts(name)}
+        return self._choose_limits(sees_texts)
+
+    @property
+    def column_filters(self) -> dict[str, dict[str, float]]:
+        """The limits to numbers that a pool has of its pairs, by column."""
+        limits = self._choose_limits(lambda name: read_column(name) is not None)
+        return {str(read_column(name)): of for name, of in limits.items()}
 
     @property
     def is_on(self) -> bool:
         """Whether images are looked at without their texts."""
-        return (
-            len(self.filters) > len(self.pair_filters) or max(self.near_duplicate_distance, self.leakage_distance) > OFF
-        )
+        return bool(self.options["filters"]) or max(self.near_duplicate_distance, self.leakage_distance) > OFF
+
+    def _choose_limits(self, is_chosen: Callable[[str], bool]) -> dict[str, dict[str, float]]:
+        return {name: limits.model_dump() for name, limits in self.filters.items() if is_chosen(name)}
 
 
 def apply_filters(
@@ -144,39 +143,6 @@ def apply_filters(
     )
     verdicts = compute.lake.shards("image_verdicts", rings[-1])
     return {key: {"verdicts": verdicts[key]} for key in buckets}, _count_verdicts(compute.lake, config, manifest)
-
-
-def score_texts(
-    context: dg.AssetExecutionContext,
-    config: Filtering,
-    compute: Compute,
-    image_store: Images,
-    *,
-    t: str,
-    texts: Mapping[str, Deferred],
-    images: Mapping[str, Deferred],
-) -> tuple[dict[str, dict[str, Deferred]], dict[str, Any]]:
-    """For each bucket PAIR_SCORES of D(t), and as options the limits to them; neither where no filter sees texts."""
-    filters = {identify_scorer(name): limits for name, limits in config.pair_filters.items()}
-    if not filters:
-        return {}, {}
-    # Known scores stand outside fingerprints, as in _score_ring; a model is known by its digest, in the filter's name.
-    finished = [] if compute.force else compute.lake.finished("pair_scores", THRESHOLDS)
-    stage = stage_version(score_pairs)
-    alike = [it for it in finished if compute.lake.manifest("pair_scores", it).inputs.get("stage") == stage]
-    earlier = [compute.lake.shards("pair_scores", it) for it in alike]
-    shards = {
-        key: {
-            "texts": texts[key],
-            "images": images[key],
-            "known": Deferred(chain_batches, tuple(of[key] for of in earlier if key in of), declared="known scores"),
-        }
-        for key in texts
-    }
-    setup = {"store": image_store.store(), "scorers": defer(load_scorers, tuple(sorted(filters)))}
-    compute.map_shards(context, score_pairs, shards, table="pair_scores", partition=t, setup=setup, whole=True)
-    scored = compute.lake.shards("pair_scores", t)
-    return {key: {"pair_scores": scored[key]} for key in shards}, {"pair_filters": filters}
 
 
 def _score_ring(

@@ -7,12 +7,13 @@ import dagster as dg
 
 from assets.checks import budget_spent, check_specs, every_pair_accounted_for, loss_below_chance, up_to_date
 from assets.choices import AsBefore
-from assets.filters import Filtering, apply_filters, score_texts
+from assets.filters import Filtering, apply_filters
 from assets.images import read_rings, read_texts
 from assets.jobs import Training, prepare_job, record_tokenizer
 from assets.keys import Cell, rings_up_to, rung_of
 from assets.left_out import report_left_out
 from assets.outdated import report_outdated
+from assets.pair_filters import judge_texts, score_texts
 from assets.partitions import by_training_set, cells, rings_of_set, subset_of_set, training_set_keys
 from assets.queries.provenance import record_parents, record_pool, recorded_pool
 from assets.queries.sweeps import FAILED_IMAGES
@@ -74,8 +75,11 @@ def training_sets(
         context, choice.config, compute, image_store, zero_shot, rings=rings, buckets=buckets
     )
     scores, limits = score_texts(context, choice.config, compute, image_store, t=t, texts=texts, images=images)
+    pair_verdicts = judge_texts(context, choice.config, compute, t=t, buckets=buckets)
+    left_out = [verdicts, scores, pair_verdicts]
     shards = {
-        it: {"texts": texts[it], "images": images[it], **verdicts.get(it, {}), **scores.get(it, {})} for it in buckets
+        it: {"texts": texts[it], "images": images[it]} | {k: v for of in left_out for k, v in of.get(it, {}).items()}
+        for it in buckets
     }
     options = {"opt_outs": choice.config.opt_outs, **limits}
     manifest = compute.map_shards(context, build_training_set, shards, options=options, facts=facts)

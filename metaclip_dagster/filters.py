@@ -21,6 +21,7 @@ Scorer = Callable[["Image.Image"], float]
 PairScorer = Callable[["Image.Image", Sequence[str]], Sequence[float]]
 """Takes an image in RGB and its texts, and gives a score for each; says so by an attribute `sees_texts`."""
 
+_COLUMN = "column:"
 _NAME = re.compile(r"(?P<module>[\w.]+):(?P<attribute>\w+)(\((?P<argument>[^()]+)\))?(@(?P<digest>[0-9a-f]{64}))?")
 
 
@@ -108,16 +109,25 @@ def identify_scorer(name: str) -> str:
 
 def sees_texts(name: str) -> bool:
     """Whether a scorer takes an image with its texts. Raises ValueError for one that is not there."""
-    return bool(getattr(_find_scorer(name)[0], "sees_texts", False))
+    return read_column(name) is None and bool(getattr(_find_scorer(name)[0], "sees_texts", False))
+
+
+def read_column(name: str) -> str | None:
+    """The column of a pool that a filter compares with its limits; None for one that looks at images.
+
+    >>> read_column("column:similarity"), read_column("metaclip_dagster.filters:aspect")
+    ('similarity', None)
+    """
+    return name.removeprefix(_COLUMN) if name.startswith(_COLUMN) else None
 
 
 def name_reason(name: str) -> str:
     """Why an image or a text goes that a filter leaves out.
 
-    >>> name_reason("metaclip_dagster.filters:ClipScore(ViT-B-32:openai)")
-    'filtered_clipscore'
+    >>> name_reason("metaclip_dagster.filters:ClipScore(ViT-B-32:openai)"), name_reason("column:similarity")
+    ('filtered_clipscore', 'filtered_similarity')
     """
-    return f"filtered_{_parse_name(name)['attribute'].lower()}"
+    return f"filtered_{read_column(name) or _parse_name(name)['attribute'].lower()}"
 
 
 @named("filters:load_scorers")
