@@ -44,7 +44,11 @@ class Cell:
 
 
 THRESHOLDS = check_thresholds(DEFAULTS.thresholds)
-TRAINING_SETS = (*THRESHOLDS, *(f"online-{t}" for t in THRESHOLDS if t != "inf"))
+TRAINING_SETS = (
+    *THRESHOLDS,
+    *(f"online-{t}" for t in THRESHOLDS if t != "inf"),
+    *(f"{t}-{name}" for name in DEFAULTS.named_filters for t in THRESHOLDS),
+)
 MODELS = check_models(DEFAULTS.models)
 CELLS = tuple(Cell(training_set, model).key for model in MODELS for training_set in TRAINING_SETS)
 
@@ -56,4 +60,27 @@ def rings_up_to(t: str) -> tuple[str, ...]:
 
 def rung_of(training_set: str) -> str:
     """The rung whose subset a training set is made of: an online set holds the whole pool, and training redraws it."""
-    return "inf" if training_set.startswith("online-") else training_set
+    return "inf" if training_set.startswith("online-") else t_of(training_set)
+
+
+def t_of(training_set: str) -> str:
+    """The t that a training set is balanced by.
+
+    >>> t_of("20"), t_of("online-20"), t_of("20-clip28")
+    ('20', '20', '20')
+    """
+    return training_set.removeprefix("online-").partition("-")[0]
+
+
+def filters_of(training_set: str) -> str:
+    """The name of the deployment's filters that a training set goes by; empty where it has none of its own.
+
+    >>> filters_of("20"), filters_of("online-20"), filters_of("20-clip28")
+    ('', '', 'clip28')
+    """
+    return "" if training_set.startswith("online-") else training_set.partition("-")[2]
+
+
+def verdicts_of(training_set: str) -> str:
+    """The partition of IMAGE_VERDICTS, and of tables on the way there, for a training set: its t, or its own."""
+    return training_set if filters_of(training_set) else rung_of(training_set)

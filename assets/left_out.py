@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from assets.filters import Filtering
-from assets.keys import rings_up_to, rung_of
+from assets.keys import rings_up_to, rung_of, verdicts_of
 from assets.queries.left_out import read_failures, read_left_out
 from assets.shown import MAX_OF_URL, show_pictures, table
 from metaclip_dagster.filters import name_reason
@@ -31,7 +31,7 @@ def report_left_out(
         rings_up_to(rung_of(training_set)),
         limits={name_reason(name): _spell(of) for name, of in options["filters"].items()},
         distance=options["near_duplicate_distance"],
-        looks_at_images=config.is_on,
+        verdicts=verdicts_of(training_set) if config.is_on else None,
         opt_outs=config.opt_outs,
     )
     page = render_left_out(left_out, reports.pictures)

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from assets.defaults import DEFAULTS
-from assets.filters import Filtering
+from assets.filters import Filtering, list_scorers
 from assets.keys import THRESHOLDS
 from assets.pool import group_shards, snapshots_of
 from metaclip_dagster.filtering import judge_columns, score_pairs
@@ -44,7 +44,8 @@ def score_texts(
         }
         for key in texts
     }
-    setup = {"store": image_store.store(), "scorers": defer(load_scorers, tuple(sorted(filters)))}
+    names = sorted(identify_scorer(name) for name in list_scorers(config, texts=True))
+    setup = {"store": image_store.store(), "scorers": defer(load_scorers, tuple(names))}
     compute.map_shards(context, score_pairs, shards, table="pair_scores", partition=t, setup=setup, whole=True)
     scored = compute.lake.shards("pair_scores", t)
     return {key: {"pair_scores": scored[key]} for key in shards}, {"pair_filters": filters}

@@ -7,7 +7,7 @@ import dagster as dg
 
 from assets.checks import budget_spent, check_specs, every_pair_accounted_for, loss_below_chance, up_to_date
 from assets.choices import AsBefore
-from assets.filters import Filtering, apply_filters
+from assets.filters import POOL, Filtering, apply_filters, choose_filtering, record_filters
 from assets.images import read_rings, read_texts
 from assets.jobs import Training, prepare_job, record_tokenizer
 from assets.keys import Cell, rings_up_to, rung_of
@@ -40,6 +40,7 @@ from resources.tasks.resource import ZeroShot
     group_name="training",
     kinds={"parquet", "duckdb"},
     owners=["team:models"],
+    pool=POOL,
     metadata=lineage(
         tar="images.tar",
         image_id="images.image_id",
@@ -59,18 +60,20 @@ def training_sets(
 ) -> dg.MaterializeResult:
     """Which images of which tars are in D(t), with which texts; `online-<t>` holds the pool, and training redraws it.
 
+    `<t>-<name>` is D(t) by the filters of that name in METACLIP_FILTERS.
+
     No image is copied: trainers read the image store's tars with this table beside them. Nor is one that a filter
     leaves out deleted: the filter may be switched off again.
 
     Next: `checkpoints` of this set with each model; beyond the sample, they need a GPU.
     """
-    key, choice, buckets = context.partition_key, config.choose(context, lake), image_store.buckets()
+    key, choice, buckets = context.partition_key, choose_filtering(context, lake, config), image_store.buckets()
     t = rung_of(key)
     rings = rings_up_to(t)
     images, texts = read_rings(lake, rings, buckets), read_texts(lake, t, buckets)
     failed = sum((lake.manifest("images", ring).total("dropped") for ring in rings), Counter[str]())
     facts = record_parents(lake, "training_sets", key) | record_pool(recorded_pool(lake.manifest("subsets", t)))
-    facts |= {FAILED_IMAGES: json.dumps(failed, sort_keys=True), **choice.facts}
+    facts |= {FAILED_IMAGES: json.dumps(failed, sort_keys=True), **choice.facts, **record_filters(choice.config)}
     verdicts, tallies = apply_filters(
         context, choice.config, compute, image_store, zero_shot, rings=rings, buckets=buckets
     )

@@ -88,6 +88,10 @@ MOST_FOUND = _argument(
 ONE_MODEL = _argument("--model", metavar="MODEL", help="one that was trained on the set; default the first")
 SEED = _argument("--seed", type=int, default=0, metavar="N", help="which are drawn; default 0")
 SETS = _argument("--t", action="append", metavar="SET", help="a training set, as 20 or online-20; may be repeated")
+FILTERS = _argument(
+    "--filters", action="append", metavar="NAME", help="of METACLIP_FILTERS: each --t by them; may be repeated"
+)
+COST_ONLY = _flag("--predict", "only say what it would cost")
 SHARE = _argument("--share", type=float, metavar="SHARE", help="of its files; 1 is all, also where a part is made")
 SNAPSHOT = _argument("key", metavar="SNAPSHOT", help="a snapshot that the crawl lists, made or not")
 SNAPSHOT_OF_POOL = _argument("key", metavar="SNAPSHOT", help="a snapshot of the pool")
@@ -196,7 +200,7 @@ GROUPS: dict[str, dict[str, Verb]] = {
         "sweep": Verb(
             "train and score training sets, and report: from images to the sweep over t and the concept report",
             "sweep --t 20 --t inf --model tiny",
-            [SETS, MODELS, NO_WAIT],
+            [SETS, FILTERS, MODELS, COST_ONLY, NO_WAIT],
             stopped=LAUNCHED,
         ),
         "rung": Verb("make a t that was added to METACLIP_THRESHOLDS", "rung 50", [T, NO_WAIT], stopped=LAUNCHED),

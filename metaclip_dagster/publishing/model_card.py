@@ -84,7 +84,7 @@ def render_model_card(facts: ModelFacts, publisher: Publisher) -> str:
         publisher=publisher,
         answers={key: publisher.answer("model_card", key) for key in QUESTIONS["model_card"]},
         title=name_model(facts),
-        t=facts.training_set.removeprefix("online-"),
+        t=facts.training_set.removeprefix("online-").partition("-")[0],
         is_online=facts.training_set.startswith("online-"),
         tasks=tasks,
         name_metric=name_metric,
