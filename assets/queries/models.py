@@ -7,6 +7,7 @@ from typing import Any
 
 from assets.keys import CELLS, Cell
 from assets.queries.provenance import recorded_pool
+from assets.queries.sweeps import FILTERS
 from metaclip_dagster.publishing.model_card import ModelFacts, Score, TrainingSet
 from metaclip_dagster.reporting.sweeps.cells import keep_own_language
 from metaclip_dagster.reporting.sweeps.scores import average_seeds, index_scores
@@ -69,6 +70,7 @@ def _describe_set(lake: Lake, row: Mapping[str, Any]) -> TrainingSet | None:
         dropped=dict(sorted(dropped.items())),
         snapshots=tuple(pool.snapshots) if pool else (),
         versions={name: version for name, version in versions.items() if version},
+        filters=json.loads(manifest.inputs.get(FILTERS, "{}")),
     )
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -46,6 +46,8 @@ class TrainingSet:
     dropped: Mapping[str, int]
     snapshots: tuple[str, ...]
     versions: Mapping[str, str]
+    filters: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Limits by filter, outside which it has nothing."""
 
 
 @dataclass(frozen=True)
