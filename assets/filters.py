@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from assets.choices import AsBefore, Choice, Sparse
 from assets.defaults import DEFAULTS
-from assets.keys import filters_of, verdicts_of
+from assets.keys import TRAINING_SETS, filters_of, verdicts_of
 from assets.pool import group_shards
 from assets.queries.sweeps import FILTERS
 from assets.shown import table
@@ -136,19 +136,18 @@ POOL = "filters" if NAMED else None
 def choose_filtering(context: dg.AssetExecutionContext, lake: Lake, asked: AsBefore[Filtering]) -> Choice[Filtering]:
     """What a training set leaves out: of one of the deployment's names what METACLIP_FILTERS says, else as before.
 
-    Raises dg.Failure where a run asks for something else than the name stands for.
+    Raises dg.Failure where a run asks a named set for something.
     """
     name = filters_of(context.partition_key)
-    fixed = DEFAULTS.named_filters.get(name, {})
-    if clash := fixed.keys() & asked.overrides.keys():
+    if not name:
+        return asked.choose(context, lake, among=[key for key in TRAINING_SETS if not filters_of(key)])
+    if asked.overrides:
         raise dg.Failure(
-            f"METACLIP_FILTERS says what {name} leaves out ({', '.join(sorted(clash))}): change it there, or give it "
+            f"METACLIP_FILTERS says what {name} leaves out: change it there, or give {', '.join(asked.overrides)} "
             "another name",
             allow_retries=False,
         )
-    choice = asked.choose(context, lake)
-    chosen = {field: value for field, value in choice.chosen.items() if field not in fixed}
-    return Choice(Filtering(**{**chosen, **fixed}), chosen, choice.changed)
+    return Choice(NAMED[name], {}, ())
 
 
 def record_filters(config: Filtering) -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from assets.keys import THRESHOLDS, TRAINING_SETS, Cell, rings_up_to
+from assets.keys import THRESHOLDS, TRAINING_SETS, Cell, rings_up_to, rung_of, t_of
 from assets.queries.distributions import read_distribution
 from assets.queries.publications import copy_subset, read_attribution
 from commands.names import check_choice
@@ -26,13 +26,15 @@ def main(asked: argparse.Namespace) -> None:
         training_set = check_choice(asked.training_set, TRAINING_SETS, "training set")
         print(export_model(where, training_set, check_choice(asked.model, where.models, "model"), asked.folder))
         return
+    if asked.part == "training-set":
+        name = check_choice(asked.t, [name for name in TRAINING_SETS if t_of(name) == rung_of(name)], "training set")
+        print(export_training_set(where, name, asked.folder, images_per_tar=asked.images_per_tar))
+        return
     t = check_choice(asked.t, THRESHOLDS, "t")
     if asked.part == "counts":
         print(export_counts(where, t, asked.folder))
-    elif asked.part == "subset":
-        print(export_subset(where, t, asked.folder, licenses=asked.license or ()))
     else:
-        print(export_training_set(where, t, asked.folder, images_per_tar=asked.images_per_tar))
+        print(export_subset(where, t, asked.folder, licenses=asked.license or ()))
 
 
 def export_counts(where: Deployment, t: str, folder: Path) -> str:
@@ -59,17 +61,17 @@ def export_subset(where: Deployment, t: str, folder: Path, *, licenses: Sequence
     )
 
 
-def export_training_set(where: Deployment, t: str, folder: Path, *, images_per_tar: int) -> str:
-    """Write the training set of D(t) as tars of image, .txt and .json.
+def export_training_set(where: Deployment, name: str, folder: Path, *, images_per_tar: int) -> str:
+    """Write the training set of a t, or of one by named filters, as tars of image, .txt and .json.
 
     All images have one suffix: that of their format if they share it, else .jpg, which readers take by content.
     """
     lake, store = open_lake(where), open_image_store(str(where.images))
-    images = lake.manifest("training_sets", t).rows
+    t, images = rung_of(name), lake.manifest("training_sets", name).rows
     batches = lake.dataset("images", rings_up_to(t)).to_batches(columns=["format"])
     formats = {name for batch in batches for name in batch["format"].unique().to_pylist() if name}
     samples = webdataset_samples(
-        lake.stream("training_sets", [t])(),
+        lake.stream("training_sets", [name])(),
         lake.stream("subsets", [t])(),
         store.members,
         images=lake.stream("images", rings_up_to(t))(),
@@ -78,7 +80,7 @@ def export_training_set(where: Deployment, t: str, folder: Path, *, images_per_t
     with new_folder(folder) as partial:
         counted = tqdm(samples, total=images, unit="image", disable=None)
         written = write_webdataset(counted, partial, images_per_tar=images_per_tar)
-    return f"{written:,} images of D({t}): {folder}"
+    return f"{written:,} images of {f'D({t})' if name == t else name}: {folder}"
 
 
 def export_model(where: Deployment, training_set: str, model: str, folder: Path) -> str:

@@ -97,6 +97,7 @@ SNAPSHOT = _argument("key", metavar="SNAPSHOT", help="a snapshot that the crawl 
 SNAPSHOT_OF_POOL = _argument("key", metavar="SNAPSHOT", help="a snapshot of the pool")
 T = _argument("t", metavar="T", help="a t of the deployment, as in METACLIP_THRESHOLDS")
 ANY_T = _argument("t", metavar="T", help="a rung or any other number, or inf")
+T_OR_FILTERED = _argument("t", metavar="SET", help="a t, or a t by filters of METACLIP_FILTERS, as 20-clip28")
 TS = _argument("t", nargs="+", metavar="T", help="a t of the deployment, each a config of the dataset")
 TEXT = _argument("--text", metavar="TEXT", help="with a URL: the pair of exactly this text")
 TO = _argument("--to", default="", metavar="hub:ORG/NAME", help="where to upload it, too; by default it stays a folder")
@@ -154,7 +155,7 @@ EXPORT = {
     "training-set": Verb(
         "write the training set of D(t) as WebDataset: tars of image, .txt and .json",
         "export training-set 20 FOLDER",
-        [T, FOLDER, IMAGES],
+        [T_OR_FILTERED, FOLDER, IMAGES],
     ),
     "model": Verb(
         "write a trained model for open_clip and, where it has the architecture, transformers",

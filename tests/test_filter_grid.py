@@ -29,7 +29,7 @@ PROGRAM = """
 import json, os, sys
 from pathlib import Path
 import dagster as dg
-from commands import sweep
+from commands import export, sweep
 from resources.crawl.mini import mini_deployment
 from tests.graphs import Graph
 
@@ -47,8 +47,9 @@ with dg.DagsterInstance.ephemeral() as instance:
         graph.make(["training_sets"], sets[0], ops={"training_sets": {"config": {"filters": {}}}})
     except dg.Failure as failure:
         refused = str(failure.description)
+exported = export.export_training_set(where, "20-large", where.home / "exported", images_per_tar=100)
 cost = sweep.render_cost(sweep.predict_sweep(where, graph.lake, sets, where.models))
-print(json.dumps({"sets": sets, "scored": scored, "refused": refused, "cost": cost}))
+print(json.dumps({"sets": sets, "scored": scored, "refused": refused, "cost": cost, "exported": exported}))
 """
 
 
@@ -98,9 +99,11 @@ def test_the_sweep_names_each_set_with_its_limits(grid: Grid) -> None:
     assert "t = 100, square" in (reports / "sweep.html").read_text("utf-8")
 
 
-def test_what_a_name_stands_for_is_changed_in_its_file_and_the_cost_is_told(
+def test_what_a_name_stands_for_is_changed_in_its_file_alone_and_its_sets_are_exported_and_predicted(
     grid: Grid,
 ) -> None:
     printed = grid[2]
     assert "METACLIP_FILTERS says what" in str(printed["refused"])
+    images = grid[0].manifest("training_sets", "20-large").rows
+    assert str(printed["exported"]).startswith(f"{images:,} images of 20-large: ")
     assert str(printed["cost"]).startswith(f"{len(SETS)} cells: {len(SETS) * 20_480:,} pairs to see, ")
