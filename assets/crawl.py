@@ -1,5 +1,6 @@
 """Parse the crawl's archives into pairs: every image of which its page says something."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ from assets.automation import when_registered
 from assets.checks import check_specs, few_broken_records, no_empty_snapshot
 from assets.partitions import snapshots
 from assets.queries.costs import expected_cost
-from assets.queries.parsers import PARSERS
+from assets.queries.parsers import NUMBERS, PARSERS
 from assets.shown import sample_pairs, show_kept_and_dropped, table
 from assets.tags import tag_run
 from assets.waiting import report_waits
@@ -103,8 +104,10 @@ def _keep_numbers(
     files: Mapping[str, str],
 ) -> list[PartitionManifest]:
     """POOL_COLUMNS of the same files, where the pool's line names columns of numbers."""
-    shards = common_crawl.number_shards(key, files)
-    return [compute.map_shards(context, read_pool_columns, shards, table="pool_columns")] if shards else []
+    if not (shards := common_crawl.number_shards(key, files)):
+        return []
+    facts = {NUMBERS: json.dumps(common_crawl.pool(key).names.numbers)}
+    return [compute.map_shards(context, read_pool_columns, shards, table="pool_columns", facts=facts)]
 
 
 def _count_numbers(numbers: Sequence[PartitionManifest]) -> dict[str, int]:

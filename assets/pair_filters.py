@@ -1,5 +1,6 @@
 """Choose the texts that a training set leaves out: by scores beside their images, and by numbers of their pool."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from assets.defaults import DEFAULTS
 from assets.filters import Filtering, list_scorers
 from assets.keys import THRESHOLDS
 from assets.pool import group_shards, snapshots_of
+from assets.queries.parsers import NUMBERS
 from metaclip_dagster.filtering import judge_columns, score_pairs
 from metaclip_dagster.filters import identify_scorer, load_scorers
 from resources.deferred import Deferred, defer, stage_version
@@ -59,11 +61,21 @@ def judge_texts(
     t: str,
     buckets: Mapping[str, int],
 ) -> dict[str, dict[str, Deferred]]:
-    """For each bucket the pairs of D(t) that go by a number of their pool; none where no column has limits."""
+    """For each bucket the pairs of D(t) that go by a number of their pool; none where no column has limits.
+
+    Raises dg.Failure for a column that no pool of the subset keeps: every pair would go.
+    """
     limits, lake = config.column_filters, compute.lake
     if not limits:
         return {}
     pools = lake.finished("pool_columns", snapshots_of(lake.manifest("subsets", t)))
+    columns = {name for key in pools for name in json.loads(lake.manifest("pool_columns", key).inputs[NUMBERS])}
+    if unknown := sorted(limits.keys() - columns):
+        raise dg.Failure(
+            f"no pool of t = {t} keeps {', '.join(unknown)}; kept are {', '.join(sorted(columns)) or 'none'}: name it "
+            "in `numbers` of the pool's line in pools.json, and materialize pairs of the pool",
+            allow_retries=False,
+        )
     numbers = {f"{key}/{shard}": of for key in pools for shard, of in lake.shards("pool_columns", key).items()}
     shards = {
         group: {"subset": subset, "columns": {shard: numbers[shard] for shard in subset if shard in numbers}}

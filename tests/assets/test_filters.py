@@ -148,6 +148,11 @@ def test_the_page_of_a_set_shows_what_it_leaves_out_beside_what_it_is_near_to(gr
     assert (plain["near_duplicates"], plain["filtered"], plain["absent"]) == ([], [], report["absent"])
 
 
+def test_a_column_that_no_pool_keeps_is_refused(graph: Filtered) -> None:
+    with pytest.raises(dg.Failure, match="no pool of t = 20 keeps similarity; kept are none"):
+        graph.filter("20", filters={"column:similarity": {"at_least": 0.3}})
+
+
 def test_texts_that_say_something_else_go_by_a_models_scores_and_what_is_scored_stays_so(
     graph: Filtered, tmp_path: Path
 ) -> None:
