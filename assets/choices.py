@@ -1,7 +1,7 @@
 """Keep what a run's config leaves out as it was when the partition was last made."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cache
@@ -72,8 +72,16 @@ class AsBefore(dg.Config, Generic[Config]):
         self.complete(**self.overrides)
         return self
 
-    def choose(self, context: dg.AssetExecutionContext, lake: Lake, table: str | None = None) -> Choice[Config]:
+    def choose(
+        self,
+        context: dg.AssetExecutionContext,
+        lake: Lake,
+        table: str | None = None,
+        among: Sequence[str] | None = None,
+    ) -> Choice[Config]:
         """Fill in what is not given from the partition's manifest, and log what is no longer as it was chosen.
+
+        `among` are the partitions whose choice a new one follows where they agree, by default all.
 
         Raises dg.Failure where a choice of before, which the config would refuse now, was not made anew.
         """
@@ -81,7 +89,7 @@ class AsBefore(dg.Config, Generic[Config]):
         partition = context.partition_key if context.has_partition_key else WHOLE
         before, source = _read_chosen(lake, table, partition), "as before"
         if before is None:
-            agreed, source = _find_agreed(context, lake, table), "never made; as all other partitions are"
+            agreed, source = _find_agreed(context, lake, table, among), "never made; as all other partitions are"
             before = {name: value for name, value in agreed.items() if name not in self.overrides}
         chosen_before = {name: value for name, value in before.items() if name in self.complete.model_fields}
         chosen = {**chosen_before, **self.overrides}
@@ -114,10 +122,13 @@ def _read_chosen(lake: Lake, table: str, partition: str) -> dict[str, Any] | Non
     return json.loads(manifest.inputs.get(_CHOSEN, "{}")) if manifest else None
 
 
-def _find_agreed(context: dg.AssetExecutionContext, lake: Lake, table: str) -> dict[str, Any]:
+def _find_agreed(
+    context: dg.AssetExecutionContext, lake: Lake, table: str, among: Sequence[str] | None
+) -> dict[str, Any]:
     """What was chosen alike for every partition that is made; one that was taken out has no say."""
     definition = context.assets_def.partitions_def if context.has_partition_key else None
     keys = definition.get_partition_keys(dynamic_partitions_store=context.instance) if definition else []
+    keys = keys if among is None else among
     first, *others = [it for key in keys if (it := _read_chosen(lake, table, str(key))) is not None] or [{}]
     return {name: value for name, value in first.items() if all(name in it and it[name] == value for it in others)}
 

@@ -1,6 +1,7 @@
 """Parse the crawl's archives into pairs: every image of which its page says something."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import dagster as dg
@@ -10,11 +11,11 @@ from assets.automation import when_registered
 from assets.checks import check_specs, few_broken_records, no_empty_snapshot
 from assets.partitions import snapshots
 from assets.queries.costs import expected_cost
-from assets.queries.parsers import PARSERS
+from assets.queries.parsers import NUMBERS, PARSERS
 from assets.shown import sample_pairs, show_kept_and_dropped, table
 from assets.tags import tag_run
 from assets.waiting import report_waits
-from metaclip_dagster.parsing import BROKEN_RECORDS, parse_wat
+from metaclip_dagster.parsing import BROKEN_RECORDS, parse_wat, read_pool_columns
 from resources.crawl.listing import draw_archives, find_archives
 from resources.crawl.resource import CommonCrawl
 from resources.engines.resource import Compute
@@ -83,6 +84,7 @@ def pairs(
     facts = {name: str(value) for name, value in {**read, "max_broken_share": bound}.items()}
     again = find_archives(drawn, config.again)
     manifest = compute.map_shards(context, PARSERS[kind], common_crawl.shards(key, drawn), facts=facts, again=again)
+    numbers = _keep_numbers(context, compute, common_crawl, key, drawn)
     checks = [no_empty_snapshot(manifest), few_broken_records(manifest, BROKEN_RECORDS, bound)]
     shown = {
         "kept_and_dropped": show_kept_and_dropped(manifest.rows, manifest.total("dropped")),
@@ -90,7 +92,28 @@ def pairs(
         **expected_cost(lake, manifest),
         **_describe_failures(manifest, drawn),
     }
-    return compute.result(manifest, metadata={**read, "max_broken_share": bound, **shown}, checks=checks)
+    metadata = {**read, "max_broken_share": bound, **shown, **_count_numbers(numbers)}
+    return compute.result(manifest, beside=numbers, metadata=metadata, checks=checks)
+
+
+def _keep_numbers(
+    context: dg.AssetExecutionContext,
+    compute: Compute,
+    common_crawl: CommonCrawl,
+    key: str,
+    files: Mapping[str, str],
+) -> list[PartitionManifest]:
+    """POOL_COLUMNS of the same files, where the pool's line names columns of numbers."""
+    if not (shards := common_crawl.number_shards(key, files)):
+        return []
+    facts = {NUMBERS: json.dumps(common_crawl.pool(key).names.numbers)}
+    return [compute.map_shards(context, read_pool_columns, shards, table="pool_columns", facts=facts)]
+
+
+def _count_numbers(numbers: Sequence[PartitionManifest]) -> dict[str, int]:
+    """How many numbers there are of the pairs, and how many are not there, by column and why."""
+    counts = {"numbers": sum(manifest.rows for manifest in numbers)} if numbers else {}
+    return counts | {f"numbers/{why}": num for it in numbers for why, num in sorted(it.total("dropped").items())}
 
 
 def _describe_failures(manifest: PartitionManifest, archives: Mapping[str, str]) -> dict[str, Any]:

@@ -6,8 +6,8 @@ DEFAULTS = deployment()
 
 COMPARED = (
     "thresholds", "languages", "own_lists", "budget", "min_count", "min_pmi", "min_views", "titles_in_dump_only",
-    "num_buckets", "group_size", "pairs_to_see", "filters", "near_duplicate_distance", "leakage_distance",
-    "language_id", "vocab_size", "mixtures",
+    "num_buckets", "group_size", "pairs_to_see", "filters", "named_filters", "near_duplicate_distance",
+    "leakage_distance", "language_id", "vocab_size", "mixtures",
 )  # fmt: skip
 """The fields of the deployment that partitions, defaults of configs and stages are made of, with `models`."""
 

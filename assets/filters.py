@@ -1,21 +1,24 @@
 """Choose the images that a training set leaves out by their looks; by default none."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 import pyarrow.compute as pc
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from assets.choices import Sparse
+from assets.choices import AsBefore, Choice, Sparse
 from assets.defaults import DEFAULTS
+from assets.keys import TRAINING_SETS, filters_of, verdicts_of
 from assets.pool import group_shards
+from assets.queries.sweeps import FILTERS
 from assets.shown import table
 from metaclip_dagster.evaluation import read_task, task_version
 from metaclip_dagster.evaluation.images import decode_image, read_samples
 from metaclip_dagster.filtering import find_near_images, hash_samples, judge_images, scatter_looks, score_images
 from metaclip_dagster.filtering.bands import MAX_DISTANCE, choose_num_bands
-from metaclip_dagster.filters import load_scorers
+from metaclip_dagster.filters import load_scorers, read_column, sees_texts
 from metaclip_dagster.opting_out.policies import OF_IMAGES
 from resources.deferred import Deferred, defer, stage_version
 from resources.engines.resource import Compute
@@ -60,7 +63,11 @@ class Filtering(dg.Config, use_attribute_docstrings=True):
     filters: dict[str, Limits] = Field(
         {name: dict(limits) for name, limits in DEFAULTS.filters.items()}, validate_default=True
     )
-    """Scorers by name, as in `metaclip_dagster.filters:Nsfw`, and their limits, at_least, at_most or both."""
+    """Scorers by name, as in `metaclip_dagster.filters:Nsfw`, and their limits, at_least, at_most or both.
+
+    One with a model of one's choice has it in parentheses: `metaclip_dagster.filters:ClipScore(local-dir:/models/b32)`.
+    `column:similarity` is what a pool has of its pairs in the column `similarity`, which pools.json keeps.
+    """
     near_duplicate_distance: int = _distance(DEFAULTS.near_duplicate_distance)
     """Of images as near as this to each other only the first stays; -1 looks for none."""
     leakage_distance: int = _distance(DEFAULTS.leakage_distance)
@@ -82,15 +89,80 @@ class Filtering(dg.Config, use_attribute_docstrings=True):
         """What is asked of images: the limits that are given; None for a distance at which nothing is looked for."""
         distances = {"near_duplicate_distance": self.near_duplicate_distance, "leakage_distance": self.leakage_distance}
         return {
-            "filters": {name: limits.model_dump() for name, limits in self.filters.items()},
+            "filters": self._choose_limits(lambda name: not sees_texts(name) and read_column(name) is None),
             **{name: None if distance == OFF else distance for name, distance in distances.items()},
             "remove_leakage": self.remove_leakage,
         }
 
     @property
+    def pair_filters(self) -> dict[str, dict[str, float]]:
+        """The limits to what images and texts score together, by scorer."""
+        return self._choose_limits(sees_texts)
+
+    @property
+    def column_filters(self) -> dict[str, dict[str, float]]:
+        """The limits to numbers that a pool has of its pairs, by column."""
+        limits = self._choose_limits(lambda name: read_column(name) is not None)
+        return {str(read_column(name)): of for name, of in limits.items()}
+
+    @property
     def is_on(self) -> bool:
-        """Whether images are looked at at all."""
-        return bool(self.filters) or max(self.near_duplicate_distance, self.leakage_distance) > OFF
+        """Whether images are looked at without their texts."""
+        return bool(self.options["filters"]) or max(self.near_duplicate_distance, self.leakage_distance) > OFF
+
+    def _choose_limits(self, is_chosen: Callable[[str], bool]) -> dict[str, dict[str, float]]:
+        return {name: limits.model_dump() for name, limits in self.filters.items() if is_chosen(name)}
+
+
+def _read_named() -> dict[str, Filtering]:
+    named = {}
+    for name, config in DEFAULTS.named_filters.items():
+        try:
+            named[name] = Filtering(**config)
+        except ValidationError as error:
+            raise ValueError(f"METACLIP_FILTERS: {name}: {error}") from None
+        if unknown := config.keys() - Filtering.model_fields.keys():
+            fields = ", ".join(Filtering.model_fields)
+            raise ValueError(f"METACLIP_FILTERS: {name}: no {', '.join(sorted(unknown))}; there are {fields}")
+    return named
+
+
+NAMED = _read_named()
+"""What METACLIP_FILTERS says of each name."""
+POOL = "filters" if NAMED else None
+"""Sets that share scores are made one after another: none is scored twice."""
+
+
+def choose_filtering(context: dg.AssetExecutionContext, lake: Lake, asked: AsBefore[Filtering]) -> Choice[Filtering]:
+    """What a training set leaves out: of one of the deployment's names what METACLIP_FILTERS says, else as before.
+
+    Raises dg.Failure where a run asks a named set for something.
+    """
+    name = filters_of(context.partition_key)
+    if not name:
+        return asked.choose(context, lake, among=[key for key in TRAINING_SETS if not filters_of(key)])
+    if asked.overrides:
+        raise dg.Failure(
+            f"METACLIP_FILTERS says what {name} leaves out: change it there, or give {', '.join(asked.overrides)} "
+            "another name",
+            allow_retries=False,
+        )
+    return Choice(NAMED[name], {}, ())
+
+
+def record_filters(config: Filtering) -> dict[str, str]:
+    """For the manifest of a training set: its filters with their limits."""
+    limits = {name: of.model_dump() for name, of in config.filters.items()}
+    return {FILTERS: json.dumps(limits, sort_keys=True)} if limits else {}
+
+
+def list_scorers(config: Filtering, *, texts: bool) -> set[str]:
+    """The scorers that the config names, and those of all named filters, which share tables of scores.
+
+    Sets of one t are often made at once: scores of one must not lack what the other asks for.
+    """
+    configs = [config, *NAMED.values()]
+    return {name for one in configs for name in (one.pair_filters if texts else one.options["filters"])}
 
 
 def apply_filters(
@@ -119,11 +191,11 @@ def apply_filters(
         judge_images,
         shards,
         table="image_verdicts",
-        partition=rings[-1],
+        partition=verdicts_of(context.partition_key),
         options=config.options | {"num_buckets": len(buckets)},
         whole=True,
     )
-    verdicts = compute.lake.shards("image_verdicts", rings[-1])
+    verdicts = compute.lake.shards("image_verdicts", verdicts_of(context.partition_key))
     return {"verdicts": verdicts}, _count_verdicts(compute.lake, config, manifest)
 
 
@@ -149,7 +221,8 @@ def _score_ring(
         }
         for key, images in compute.lake.shards("images", ring).items()
     }
-    setup = {"store": image_store.store(), "scorers": defer(load_scorers, tuple(sorted(config.filters)))}
+    names = tuple(sorted(list_scorers(config, texts=False)))
+    setup = {"store": image_store.store(), "scorers": defer(load_scorers, names)}
     compute.map_shards(context, score_images, shards, table="image_scores", partition=ring, setup=setup, whole=True)
 
 
@@ -166,7 +239,7 @@ def _find_near(
     """NEAR_IMAGES of each of the store's buckets: looks meet in buckets of bands of their hashes."""
     if config.near_duplicate_distance == OFF:
         return dict.fromkeys(buckets, defer(chain_batches))
-    lake, distance, t = compute.lake, config.near_duplicate_distance, rings[-1]
+    lake, distance, partition = compute.lake, config.near_duplicate_distance, verdicts_of(context.partition_key)
     num_images = sum(lake.manifest("image_scores", ring).rows for ring in rings)
     num_parts = max(1, -(-num_images // IMAGES_TOGETHER))
     groups = group_shards(scores, -(-len(scores) // num_parts))
@@ -176,23 +249,23 @@ def _find_near(
         scatter_looks,
         {group: {"scores": of, "samples": tests} for group, of in groups.items()},
         table="image_looks",
-        partition=t,
+        partition=partition,
         options=config.options | {"num_bands": num_bands, "num_parts": num_parts},
         size=num_images,
         whole=True,
     )
-    looks = lake.where_each("image_looks", "bucket", range((distance + 1) * num_parts), partitions=[t])
+    looks = lake.where_each("image_looks", "bucket", range((distance + 1) * num_parts), partitions=[partition])
     compute.map_shards(
         context,
         find_near_images,
         {f"{bucket:05d}": {"looks": rows, "band": bucket // num_parts} for bucket, rows in looks.items()},
         table="near_images",
-        partition=t,
+        partition=partition,
         options={"near_duplicate_distance": distance, "num_bands": num_bands, "num_buckets": len(buckets)},
         size=num_images,
         whole=True,
     )
-    near = lake.where_each("near_images", "bucket", buckets.values(), partitions=[t])
+    near = lake.where_each("near_images", "bucket", buckets.values(), partitions=[partition])
     return {key: near[bucket] for key, bucket in buckets.items()}
 
 

@@ -70,7 +70,12 @@ THRESHOLDS = check_thresholds(DEFAULTS.thresholds)
 MIXTURES = check_mixtures(DEFAULTS.mixtures)
 SUBSETS = (*THRESHOLDS, *MIXTURES)
 """What pairs are chosen by: a rung's t, or a mixture, whose sources have a t each."""
-TRAINING_SETS = (*THRESHOLDS, *(f"online-{t}" for t in THRESHOLDS if t != "inf"), *MIXTURES)
+TRAINING_SETS = (
+    *THRESHOLDS,
+    *(f"online-{t}" for t in THRESHOLDS if t != "inf"),
+    *MIXTURES,
+    *(f"{t}-{name}" for name in DEFAULTS.named_filters for t in THRESHOLDS),
+)
 MODELS = check_models(DEFAULTS.models)
 CELLS = tuple(Cell(training_set, model).key for model in MODELS for training_set in TRAINING_SETS)
 
@@ -85,4 +90,29 @@ def rung_of(training_set: str) -> str:
 
     An online set holds the whole pool, and training redraws it.
     """
-    return "inf" if training_set.startswith("online-") else training_set
+    return "inf" if training_set.startswith("online-") else t_of(training_set)
+
+
+def t_of(training_set: str) -> str:
+    """The t that a training set is balanced by, or the mixture that it is.
+
+    >>> t_of("20"), t_of("online-20"), t_of("20-clip28"), t_of("mix-ours")
+    ('20', '20', '20', 'mix-ours')
+    """
+    if training_set.startswith("mix-"):
+        return training_set
+    return training_set.removeprefix("online-").partition("-")[0]
+
+
+def filters_of(training_set: str) -> str:
+    """The name of the deployment's filters that a training set goes by; empty where it has none of its own.
+
+    >>> filters_of("20"), filters_of("online-20"), filters_of("20-clip28")
+    ('', '', 'clip28')
+    """
+    return "" if training_set.startswith(("online-", "mix-")) else training_set.partition("-")[2]
+
+
+def verdicts_of(training_set: str) -> str:
+    """The partition of IMAGE_VERDICTS, and of tables on the way there, for a training set: its t, or its own."""
+    return training_set if filters_of(training_set) else rung_of(training_set)

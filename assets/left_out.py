@@ -8,10 +8,11 @@ import dagster as dg
 
 from assets.defaults import DEFAULTS
 from assets.filters import Filtering
-from assets.keys import rings_up_to, rung_of
+from assets.keys import rings_up_to, rung_of, verdicts_of
 from assets.queries.left_out import read_failures, read_left_out
 from assets.queries.mixtures import describe_mixture
 from assets.shown import MAX_OF_URL, show_pictures, table
+from metaclip_dagster.filters import name_reason
 from metaclip_dagster.reporting.html.text import reveal
 from metaclip_dagster.reporting.left_out.page import describe_left_out, render_left_out
 from resources.images.resource import Images
@@ -31,9 +32,9 @@ def report_left_out(
         Path(image_store.root),
         training_set,
         rings_up_to(rung_of(training_set)),
-        limits={f"filtered_{name.rpartition(':')[2].lower()}": _spell(of) for name, of in options["filters"].items()},
+        limits={name_reason(name): _spell(of) for name, of in options["filters"].items()},
         distance=options["near_duplicate_distance"],
-        looks_at_images=config.is_on,
+        verdicts=verdicts_of(training_set) if config.is_on else None,
         opt_outs=config.opt_outs,
     )
     sources = describe_mixture(lake.manifest("training_sets", training_set), DEFAULTS.pairs_to_see)

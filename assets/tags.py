@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.keys import Cell
+from assets.keys import Cell, t_of
 
 
 def tag_run(make: Callable[..., dg.MaterializeResult]) -> Callable[..., dg.MaterializeResult]:
@@ -41,4 +41,4 @@ def tags_of(partitions: dg.PartitionsDefinition | None, key: str) -> dict[str, s
 
 
 def _tag_t(key: str) -> dict[str, str]:
-    return {"mixture": key} if key.startswith("mix-") else {"t": key.removeprefix("online-")}
+    return {"mixture": key} if key.startswith("mix-") else {"t": t_of(key)}

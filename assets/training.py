@@ -7,13 +7,14 @@ import dagster as dg
 
 from assets.checks import budget_spent, check_specs, every_pair_accounted_for, loss_below_chance, up_to_date
 from assets.choices import AsBefore
-from assets.filters import Filtering, apply_filters
-from assets.images import read_rings, read_texts_by_source
+from assets.filters import POOL, Filtering, apply_filters, choose_filtering, record_filters
+from assets.images import read_rings, read_texts, read_texts_by_source
 from assets.jobs import Training, prepare_job, record_tokenizer
 from assets.keys import Cell, rings_up_to, rung_of
 from assets.left_out import report_left_out
 from assets.mixtures import show_mixture
 from assets.outdated import report_outdated
+from assets.pair_filters import judge_texts, score_texts
 from assets.partitions import by_training_set, cells, rings_of_set, subset_of_set, training_set_keys
 from assets.pool import chain_groups
 from assets.queries.mixtures import record_mixture, recorded_mixture
@@ -42,6 +43,7 @@ from resources.tasks.resource import ZeroShot
     group_name="training",
     kinds={"parquet", "duckdb"},
     owners=["team:models"],
+    pool=POOL,
     metadata=lineage(
         tar="images.tar",
         image_id="images.image_id",
@@ -62,30 +64,35 @@ def training_sets(
     """Which images of which tars are in D(t), with which texts; `online-<t>` holds the pool, and training redraws it.
 
     A mixture, `mix-<name>`, holds each of its sources by itself; how often training sees them stands in the metadata.
+    `<t>-<name>` is D(t) by the filters of that name in METACLIP_FILTERS.
 
     No image is copied: trainers read the image store's tars with this table beside them. Nor is one that a filter
     leaves out deleted: the filter may be switched off again.
 
     Next: `checkpoints` of this set with each model; beyond the sample, they need a GPU.
     """
-    key, choice, buckets = context.partition_key, config.choose(context, lake), image_store.buckets()
+    key, choice, buckets = context.partition_key, choose_filtering(context, lake, config), image_store.buckets()
     t = rung_of(key)
     rings = rings_up_to(t)
     images, texts = read_rings(lake, rings, buckets), read_texts_by_source(lake, t, buckets)
     failed = sum((lake.manifest("images", ring).total("dropped") for ring in rings), Counter[str]())
     facts = record_parents(lake, "training_sets", key) | record_pool(recorded_pool(lake.manifest("subsets", t)))
-    facts |= {FAILED_IMAGES: json.dumps(failed, sort_keys=True), **choice.facts, **record_mixture(t)}
+    facts |= {FAILED_IMAGES: json.dumps(failed, sort_keys=True), **choice.facts, **record_filters(choice.config)}
+    facts |= record_mixture(t)
     verdicts, tallies = apply_filters(
         context, choice.config, compute, image_store, zero_shot, rings=rings, buckets=buckets
     )
+    of_all = texts.get("") or read_texts(lake, t, buckets)
+    scores, limits = score_texts(context, choice.config, compute, image_store, t=t, texts=of_all, images=images)
+    left_out = {**verdicts, **scores, **judge_texts(context, choice.config, compute, t=t, buckets=buckets)}
     pairs_of_subset = lake.manifest("subsets", t).rows
     together = choose_buckets_together(len(buckets), pairs_of_subset)
     shards = {
         f"{source}{group}": streams
         for source, of_source in texts.items()
-        for group, streams in chain_groups({"texts": of_source, "images": images, **verdicts}, together).items()
+        for group, streams in chain_groups({"texts": of_source, "images": images, **left_out}, together).items()
     }
-    options = {"opt_outs": choice.config.opt_outs}
+    options = {"opt_outs": choice.config.opt_outs, **limits}
     manifest = compute.map_shards(context, build_training_set, shards, options=options, facts=facts)
     pairs = manifest.total("seen")["pairs"]
     numbers = {"pairs": pairs, "pairs_of_subset": pairs_of_subset, "rings": list(rings)}

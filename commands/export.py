@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from assets.keys import SUBSETS, THRESHOLDS, TRAINING_SETS, Cell, rings_up_to
+from assets.keys import THRESHOLDS, TRAINING_SETS, Cell, rings_up_to, rung_of, t_of
 from assets.queries.distributions import read_distribution
 from assets.queries.mixtures import describe_mixture, source_of
 from assets.queries.publications import copy_subset, read_attribution
@@ -29,13 +29,15 @@ def main(asked: argparse.Namespace) -> None:
         training_set = check_choice(asked.training_set, TRAINING_SETS, "training set")
         print(export_model(where, training_set, check_choice(asked.model, where.models, "model"), asked.folder))
         return
-    t = check_choice(asked.t, SUBSETS if asked.part == "training-set" else THRESHOLDS, "t")
+    if asked.part == "training-set":
+        name = check_choice(asked.t, [name for name in TRAINING_SETS if t_of(name) == rung_of(name)], "training set")
+        print(export_training_set(where, name, asked.folder, images_per_tar=asked.images_per_tar))
+        return
+    t = check_choice(asked.t, THRESHOLDS, "t")
     if asked.part == "counts":
         print(export_counts(where, t, asked.folder))
-    elif asked.part == "subset":
-        print(export_subset(where, t, asked.folder, licenses=asked.license or ()))
     else:
-        print(export_training_set(where, t, asked.folder, images_per_tar=asked.images_per_tar))
+        print(export_subset(where, t, asked.folder, licenses=asked.license or ()))
 
 
 def export_counts(where: Deployment, t: str, folder: Path) -> str:
@@ -62,35 +64,35 @@ def export_subset(where: Deployment, t: str, folder: Path, *, licenses: Sequence
     )
 
 
-def export_training_set(where: Deployment, t: str, folder: Path | str, *, images_per_tar: int) -> str:
-    """Write the training set of D(t) as tars of image, .txt and .json, into a folder or below an fsspec URL.
+def export_training_set(where: Deployment, name: str, folder: Path | str, *, images_per_tar: int) -> str:
+    """Write a training set as tars of image, .txt and .json, into a folder or below an fsspec URL.
 
     Of a mixture these are a folder a source, with a README.md and mixture.json beside them.
 
     All images have one suffix: that of their format if they share it, else .jpg, which readers take by content.
     """
     lake, written = open_lake(where), Counter[str]()
-    sources = describe_mixture(lake.manifest("training_sets", t), where.pairs_to_see)
+    sources = describe_mixture(lake.manifest("training_sets", name), where.pairs_to_see)
     with new_place(folder) as place:
         for source in [it.name for it in sources] or [""]:
             below = place / source if isinstance(place, Path) else f"{place}/{source}".rstrip("/")
-            written[source] = _write_source(where, t, source, below, images_per_tar=images_per_tar)
+            written[source] = _write_source(where, name, source, below, images_per_tar=images_per_tar)
         num_tars = {source: -(-num // images_per_tar) for source, num in written.items()}
-        for name, text in (write_mixture(t, sources, num_tars) if sources else {}).items():
-            with create_in(place)(name) as file:
+        for document, text in (write_mixture(name, sources, num_tars) if sources else {}).items():
+            with create_in(place)(document) as file:
                 file.write(text.encode())
     of_sources = "".join(f", {num:,} of {source}" for source, num in written.items() if source)
-    return f"{written.total():,} images of D({t}){of_sources}: {folder}"
+    return f"{written.total():,} images of {f'D({name})' if name in THRESHOLDS else name}{of_sources}: {folder}"
 
 
-def _write_source(where: Deployment, t: str, source: str, place: Path | str, *, images_per_tar: int) -> int:
+def _write_source(where: Deployment, name: str, source: str, place: Path | str, *, images_per_tar: int) -> int:
     """Write the images of a source of the set, or of a set that is no mixture; gives how many there are."""
     lake, store = open_lake(where), open_image_store(str(where.images))
-    shards = lake.shards("training_sets", t).items()
+    t, shards = rung_of(name), lake.shards("training_sets", name).items()
     rows = (batch for key, of_shard in shards if source_of(key) == source for batch in of_shard())
-    images = sum(it.rows for it in lake.manifest("training_sets", t).shards if source_of(it.key) == source)
+    images = sum(it.rows for it in lake.manifest("training_sets", name).shards if source_of(it.key) == source)
     batches = lake.dataset("images", rings_up_to(t)).to_batches(columns=["format"])
-    formats = {name for batch in batches for name in batch["format"].unique().to_pylist() if name}
+    formats = {it for batch in batches for it in batch["format"].unique().to_pylist() if it}
     samples = webdataset_samples(
         rows,
         lake.stream("subsets", [t])(),

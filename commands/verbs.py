@@ -91,12 +91,18 @@ MOST_FOUND = _argument(
 ONE_MODEL = _argument("--model", metavar="MODEL", help="one that was trained on the set; default the first")
 SEED = _argument("--seed", type=int, default=0, metavar="N", help="which are drawn; default 0")
 SETS = _argument("--t", action="append", metavar="SET", help="a training set: 20, online-20, mix-NAME; may be repeated")
+FILTERS = _argument(
+    "--filters", action="append", metavar="NAME", help="of METACLIP_FILTERS: each --t by them; may be repeated"
+)
+COST_ONLY = _flag("--predict", "only say what it would cost")
 SHARE = _argument("--share", type=float, metavar="SHARE", help="of its files; 1 is all, also where a part is made")
 SNAPSHOT = _argument("key", metavar="SNAPSHOT", help="a snapshot that the crawl lists, made or not")
 SNAPSHOT_OF_POOL = _argument("key", metavar="SNAPSHOT", help="a snapshot of the pool")
 T = _argument("t", metavar="T", help="a t of the deployment, as in METACLIP_THRESHOLDS")
-T_OR_MIXTURE = _argument("t", metavar="T", help="a t of the deployment, or mix-NAME of mixtures.json")
 ANY_T = _argument("t", metavar="T", help="a rung or any other number, or inf")
+A_SET = _argument(
+    "t", metavar="SET", help="a t, a t by filters of METACLIP_FILTERS as 20-clip28, or mix-NAME of mixtures.json"
+)
 TS = _argument("t", nargs="+", metavar="T", help="a t of the deployment, each a config of the dataset")
 TEXT = _argument("--text", metavar="TEXT", help="with a URL: the pair of exactly this text")
 TO = _argument("--to", default="", metavar="hub:ORG/NAME", help="where to upload it, too; by default it stays a folder")
@@ -154,7 +160,7 @@ EXPORT = {
     "training-set": Verb(
         "write the training set of D(t) as WebDataset: tars of image, .txt and .json",
         "export training-set 20 FOLDER",
-        [T_OR_MIXTURE, FOLDER_OR_URL, IMAGES],
+        [A_SET, FOLDER_OR_URL, IMAGES],
     ),
     "model": Verb(
         "write a trained model for open_clip and, where it has the architecture, transformers",
@@ -200,7 +206,7 @@ GROUPS: dict[str, dict[str, Verb]] = {
         "sweep": Verb(
             "train and score training sets, and report: from images to the sweep over t and the concept report",
             "sweep --t 20 --t inf --model tiny",
-            [SETS, MODELS, NO_WAIT],
+            [SETS, FILTERS, MODELS, COST_ONLY, NO_WAIT],
             stopped=LAUNCHED,
         ),
         "rung": Verb("make a t that was added to METACLIP_THRESHOLDS", "rung 50", [T, NO_WAIT], stopped=LAUNCHED),

@@ -98,6 +98,11 @@ PAIRS = _table(
     license=(pa.string(), "SPDX identifier of the image's licence, where the page names just one; else null"),
     license_evidence=(pa.string(), "Where on the page the licence is named, and its URL; null where none is"),
 )
+POOL_COLUMNS = _table(
+    pair_id=(pa.uint64(), "A pair of a pool that others made"),
+    column=(pa.string(), "A column of the pool's files that its line in pools.json keeps"),
+    value=(pa.float64(), "The finite number that stands there of the pair; no row where none does"),
+)
 NAME_COUNT_PARTS = _table(
     bucket=(pa.uint32(), "Which of the buckets the name falls in, by its checksum"),
     language=(pa.string(), "Language of what was counted"),
@@ -283,6 +288,19 @@ IMAGE_SCORES = _table(
     phash=(pa.uint64(), "Perceptual hash: which of its 64 lowest frequencies are above their median"),
     colours=(pa.uint64(), "Mean red, green and blue of its four quarters, 5 bits each"),
     scores=(_SCORES, "What each filter's function gives it"),
+)
+PAIR_SCORES = _table(
+    image_id=(pa.string(), "An image of the store, as 24 hexadecimal digits"),
+    pair_id=(pa.uint64(), "The image with one of its texts"),
+    sha256=(pa.string(), "Of the image's bytes as they are stored"),
+    scores=(_SCORES, "What each filter that sees texts gives them, by the filter with its model's digest"),
+)
+PAIR_VERDICTS = _table(
+    bucket=(pa.uint32(), "Which of the image store's buckets the image falls in, by its id"),
+    image_id=(pa.string(), "The image, as 24 hexadecimal digits"),
+    pair_id=(pa.uint64(), "The image with a text of D(t) that goes"),
+    reason=(pa.string(), "filtered_<column>, or missing_<column> where its pool has no such number of it"),
+    measured=(pa.float64(), "The number; null where there is none"),
 )
 SAMPLE_HASHES = _table(
     task=(pa.string(), "Zero-shot task: the name of its folder"),

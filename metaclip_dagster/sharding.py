@@ -9,7 +9,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from metaclip_dagster.schemas import IMAGE_TEXTS, IMAGE_VERDICTS, IMAGES, TRAINING_SETS, writes
+from metaclip_dagster.filters import find_filtered_pairs
+from metaclip_dagster.schemas import IMAGE_TEXTS, IMAGE_VERDICTS, IMAGES, PAIR_VERDICTS, TRAINING_SETS, writes
 from metaclip_dagster.spilling import ROWS, insert, spilling
 from metaclip_dagster.urls import bucket_images
 
@@ -42,8 +43,11 @@ def build_training_set(
     texts: Iterable[pa.RecordBatch],
     images: Iterable[pa.RecordBatch],
     verdicts: Iterable[pa.RecordBatch] = (),
+    pair_scores: Iterable[pa.RecordBatch] = (),
+    pair_verdicts: Iterable[pa.RecordBatch] = (),
     *,
     opt_outs: Sequence[str] = (),
+    pair_filters: Mapping[str, Mapping[str, float]] | None = None,
     dropped: Counter[str],
     seen: Counter[str],
 ) -> pa.Table:
@@ -54,12 +58,16 @@ def build_training_set(
     that was lost. Those that IMAGE_VERDICTS leave out are not at hand, nor those of which one of the signals `opt_outs`
     stands, the first being the reason. Pairs whose image failed, or is left out, are counted in `dropped` by its
     reason; `seen` counts `pairs` and `images` of the set, `failed_images`, `filtered_images` and `opted_out_images`.
+    Of an image that is at hand, texts go that PAIR_VERDICTS name, or whose PAIR_SCORES lie outside `pair_filters`,
+    limits by filter, and the image where none is left: `seen` counts these `filtered_texts` and `textless_images`.
     Raises ValueError if an image was never asked for.
     """
     with duckdb.connect(config={"threads": 1}) as query:
         query.register("arriving", pa.Table.from_batches(texts, IMAGE_TEXTS))
         query.register("named", pa.concat_tables([IMAGES.empty_table(), *map(_as_table, images)], **_FILL))
         query.register("judged", pa.Table.from_batches(verdicts, IMAGE_VERDICTS))
+        query.register("by_scores", find_filtered_pairs(pair_scores, pair_filters or {}))
+        query.register("by_columns", pa.Table.from_batches(pair_verdicts, PAIR_VERDICTS))
         query.execute(
             """
             create table images as
@@ -72,12 +80,17 @@ def build_training_set(
         )
         query.sql("""
             create table pairs as
-            select arriving.*, if(judged.reason is null and opted_out is null, tar, null) as tar,
-                coalesce(judged.reason, opted_out, images.reason) as reason,
+            select arriving.*,
+                coalesce(judged.reason, opted_out, images.reason, by_columns.reason, by_scores.reason) as reason,
+                if(
+                    coalesce(judged.reason, opted_out, by_columns.reason, by_scores.reason) is null, images.tar, null
+                ) as tar,
                 case when judged.reason is not null then 'filtered_images' when opted_out is not null
-                then 'opted_out_images' else 'failed_images' end as what
+                then 'opted_out_images' when images.tar is not null then 'filtered_texts' else 'failed_images'
+                end as what
             from arriving left join images using (image_id)
             left join (from judged where left_out) as judged using (image_id)
+            left join by_columns using (image_id, pair_id) left join by_scores using (image_id, pair_id)
         """)
         [(unasked, example)] = query.sql(
             "select count(distinct image_id), min(url) from pairs where tar is null and reason is null"
@@ -92,7 +105,14 @@ def build_training_set(
         )
         for reason, what, num_pairs, num_images in absent.fetchall():
             dropped[reason] += num_pairs
-            seen[what] += num_images
+            seen[what] += num_pairs if what == "filtered_texts" else num_images
+        [(num_textless,)] = query.sql("""
+            select count(*) from (
+                select image_id from pairs group by image_id having bool_and(tar is null and what = 'filtered_texts')
+            )
+        """).fetchall()
+        if num_textless:
+            seen["textless_images"] += num_textless
         training_set = query.sql("""
             select tar, image_id, list(struct_pack(pair_id, text, language, entry_ids, admitted_at) order by pair_id)
             from pairs where tar is not null group by tar, image_id order by tar, image_id

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from resources.files.local import write_text
 from resources.variables import (
     LID_176,
+    read_filters,
     read_image_buckets,
     read_image_form,
     read_lake,
@@ -35,9 +36,10 @@ COLLINFO = "https://index.commoncrawl.org/collinfo.json"
 
 
 _REPRODUCED = {
-    "METACLIP_CRAWL", "METACLIP_CRAWL_OPTIONS", "METACLIP_LAKE", "METACLIP_LAKE_OPTIONS", "METACLIP_LANGUAGES",
-    "METACLIP_LANGUAGE_ID", "METACLIP_LISTS", "METACLIP_MODELS", "METACLIP_PICTURES", "METACLIP_PORT", "METACLIP_RAY",
-    "METACLIP_REPORTS_URL", "METACLIP_TAKEDOWNS", "METACLIP_THRESHOLDS", "METACLIP_WIKIPEDIA",
+    "METACLIP_CRAWL", "METACLIP_CRAWL_OPTIONS", "METACLIP_FILTERS", "METACLIP_LAKE", "METACLIP_LAKE_OPTIONS",
+    "METACLIP_LANGUAGES", "METACLIP_LANGUAGE_ID", "METACLIP_LISTS", "METACLIP_MODELS", "METACLIP_PICTURES",
+    "METACLIP_PORT", "METACLIP_RAY", "METACLIP_REPORTS_URL", "METACLIP_TAKEDOWNS", "METACLIP_THRESHOLDS",
+    "METACLIP_WIKIPEDIA",
 }  # fmt: skip
 """What beside the deployment's name and folder a command needs to do the same again."""
 
@@ -108,6 +110,8 @@ class Deployment:
     """The list of takedowns, from METACLIP_TAKEDOWNS; by default `takedowns.csv` at home, if there is one."""
     filters: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """What training sets leave out: scorers by name, as in metaclip_dagster.filters, and limits to their scores."""
+    named_filters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What the training sets `<t>-<name>` leave out, by name, from METACLIP_FILTERS: config of `training_sets`."""
     near_duplicate_distance: int | None = None
     leakage_distance: int | None = None
     """Bits of 64 in which perceptual hashes may differ for images to be near; None does not look."""
@@ -261,6 +265,7 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
         thresholds=read_thresholds(environment) or usual.thresholds,
         models=read_models(environment) or usual.models,
         mixtures=read_mixtures(home / "mixtures.json"),
+        named_filters=read_filters(environment),
         wikipedia=environment.get("METACLIP_WIKIPEDIA", usual.wikipedia),
         takedown_list=environment.get("METACLIP_TAKEDOWNS", ""),
         contact=environment.get("METACLIP_CONTACT", ""),

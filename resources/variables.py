@@ -61,6 +61,30 @@ def read_models(environment: Mapping[str, str]) -> tuple[str, ...]:
     return models
 
 
+def read_filters(environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """By name what training sets of that name leave out, from the JSON file METACLIP_FILTERS; none where it is not set.
+
+    Whether there are such filters, others know.
+    """
+    if not (path := environment.get("METACLIP_FILTERS", "")):
+        return {}
+    try:
+        named = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"METACLIP_FILTERS={path!r}: {error}; name a file of JSON") from None
+    if not isinstance(named, dict) or not all(isinstance(config, dict) and config for config in named.values()):
+        raise ValueError(
+            f"METACLIP_FILTERS={path!r}: give each name what its sets leave out, as in "
+            '{"clip28": {"filters": {"column:similarity": {"at_least": 0.28}}}}'
+        )
+    if odd := [name for name in named if not re.fullmatch(r"[a-z][a-z0-9_.]*", name, re.ASCII)]:
+        raise ValueError(
+            f"METACLIP_FILTERS={path!r}: {odd[0]!r} is no name; begin with a lower-case letter, and use these, digits, "
+            "points and underscores"
+        )
+    return named
+
+
 def read_languages(environment: Mapping[str, str]) -> tuple[str, ...]:
     """The codes of languages in METACLIP_LANGUAGES, or `all`; none where it is not set."""
     if (listed := environment.get("METACLIP_LANGUAGES")) is None:

@@ -43,7 +43,7 @@ def lake(mini: Path, curated: Deployment, hosts: ImageHosts, tmp_path_factory: p
     urls = [f"{hosts.root}/{kind}/{number}" for kind, times in KINDS.items() for number in range(times)]
     urls = [url.rpartition("/")[0] + f"?{url.rpartition('/')[2]}" if "/to/" in url else url for url in urls]
     lines = [
-        f"{url}\tThis is the photo of a dog in the garden, number {number}\t{digest_of(number)}\n"
+        f"{url}\tThis is the photo of a dog in the garden, number {number}\t{digest_of(number)}\t{number / 100}\n"
         for number, url in enumerate(urls)
     ]
     (home / "web.tsv").write_text("".join(lines), encoding="utf-8")
@@ -57,7 +57,11 @@ def lake(mini: Path, curated: Deployment, hosts: ImageHosts, tmp_path_factory: p
         )
     ]
     write_tar(home / "tars 0.tar", members)
-    pools = {"web": {"files": "web.tsv", "columns": ["url", "text", "sha256"]}, "tars": {"files": "tars *.tar"}}
+    columns = ["url", "text", "sha256", "similarity"]
+    pools = {
+        "web": {"files": "web.tsv", "columns": columns, "numbers": ["similarity"]},
+        "tars": {"files": "tars *.tar"},
+    }
     where = mini_deployment(mini, home)
     Path(where.pools).write_text(json.dumps(pools), encoding="utf-8")
     asked = {"from_web": True, "allowed": [f"127.0.0.1:{hosts.port}"]}
@@ -72,6 +76,8 @@ def lake(mini: Path, curated: Deployment, hosts: ImageHosts, tmp_path_factory: p
                 bind(where), instance, ["image_texts", "images"], t, {"resources": {"image_store": {"config": asked}}}
             )
         demo.materialize(bind(where), instance, ["training_sets"], "inf")
+        filters = {"training_sets": {"config": {"filters": {"column:similarity": {"at_least": 0.25, "at_most": 0.49}}}}}
+        demo.materialize(bind(where), instance, ["training_sets"], "online-20", {"ops": filters})
     return Lake(root=where.lake)
 
 
@@ -99,6 +105,21 @@ def test_the_training_set_holds_what_could_be_had(lake: Lake) -> None:
     texts = [text["text"] for row in lake.read("training_sets", ["inf"]).to_pylist() for text in row["texts"]]
     assert len(texts) == 60 + 30
     assert sum("drawing" in text for text in texts) == 30
+
+
+def test_pairs_outside_a_limit_to_a_pools_own_number_go_and_those_without_one_are_counted(lake: Lake) -> None:
+    texts = {text["text"] for row in lake.read("training_sets", ["online-20"]).to_pylist() for text in row["texts"]}
+    assert texts == {f"This is the photo of a dog, number {number}" for number in range(25, 50)}
+    manifest = lake.manifest("training_sets", "online-20")
+    dropped = {
+        "http_404": 10,
+        "opted_out": 5,
+        "blocked_address": 5,
+        "filtered_similarity": 35,
+        "missing_similarity": 30,
+    }
+    assert manifest.total("dropped") == dropped
+    assert (manifest.total("seen")["filtered_texts"], manifest.total("seen")["textless_images"]) == (65, 65)
 
 
 def test_a_pools_image_goes_by_its_origin_in_subsets_and_explanations(lake: Lake) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assets.keys import TRAINING_SETS, rung_of
+from assets.keys import THRESHOLDS, TRAINING_SETS, rung_of
 from assets.queries.distributions import list_languages
 from assets.queries.provenance import recorded_pool
 from assets.queries.rungs import thresholds_of
@@ -89,7 +89,7 @@ def find_texts(lake: Lake, judged: Judged) -> list[TextsOfSet]:
     Of a training set that is gone, or of another pool, its subset is taken where that is of the pool.
     """
     trained = {cell.training_set for cell in judged.fit}
-    wanted = [name for name in TRAINING_SETS if name in trained or not name.startswith("online-")]
+    wanted = [name for name in TRAINING_SETS if name in {*trained, *THRESHOLDS}]
     texts = []
     for name in sorted(wanted, key=rank_set) if judged.fit else []:
         for table, partition in (("training_sets", name), ("subsets", rung_of(name))):

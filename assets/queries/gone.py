@@ -64,7 +64,7 @@ class Gone:
         gone = _are_listed(rows, self.takedowns)
         if {"snapshot", "shard", "pair_id"} <= names:
             return pc.or_(gone, self._are_placed(rows))
-        if table in ("matches", "admissions"):
+        if table in ("matches", "admissions", "pool_columns"):
             return pc.or_(gone, pc.is_in(rows["pair_id"], self.places.get((partition, shard), self.pairs[:0])))
         if "pair_id" in names:
             return pc.or_(gone, pc.is_in(rows["pair_id"], self.pairs))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
-from assets.keys import MIXTURES
+from assets.keys import MIXTURES, t_of
 from assets.queries.provenance import current_pool, recorded_pool
 from assets.queries.rungs import thresholds_by
 from metaclip_dagster.reporting.cards.counts import count_pairs
@@ -26,7 +26,7 @@ def measure_languages(
     counts, pool = lake.read("entry_counts"), current_pool(lake)
     t, pairs = dict[str, dict[str, float]](), dict[str, dict[str, int]]()
     for name, manifest in sets.items():
-        rung = name.removeprefix("online-")
+        rung = t_of(name)
         if pool is None or name in MIXTURES or recorded_pool(manifest) != pool or not lake.finished("subsets", [rung]):
             continue
         if recorded_pool(lake.manifest("subsets", rung)) != pool:

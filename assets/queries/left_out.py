@@ -28,17 +28,18 @@ def read_left_out(
     *,
     limits: Mapping[str, str],
     distance: int | None,
-    looks_at_images: bool,
+    verdicts: str | None,
     opt_outs: Sequence[str],
 ) -> LeftOut:
     """What the training set, as it was just made, leaves out; `rings` are those of its t, `images` the store's folder.
 
-    `limits` says by a filter's reason what it asks, `looks_at_images` whether IMAGE_VERDICTS are of this set's config:
-    those of an earlier one stay in the lake. `opt_outs` are the signals that leave an image out.
+    `limits` says by a filter's reason what it asks, `verdicts` which partition of IMAGE_VERDICTS is of this set's
+    config, None where none is: those of an earlier one stay in the lake. `opt_outs` are the signals that leave
+    an image out.
     """
     manifest, t = lake.manifest("training_sets", training_set), rings[-1]
     dropped = manifest.total("dropped")
-    duplicates, filtered = _find_judged(lake, t) if looks_at_images else ([], [])
+    duplicates, filtered = _find_judged(lake, verdicts) if verdicts else ([], [])
     absent = _find_absent(lake, rings, opt_outs)
     ids = {row["image_id"] for *_, rows in (*duplicates, *filtered) for row in rows} | {near for near, *_ in duplicates}
     pairs = _read_pairs(lake, t, {*ids, *(image_id for of_reason in absent.values() for image_id in of_reason)})
@@ -113,10 +114,12 @@ def _read_pairs(lake: Lake, t: str, image_ids: set[str]) -> dict[str, Picture]:
     return {image_id: Picture(image_id) for image_id in image_ids} | {row[0]: Picture(*row) for row in rows}
 
 
-def _find_judged(lake: Lake, t: str) -> tuple[list[tuple[str, int, list[Row]]], list[tuple[str, int, list[Row]]]]:
+def _find_judged(
+    lake: Lake, partition: str
+) -> tuple[list[tuple[str, int, list[Row]]], list[tuple[str, int, list[Row]]]]:
     """The largest groups of near duplicates by their first image, and each other reason; with numbers and some rows."""
     with spilling() as query:
-        query.register("verdicts", lake.dataset("image_verdicts", [t]))
+        query.register("verdicts", lake.dataset("image_verdicts", [partition]))
         duplicates = query.execute(
             """
             with largest as (

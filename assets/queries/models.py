@@ -9,6 +9,7 @@ from typing import Any
 from assets.keys import CELLS, Cell
 from assets.queries.mixtures import describe_mixture, recorded_mixture
 from assets.queries.provenance import recorded_pool
+from assets.queries.sweeps import FILTERS
 from metaclip_dagster.publishing.model_card import ModelFacts, Score, TrainingSet
 from metaclip_dagster.reporting.sweeps.cells import keep_own_language
 from metaclip_dagster.reporting.sweeps.scores import average_seeds, index_scores
@@ -73,6 +74,7 @@ def _describe_set(lake: Lake, cell: Cell, row: Mapping[str, Any]) -> TrainingSet
         snapshots=tuple(pool.snapshots) if pool else (),
         sources=describe_mixture(as_trained, row["budget"]),
         versions={name: version for name, version in versions.items() if version},
+        filters=json.loads(manifest.inputs.get(FILTERS, "{}")),
     )
 
 

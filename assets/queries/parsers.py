@@ -9,6 +9,8 @@ from resources.deferred import stage_version
 from resources.lake.resource import WHOLE, Lake
 
 PARSERS: dict[str, Callable[..., Any]] = {"wat": parse_wat, "warc": parse_warc, "pool": parse_rows}
+NUMBERS = "numbers"
+"""Where POOL_COLUMNS of a pool have the names of its columns."""
 _PARSED_BY = "parsed by"
 _SCHEMAS = {"entry_counts": ENTRY_COUNTS, "subsets": SUBSETS}
 # Each is made of those before it.

@@ -10,8 +10,8 @@ from assets.queries.lookups import Reader
 from assets.queries.models import check_tokenizer
 from assets.queries.pictures import read_pictures
 from assets.queries.provenance import record_parents
+from metaclip_dagster.clip_models import LOCAL, load_model
 from metaclip_dagster.evaluation.embedding import check_text, embed_images, embed_picture, embed_text, read_picture
-from metaclip_dagster.evaluation.models import LOCAL, load_model
 from metaclip_dagster.evaluation.searching import Hit, find_nearest
 from metaclip_dagster.reporting.html.thumbnails import Picture
 from metaclip_dagster.training.exporting import WEIGHTS

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from assets.keys import CELLS, MIXTURES, TRAINING_SETS, Cell
+from assets.keys import CELLS, MIXTURES, TRAINING_SETS, Cell, t_of
 from assets.queries.language_sizes import measure_languages
 from assets.queries.provenance import current_pool, recorded_pool
 from assets.queries.rungs import thresholds_of
@@ -26,6 +26,8 @@ from resources.takedowns.taking_down import read_flag
 
 FAILED_IMAGES = "failed images"
 """Where a training set's manifest has them, by reason."""
+FILTERS = "filters"
+"""Where it has its filters with their limits."""
 
 
 def make_sweep(lake: Lake, trainer: Trainer, *, baselines: Sequence[str], notes: Mapping[str, str]) -> dict[str, Any]:
@@ -129,14 +131,27 @@ def _describe_sets(lake: Lake, sets: Mapping[str, PartitionManifest]) -> Iterato
 
     All as they were when the set was made: what its subset and rings are now may be of another pool.
     """
-    now, rungs = current_pool(lake), {name.removeprefix("online-") for name in sets} - {"inf", *MIXTURES}
+    now, rungs = current_pool(lake), {t_of(name) for name in sets} - {"inf", *MIXTURES}
     tails = _measure_tails(lake, lake.finished("subsets", sorted(rungs)), now)
     for name, manifest in sets.items():
         pool, pairs = recorded_pool(manifest), manifest.total("seen")["pairs"]
         failures = json.loads(manifest.inputs.get(FAILED_IMAGES, "{}"))
-        tail = tails.get(name.removeprefix("online-"), (None, None)) if pool == now else (None, None)
+        tail = tails.get(t_of(name), (None, None)) if pool == now else (None, None)
         in_subset = pairs + manifest.total("dropped").total()
-        yield name, SetFacts(in_subset, pairs, manifest.rows, failures, *tail, pool=pool, version=manifest.version)
+        yield (
+            name,
+            SetFacts(
+                pairs_in_subset=in_subset,
+                pairs=pairs,
+                images=manifest.rows,
+                failed=failures,
+                tail_before=tail[0],
+                tail_after=tail[1],
+                pool=pool,
+                version=manifest.version,
+                filters=json.loads(manifest.inputs.get(FILTERS, "{}")),
+            ),
+        )
 
 
 def _measure_tails(

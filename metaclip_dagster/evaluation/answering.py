@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from metaclip_dagster.clip_models import LoadedModel
 from metaclip_dagster.evaluation.images import Sample, decode_image, read_samples
-from metaclip_dagster.evaluation.models import LoadedModel
 from metaclip_dagster.evaluation.scoring import Answered, Chosen, Classified, Embeddings, Ints, rank_answers, retrieve
 from metaclip_dagster.evaluation.tasks import Task
 from metaclip_dagster.evaluation.texts import ENGLISH
@@ -44,7 +44,8 @@ def evaluate(
                 language: _ANSWER[task.kind](task, language, model, batches, batch_size)
                 for language in choose_languages(task.language, available, languages)
             }
-    return model.evaluations[key]
+    answers: dict[str, Answered] = model.evaluations[key]
+    return answers
 
 
 def choose_languages(own_language: str, available: Collection[str], asked: Sequence[str]) -> list[str]:

@@ -1,26 +1,21 @@
 """Embed the images of a training set, and what they are searched by: TRAINING_SETS -> IMAGE_EMBEDDINGS."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from metaclip_dagster.clip_models import Embeddings, LoadedModel, encode
 from metaclip_dagster.evaluation.images import FORMATS, MAX_BYTES, decode_bytes
-from metaclip_dagster.evaluation.models import LoadedModel
 from metaclip_dagster.schemas import IMAGE_EMBEDDINGS, writes
 
 if TYPE_CHECKING:
     import torch
     from PIL import Image
-
-Embeddings = npt.NDArray[np.float32]
-"""Vectors of length 1, a row each."""
 
 MAX_CHARACTERS = 1000
 """Of a text to search by: a model reads 77 tokens, which are fewer."""
@@ -53,19 +48,19 @@ def embed_images(
             ids = [image_id for (image_id, _), input_ in zip(batch, inputs, strict=True) if input_ is not None]
             dropped["undecodable"] += len(batch) - len(ids)
             if ids:
-                embeddings = _encode(model.model.encode_image, [it for it in inputs if it is not None], model)
+                embeddings = encode(model.model.encode_image, [it for it in inputs if it is not None], model)
                 vectors = [row.tobytes() for row in embeddings.astype("<f2")]
                 yield pa.RecordBatch.from_arrays([pa.array(ids), pa.array(vectors)], schema=IMAGE_EMBEDDINGS)
 
 
 def embed_text(text: str, model: LoadedModel) -> Embeddings:
     """One row for the text, of which the model reads its first tokens alone, 77 in most."""
-    return _encode(model.model.encode_text, model.tokenizer([text]), model)
+    return encode(model.model.encode_text, model.tokenizer([text]), model)
 
 
 def embed_picture(picture: "Image.Image", model: LoadedModel) -> Embeddings:
     """One row for the picture."""
-    return _encode(model.model.encode_image, [model.preprocess(picture)], model)
+    return encode(model.model.encode_image, [model.preprocess(picture)], model)
 
 
 def check_text(text: str) -> str:
@@ -119,14 +114,3 @@ def _try_to_prepare(data: bytes, model: LoadedModel) -> "torch.Tensor | None":
         raise
     except Exception:  # whatever a decoder meets
         return None
-
-
-def _encode(encode: Any, inputs: "Sequence[torch.Tensor] | torch.Tensor", model: LoadedModel) -> Embeddings:
-    import torch  # noqa: PLC0415  # seconds, and the graph's definitions reach this module
-
-    together = inputs if isinstance(inputs, torch.Tensor) else torch.stack(list(inputs))
-    with torch.inference_mode():
-        embeddings: Embeddings = encode(together.to(model.device), normalize=True).float().cpu().numpy()
-    if not np.isfinite(embeddings).all():
-        raise ValueError("the model gives embeddings that are not finite; did its training diverge?")
-    return embeddings

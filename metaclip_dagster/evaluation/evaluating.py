@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from metaclip_dagster.clip_models import LoadedModel
 from metaclip_dagster.evaluation.answering import evaluate
-from metaclip_dagster.evaluation.models import LoadedModel
 from metaclip_dagster.evaluation.scoring import (
     Answered,
     Chosen,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from metaclip_dagster.evaluation.embedding import Embeddings
+from metaclip_dagster.clip_models import Embeddings
 
 
 class Hit(NamedTuple):

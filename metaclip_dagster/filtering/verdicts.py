@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from metaclip_dagster.filtering.bands import count_differing_bits, find_distinct, find_nearest
 from metaclip_dagster.filtering.hashes import Looks, Rows
+from metaclip_dagster.filters import name_reason, read_limits, read_scores
 from metaclip_dagster.schemas import IMAGE_SCORES, IMAGE_VERDICTS, NEAR_IMAGES, SAMPLE_HASHES, writes
 from metaclip_dagster.urls import bucket_images
 
@@ -59,8 +60,8 @@ def apply_rules(
 ) -> None:
     """Note the images that filters leave out, and those that are near a task's."""
     for name, limits in filters.items():
-        values, (low, high) = _read_scores(scored["scores"].combine_chunks(), name), _read_limits(name, limits)
-        verdicts.add(f"filtered_{name.rpartition(':')[2].lower()}", ~((values >= low) & (values <= high)), values)
+        values, (low, high) = read_scores(scored["scores"].combine_chunks(), name), read_limits(name, limits)
+        verdicts.add(name_reason(name), ~((values >= low) & (values <= high)), values)
     if leakage_distance is not None:
         looks, test_looks = stack_looks(scored), stack_looks(tests)
         names = pc.binary_join_element_wise(tests["task"], tests["sample"].cast(pa.string()), "/").combine_chunks()
@@ -129,23 +130,6 @@ class VerdictList:
     def table(self) -> pa.Table:
         """IMAGE_VERDICTS, by bucket and image."""
         return pa.concat_tables(self._parts).sort_by([("bucket", "ascending"), ("image_id", "ascending")])
-
-
-def _read_scores(scores: pa.ListArray, name: str) -> npt.NDArray[np.float64]:
-    """The score that the filter of this name gave each image. Raises ValueError where an image has none."""
-    flat = scores.flatten()
-    of_filter = flat.field("score").filter(pc.equal(flat.field("filter"), name))
-    if len(of_filter) != len(scores):
-        raise ValueError(
-            f"{len(scores) - len(of_filter)} of {len(scores)} images have no score of {name}; score them again"
-        )
-    return np.asarray(of_filter, np.float64)
-
-
-def _read_limits(name: str, limits: Mapping[str, float]) -> tuple[float, float]:
-    if not limits or limits.keys() - {"at_least", "at_most"}:
-        raise ValueError(f"filter {name}: give at_least, at_most or both as numbers, not {dict(limits)}")
-    return limits.get("at_least", -np.inf), limits.get("at_most", np.inf)
 
 
 def _name_nearest(names: pa.Array, nearest: Rows) -> pa.Array:

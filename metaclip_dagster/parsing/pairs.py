@@ -5,7 +5,7 @@ Xu et al. 2023, section 3.1.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
@@ -31,6 +31,9 @@ BROKEN_RECORDS = frozenset(
         *("sparse", "too_complex", "too_large", "truncated"),
     )
 )
+
+
+PoolRow = tuple[object, Sequence[object], object, int, str | None, *tuple[Any, ...]]
 
 
 @writes(PAIRS, name="parsing:parse_wat", version=2 + URL_NORMALISATION, prepare=compile_thinning)
@@ -100,7 +103,7 @@ def parse_warc(
 
 @writes(PAIRS, name="parsing:parse_rows", version=3 + URL_NORMALISATION)
 def parse_rows(
-    rows: Iterable[tuple[object, Sequence[object], object, int, str | None] | str],
+    rows: Iterable[PoolRow | str],
     *,
     name: str,
     dropped: Counter[str],
@@ -108,10 +111,10 @@ def parse_rows(
 ) -> Iterator[pa.RecordBatch]:
     """Every distinct pair of a file of another pool, by rows: an image's URL, its texts, page, number and pool_address.
 
-    A row that could not be read is one of BROKEN_RECORDS instead. What a crawl's images go through, these do: texts
-    are cleaned, URLs normalised, repeats dropped, with the same reasons, and `too_many_texts` for those of an image
-    beyond a thousand. An image whose origin is unknown, or no URL of the web, has its pool_address for its URL. `warc`
-    is `name`, the file's, and `offset` the row's number.
+    What else a row has is not read. A row that could not be read is one of BROKEN_RECORDS instead. What a crawl's
+    images go through, these do: texts are cleaned, URLs normalised, repeats dropped, with the same reasons, and
+    `too_many_texts` for those of an image beyond a thousand. An image whose origin is unknown, or no URL of the web,
+    has its pool_address for its URL. `warc` is `name`, the file's, and `offset` the row's number.
     """
     seen = Counter() if seen is None else seen
 
@@ -120,7 +123,7 @@ def parse_rows(
             if isinstance(row, str):
                 dropped[row] += 1
                 continue
-            url, texts, page, number, address = row
+            url, texts, page, number, address, *_ = row
             seen["records"] += 1
             if len(texts) > _MAX_TEXTS:
                 dropped["too_many_texts"] += len(texts) - _MAX_TEXTS

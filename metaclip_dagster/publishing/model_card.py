@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -49,6 +49,8 @@ class TrainingSet:
     versions: Mapping[str, str]
     sources: Sequence[SeenSource] = ()
     """Of a mixture, as the model saw them."""
+    filters: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Limits by filter, outside which it has nothing."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def render_model_card(facts: ModelFacts, publisher: Publisher) -> str:
         publisher=publisher,
         answers={key: publisher.answer("model_card", key) for key in QUESTIONS["model_card"]},
         title=name_model(facts),
-        t=facts.training_set.removeprefix("online-"),
+        t=facts.training_set.removeprefix("online-").partition("-")[0],
         is_online=facts.training_set.startswith("online-"),
         is_mixture=facts.training_set.startswith("mix-"),
         tasks=tasks,

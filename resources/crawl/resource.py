@@ -93,6 +93,14 @@ class CommonCrawl(dg.ConfigurableResource, use_attribute_docstrings=True):
         with ThreadPoolExecutor(self.connections if is_web(self.root) else _ASKED_AT_ONCE) as asking:
             return dict(zip(files, asking.map(shard, files.values()), strict=True))
 
+    def number_shards(self, key: str, files: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+        """How each of a pool's files is read with the columns of numbers that it keeps; none where it keeps none."""
+        pair_set = self.pool(key) if key.startswith("pool-") else None
+        if pair_set is None or not pair_set.names.numbers:
+            return {}
+        with ThreadPoolExecutor(_ASKED_AT_ONCE) as asking:
+            return dict(zip(files, asking.map(pair_set.number_shard, files.values()), strict=True))
+
     def opening(self, path: str) -> Deferred:
         """The opening of an archive that the crawl lists."""
         return Deferred(open_archive, (f"{self.root}/{path}", self._access))

@@ -79,6 +79,7 @@ def _find_fields(
 ) -> Iterator[Row | str]:
     header = list(columns) or next((fields for fields in records if not isinstance(fields, str)), [])
     chosen = [header.index(name) if name else None for name in names.find_columns(header, path)]
+    numbers = [(column, header.index(column)) for column in names.check_numbers(header, path)]
     for number, fields in enumerate(records):
         if isinstance(fields, str):
             yield fields
@@ -86,4 +87,5 @@ def _find_fields(
             yield "extra_fields"
         else:
             url, text, page = (fields[at] if at is not None and at < len(fields) else None for at in chosen)
-            yield Row(url, [text] if text else [], page, number)
+            of_row = {column: fields[at] if at < len(fields) else None for column, at in numbers}
+            yield Row(url, [text] if text else [], page, number, numbers=of_row)

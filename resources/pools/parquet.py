@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, groupby
+from itertools import accumulate, groupby, repeat
 from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
@@ -27,16 +27,26 @@ def read_parquet(file: BinaryIO, path: str, names: Names, pool: str) -> Iterator
                 f"{path}: column {column} is of type {schema.field(column).type}, which is no {what}; "
                 f"name another for {what} in pools.json"
             )
-    read = list(dict.fromkeys(column for column in columns if column))
+    numbers = names.check_numbers(schema.names, path)
+    for column in numbers:
+        if not _holds_numbers(schema.field(column).type):
+            raise ValueError(
+                f"{path}: column {column} is of type {schema.field(column).type}, which is no number; mend `numbers` "
+                "in pools.json"
+            )
+    read = list(dict.fromkeys(column for column in (*columns, *numbers) if column))
     _check_sizes(parquet, path, [*read, images] if images else read)
     has_image = _have_images(parquet, path, images) if images else iter(())
     number = 0
     for batch in parquet.iter_batches(8192, columns=read):
         values = [_values(batch[column]) if column else [None] * batch.num_rows for column in columns]
-        for url, text, page in zip(*values, strict=True):
+        of_columns = [batch[column].to_pylist() for column in numbers]
+        of_rows = zip(*of_columns, strict=True) if numbers else repeat(())
+        for (url, text, page), of_row in zip(zip(*values, strict=True), of_rows, strict=False):
             address = pool_address(pool, path, str(number), size, "image") if next(has_image, False) else None
             texts = text if isinstance(text, list) else [text]
-            yield Row(url, [text for text in texts if text], page, number, address)
+            by_column = dict(zip(numbers, of_row, strict=True))
+            yield Row(url, [text for text in texts if text], page, number, address, by_column)
             number += 1
 
 
@@ -80,6 +90,12 @@ def _holds_text(type_: pa.DataType, *, lists: bool) -> bool:
         return _holds_text(type_.value_type, lists=False)
     kinds = (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view())
     return type_ in (*kinds, pa.null())
+
+
+def _holds_numbers(type_: pa.DataType) -> bool:
+    """Whether its values are numbers, or there are none."""
+    is_number = pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null
+    return any(kind(type_) for kind in is_number)
 
 
 def _find_images(schema: pa.Schema) -> str | None:

@@ -6,7 +6,7 @@ import tarfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, cast
 
 import fsspec
@@ -46,9 +46,19 @@ class PairSet:
         return {f"{number:05d}": path for number, path in enumerate(self._paths())}
 
     def shard(self, path: str) -> dict[str, Any]:
-        """How one of the files is read, and its name."""
-        rows = Deferred(read_rows, (self, path), declared=f"{_READING} {path} {self} {file_version(path)}")
-        return {"rows": rows, "name": path.rstrip("/").rsplit("/", 1)[-1]}
+        """How one of the files is read, and its name; without the columns of numbers, which change no pair."""
+        return replace(self, names=self.names._replace(numbers=()))._shard(path, "")
+
+    def number_shard(self, path: str) -> dict[str, Any]:
+        """How one of the files is read with its columns of numbers, and its name."""
+        return self._shard(path, f" {self.names.numbers!r}")
+
+    def _shard(self, path: str, numbers: str) -> dict[str, Any]:
+        declared = f"{_READING} {path} {self} {file_version(path)}{numbers}"
+        return {
+            "rows": Deferred(read_rows, (self, path), declared=declared),
+            "name": path.rstrip("/").rsplit("/", 1)[-1],
+        }
 
     def image_files(self) -> dict[str, str]:
         """The pool's files that may hold images, by their names as the addresses of images have them."""
@@ -137,9 +147,8 @@ def _check_settings(name: str, settings: Any, path: str) -> PairSet:
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no pool's name: lower-case letters, digits and hyphens")
     if not isinstance(settings, dict) or settings.keys() - {"files", "columns", *Names._fields}:
-        raise ValueError(
-            f"pool {name} has settings other than files, columns, url, text, page and digest: {settings!r:.100}"
-        )
+        known = "files, columns, url, text, page, digest and numbers"
+        raise ValueError(f"pool {name} has settings other than {known}: {settings!r:.100}")
     files = [settings["files"]] if isinstance(settings.get("files"), str) else settings.get("files")
     if not files or not all(isinstance(file, str) for file in files):
         raise ValueError(f"pool {name} names no files")
@@ -152,10 +161,13 @@ def _check_settings(name: str, settings: Any, path: str) -> PairSet:
                 f"pool {name}: {file} is none of .parquet, .tsv, .csv (these two also .gz), .tar and a folder, "
                 "whose name ends with /"
             )
-    names = {key: settings.get(key, "") for key in Names._fields}
+    numbers = settings.get("numbers", [])
+    if not isinstance(numbers, list) or not all(isinstance(it, str) and it for it in numbers):
+        raise ValueError(f"pool {name}: numbers is a list of columns' names, not {numbers!r:.100}")
+    names = {key: settings.get(key, "") for key in ("url", "text", "page", "digest")}
     for key, value in names.items():
         if not isinstance(value, str):
             raise ValueError(f"pool {name}: {key} is one name, not {value!r:.100}")
     folder = path.rsplit("/", 1)[0]
     urls = [file if "://" in file or file.startswith("/") else f"{folder}/{file}" for file in files]
-    return PairSet(name, tuple(urls), tuple(columns), Names(**names))
+    return PairSet(name, tuple(urls), tuple(columns), Names(**names, numbers=tuple(dict.fromkeys(numbers))))

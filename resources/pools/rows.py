@@ -1,6 +1,6 @@
 """Read one row of a set that others made: find its columns by their names, and its image's address."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -19,6 +19,8 @@ class Row(NamedTuple):
     """Which row, line or sample of the file it is."""
     address: str | None = None
     """Where the file itself holds the image's bytes; see `pool_address`."""
+    numbers: Mapping[str, object] | None = None
+    """What the file has in each column of numbers that the set keeps, as it stands there."""
 
 
 class Names(NamedTuple):
@@ -29,6 +31,8 @@ class Names(NamedTuple):
     page: str = ""
     digest: str = ""
     """Of a table, the SHA-256 or MD5 of an image's bytes; read by who compares them, see `find_digests`."""
+    numbers: tuple[str, ...] = ()
+    """Columns of numbers to keep, which have no usual names."""
 
     def find(self, what: str, available: Collection[str]) -> str | None:
         """The name that `what` (url, text, page) is read by: the set's own, or the first usual one in any case."""
@@ -50,6 +54,16 @@ class Names(NamedTuple):
             if column is not None and available.count(column) > 1:
                 raise ValueError(f"{path}: several columns are named {column}; name another for {what} in pools.json")
         return columns["url"], str(columns["text"]), columns["page"]
+
+    def check_numbers(self, available: Sequence[str], path: str) -> tuple[str, ...]:
+        """The table's columns of numbers. Raises ValueError naming one that is missing or stands twice."""
+        for column in self.numbers:
+            if available.count(column) != 1:
+                raise ValueError(
+                    f"{path}: {'several columns are' if column in available else 'no column is'} named {column} among "
+                    f"{', '.join(available)[:200]}; mend `numbers` in pools.json"
+                )
+        return self.numbers
 
 
 def quoted_name(path: str) -> str:

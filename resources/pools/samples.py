@@ -99,9 +99,11 @@ def _find_fault(parts: Mapping[str, _Member]) -> str | None:
 
 def _read_sample(parts: Mapping[str, _Member], path: str, names: Names, pool: str, number: int) -> Row | str:
     try:
-        fields = _strings(json.loads(parts["json"].read())) if "json" in parts else {}
+        content = json.loads(parts["json"].read()) if "json" in parts else {}
     except (ValueError, RecursionError):
         return "bad_json"
+    fields = _strings(content)
+    numbers = {name: content.get(name) if isinstance(content, dict) else None for name in names.numbers}
     text, url, page = (names.find(what, fields) for what in ("text", "url", "page"))
     if names.text in parts:
         texts = _lines(parts[names.text])
@@ -114,7 +116,7 @@ def _read_sample(parts: Mapping[str, _Member], path: str, names: Names, pool: st
     if image:
         part = parts[image]
         address = pool_address(pool, path, part.where, part.size, part.name.rpartition(".")[2])
-    return Row(fields[url][0] if url else None, texts, fields[page][0] if page else None, number, address)
+    return Row(fields[url][0] if url else None, texts, fields[page][0] if page else None, number, address, numbers)
 
 
 def _lines(part: _Member) -> list[str]:

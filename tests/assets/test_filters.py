@@ -18,6 +18,7 @@ from resources.deployments import Deployment
 from resources.images.store import open_image_store
 from tests.graphs import Graph, copy_home, open_graph
 from tests.metaclip_dagster.pages import parse_harmless
+from tests.metaclip_dagster.zero_shot import export_model
 
 OFF = {"filters": {}, "near_duplicate_distance": -1, "leakage_distance": -1, "remove_leakage": False}
 SIDE = "metaclip_dagster.filters:shorter_side"
@@ -145,3 +146,34 @@ def test_the_page_of_a_set_shows_what_it_leaves_out_beside_what_it_is_near_to(gr
     graph.filter("20")  # the verdicts of before are still in the lake
     plain = json.loads((graph.where.reports / "training_set_20.json").read_text("utf-8"))
     assert (plain["near_duplicates"], plain["filtered"], plain["absent"]) == ([], [], report["absent"])
+
+
+def test_a_column_that_no_pool_keeps_is_refused(graph: Filtered) -> None:
+    with pytest.raises(dg.Failure, match="no pool of t = 20 keeps similarity; kept are none"):
+        graph.filter("20", filters={"column:similarity": {"at_least": 0.3}})
+
+
+def test_texts_that_say_something_else_go_by_a_models_scores_and_what_is_scored_stays_so(
+    graph: Filtered, tmp_path: Path
+) -> None:
+    plain = graph.filter("20")
+    name = f"metaclip_dagster.filters:ClipScore(local-dir:{export_model(tmp_path / 'tiny')})"
+    assert graph.filter("20", filters={name: {"at_least": -1}})["pairs"] == plain["pairs"]
+    rows = graph.lake.read("pair_scores", ["20"]).to_pylist()
+    scores = {row["pair_id"]: row["scores"][0]["score"] for row in rows}
+    texts = {text["pair_id"] for row in graph.lake.read("training_sets", ["20"]).to_pylist() for text in row["texts"]}
+    assert scores.keys() == texts
+    limit = sorted(scores.values())[len(scores) // 2]
+    metadata = graph.filter("20", filters={name: {"at_least": limit}})
+    passing = {text["pair_id"] for row in graph.lake.read("training_sets", ["20"]).to_pylist() for text in row["texts"]}
+    assert passing == {pair_id for pair_id, score in scores.items() if score >= limit} < texts
+    assert metadata["dropped/filtered_clipscore"] == plain["pairs"] - len(passing) == metadata["seen/filtered_texts"]
+    assert metadata["rows"] + metadata["seen/textless_images"] == plain["rows"]
+    assert graph.lake.read("pair_scores", ["20"]).to_pylist() == rows
+
+    graph.filter("100", filters={name: {"at_least": limit}})
+    manifest = graph.lake.manifest("pair_scores", "100")
+    assert manifest.total("seen")["scored"] == manifest.rows - len(rows) > 0
+    assert graph.ids("20") < graph.ids("100")
+    graph.filter("20")
+    graph.filter("100")

@@ -7,19 +7,25 @@ from itertools import pairwise
 from pathlib import Path
 
 import dagster as dg
+import pyarrow as pa
 import pytest
 
+from assets.defaults import DEFAULTS
 from assets.keys import THRESHOLDS
+from assets.queries import costs_of_sweep
 from assets.queries.costs import expected_cost, predict_snapshot
+from assets.queries.costs_of_sweep import predict_sweep
 from assets.queries.costs_of_t import predict_t
 from assets.queries.rungs import measure
 from commands import predict
 from commands.__main__ import main
+from metaclip_dagster.schemas import PAIR_SCORES
 from resources.crawl.resource import open_crawl
 from resources.deployments import Deployment, read_deployment
 from resources.lake.costs import keep_earlier
 from resources.lake.resource import Lake
 from resources.lake.tables import PartitionManifest, ShardManifest
+from tests.lakes import commit
 
 FIRST, SECOND = "SAMPLE-2026-01", "SAMPLE-2026-02"
 WAITING = "SAMPLE-2026-03"
@@ -209,3 +215,22 @@ def test_the_tables_are_printed_and_a_wrong_key_is_refused(
     for arguments in (["snapshot", "CC-MAIN-2026-01"], ["t", "none"]):
         assert main(["predict", *arguments]) == 1
         assert capsys.readouterr().err.startswith("metaclip predict: ")
+
+
+def test_a_sweep_is_predicted_by_cells_without_a_checkpoint_and_pairs_without_a_score(
+    curated: Deployment, lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = "metaclip_dagster.filters:ClipScore(local-dir:/models/b32)"
+    named = {"clip28": {"filters": {scorer: {"at_least": 0.28}, "metaclip_dagster.filters:aspect": {"at_most": 3}}}}
+    monkeypatch.setattr(costs_of_sweep, "DEFAULTS", replace(DEFAULTS, named_filters=named))
+    sets = ["20-clip28", "100-clip28"]
+    pairs = {t: lake.manifest("subsets", t).rows for t in ("20", "100")}
+    plain = predict_sweep(curated, lake, ["20", "inf"], ["tiny"])
+    assert (plain.cells, plain.pairs_to_see, plain.pairs_to_score) == (2, 2 * curated.pairs_to_see, {})
+    assert predict_sweep(curated, lake, sets, ["tiny"]).pairs_to_score == {scorer: pairs["100"]}
+    shutil.copytree(curated.lake, tmp_path / "lake")
+    scored = Lake(root=str(tmp_path / "lake"))
+    row = {"image_id": "", "pair_id": 1, "sha256": "", "scores": [{"filter": f"{scorer}@{'0' * 64}", "score": 1.0}]}
+    commit(scored, "pair_scores", "20", pa.RecordBatch.from_pylist([row], PAIR_SCORES))
+    assert predict_sweep(curated, scored, sets, ["tiny"]).pairs_to_score == {scorer: pairs["100"] - pairs["20"]}
+    assert predict_sweep(curated, scored, sets[:1], ["tiny"]).pairs_to_score == {scorer: 0}

@@ -223,3 +223,23 @@ def test_models_are_named_by_a_variable() -> None:
     for listed in ("tiny,tiny", "tiny,", "tiny|20"):
         with pytest.raises(ValueError, match=r"METACLIP_MODELS=.*name each model once"):
             read_deployment({"METACLIP_MODELS": listed})
+
+
+def test_filters_have_names_that_can_stand_in_a_key(tmp_path: Path) -> None:
+    path = tmp_path / "filters.json"
+    named = {"clip28": {"filters": {"column:similarity": {"at_least": 0.28}}}}
+    path.write_text(json.dumps(named), encoding="utf-8")
+    assert read_deployment({"METACLIP_FILTERS": str(path)}).named_filters == named
+    assert read_deployment({}).named_filters == {}
+    refused: list[tuple[object, str]] = [
+        ({"20": {"filters": {}}}, "'20' is no name"),
+        ({"a-b": {"filters": {}}}, "'a-b' is no name"),
+        ({"a": {}}, "give each name what"),
+        ([], "give each name what"),
+    ]
+    for content, why in refused:
+        path.write_text(json.dumps(content), encoding="utf-8")
+        with pytest.raises(ValueError, match=f"^METACLIP_FILTERS=.*{why}"):
+            read_deployment({"METACLIP_FILTERS": str(path)})
+    with pytest.raises(ValueError, match=r"^METACLIP_FILTERS='none\.json': .*name a file of JSON"):
+        read_deployment({"METACLIP_FILTERS": "none.json"})

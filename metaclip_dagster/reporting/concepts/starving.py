@@ -102,9 +102,9 @@ def suggest_entries(
 def _suggest(kind: str, text: str, names: Sequence[str], best: str, sets: Sequence[Counted]) -> dict[str, Any]:
     pairs = {of_set.training_set: int(of_set.count([text])[0]) for of_set in sets}
     any_case = {of_set.training_set: int(of_set.count([text], any_case=True)[0]) for of_set in sets}
-    most, rungs = max(pairs.values(), default=0), [name for name in pairs if not name.startswith(("online-", "mix-"))]
+    most, rungs = max(pairs.values(), default=0), [name for name in pairs if "-" not in name]
     as_entry = {t: _expect(pairs[t], most, float(t)) for t in rungs if t != "inf"} if kind != "thinned" else {}
-    t = best.removeprefix("online-")
+    t = best.removeprefix("online-").partition("-")[0]
     larger = rungs[rungs.index(t) + 1 :] if t in rungs else []
     more = max(map(pairs.__getitem__, larger[:1]), default=0) if kind == "thinned" else as_entry.get(t, 0)
     return {

@@ -52,6 +52,8 @@ class SetFacts:
     pool: PoolVersion | None = None
     """The pool that the set was drawn from; None where that was not recorded."""
     version: str | None = None
+    filters: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Limits to scores and numbers, by filter, outside which the set has nothing."""
 
 
 def describe_sweep(
@@ -155,6 +157,7 @@ def _describe_set(name: str, facts: SetFacts | None) -> Json:
         "label": label_set(name),
         "t": None if read_t(name) is None else name.removeprefix("online-"),
         "online": name.startswith("online-"),
+        "filters": {of: dict(limits) for of, limits in facts.filters.items()} if facts else {},
         "pairs_in_subset": facts and facts.pairs_in_subset,
         "pairs": facts and facts.pairs,
         "images": facts and facts.images,

@@ -11,14 +11,15 @@ FINITE, ONLINE = 0, 2
 
 
 def rank_set(training_set: str) -> tuple[int, float, str]:
-    """Sort key of a training set: finite t ascending, then inf, then online ones, then any other by name.
+    """Sort key of a training set: finite t ascending, inf, online ones, filtered ones by t, then any other by name.
 
-    >>> sorted(["online-20", "inf", "100", "random", "20"], key=rank_set)
-    ['20', '100', 'inf', 'online-20', 'random']
+    >>> sorted(["online-20", "inf", "100-clip28", "100", "20-clip28", "random", "20"], key=rank_set)
+    ['20', '100', 'inf', 'online-20', '20-clip28', '100-clip28', 'random']
     """
     t = read_t(training_set)
     if t is None:
-        return 3, 0.0, training_set
+        t, name = split_filters(training_set)
+        return (3, t, name) if t else (4, 0.0, training_set)
     return (ONLINE if training_set.startswith("online-") else FINITE + math.isinf(t)), t, training_set
 
 
@@ -35,15 +36,26 @@ def read_t(training_set: str) -> float | None:
     return t if t > 0 else None
 
 
+def split_filters(training_set: str) -> tuple[float | None, str]:
+    """The t of a training set with filters of its own, and their name; None for any other.
+
+    >>> split_filters("20-clip28"), split_filters("20"), split_filters("online-20")
+    ((20.0, 'clip28'), (None, ''), (None, ''))
+    """
+    t, dash, name = training_set.partition("-")
+    return (read_t(t), name) if dash and read_t(t) else (None, "")
+
+
 def label_set(training_set: str) -> str:
     """A training set in words.
 
-    >>> label_set("20000"), label_set("inf"), label_set("online-20")
-    ('t = 20,000', 'unbalanced (t = inf)', 'online, t = 20')
+    >>> label_set("20000"), label_set("inf"), label_set("online-20"), label_set("20-clip28")
+    ('t = 20,000', 'unbalanced (t = inf)', 'online, t = 20', 't = 20, clip28')
     """
     t = read_t(training_set)
     if t is None:
-        return reveal(training_set)
+        t, name = split_filters(training_set)
+        return reveal(training_set) if t is None else f"t = {t:,.10g}, {reveal(name)}"
     if training_set == CONTROL:
         return "unbalanced (t = inf)"
     return f"{'online, ' if training_set.startswith('online-') else ''}t = {t:,.10g}"

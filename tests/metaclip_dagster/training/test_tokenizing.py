@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from metaclip_dagster.evaluation.models import load_model
+from metaclip_dagster.clip_models import load_model
 from metaclip_dagster.training import RECIPES, TrainingPlan, describe_recipe, export_checkpoint, read_tokenizer
 from metaclip_dagster.training.exporting import MODELS, read_architecture
 from metaclip_dagster.training.running import train

@@ -1,21 +1,25 @@
-"""Load a model to be scored: by its name in open_clip, from an exported folder, or from a file of weights."""
+"""Load a CLIP model, by its name in open_clip, from an exported folder, or from a file of weights, and embed by it."""
 
 import difflib
+import hashlib
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metaclip_dagster.evaluation.scoring import Answered
-from metaclip_dagster.evaluation.tasks import Task
+import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     import torch
     from PIL import Image
+
+Embeddings = npt.NDArray[np.float32]
+"""Vectors of length 1, a row each."""
 
 LOCAL = "local-dir:"
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
@@ -23,13 +27,13 @@ SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model with what it needs to read images and texts, and the tasks it was evaluated on so far."""
+    """A model with what it needs to read images and texts, and what its evaluations gave so far."""
 
     model: Any  # open_clip's own classes share no type
     preprocess: "Callable[[Image.Image], torch.Tensor]"
     tokenizer: "Callable[[list[str]], torch.Tensor]"
     device: str
-    evaluations: dict[tuple[Task, tuple[str, ...]], dict[str, Answered]] = field(default_factory=dict)
+    evaluations: dict[Any, Any] = field(default_factory=dict)  # by task and languages, which are a stage's own
 
 
 def load_model(name: str, pretrained: str | None = None, *, device: str = "cpu") -> LoadedModel:
@@ -59,6 +63,36 @@ def load_model(name: str, pretrained: str | None = None, *, device: str = "cpu")
     if name.startswith(LOCAL) and isinstance(tokenizer, open_clip.tokenizer.HFTokenizer):
         _check_tokenizer(weights.parent, model, tokenizer)
     return LoadedModel(model.to(device).eval(), preprocess, tokenizer, device)
+
+
+def digest_model(name: str, pretrained: str | None = None) -> str:
+    """What a model's embeddings follow from: sha256 of its weights, and of a folder's config and tokenizer too.
+
+    Weights that only a tag names are fetched as `load_model` fetches them. Raises as it does.
+    """
+    if name.startswith(LOCAL):
+        folder = _open_folder(Path(name.removeprefix(LOCAL))).parent
+        files = sorted(path for path in folder.iterdir() if path.suffix in {".safetensors", ".json", ".txt"})
+    else:
+        files = [_find_weights(name, pretrained)[0]]
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            digest.update(f"{path.name if len(files) > 1 else name} ".encode())
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def encode(encoder: Any, inputs: "Sequence[torch.Tensor] | torch.Tensor", model: LoadedModel) -> Embeddings:
+    """Embeddings by `encode_image` or `encode_text` of the model; raises ValueError for what is not finite."""
+    import torch  # noqa: PLC0415  # seconds, and the graph's definitions reach this module
+
+    together = inputs if isinstance(inputs, torch.Tensor) else torch.stack(list(inputs))
+    with torch.inference_mode():
+        embeddings: Embeddings = encoder(together.to(model.device), normalize=True).float().cpu().numpy()
+    if not np.isfinite(embeddings).all():
+        raise ValueError("the model gives embeddings that are not finite; did its training diverge?")
+    return embeddings
 
 
 @contextmanager
