@@ -1,6 +1,7 @@
 """Collect from the lake what a model's card says: its training, its set, its scores beside those of other seeds."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -74,8 +75,13 @@ def _describe_set(lake: Lake, cell: Cell, row: Mapping[str, Any]) -> TrainingSet
         snapshots=tuple(pool.snapshots) if pool else (),
         sources=describe_mixture(as_trained, row["budget"]),
         versions={name: version for name, version in versions.items() if version},
-        filters=json.loads(manifest.inputs.get(FILTERS, "{}")),
+        filters={_hide_folder(name): of for name, of in json.loads(manifest.inputs.get(FILTERS, "{}")).items()},
     )
+
+
+def _hide_folder(name: str) -> str:
+    """A filter's name with its model's folder, but not where that lies on this machine."""
+    return re.sub(r"local-dir:[^()]*/", "local-dir:", name)
 
 
 def _list_scores(lake: Lake, cell: Cell, row: Mapping[str, Any]) -> Iterator[Score]:

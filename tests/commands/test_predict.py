@@ -12,7 +12,6 @@ import pytest
 
 from assets.defaults import DEFAULTS
 from assets.keys import THRESHOLDS
-from assets.queries import costs_of_sweep
 from assets.queries.costs import expected_cost, predict_snapshot
 from assets.queries.costs_of_sweep import predict_sweep
 from assets.queries.costs_of_t import predict_t
@@ -222,7 +221,7 @@ def test_a_sweep_is_predicted_by_cells_without_a_checkpoint_and_pairs_without_a_
 ) -> None:
     scorer = "metaclip_dagster.filters:ClipScore(local-dir:/models/b32)"
     named = {"clip28": {"filters": {scorer: {"at_least": 0.28}, "metaclip_dagster.filters:aspect": {"at_most": 3}}}}
-    monkeypatch.setattr(costs_of_sweep, "DEFAULTS", replace(DEFAULTS, named_filters=named))
+    monkeypatch.setattr("assets.queries.costs_of_sweep.DEFAULTS", replace(DEFAULTS, named_filters=named))
     sets = ["20-clip28", "100-clip28"]
     pairs = {t: lake.manifest("subsets", t).rows for t in ("20", "100")}
     plain = predict_sweep(curated, lake, ["20", "inf"], ["tiny"])

@@ -24,7 +24,7 @@ from metaclip_dagster.reporting.html.canvas import (
 from metaclip_dagster.reporting.html.numbers import percent, shorten_number
 from metaclip_dagster.reporting.html.text import reveal
 from metaclip_dagster.reporting.sweeps.scores import Json, find_score, name_metric
-from metaclip_dagster.reporting.sweeps.training_sets import CONTROL, rank_set, read_t
+from metaclip_dagster.reporting.sweeps.training_sets import CONTROL, rank_set, read_t, split_filters
 
 SCORES_HEIGHT = 700  # pixels
 CAPTIONS = {
@@ -67,20 +67,24 @@ def caption_plots(plots: Iterable[str]) -> dict[str, str]:
 def plot_losses(losses: Mapping[str, Sequence[Sequence[float | None]]]) -> bytes:
     """Contrastive loss over pairs seen, from (pairs seen, loss) by cell, `<model>|<training set>`. 900 x 500.
 
-    A colour a t, online dashed, one line a cell; a loss that is no number leaves a gap.
+    A colour a t, online dashed; sets by named filters dotted, a colour each. One line a cell; a loss that is no number
+    leaves a gap.
     """
     figure, axes = new_axes("Pairs seen", "Training loss")
     training_set = {cell: cell.rsplit("|", 1)[-1] for cell in losses}
     t_values = sorted({t for key in training_set.values() if (t := read_t(key)) and math.isfinite(t)})
     colours = {t: COLOURS[index % len(COLOURS)] for index, t in enumerate(t_values)} | {math.inf: INK, None: MARK}
+    filtered = sorted({key for key in training_set.values() if split_filters(key)[1]}, key=rank_set)
+    of_filtered = {key: COLOURS[(len(t_values) + index) % len(COLOURS)] for index, key in enumerate(filtered)}
     in_legend: set[str] = set()
     for cell in sorted(losses, key=lambda cell: (*rank_set(training_set[cell]), cell)):
         key = training_set[cell]
         points = [[pairs_seen, math.nan if loss is None else loss] for pairs_seen, loss in losses[cell]]
         pairs_seen, values = np.array(points, float).reshape(-1, 2).T
-        look = {"linestyle": (0, (4, 2)) if key.startswith("online-") else "-", "linewidth": 1.8, "alpha": 0.8}
+        style = (0, (4, 2)) if key.startswith("online-") else ":" if key in of_filtered else "-"
+        look = {"linestyle": style, "linewidth": 1.8, "alpha": 0.8}
         label = None if key in in_legend else _name_set(key)
-        axes.plot(pairs_seen, values, color=colours[read_t(key)], label=label, **look)
+        axes.plot(pairs_seen, values, color=of_filtered.get(key) or colours[read_t(key)], label=label, **look)
         in_legend.add(key)
     shorten_labels(axes.xaxis)
     if in_legend:
@@ -213,5 +217,6 @@ def _thin_out(places: Mapping[str, float]) -> dict[str, float]:
 def _name_set(training_set: str) -> str:
     t = read_t(training_set)
     if t is None:
-        return spell_plainly(training_set)
+        t, name = split_filters(training_set)
+        return spell_plainly(training_set if t is None else f"t = {t:,.10g}, {name}")
     return f"{'online ' if training_set.startswith('online-') else ''}t = {t:,.10g}"
