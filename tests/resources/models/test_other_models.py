@@ -60,10 +60,11 @@ def test_a_model_whose_numbers_do_not_fit_each_other_is_refused(tmp_path: Path) 
     # fastText would divide by 0, read or write beside its memory, or split words without end.
     path = tmp_path / "model.bin"
     whole = Path(write_model(path, WORDS)).read_bytes()
-    (dimensions, ngrams, loss, buckets, letters), (size, words, labels) = (8, 28, 32, 40, 48), (64, 68, 72)
+    (dimensions, ngrams, loss, buckets, letters), (size, words, labels, pruned) = (8, 28, 32, 40, 48), (64, 68, 72, 84)
     for changes in (
         {dimensions: 1 << 20}, {dimensions: 0}, {ngrams: 2}, {letters: 4}, {ngrams: 2, buckets: 9}, {loss: 0},
         {letters: 2**31 - 1, buckets: 1}, {labels: 5}, {words: 8}, {size: 0, words: 0, labels: 0},
+        {letters: -1}, {letters - 4: -1}, {pruned: 0, pruned + 4: 0},
     ):  # fmt: skip
         content = bytearray(whole)
         for place, number in changes.items():
