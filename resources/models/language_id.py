@@ -1,13 +1,15 @@
 """Name the language of each text with a fastText model: lid.176, which MetaCLIP uses, or another by its path."""
 
-import functools
 import importlib.util
 from collections.abc import Callable, Collection
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+
 from resources.deferred import named
-from resources.models.fasttext_files import PREFIX, digest_of, read_labels
+from resources.models.fasttext_files import digest_of, read_labels
+from resources.models.fasttext_model import open_model
 
 Identify = Callable[[list[str]], tuple[list[str], list[float]]]
 """Takes texts; gives the language of each, by its code, and how sure it is, 0 to 1."""
@@ -76,21 +78,18 @@ def load_agreement(first: Identify, second: Identify) -> Identify:
 
 
 def _open_model(path: str, code_of_label: Callable[[str], str]) -> Identify:
-    import fasttext  # noqa: PLC0415  # not before the check: its own message would name the wrong package
-
-    # Its own predict(texts) fails on a list, and the call behind that gives no scores: one text at a time.
-    predict = fasttext.load_model(path).f.predict
-    code_of_label = functools.cache(code_of_label)
-
-    def identify_text(text: str) -> tuple[str, float]:
-        # None is given where the model knows neither a word nor a part of one.
-        for score, label in predict(_legible(text), 1, 0.0, "strict"):
-            return code_of_label(label.removeprefix(PREFIX)), min(max(score, 0.0), 1.0)
-        return UNDETERMINED, 0.0
+    labels, answer = open_model(path)
+    codes = np.array([*map(code_of_label, labels), UNDETERMINED], np.object_)  # the last for -1: no label
 
     def identify(texts: list[str]) -> tuple[list[str], list[float]]:
         # Of the texts of a real WAT three in ten stand in it before.
-        best = {text: identify_text(text) for text in set(texts)}
+        unique = [*dict.fromkeys(texts)]
+        best: dict[str, tuple[str, float]] = {}
+        for start in range(0, len(unique), _AT_ONCE):
+            portion = unique[start : start + _AT_ONCE]
+            numbers, shares = answer("".join(map(_legible, portion)).encode("utf-8", "surrogatepass"))
+            answers = zip(codes[numbers].tolist(), shares.clip(0, 1).tolist(), strict=True)
+            best.update(zip(portion, answers, strict=True))
         return [best[text][0] for text in texts], [best[text][1] for text in texts]
 
     return identify
@@ -98,6 +97,8 @@ def _open_model(path: str, code_of_label: Callable[[str], str]) -> Identify:
 
 # A language shows long before; a word of a million letters would cost a second and hundreds of megabytes.
 _MOST_CHARACTERS = 4096
+# Few enough that the longest texts together stay small, and enough to make the cost of a call vanish.
+_AT_ONCE = 256
 
 
 def model_path() -> Path:
