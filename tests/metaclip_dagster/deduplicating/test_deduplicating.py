@@ -2,12 +2,15 @@
 
 from collections import Counter
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaclip_dagster.deduplicating import exclude, find_duplicates, gather_exclusions, pair_ids, scatter_pairs
+from metaclip_dagster.deduplicating import exclusions as module
 from metaclip_dagster.schemas import EXCLUSIONS, PLACES
 from tests.metaclip_dagster.tables import matches_of
 
@@ -60,12 +63,29 @@ def find_naively(crawl: Crawl) -> list[tuple[str, str, int]]:
 
 
 @settings(max_examples=20)
-@given(crawls, st.integers(1, 5), st.integers(1, 3))
-def test_the_exchange_gives_what_a_loop_in_place_order_gives(crawl: Crawl, num_buckets: int, group_size: int) -> None:
-    exclusions, seen = find(crawl, num_buckets, group_size)
+@given(crawls, st.integers(1, 5), st.integers(1, 3), st.sampled_from([0, 10, 100]))
+def test_the_exchange_gives_what_a_loop_in_place_order_gives(
+    crawl: Crawl, num_buckets: int, group_size: int, most_in_memory: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_MOST_PLACES", most_in_memory)
+        exclusions, seen = find(crawl, num_buckets, group_size)
     assert exclusions == find_naively(crawl)
     pairs = [pair for shards in crawl.values() for ids in shards.values() for pair in ids]
     assert seen == Counter({"places": len(pairs), "distinct_pairs": len(set(pairs))}) - Counter()
+
+
+def test_a_large_bucket_gives_the_batches_in_memory_that_a_database_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = np.random.default_rng(0).integers(0, 1 << 16, (9, 20_000), np.uint64) << np.uint64(48)
+    places = []
+    for number, ids in enumerate(map(np.unique, drawn)):
+        names = [pa.repeat(pa.scalar(name), len(ids)) for name in (f"S-{9 - number % 2}", f"{number:05d}")]
+        columns = [pa.repeat(pa.scalar(0, pa.uint32()), len(ids)), pa.array(ids), *names]
+        places.append(pa.RecordBatch.from_arrays(columns, schema=PLACES))
+    in_memory = list(find_duplicates(places, seen=Counter()))
+    monkeypatch.setattr(module, "_MOST_PLACES", 100_000)
+    assert list(find_duplicates(places, seen=Counter())) == in_memory
+    assert len(in_memory) > 1
 
 
 def test_exclude_removes_what_is_excluded_and_nothing_else() -> None:
