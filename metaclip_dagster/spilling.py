@@ -13,7 +13,7 @@ import pyarrow as pa
 
 _PREFIX = "metaclip_dagster_spilled_"
 ROWS = 65_536
-"""Rows that leave it at a time."""
+"""Rows that leave it at a time, and small batches that enter it together have so many."""
 
 
 @contextmanager
@@ -71,7 +71,19 @@ def _opened(folder: Path) -> Iterator[int]:
 def insert(
     query: duckdb.DuckDBPyConnection, table: str, batches: Iterable[pa.RecordBatch], columns: str, where: str = "true"
 ) -> None:
-    """Append the columns of the rows that hold `where`."""
+    """Append the columns of the rows that hold `where`; small batches together, for each call is a transaction."""
     # Not a reader that DuckDB pulls from: it would hide which error a broken source raised.
+    for rows in _gather(batches):
+        query.from_arrow(rows).filter(where).project(columns).insert_into(table)
+
+
+def _gather(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    gathered, num_rows = list[pa.RecordBatch](), 0
     for batch in batches:
-        query.from_arrow(pa.Table.from_batches([batch])).filter(where).project(columns).insert_into(table)
+        gathered.append(batch)
+        num_rows += len(batch)
+        if num_rows >= ROWS:
+            yield pa.Table.from_batches(gathered)
+            gathered, num_rows = [], 0
+    if num_rows:
+        yield pa.Table.from_batches(gathered)
