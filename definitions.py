@@ -98,7 +98,7 @@ def bind(where: Deployment) -> dg.Definitions:
             "image_store": _set_defaults(
                 _fix_fields(
                     Images,
-                    root=str(where.images),
+                    root=where.images,
                     num_buckets=where.image_buckets,
                     form=where.image_form,
                     contact=where.contact,

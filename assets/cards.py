@@ -82,7 +82,7 @@ def _make_card(
 ) -> dg.MaterializeResult:
     """Write the card of D(t) and what it cost since `started`, in CPU seconds of this process."""
     card, plots = make_card(lake, t)
-    pictures = read_galleries(lake, Path(image_store.root), t, choose_entries(card))
+    pictures = read_galleries(lake, image_store.root, t, choose_entries(card))
     card |= {"pictures": describe_pictures(pictures)}
     links = reports.write(f"data_card_t_{t}", render_card(card, plots, pictures, reports.pictures), card)
     cost = Cost(cpu_seconds=time.process_time() - started)

@@ -1,7 +1,6 @@
 """Show what a training set or a ring of images goes without, and why: as a page, and as samples in the UI."""
 
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -29,7 +28,7 @@ def report_left_out(
     options = config.options
     left_out = read_left_out(
         lake,
-        Path(image_store.root),
+        image_store.root,
         training_set,
         rings_up_to(rung_of(training_set)),
         limits={name_reason(name): _spell(of) for name, of in options["filters"].items()},

@@ -9,7 +9,7 @@ from metaclip_dagster.deduplicating.requests import RequestIndex
 from metaclip_dagster.deduplicating.takedowns import build_takedowns
 from resources.deferred import Deferred, defer
 from resources.engines.resource import Compute
-from resources.images.store import open_image_store
+from resources.images.store import ImageStore
 from resources.lake.resource import Lake
 from resources.lake.shard_files import chain_batches
 from resources.lake.tables import PartitionManifest
@@ -25,13 +25,13 @@ _COLUMNS = {"pairs": ["pair_id", "image_id", "url", "page_url"], "matches": ["pa
 def read_takedowns(takedown_list: TakedownList, images: str) -> Deferred | None:
     """The list as pairs are judged by it, for workers; None where it is empty. Raises ValueError naming a bad line.
 
-    `images` is the image store's folder: it knows which images have a digest that is listed.
+    `images` is the image store's folder or URL: it knows which images have a digest that is listed.
     """
     lines = takedown_list.deferred()
     if lines is None:
         return None
     digests = takedown_list.digests()
-    image_ids = open_image_store(images).find(digests) if digests else {}
+    image_ids = ImageStore(images).find(digests) if digests else {}
     takedowns = defer(build_takedowns, lines, sorted(set[str]().union(*image_ids.values())))
     takedowns()
     return takedowns
@@ -41,7 +41,7 @@ def read_requests(takedown_list: TakedownList, images: str) -> RequestIndex:
     """The requests that lines of the list belong to, ready for comparing with rows that go."""
     lines = [line for line in takedown_list.lines() if line.request]
     digests = {line.value.lower() for line in lines if line.kind == "image_sha256"}
-    return RequestIndex(lines, open_image_store(images).find(digests) if digests else {})
+    return RequestIndex(lines, ImageStore(images).find(digests) if digests else {})
 
 
 def find_taken_down(

@@ -1,7 +1,5 @@
 """Write the page that answers what another t would keep: the whole pool, in bins of t."""
 
-from pathlib import Path
-
 import dagster as dg
 
 from assets.automation import when_changed
@@ -32,7 +30,7 @@ def what_if(lake: Lake, reports: Reports, image_store: Images, trainer: Trainer)
 
     Next: open the page; where a t suits that is no rung, add it to the deployment's thresholds, then `metaclip rung`.
     """
-    report, links = write_exploration(lake, reports, Path(image_store.root), trainer)
+    report, links = write_exploration(lake, reports, image_store.root, trainer)
     numbers = {"stops": len(report["stops"]), "entries": report["entries"]["listed"]}
     pairs = sum(sum(language["pairs"]) for language in report["languages"].values())
     version = dg.DataVersion(version_of_pool(lake))

@@ -127,7 +127,7 @@ def gather(home: str, root: str, num_images: int, num_buckets: int, workers: int
         tallies = make("training_sets, near duplicates looked for", "training_sets", *tables, **near).total("seen")
         assert tallies["images"] + tallies["filtered_images"] == num_images
         assert tallies["filtered_images"] >= num_images // COPIES
-    return Gathered(runs, *_measure_files(where.images), *_measure_files(Path(where.lake)))
+    return Gathered(runs, *_measure_files(Path(where.images)), *_measure_files(Path(where.lake)))
 
 
 def _write_subset(lake: Lake, root: str, num_images: int) -> None:

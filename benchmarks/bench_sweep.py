@@ -105,7 +105,7 @@ def _train_on_random(where: Deployment, cell: Cell) -> pa.Table:
         recipe=recipe,
         seed=seed,
         budget=Training().pairs_to_see,
-        images=str(where.images),
+        images=where.images,
         shards=(SetFile(str(folder / "rows.parquet"), tuple(pc.unique(subset["tar"]).to_pylist())),),
         uniform="metaclip_dagster.balancing:uniform",
         loader_workers=where.loader_workers,

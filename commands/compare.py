@@ -12,6 +12,7 @@ from assets.queries.comparisons import compare_sides, show_examples
 from metaclip_dagster.reporting.comparisons.page import plot_shares_of_both, render_comparison
 from resources.deployments import Deployment, deployment
 from resources.files.local import create
+from resources.images.store import is_url
 from resources.reports.resource import Reports
 
 
@@ -49,11 +50,15 @@ def write_comparison(where: Deployment, here: str, there: str) -> str:
     by_name = dict(zip(("only_here", "only_there"), sides, strict=True)) if report["pairs"] else {}
     pictures = {name: show_examples(side, report["pairs"]["examples"][name]) for name, side in by_name.items()}
     foreign = [
-        name for name, side in by_name.items() if side.images and side.images.resolve() != where.images.resolve()
+        name for name, side in by_name.items() if side.images and _resolve(side.images) != _resolve(where.images)
     ]
     page = render_comparison(report, plot, pictures, where.pictures, foreign=foreign)
     Reports(root=str(where.reports)).write(name, page, report)
     return f"{'; '.join(_sum_up(report))}: {Path(where.reports, f'{name}.html')}"
+
+
+def _resolve(images: str) -> str:
+    return images if is_url(images) else str(Path(images).resolve())
 
 
 def name_comparison(here: str, there: str) -> str:

@@ -18,7 +18,7 @@ from metaclip_dagster.sharding import webdataset_samples
 from metaclip_dagster.training.transformers_folder import copy_for_loaders
 from resources.deployments import Deployment, deployment
 from resources.files.exports import create_in, new_folder, new_place, write_attribution, write_webdataset
-from resources.images.store import open_image_store
+from resources.images.store import ImageStore
 from resources.lake.resource import open_lake
 
 
@@ -87,7 +87,7 @@ def export_training_set(where: Deployment, name: str, folder: Path | str, *, ima
 
 def _write_source(where: Deployment, name: str, source: str, place: Path | str, *, images_per_tar: int) -> int:
     """Write the images of a source of the set, or of a set that is no mixture; gives how many there are."""
-    lake, store = open_lake(where), open_image_store(str(where.images))
+    lake, store = open_lake(where), ImageStore(where.images)
     t, shards = rung_of(name), lake.shards("training_sets", name).items()
     rows = (batch for key, of_shard in shards if source_of(key) == source for batch in of_shard())
     images = sum(it.rows for it in lake.manifest("training_sets", name).shards if source_of(it.key) == source)

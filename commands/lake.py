@@ -8,7 +8,7 @@ from tqdm import tqdm
 from assets.queries.tars import list_tars
 from resources.deployments import deployment
 from resources.files.object_store import connect, create_object_once, is_local
-from resources.images.store import open_image_store
+from resources.images.store import ImageStore
 from resources.lake.resource import open_lake
 
 
@@ -50,15 +50,14 @@ def tidy_lake(older_than_hours: float) -> None:
     for name in gone:
         print(name)
     print(f"{len(gone):,} files deleted, {before - lake.num_bytes():,} bytes: {lake.root}")
-    if where.images.exists():
-        store = open_image_store(str(where.images))
-        tars = store.drop_superseded(list_tars(lake), older_than_seconds=older_than_hours * 3600)
-        print(f"{len(tars):,} tars deleted whose images were written again: {store.root}")
+    store = ImageStore(where.images)
+    tars = store.drop_superseded(list_tars(lake), older_than_seconds=older_than_hours * 3600)
+    print(f"{len(tars):,} tars deleted whose images were written again: {store.root}")
 
 
 def check_images() -> None:
     """Read every tar of the image store whole; raises ValueError naming the first image that has changed."""
-    store = open_image_store(str(deployment().images))
+    store = ImageStore(deployment().images)
     tars = store.tars()
     for tar in tqdm(tars, unit="tar", disable=None):
         store.check(tar)

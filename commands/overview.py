@@ -53,7 +53,7 @@ def read_score(t: str, part: str) -> tuple[float, float]:
     return float(mean), float(spread)
 
 
-def _draw_side(figure: Any, x: int, t: str, lake: Lake, images: Path, *, colour: str, title: str) -> None:
+def _draw_side(figure: Any, x: int, t: str, lake: Lake, images: str, *, colour: str, title: str) -> None:
     """Some pairs of D(t), how many are of the head's subject, and what a model trained on them scores."""
     pairs = lake.read("subsets", [t])
     subject = pc.match_substring(pairs["text"], HEAD, ignore_case=True)
@@ -72,7 +72,7 @@ def _draw_side(figure: Any, x: int, t: str, lake: Lake, images: Path, *, colour:
     _write(figure, x, 662, f"{read_score(t, 'tail')[0]:.1f}% of what is rare", 19, color=colour)
 
 
-def _read_drawings(lake: Lake, images: Path, pairs: pa.Table) -> tuple[str, list[Any]]:
+def _read_drawings(lake: Lake, images: str, pairs: pa.Table) -> tuple[str, list[Any]]:
     """The first drawings of pairs in the order of their ids, which are hashes, and the text of the very first."""
     from PIL import Image  # noqa: PLC0415  # heavy: only for who plots
 

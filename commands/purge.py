@@ -34,7 +34,7 @@ def take_down(where: Deployment, *, dry_run: bool = False) -> dict[str, Any]:
     Raises ValueError for a bad line of the list, RuntimeError while runs are in progress.
     """
     takedown_list = TakedownList(path=str(where.takedowns), named=bool(where.takedown_list))
-    takedowns = read_takedowns(takedown_list, str(where.images))
+    takedowns = read_takedowns(takedown_list, where.images)
     if takedowns is None:
         raise ValueError(f"{where.takedowns}: nothing is listed")
     folder, lake = where.reports / "takedowns", open_lake(where)
@@ -48,7 +48,7 @@ def take_down(where: Deployment, *, dry_run: bool = False) -> dict[str, Any]:
         journal.note("attempt", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}")
         shown, in_reports = shown_urls(instance), list_urls(where.reports)
         urls = set[str]().union(*shown.values(), *in_reports.values())
-        gone = find_gone(lake, takedowns(), urls, read_requests(takedown_list, str(where.images)))
+        gone = find_gone(lake, takedowns(), urls, read_requests(takedown_list, where.images))
         runs = sorted(run for run, urls in shown.items() if urls & gone.shown)
         for run in runs:
             journal.note("run", run)

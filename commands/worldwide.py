@@ -93,8 +93,9 @@ def _start_again(where: Deployment) -> NoReturn:
 def choose_variables(where: Deployment, folder: str) -> dict[str, str]:
     """The variables of the deployment that has both models, in a folder of where this one's data and tables are."""
     languages = "all" if where.languages == ("en",) else ",".join(where.languages)
-    lake = {"METACLIP_LAKE": where.lake_url.removesuffix(f"/{where.name}") + folder} if where.lake_url else {}
-    data = {"METACLIP_DATA": f"{where.home.parent}{folder}", **lake}
+    elsewhere = {"METACLIP_LAKE": where.lake_url, "METACLIP_IMAGES": where.images_url}
+    roots = {name: url.removesuffix(f"/{where.name}") + folder for name, url in elsewhere.items() if url}
+    data = {"METACLIP_DATA": f"{where.home.parent}{folder}", **roots}
     return {**data, "METACLIP_LANGUAGES": languages, "METACLIP_MODELS": ",".join(MODELS)}
 
 

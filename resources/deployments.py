@@ -15,7 +15,6 @@ from resources.variables import (
     read_filters,
     read_image_buckets,
     read_image_form,
-    read_lake,
     read_language_id,
     read_languages,
     read_lists,
@@ -24,7 +23,9 @@ from resources.variables import (
     read_open_lineage,
     read_options,
     read_pictures,
+    read_root,
     read_thresholds,
+    refuse_nested,
 )
 
 REPOSITORY = Path(__file__).parent.parent
@@ -36,7 +37,8 @@ COLLINFO = "https://index.commoncrawl.org/collinfo.json"
 
 
 _REPRODUCED = {
-    "METACLIP_CRAWL", "METACLIP_CRAWL_OPTIONS", "METACLIP_FILTERS", "METACLIP_LAKE", "METACLIP_LAKE_OPTIONS",
+    "METACLIP_CRAWL", "METACLIP_CRAWL_OPTIONS", "METACLIP_FILTERS", "METACLIP_IMAGES", "METACLIP_LAKE",
+    "METACLIP_LAKE_OPTIONS",
     "METACLIP_LANGUAGES", "METACLIP_LANGUAGE_ID", "METACLIP_LISTS", "METACLIP_MODELS", "METACLIP_PICTURES",
     "METACLIP_PORT", "METACLIP_RAY", "METACLIP_REPORTS_URL", "METACLIP_TAKEDOWNS", "METACLIP_THRESHOLDS",
     "METACLIP_WIKIPEDIA",
@@ -50,7 +52,7 @@ class Deployment:
 
     name: str
     home: Path
-    """Lake, images, reports and DAGSTER_HOME; the lake may be elsewhere."""
+    """Lake, images, reports and DAGSTER_HOME; lake and images may be elsewhere."""
     crawl: str
     """A folder, an fsspec URL or an address of the web, laid out like Common Crawl."""
     snapshot_pattern: str
@@ -91,6 +93,8 @@ class Deployment:
     image_buckets: int = 64
     """Buckets of the image store: one writer each at a time, and the shards of images. METACLIP_IMAGE_BUCKETS sets
     them, before the store is begun."""
+    images_url: str = ""
+    """Where the image store lies, if not at home: below METACLIP_IMAGES, in a folder of this deployment's name."""
     image_form: str = ""
     """What the image store keeps, from METACLIP_IMAGES_STORED: shorter side, format and quality, as `256,jpg,95`; by
     default images stay as they came."""
@@ -149,9 +153,9 @@ class Deployment:
         return self.lake_url or str(self.home / "lake")
 
     @property
-    def images(self) -> Path:
+    def images(self) -> str:
         """Root of the image store."""
-        return self.home / "images"
+        return self.images_url or str(self.home / "images")
 
     @property
     def web(self) -> str:
@@ -252,12 +256,12 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
     crawl = environment.get("METACLIP_CRAWL", usual.crawl).rstrip("/")
     port = environment.get("METACLIP_PORT", usual.port)
     reports_port = int(port) + 1 if port.isdecimal() else 0  # who serves there says what is wrong with it
-    return replace(
+    where = replace(
         usual,
         crawl=crawl,
         collinfo=usual.collinfo if crawl in COMMON_CRAWLS else "",
         crawl_options=read_options(environment, "METACLIP_CRAWL_OPTIONS"),
-        lake_url=read_lake(environment, name),
+        lake_url=read_root(environment, "METACLIP_LAKE", name),
         lake_options=read_options(environment, "METACLIP_LAKE_OPTIONS"),
         languages=read_languages(environment) or usual.languages,
         own_lists=usual.own_lists if (lists := read_lists(environment)) is None else lists,
@@ -270,6 +274,7 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
         takedown_list=environment.get("METACLIP_TAKEDOWNS", ""),
         contact=environment.get("METACLIP_CONTACT", ""),
         image_buckets=read_image_buckets(environment) or usual.image_buckets,
+        images_url=read_root(environment, "METACLIP_IMAGES", name),
         image_form=read_image_form(environment),
         ray=environment.get("METACLIP_RAY", ""),
         port=port,
@@ -279,6 +284,9 @@ def read_deployment(environment: Mapping[str, str]) -> Deployment:
         failure_command=environment.get("METACLIP_FAILURE_COMMAND", ""),
         open_lineage=read_open_lineage(environment),
     )
+    if where.images_url:
+        refuse_nested(where.lake, where.images)
+    return where
 
 
 def _sample(home: Path) -> Deployment:

@@ -26,13 +26,22 @@ def read_options(environment: Mapping[str, str], name: str) -> Mapping[str, Any]
     return options
 
 
-def read_lake(environment: Mapping[str, str], deployment_name: str) -> str:
-    """The deployment's folder below METACLIP_LAKE, an address or a path; empty where that is not set."""
-    root = environment.get("METACLIP_LAKE", "").rstrip("/")
+def read_root(environment: Mapping[str, str], name: str, deployment_name: str) -> str:
+    """The deployment's folder below what a variable names, an address or a path; empty where that is not set."""
+    root = environment.get(name, "").rstrip("/")
     if not root:
         return ""
-    _refuse_credentials("METACLIP_LAKE", root, {})
+    _refuse_credentials(name, root, {})
     return f"{root if '://' in root else Path(root).absolute()}/{deployment_name}"
+
+
+def refuse_nested(lake: str, images: str) -> None:
+    """Raise ValueError where the lake and the image store are one place, or one lies within the other."""
+    if f"{lake}/".startswith(f"{images}/") or f"{images}/".startswith(f"{lake}/"):
+        raise ValueError(
+            f"METACLIP_LAKE and METACLIP_IMAGES: {images} and {lake} lie within each other, and who tidies one would "
+            "meet the other's files: give the images a prefix or a bucket of their own"
+        )
 
 
 def read_thresholds(environment: Mapping[str, str]) -> tuple[str, ...]:

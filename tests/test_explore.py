@@ -51,7 +51,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def page(imaged: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of the imaged mini sample, of whose images a bucket is not fetched."""
     where = copy_home(imaged, tmp_path_factory.mktemp("explored"), copied=["images"], linked=["lake"])
-    shutil.rmtree(min(where.images.glob("*/")))
+    shutil.rmtree(min(Path(where.images).glob("*/")))
     return explore(where)
 
 
@@ -273,7 +273,7 @@ def test_admissions_that_were_drawn_with_other_counts_are_refused(imaged: Deploy
     drawn = lake.manifest("admissions", SNAPSHOTS[0])
     lake.store("admissions", SNAPSHOTS[0]).finish(replace(drawn, inputs={**drawn.inputs, "draw": "other"}))
     with pytest.raises(ValueError, match=f"admissions of {SNAPSHOTS[0]} are drawn with other counts"):
-        explore_pool(lake, tmp_path / "images", Trainer(root=str(tmp_path)))
+        explore_pool(lake, str(tmp_path / "images"), Trainer(root=str(tmp_path)))
 
 
 def test_hostile_entries_texts_and_addresses_are_but_texts(

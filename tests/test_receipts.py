@@ -16,7 +16,7 @@ from assets.queries import receipts
 from commands import purge
 from metaclip_dagster.reporting.receipts.page import render_receipt
 from resources.deployments import Deployment
-from resources.images import store
+from resources.images import folders
 from resources.lake.tables import TableStore
 from tests.graphs import SNAPSHOTS, copy_home
 from tests.lakes import commit
@@ -139,7 +139,7 @@ def test_what_a_killed_purge_had_removed_stands_in_the_receipt_once(
     write_list(taken, f"domain,{DOMAIN},,r-1", f"domain,{DOMAIN},,r-2")
     publish(taken, "20")
     planned = purge.take_down(taken.where, dry_run=True)["requests"]["r-1"]
-    steps = ((store, "blank_members", 5), (TableStore, "finish", 1), (TableStore, "finish", 9))
+    steps = ((folders, "blank_members", 5), (TableStore, "finish", 1), (TableStore, "finish", 9))
     for owner, name, moment in (*steps, (receipts, "render_receipt", 2)):
         with monkeypatch.context() as patched:
             patched.setattr(owner, name, dying(getattr(owner, name), moment))

@@ -60,7 +60,7 @@ def embedded(trained: Deployment, tmp_path: Path) -> Deployment:
 @pytest.fixture(scope="module")
 def drawing(trained: Deployment) -> tuple[str, str, Image.Image]:
     """The id, URL and pixels of the image of D(20) that the model confuses least with others."""
-    model, store = load_model(f"local-dir:{trained.checkpoints / MODEL}"), open_image_store(str(trained.images))
+    model, store = load_model(f"local-dir:{trained.checkpoints / MODEL}"), open_image_store(trained.images)
     rows = [row for row in open_lake(trained).read("images", ["20"]).to_pylist() if row["tar"]]
     pictures = [decode_bytes(store.read(row["tar"], row["offset"], row["size"])) for row in rows]
     embeddings = np.concatenate([embed_picture(picture, model) for picture in pictures])
@@ -110,7 +110,7 @@ def test_texts_and_addresses_are_those_of_the_set_and_stand_on_the_page(trained:
 
 def test_an_image_that_was_blanked_has_no_picture(embedded: Deployment, drawing: tuple[str, str, Image.Image]) -> None:
     image_id, _, picture = drawing
-    open_image_store(str(embedded.images)).forget(lambda rows: pc.equal(rows["image_id"], image_id), "taken_down")
+    open_image_store(embedded.images).forget(lambda rows: pc.equal(rows["image_id"], image_id), "taken_down")
     report, page = search(embedded, Query("drawing.png", picture), limit=3)
     assert [hit["in_store"] for hit in report["hits"]] == [False, True, True]
     assert page.count("data:image/jpeg") == 2

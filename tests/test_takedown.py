@@ -125,7 +125,7 @@ def bytes_of(home: Path) -> Iterator[tuple[str, bytes]]:
 def members(where: Deployment) -> dict[str, bytes]:
     """Every member of every tar of the image store by its image's id."""
     contents = {}
-    for path in where.images.glob("*/*.tar"):
+    for path in Path(where.images).glob("*/*.tar"):
         with tarfile.open(path) as tar:
             for member in tar:
                 data = tar.extractfile(member)
@@ -301,7 +301,7 @@ def test_a_pair_whose_owner_is_taken_down_is_the_next_places() -> None:
 
 
 def test_a_digest_takes_down_every_url_of_the_picture_and_stays_known(imaged: Deployment, tmp_path: Path) -> None:
-    index = pa.concat_tables([pq.read_table(path) for path in sorted(imaged.images.glob("*/*.parquet"))])
+    index = pa.concat_tables([pq.read_table(path) for path in sorted(Path(imaged.images).glob("*/*.parquet"))])
     counted = Counter(digest for digest in index["sha256"].to_pylist() if digest)
     digest, copies = counted.most_common(1)[0]
     ids = set(index.filter(pc.equal(index["sha256"], digest))["image_id"].to_pylist())

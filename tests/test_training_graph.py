@@ -48,7 +48,7 @@ CELLS = [Cell(name, "tiny") for name in ("20", "inf", "online-20")]
 
 def segments(where: Deployment) -> list[dict[str, Any]]:
     """Every row of every index of the image store."""
-    return [row for path in sorted(where.images.glob("*/*.parquet")) for row in pq.read_table(path).to_pylist()]
+    return [row for path in sorted(Path(where.images).glob("*/*.parquet")) for row in pq.read_table(path).to_pylist()]
 
 
 @pytest.fixture(scope="module")
@@ -344,7 +344,7 @@ def test_a_store_that_is_to_keep_smaller_images_gives_smaller_sets_and_exports_a
         for key in TRAINING_SETS:
             smaller.make(["training_sets"], key)
             assert ids(smaller.lake, key) == ids(Lake(root=imaged.lake), key)
-        store, after = open_image_store(str(where.images)), list_tars(smaller.lake)
+        store, after = open_image_store(where.images), list_tars(smaller.lake)
     assert before.isdisjoint(after)
     assert set(store.drop_superseded(after)) == before
     export.export_training_set(where, "20", tmp_path / "set", images_per_tar=1000)

@@ -17,6 +17,7 @@ from assets.queries.example_pairs import choose_pictures, describe_examples
 from assets.queries.parsers import check_columns
 from assets.queries.pictures import read_pictures
 from assets.queries.provenance import describe_balance, list_snapshots
+from assets.queries.stored import insert_stored
 from metaclip_dagster.balancing import build_draw, parse_threshold, prepare_thresholds
 from metaclip_dagster.reporting.exploring.binning import Bins, choose_shown, choose_stops, join_entries, sum_tails
 from metaclip_dagster.reporting.exploring.entries import pack_entries
@@ -45,12 +46,12 @@ class Exploration:
 
 
 def write_exploration(
-    lake: Lake, reports: Reports, images: Path, trainer: Trainer, beside: Path | None = None
+    lake: Lake, reports: Reports, images: str, trainer: Trainer, beside: Path | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Write the page `explore`, or `explore_beside` with the bins of another report; gives the report and its links.
 
-    `images` is the folder of the image store. Raises as `explore_pool` does, and ValueError for another report that is
-    none of these.
+    `images` is the folder or URL of the image store. Raises as `explore_pool` does, and ValueError for another report
+    that is none of these.
     """
     other = read_report(beside) if beside else None
     explored = explore_pool(lake, images, trainer)
@@ -74,7 +75,7 @@ def version_of_pool(lake: Lake) -> str:
     return combine([*whole, *(lake.manifest(name, key).version for name in TABLES for key in snapshots)])
 
 
-def explore_pool(lake: Lake, images: Path, trainer: Trainer) -> Exploration:
+def explore_pool(lake: Lake, images: str, trainer: Trainer) -> Exploration:
     """Read the pool once, and bin it.
 
     Raises FileNotFoundError for what is not made yet, ValueError where admissions are drawn with other counts than
@@ -124,14 +125,11 @@ def explore_pool(lake: Lake, images: Path, trainer: Trainer) -> Exploration:
     return Exploration(report, entries.text, pictures)
 
 
-def _bin(lake: Lake, store: Path, snapshots: list[str], bins: Bins) -> dict[str, Any]:
+def _bin(lake: Lake, images: str, snapshots: list[str], bins: Bins) -> dict[str, Any]:
     """Fill the bins; gives how many images join at each stop, how many of those are to be fetched, and their bytes."""
-    indices = [str(path) for path in store.glob("*/*.parquet")]
     with spilling() as query:
         query.sql("create table pairs (image_id blob, stop bigint)")
-        query.sql("create table stored (image_id varchar, size ubigint)")
-        if indices:
-            query.execute("insert into stored select image_id, size from read_parquet(?)", [indices])
+        insert_stored(query, images)
         for snapshot in snapshots:
             matches, admissions = (lake.shards(name, snapshot) for name in TABLES)
             for key, batches in admissions.items():

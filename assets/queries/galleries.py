@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -28,10 +27,11 @@ Side = tuple[int, bool]
 Row = Mapping[str, Any]
 
 
-def read_galleries(lake: Lake, images: Path, t: str, entries: Sequence[Row]) -> CardPictures:
+def read_galleries(lake: Lake, images: str, t: str, entries: Sequence[Row]) -> CardPictures:
     """Pictures of pairs that match these entries, rows of a card; none, and nothing is read, before images are fetched.
 
-    Pairs are those of least pair_id, which is a hash: any, but the same on every run. `images` is the store's folder.
+    Pairs are those of least pair_id, which is a hash: any, but the same on every run. `images` is the store's folder
+    or URL.
     """
     rings = lake.finished("images", THRESHOLDS)
     if not rings:
@@ -90,7 +90,7 @@ def _find_pairs(lake: Lake, t: str, wider: str, entry_ids: Sequence[int]) -> dic
     }
 
 
-def _read_first(lake: Lake, images: Path, pairs: Mapping[Side, Sequence[Row]]) -> dict[Side, list[Picture]]:
+def _read_first(lake: Lake, images: str, pairs: Mapping[Side, Sequence[Row]]) -> dict[Side, list[Picture]]:
     """The first pictures of each side that are at hand; most often as many pairs have them, and no more is read."""
     shown: dict[Side, list[Picture]] = {side: [] for side in pairs}
     for first in range(0, NUM_PICTURES * NUM_TRIES, NUM_PICTURES):

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from assets.queries.hosts import count_hosts
@@ -22,7 +21,7 @@ Row = Mapping[str, Any]
 
 def read_left_out(
     lake: Lake,
-    images: Path,
+    images: str,
     training_set: str,
     rings: Sequence[str],
     *,
@@ -31,8 +30,9 @@ def read_left_out(
     verdicts: str | None,
     opt_outs: Sequence[str],
 ) -> LeftOut:
-    """What the training set, as it was just made, leaves out; `rings` are those of its t, `images` the store's folder.
+    """What the training set, as it was just made, leaves out; `rings` are those of its t.
 
+    `images` is the folder or URL of the image store.
     `limits` says by a filter's reason what it asks, `verdicts` which partition of IMAGE_VERDICTS is of this set's
     config, None where none is: those of an earlier one stay in the lake. `opt_outs` are the signals that leave
     an image out.

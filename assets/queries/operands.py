@@ -31,7 +31,7 @@ class Operand:
     name: str = ""
     """A t, a snapshot, or a build of entries."""
     lake: Lake | None = None
-    images: Path | None = None
+    images: str | None = None
     place: str = ""
     """The folder of another deployment, or the file or folder of counts; the deployment itself has none."""
 
@@ -130,10 +130,10 @@ def _exists(where: Deployment, place: str) -> bool:
         raise ValueError(f"{place} cannot be reached: {error}") from error
 
 
-def _open_elsewhere(where: Deployment, place: str) -> tuple[Lake, Path | None] | None:
+def _open_elsewhere(where: Deployment, place: str) -> tuple[Lake, str | None] | None:
     """The lake of a home, with its images, or a lake that is named itself; None where a folder is neither."""
     if Path(place, "lake").is_dir():
-        return Lake(root=str(Path(place, "lake"))), Path(place, "images")
+        return Lake(root=str(Path(place, "lake"))), str(Path(place, "images"))
     options = dict(where.lake_options) if "://" in place else {}
     filesystem, path = connect(place, options)
     if not filesystem.isdir(path):

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from assets.keys import SUBSETS
 from assets.queries.lookups import Reader
@@ -12,13 +11,13 @@ from resources.lake.resource import Lake
 
 
 def read_pictures(
-    lake: Lake, images: Path, texts: Mapping[str, str], *, rungs: Sequence[str] = SUBSETS
+    lake: Lake, images: str, texts: Mapping[str, str], *, rungs: Sequence[str] = SUBSETS
 ) -> dict[str, Picture]:
     """Pictures by image_id, of images of any ring of these rungs and mixtures, each with the text that is given for it.
 
     One that was never fetched, failed, or is gone from the store has no thumbnail; one that is in no ring has no URL
-    either. Where an NSFW filter ran, each has its score. `images` is the store's folder. Each image costs a look into
-    a file of each ring: show some hundred at most.
+    either. Where an NSFW filter ran, each has its score. `images` is the store's folder or URL. Each image costs a look
+    into a file of each ring: show some hundred at most.
     """
     reader, store = Reader(lake), ImageStore(images)
     rings, scored = (reader.finished(table, *rungs) for table in ("images", "image_scores"))

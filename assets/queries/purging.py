@@ -13,7 +13,7 @@ from tqdm import tqdm
 from assets.queries.copies import drop_published
 from assets.queries.gone import Gone
 from metaclip_dagster.deduplicating.takedowns import TAKEN_DOWN
-from resources.images.store import open_image_store
+from resources.images.store import ImageStore
 from resources.lake.resource import Lake
 from resources.models.training_folders import JOB
 from resources.takedowns.journal import Journal
@@ -22,7 +22,7 @@ from resources.takedowns.taking_down import flag_training, leave_out
 
 def purge(
     lake: Lake,
-    images: Path,
+    images: str,
     checkpoints: Path,
     published: Path,
     gone: Gone,
@@ -41,9 +41,7 @@ def purge(
     report: dict[str, Any] = {
         "pairs": sum(map(len, gone.places.values())),
         "trainings": _flag_trainings(lake, checkpoints, gone, journal, dry_run=dry_run),
-        "images": dict(
-            open_image_store(str(images)).forget(partial(_judge_images, gone, journal), TAKEN_DOWN, dry_run=dry_run)
-        ),
+        "images": dict(ImageStore(images).forget(partial(_judge_images, gone, journal), TAKEN_DOWN, dry_run=dry_run)),
         "published": drop_published(published, gone, journal, dry_run=dry_run),
     }
     partitions = sorted(lake.partitions(), key=lambda name: name[0] == "pairs")

@@ -8,6 +8,7 @@ from assets.defaults import DEFAULTS
 from assets.keys import THRESHOLDS
 from assets.queries.parsers import check_columns
 from assets.queries.provenance import list_snapshots
+from assets.queries.stored import insert_stored
 from metaclip_dagster.balancing import language_thresholds, parse_threshold
 from metaclip_dagster.spilling import spilling
 from resources.deployments import Deployment
@@ -48,13 +49,10 @@ def measure(where: Deployment, lake: Lake, t: str) -> Size:
     below = [rung for rung in THRESHOLDS if parse_threshold(rung) < value]
     held_to, held_below = thresholds_of(lake, t), thresholds_of(lake, below[-1]) if below else {}
     rungs = [{"language": of, "t": at, "below": held_below.get(of, 0.0)} for of, at in held_to.items()]
-    indices = [str(path) for path in where.images.glob("*/*.parquet")]
     with spilling() as query:
         query.register("pool", lake.dataset("admissions", list_snapshots(lake)))
         query.register("rungs", pa.Table.from_pylist(rungs))
-        query.sql("create table stored (image_id varchar, size ubigint)")
-        if indices:
-            query.execute("insert into stored select image_id, size from read_parquet(?)", [indices])
+        insert_stored(query, where.images)
         [size] = query.sql("""
             with drawn as (
                 select lower(hex(image_id)) as image_id, count_if(admitted_at < t) as pairs,

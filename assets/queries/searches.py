@@ -71,12 +71,13 @@ def is_embedded(lake: Lake, cell: Cell) -> bool:
 
 
 def search(
-    lake: Lake, cell: Cell, query: Query, *, checkpoints: Path, images: Path, device: str, limit: int
+    lake: Lake, cell: Cell, query: Query, *, checkpoints: Path, images: str, device: str, limit: int
 ) -> tuple[dict[str, Any], list[Picture]]:
     """The images of the cell's set that are nearest to the query, for its page, and a picture of each.
 
-    `checkpoints` is the folder of all trainings, `images` that of the image store. Raises FileNotFoundError where the
-    set is not embedded, and ValueError where it has no image, or the weights are not those that CHECKPOINTS has.
+    `checkpoints` is the folder of all trainings, `images` the folder or URL of the image store. Raises
+    FileNotFoundError where the set is not embedded, and ValueError where it has no image, or the weights are not those
+    that CHECKPOINTS has.
     """
     [trained] = lake.read("checkpoints", [cell.key]).to_pylist()
     folder = checkpoints / trained["path"]

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -42,8 +41,8 @@ class Side:
     version: str
     """The same where both sides hold the same, wherever they lie."""
     lake: Lake | None = None
-    images: Path | None = None
-    """The image store."""
+    images: str | None = None
+    """The image store's folder or URL."""
     counts: pa.Table | None = None
     """How many pairs match each entry: `language`, `entry`, `num_pairs`."""
     pairs: ds.Dataset | None = None

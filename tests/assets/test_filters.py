@@ -48,7 +48,7 @@ def graph(imaged: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 def test_what_a_filter_leaves_out_is_counted_as_pairs_and_comes_back_without_a_fetch(graph: Filtered) -> None:
     plain, everything = graph.filter("100"), graph.ids("100")
-    store = {path: path.stat().st_mtime_ns for path in graph.where.images.rglob("*") if path.is_file()}
+    store = {path: path.stat().st_mtime_ns for path in Path(graph.where.images).rglob("*") if path.is_file()}
     metadata = graph.filter("100", filters={SIDE: {"at_least": 1000}}, near_duplicate_distance=0)
     assert (metadata["rows"], metadata["dropped/filtered_shorter_side"]) == (0, plain["pairs"])
     assert metadata["images/filtered_shorter_side"] == len(everything) == metadata["seen/filtered_images"]
@@ -57,7 +57,7 @@ def test_what_a_filter_leaves_out_is_counted_as_pairs_and_comes_back_without_a_f
     metadata = graph.filter_as_before("100", filters={}, near_duplicate_distance=-1)
     assert any(SIDE in change for change in metadata["changed_choices"])
     assert graph.ids("100") == everything
-    assert {path: path.stat().st_mtime_ns for path in graph.where.images.rglob("*") if path.is_file()} == store
+    assert {path: path.stat().st_mtime_ns for path in Path(graph.where.images).rglob("*") if path.is_file()} == store
 
 
 def test_no_image_is_kept_twice_and_filtered_sets_are_nested(graph: Filtered) -> None:
@@ -109,7 +109,7 @@ def test_a_pools_image_that_a_task_has_too_is_told_and_goes_only_when_asked(grap
     row = next(row for row in graph.lake.read("images", ["20"]).to_pylist() if row["tar"])
     (tmp_path / "leaking" / "a drawing").mkdir(parents=True)
     drawing = tmp_path / "leaking" / "a drawing" / f"1.{row['format']}"
-    drawing.write_bytes(open_image_store(str(graph.where.images)).read(row["tar"], row["offset"], row["size"]))
+    drawing.write_bytes(open_image_store(graph.where.images).read(row["tar"], row["offset"], row["size"]))
     again = Filtered(replace(graph.where, tasks=(str(tmp_path / "leaking"),)), graph.instance)
     metadata = again.filter("20", leakage_distance=0)
     assert again.ids("20") == before

@@ -96,7 +96,7 @@ def card_of(t: str) -> dict[str, Any]:
 
 
 def read(lake: Lake, root: Path, t: str) -> CardPictures:
-    return read_galleries(lake, root / "images", t, choose_entries(card_of(t)))
+    return read_galleries(lake, str(root / "images"), t, choose_entries(card_of(t)))
 
 
 def numbers(pictures: Any) -> set[int]:

@@ -29,5 +29,5 @@ def test_an_image_of_the_store_has_a_thumbnail_and_any_other_says_why_not(imaged
     images = tmp_path / "images"
     shutil.copytree(imaged.images, images)
     (images / stored[0]["tar"]).write_bytes(b"cut short")
-    [picture] = read_pictures(lake, images, {stored[0]["image_id"]: "a"}).values()
+    [picture] = read_pictures(lake, str(images), {stored[0]["image_id"]: "a"}).values()
     assert (picture.thumbnail, picture.note) == (None, "no longer in the store")

@@ -82,7 +82,7 @@ def left(lake: Lake) -> dict[str, list[object]]:
 def test_a_page_takes_its_own_places_and_what_no_other_has(lake: Lake, tmp_path: Path) -> None:
     purge(
         lake,
-        tmp_path / "images",
+        str(tmp_path / "images"),
         tmp_path / "checkpoints",
         tmp_path / "published",
         gone_of(lake, "page_domain", "p.example"),
@@ -103,19 +103,25 @@ def test_a_page_takes_its_own_places_and_what_no_other_has(lake: Lake, tmp_path:
 def test_a_pair_takes_its_text_and_leaves_the_image_to_others(lake: Lake, tmp_path: Path) -> None:
     before = {name: lake.manifest(*name).version for name in (("matches", "B"), ("pairs", "B"), ("images", "20"))}
     report = purge(
-        lake, tmp_path / "images", tmp_path / "checkpoints", tmp_path / "published", gone_of(lake, "pair_id", "2")
+        lake, str(tmp_path / "images"), tmp_path / "checkpoints", tmp_path / "published", gone_of(lake, "pair_id", "2")
     )
     assert left(lake)["training_sets"] == [[1], [3], [4]]
     assert left(lake)["images"] == [X.hex(), Y.hex(), Z.hex()]
     assert report["tables"]["training_sets 20"] == report["tables"]["training_sets 20"] | {"shards": 1, "rows": 0}
     assert {name: lake.manifest(*name).version for name in before} == before
-    purge(lake, tmp_path / "images", tmp_path / "checkpoints", tmp_path / "published", gone_of(lake, "pair_id", "4"))
+    purge(
+        lake, str(tmp_path / "images"), tmp_path / "checkpoints", tmp_path / "published", gone_of(lake, "pair_id", "4")
+    )
     assert left(lake)["images"] == [X.hex(), Y.hex()]
 
 
 def test_an_image_takes_all_its_texts(lake: Lake, tmp_path: Path) -> None:
     purge(
-        lake, tmp_path / "images", tmp_path / "checkpoints", tmp_path / "published", gone_of(lake, "image_id", Y.hex())
+        lake,
+        str(tmp_path / "images"),
+        tmp_path / "checkpoints",
+        tmp_path / "published",
+        gone_of(lake, "image_id", Y.hex()),
     )
     assert left(lake) == {
         "pairs A": [1],
@@ -149,7 +155,7 @@ def test_what_nothing_is_taken_from_is_not_written_again(lake: Lake, tmp_path: P
     before = {path: path.stat().st_mtime_ns for path in Path(lake.root).rglob("*") if path.is_file()}
     report = purge(
         lake,
-        tmp_path / "images",
+        str(tmp_path / "images"),
         tmp_path / "checkpoints",
         tmp_path / "published",
         gone_of(lake, "domain", "other.example"),
@@ -162,7 +168,7 @@ def test_no_place_is_read_again_that_loses_nothing(lake: Lake, tmp_path: Path) -
     gone = gone_of(lake, "pair_id", "4")
     [untouched] = (tmp_path / "lake" / "pairs" / "A" / "data").iterdir()
     untouched.write_bytes(b"not read")
-    report = purge(lake, tmp_path / "images", tmp_path / "checkpoints", tmp_path / "published", gone)
+    report = purge(lake, str(tmp_path / "images"), tmp_path / "checkpoints", tmp_path / "published", gone)
     assert report["tables"]["pairs B"]["rows"] == 1
 
 
@@ -171,7 +177,7 @@ def test_a_superseded_file_goes_though_a_clock_says_that_it_is_yet_to_come(lake:
     path.write_bytes(b"superseded")
     os.utime(path, (time.time() + 3600, time.time() + 3600))
     report = purge(
-        lake, tmp_path / "images", tmp_path / "checkpoints", tmp_path / "published", gone_of(lake, "pair_id", "9")
+        lake, str(tmp_path / "images"), tmp_path / "checkpoints", tmp_path / "published", gone_of(lake, "pair_id", "9")
     )
     assert report["superseded"]["files"] == 1
     assert not path.exists()
@@ -226,7 +232,7 @@ def test_what_a_killed_purge_announced_and_a_changed_list_keeps_is_not_said_to_b
     journal, key = Journal(), ("table", "matches", "B", lake.manifest("matches", "B").version)
     journal.note(*key, after="never", requests={"r-1": 1})
     images, checkpoints, published = (tmp_path / name for name in ("images", "checkpoints", "published"))
-    purge(lake, images, checkpoints, published, gone_of(lake, "pair_id", "2"), journal)
+    purge(lake, str(images), checkpoints, published, gone_of(lake, "pair_id", "2"), journal)
     assert key not in journal.notes
     assert {note[1] for note in journal.notes} >= {"matches", "pairs"}, "what went stands there"
 
@@ -241,7 +247,7 @@ def test_a_publishing_that_was_killed_between_its_renames_is_judged_as_what_it_w
     pq.write_table(lake.read("subsets", ["20"]), subset / "00000.parquet")
     shutil.copytree(published / "dataset.previous", published / "dataset.partial")
     gone = gone_of(lake, "pair_id", pair_id)
-    report = purge(lake, tmp_path / "images", tmp_path / "checkpoints", published, gone)
+    report = purge(lake, str(tmp_path / "images"), tmp_path / "checkpoints", published, gone)
     assert report["published"] == ({"20": 1} if pair_id == "1" else {})
     left_there = {"dataset.lock"} if pair_id == "1" else {"dataset", "dataset.lock"}
     assert {path.name for path in published.iterdir()} == left_there
