@@ -1,6 +1,9 @@
 """Look after what is stored: say where it is, probe the store, delete leftovers, check images."""
 
 import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from tqdm import tqdm
@@ -8,7 +11,7 @@ from tqdm import tqdm
 from assets.queries.tars import list_tars
 from resources.deployments import deployment
 from resources.files.object_store import connect, create_object_once, is_local
-from resources.images.store import ImageStore
+from resources.images.store import ImageStore, is_url
 from resources.lake.resource import open_lake
 
 
@@ -25,9 +28,17 @@ def main(asked: argparse.Namespace) -> None:
 
 
 def probe_store() -> None:
+    """Probe where the lake lies, and the images if that is an object store; raises RuntimeError as `probe` does."""
+    where = deployment()
+    lake = open_lake(where)
+    probe(lake.root, lake.storage_options, "lake")
+    if is_url(where.images):
+        probe(where.images, {}, "image store")
+
+
+def probe(url: str, options: Mapping[str, Any], what: str) -> None:
     """Write an object twice, the second time with other content; raises RuntimeError where the first is not kept."""
-    lake = open_lake(deployment())
-    files, root = connect(lake.root, lake.storage_options)
+    files, root = connect(url, options)
     path = f"{root}/probe-{uuid4().hex}"
     if is_local(files):
         files.makedirs(root, exist_ok=True)
@@ -37,8 +48,8 @@ def probe_store() -> None:
         if files.exists(path):
             files.rm_file(path)
     if is_replaced or not is_written:
-        raise RuntimeError(f"{lake.root} takes a second object of the same name: no lake can be there, for writers mix")
-    print(f"{lake.root} refuses a second object of the same name: a lake can be there")
+        raise RuntimeError(f"{url} takes a second object of the same name: no {what} can be there, for writers mix")
+    print(f"{url} refuses a second object of the same name: the {what} can be there")
 
 
 def tidy_lake(older_than_hours: float) -> None:
@@ -50,9 +61,10 @@ def tidy_lake(older_than_hours: float) -> None:
     for name in gone:
         print(name)
     print(f"{len(gone):,} files deleted, {before - lake.num_bytes():,} bytes: {lake.root}")
-    store = ImageStore(where.images)
-    tars = store.drop_superseded(list_tars(lake), older_than_seconds=older_than_hours * 3600)
-    print(f"{len(tars):,} tars deleted whose images were written again: {store.root}")
+    if is_url(where.images) or Path(where.images).exists():
+        store = ImageStore(where.images)
+        tars = store.drop_superseded(list_tars(lake), older_than_seconds=older_than_hours * 3600)
+        print(f"{len(tars):,} tars deleted whose images were written again: {store.root}")
 
 
 def check_images() -> None:

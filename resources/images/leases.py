@@ -7,6 +7,7 @@
 
 import contextlib
 import json
+import math
 import shutil
 import tempfile
 import threading
@@ -21,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from resources.files.object_store import connect, create_object, create_object_once, read_object
+from resources.files.object_store import abort_uploads, connect, create_object, create_object_once, read_object
 from resources.images.folders import WriteTar
 from resources.images.tars import blank_members
 
@@ -160,11 +161,13 @@ class LeasedSegments:
             self._commit(number, {"index": self._put_index(number, index)}, self.next_number())
 
     def delete_unread(self) -> None:
-        """Delete what no head names and earlier holders of the lease left: it may hold any image.
+        """Delete what no head names and earlier holders of the lease left, unfinished uploads too: it may be any image.
 
-        Files of whoever has taken the bucket over meanwhile have higher numbers, and stay.
+        Files of whoever has taken the bucket over meanwhile have higher numbers, and stay; its upload would be aborted,
+        and its segment, of which nothing is lost but a fetch, made again.
         """
         assert self._taken is not None
+        abort_uploads(self._fs, self._path(""), older_than_seconds=-math.inf, now=time.time())
         for path in self._find(""):
             name = path.rsplit("/", 1)[1]
             if name not in self._known().files and int(name.split(".")[1].split("-")[0]) < self._taken:
