@@ -85,13 +85,14 @@ def dilute(wat: bytes, images_per_mb: float, seed: int = 7) -> bytes:
     """The WAT with all its images, so many a megabyte of JSON, among what a crawl's pages have and these have not.
 
     Each page gets headers, metas, scripts and a `metadata` record in the layout of Common Crawl's, and, until the
-    images are as few as wished, links drawn from all pages of the file.
+    images are as few as wished, links drawn from all pages of the file, but for those to licences.
     """
     draw = random.Random(seed)
     records = [record.partition(b"\r\n\r\n") for record in _members(wat)]
     described: list[Any] = [json.loads(block) if block.startswith(b"{") else None for _, _, block in records]
     pages = [(json_of, html) for json_of in described if (html := _html_of(json_of))]
     others = [_compact(link) for _, html in pages for link in html.get("Links", []) if not _is_image(link)]
+    others = [link for link in others if b"creativecommons" not in link]  # or each page would have a licence
     others = others or [_compact({"path": "A@/href", "url": "/"})]
     diluted, size, num_images = [], 0, 0
     for (head, _, written), json_of in zip(records, described, strict=True):
