@@ -8,7 +8,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 # Compiled modules are kept: without them every process, workers too, compiles its imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-all check ui bench docs faults lock sbom
+.PHONY: demo test test-all check ui bench docs faults fuzz lock sbom
 
 demo: $(READY)
 	$(BIN)/metaclip demo
@@ -52,6 +52,10 @@ sbom: $(READY)
 N ?= 100
 faults: $(READY)
 	$(BIN)/python -m tests.faults --times $(N) --results
+
+MINUTES ?= 60
+fuzz: $(READY)
+	$(BIN)/python -m tests.metaclip_dagster.parsing.fuzzing --minutes $(MINUTES)
 
 lock: .venv/bin/uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -36,7 +36,7 @@ def normalise_url(url: str, base: str) -> tuple[str, None] | tuple[None, str]:
         if match.lastindex:
             if not ("/." in url or "/%2" in url):  # else there may be a dot segment
                 return url, None
-        elif prefix := _read_base(base)[1 + (url[0] == "/")]:
+        elif prefix := read_base(base)[1 + (url[0] == "/")]:
             normal = prefix + url
             return (normal, None) if len(normal) <= _MAX_CHARACTERS else (None, "long_url")
     url = url.strip(_C0_AND_BLANK)
@@ -44,11 +44,27 @@ def normalise_url(url: str, base: str) -> tuple[str, None] | tuple[None, str]:
         return None, "data_url"
     if not url or len(url) > _MAX_CHARACTERS:
         return None, "long_url" if url else "no_url"
-    href = _parse(url, _read_base(base)[0])
+    href = _parse(url, read_base(base)[0])
     if not href.startswith(("http://", "https://")):
         return None, "data_url" if href.startswith("data:") else "other_scheme" if href else "bad_url"
     normal, _, _ = href.partition("#")
     return (normal, None) if len(normal) <= _MAX_CHARACTERS else (None, "long_url")
+
+
+@lru_cache(maxsize=16)
+def read_base(base: str) -> tuple[str, str, str]:
+    """A base's href, its folder, and its host with nothing behind; the last two are empty if it is not http(s).
+
+    >>> read_base("http://H.example/a/b?c")
+    ('http://h.example/a/b?c', 'http://h.example/a/', 'http://h.example')
+    """
+    match = _SIMPLE.fullmatch(base)
+    is_normal = match and match.lastindex and "/." not in base and "/%2" not in base
+    href = base if is_normal else _parse(base, _NO_BASE)
+    if not href.startswith(("http://", "https://")):
+        return href or _NO_BASE, "", ""
+    path = href.partition("#")[0].partition("?")[0]
+    return href, path[: path.rindex("/") + 1], path[: path.index("/", 8)]
 
 
 def normalise_host(host: str) -> str:
@@ -75,7 +91,12 @@ def split_host(url: str) -> tuple[str, str]:
 
 def image_id_of(url: str) -> bytes:
     """The 12 bytes that stand for the image of a normal URL."""
-    return hashlib.sha224(url.encode()).digest()[:12]
+    return hash_url(url.encode())
+
+
+def hash_url(url: bytes) -> bytes:
+    """What `image_id_of` makes of a normal URL in UTF-8."""
+    return hashlib.sha224(url).digest()[:12]
 
 
 def bucket_images(image_ids: Iterable[str], num_buckets: int) -> npt.NDArray[np.uint32]:
@@ -89,7 +110,12 @@ def bucket_images(image_ids: Iterable[str], num_buckets: int) -> npt.NDArray[np.
 
 def pair_id_of(url: str, text: str) -> int:
     """The number below 2**64 that stands for a normal URL with a cleaned text."""
-    return xxhash.xxh3_64_intdigest(f"{url}\n{text}".encode())
+    return hash_pair(f"{url}\n{text}".encode())
+
+
+def hash_pair(url_and_text: bytes) -> int:
+    """What `pair_id_of` makes of a normal URL, a newline and a cleaned text, in UTF-8."""
+    return xxhash.xxh3_64_intdigest(url_and_text)
 
 
 # Nearly every URL is in one of two forms for which the parser, ten times slower, need not be asked: group 1, normal
@@ -108,18 +134,6 @@ _C0_AND_BLANK = "".join(map(chr, range(0x21)))
 _SURROGATES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 _MAX_CHARACTERS = 8192
 _NO_BASE = "about:blank"  # nothing but whole URLs, and fragments, can be resolved against it
-
-
-@lru_cache(maxsize=16)
-def _read_base(base: str) -> tuple[str, str, str]:
-    """The base's href, its folder, and its host with nothing behind; the last two are empty if it is not http(s)."""
-    match = _SIMPLE.fullmatch(base)
-    is_normal = match and match.lastindex and "/." not in base and "/%2" not in base
-    href = base if is_normal else _parse(base, _NO_BASE)
-    if not href.startswith(("http://", "https://")):
-        return href or _NO_BASE, "", ""
-    path = href.partition("#")[0].partition("?")[0]
-    return href, path[: path.rindex("/") + 1], path[: path.index("/", 8)]
 
 
 def _parse(url: str, base: str) -> str:

@@ -65,7 +65,8 @@ def read_wat_license(
         for link in _list_objects(list_links()):
             url = _text(link.get("url"), decode)
             if link.get("path") == "A@/href":
-                items.append(LinkOrImage(url, shorten_text(_text(link.get("text"), decode))))
+                is_license = is_creative_commons(url)  # of others the text is not read
+                items.append(LinkOrImage(url, shorten_text(_text(link.get("text"), decode)) if is_license else ""))
             elif link.get("path") == "IMG@/src":
                 items.append(LinkOrImage(url, is_image=True))
     return choose_license(strong, items) if strong or items else NO_LICENSE

@@ -21,12 +21,17 @@ from metaclip_dagster.signals import merge_signals, read_header_signals, read_me
 TEXT_SOURCES = ("alt", "title", "data-image-title")
 
 
+EXPECTED = "expected"
+"""Stands among the types of records that an archive has if one of them is of the kind that was looked for."""
+
+
 class Page(NamedTuple):
     """A page with images: src, and texts in the order of TEXT_SOURCES, as they were found; they may be any object.
 
     `warc` and `offset` say where its WARC record lies; None where the archive does not. `pool_address` is of a pool's
     row alone. `signals` are what the page says against this use, as a table holds them. `license` is what it says of
     all its images, `image_licenses` what it says of some, by their URLs as it writes them.
+    `has_references`: a WAT's attributes stand as the page wrote them, with character references.
     """
 
     url: str
@@ -39,6 +44,7 @@ class Page(NamedTuple):
     signals: Sequence[Mapping[str, str]] = ()
     license: Named = NO_LICENSE
     image_licenses: Mapping[str, Named] = MappingProxyType({})
+    has_references: bool = False
 
 
 def is_wat_record(record: Record) -> bool:
@@ -53,23 +59,10 @@ def is_warc_record(record: Record) -> bool:
     return record.headers.get("warc-type") in {"request", "resource", "response", "revisit"}
 
 
-def compile_thinning() -> None:
-    """Load what `thin_links` needs, and compile what is not compiled yet."""
-    thin_links(memoryview(b"[]"))
-
-
-def thin_links(block: memoryview) -> memoryview:
-    """The JSON without the links that are no images."""
-    from metaclip_dagster.parsing.thinning import cut_other_links  # noqa: PLC0415  # numba: for who parses, not who loads the graph
-
-    return cut_other_links(block)
-
-
-def read_wat_page(record: Record, *, thin: Callable[[memoryview], bytes | memoryview] = thin_links) -> Page | None:
+def read_wat_page(record: Record) -> Page | None:
     """The page that a WAT record describes; None where it shows no image.
 
-    A record that names no image is not parsed, so a fault in it goes unseen; it costs no pair. `thin` takes from the
-    JSON what makes no difference here; `bytes` takes nothing, and gives the same page or error, later.
+    A record that names no image is not parsed, so a fault in it goes unseen; it costs no pair.
 
     Raises:
         BrokenRecordError: `bad_json`, `no_envelope`, `no_page_url`, or `too_complex`: it would fill the memory.
@@ -79,43 +72,55 @@ def read_wat_page(record: Record, *, thin: Callable[[memoryview], bytes | memory
         return None
     if any(is_too_complex(record.data, opening, record.begin_block, record.end) for opening in (b"{", b"[")):
         raise BrokenRecordError("too_complex")
-    content = _load_json(record, thin)
-    envelope = _descend(content, "Envelope")
+    content = _load_json(record)
+    envelope = descend(content, "Envelope")
     if not envelope:
         raise BrokenRecordError("no_envelope")
-    response = _descend(envelope, *_RESPONSE)
-    html = _descend(response, "HTML-Metadata")
-    images: list[tuple[object, tuple[object, ...]]] = []
-    anchors: list[dict[str, object]] = []
-    for link in _list_links(html):
-        path = link.get("path") if isinstance(link, dict) else None
-        if path == "IMG@/src":
-            images.append((link.get("url"), (link.get("alt"), link.get("title"))))
-        elif path == "A@/href":
-            anchors.append(link)
+    links = list_links(envelope)
+    images: list[tuple[object, Sequence[object]]] = [
+        (link.get("url"), (link.get("alt"), link.get("title"))) for link in links if read_path(link) == "IMG@/src"
+    ]
     if not images:
         return None
-    container, headers = _descend(content, "Container"), _descend(envelope, "WARC-Header-Metadata")
-    warc, offset = container.get("Filename"), container.get("Offset")
-    head = _descend(html, "Head")
-    base = head.get("Base")
-    decode: Callable[[str], str] = str
-    if _has_references(warc, headers, record):
-        base, decode = _decode(base), decode_references
-        images = [(_decode(url), tuple(map(_decode, texts))) for url, texts in images]
+    page = describe_page(content, record, lambda: links)
+    if page.has_references:
+        images = [(decode(url), tuple(map(decode, texts))) for url, texts in images]
+    return page._replace(images=images)
 
-    def list_links() -> list[Any]:
-        return _list_links(_descend(_load_json(record, bytes), "Envelope", *_RESPONSE, "HTML-Metadata"))
+
+def describe_page(content: object, record: Record, list_all: Callable[[], list[Any]] | None = None) -> Page:
+    """What a WAT record's JSON says of its page at large, without the images.
+
+    Links that say nothing of licences may be missing in the JSON: where they matter, `list_all` gives all of them, or
+    the record is read whole.
+
+    Raises:
+        BrokenRecordError: `no_page_url`.
+
+    """
+    envelope = descend(content, "Envelope")
+    response = descend(envelope, *_RESPONSE)
+    head = descend(response, "HTML-Metadata", "Head")
+    container, headers = descend(content, "Container"), descend(envelope, "WARC-Header-Metadata")
+    warc, offset = container.get("Filename"), container.get("Offset")
+    base = head.get("Base")
+    has_references = _has_references(warc, headers, record)
+    decode_text: Callable[[str], str] = decode_references if has_references else str
+    anchors = [link for link in list_links(envelope) if read_path(link) == "A@/href"]
+
+    def load_links() -> list[Any]:
+        return list_links(descend(_load_json(record), "Envelope"))
 
     return Page(
         _read_page_url(headers, record),
-        base,
-        images,
+        decode(base) if has_references else base,
+        (),
         warc if isinstance(warc, str) and warc.isprintable() else None,
-        int(offset) if isinstance(offset, str) and re.fullmatch("[0-9]{1,18}", offset) else None,
+        int(offset) if isinstance(offset, str) and _DIGITS.fullmatch(offset) else None,
         crawled_at=read_date(_find_header(headers, "WARC-Date")),
-        signals=read_wat_signals(head, _descend(response, "Headers"), decode),
-        license=read_wat_license(head, anchors, list_links, decode),
+        signals=read_wat_signals(head, descend(response, "Headers"), decode_text),
+        license=read_wat_license(head, anchors, list_all or load_links, decode_text),
+        has_references=has_references,
     )
 
 
@@ -150,32 +155,44 @@ def read_warc_page(record: Record, *, name: str, max_bytes: int) -> Page | None:
     )
 
 
-_RESPONSE = ("Payload-Metadata", "HTTP-Response-Metadata")
-# No server takes longer ones, and a page's URL is repeated with each of its images.
-_MAX_URL_CHARACTERS = 8192
-
-
-def _load_json(record: Record, thin: Callable[[memoryview], bytes | memoryview]) -> object:
-    try:
-        return orjson.loads(thin(record.view))
-    except orjson.JSONDecodeError:
-        pass
-    try:  # bad UTF-8 and lone surrogates, which the standard library takes, or really broken
-        return json.loads(record.block.decode("utf-8", "replace"))
-    except (ValueError, RecursionError) as fault:
-        raise BrokenRecordError("bad_json") from fault
-
-
-def _descend(value: object, *keys: str) -> dict[str, object]:
+def descend(value: object, *keys: str) -> dict[str, object]:
     """The object under these keys; an empty one where a key is absent or its value anything else."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else {}
 
 
-def _list_links(html: dict[str, object]) -> list[Any]:
-    links = html.get("Links")
+def list_links(envelope: Mapping[str, object]) -> list[Any]:
+    """What stands under Links in a record's Envelope, which is any JSON."""
+    links = descend(envelope, *_RESPONSE, "HTML-Metadata").get("Links")
     return links if isinstance(links, list) else []
+
+
+def read_path(link: object) -> object:
+    """Of which element and attribute a link is."""
+    return link.get("path") if isinstance(link, dict) else None
+
+
+def decode(value: object) -> object:
+    """An attribute's value with its character references decoded; anything but a text stays as it is."""
+    return decode_references(value) if isinstance(value, str) else value
+
+
+_RESPONSE = ("Payload-Metadata", "HTTP-Response-Metadata")
+_DIGITS = re.compile("[0-9]{1,18}")
+# No server takes longer ones, and a page's URL is repeated with each of its images.
+_MAX_URL_CHARACTERS = 8192
+
+
+def _load_json(record: Record) -> object:
+    try:
+        return orjson.loads(record.view)
+    except orjson.JSONDecodeError:
+        pass
+    try:  # bad UTF-8 and lone surrogates, which the standard library takes, or really broken
+        return json.loads(record.block.decode("utf-8", "replace"))
+    except (ValueError, RecursionError) as fault:
+        raise BrokenRecordError("bad_json") from fault
 
 
 # Common Crawl's extractor decoded no character references before CC-MAIN-2019-26, which began in June 2019.
@@ -197,10 +214,6 @@ def _read_age(warc: str) -> bool | None:
     if not crawl:
         return None
     return crawl["week"] < "2019-26" if crawl["week"] else crawl["day"] < "20190601"
-
-
-def _decode(value: object) -> object:
-    return decode_references(value) if isinstance(value, str) else value
 
 
 def _find_header(headers: dict[str, object], name: str) -> object:

@@ -9,20 +9,11 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from metaclip_dagster.parsing.licenses import NO_LICENSE, Named
-from metaclip_dagster.parsing.pages import (
-    TEXT_SOURCES,
-    Page,
-    compile_thinning,
-    is_warc_record,
-    is_wat_record,
-    read_warc_page,
-    read_wat_page,
-)
-from metaclip_dagster.parsing.records import BrokenRecordError, Record, read_records
-from metaclip_dagster.parsing.responses import drop_nul
+from metaclip_dagster.parsing.pages import EXPECTED, Page, is_warc_record, is_wat_record, read_warc_page, read_wat_page
+from metaclip_dagster.parsing.pairing import pair_texts
+from metaclip_dagster.parsing.records import BrokenRecordError, Record, read_members, read_records, split_member
 from metaclip_dagster.schemas import PAIRS, writes
-from metaclip_dagster.urls import URL_NORMALISATION, image_id_of, normalise_url, pair_id_of
+from metaclip_dagster.urls import URL_NORMALISATION, normalise_url
 
 # Reasons in `dropped` that mean a record which could not be read; all others mean one image or one pair.
 BROKEN_RECORDS = frozenset(
@@ -36,7 +27,14 @@ BROKEN_RECORDS = frozenset(
 PoolRow = tuple[object, Sequence[object], object, int, str | None, *tuple[Any, ...]]
 
 
-@writes(PAIRS, name="parsing:parse_wat", version=2 + URL_NORMALISATION, prepare=compile_thinning)
+def _compile_columns() -> None:
+    """Load what `parse_wat` needs, and compile what is not compiled yet."""
+    from metaclip_dagster.parsing.columns import compile_columns  # noqa: PLC0415  # numba: for who parses, not who loads the graph
+
+    compile_columns()
+
+
+@writes(PAIRS, name="parsing:parse_wat", version=2 + URL_NORMALISATION, prepare=_compile_columns)
 def parse_wat(
     archive: BinaryIO,
     *,
@@ -54,18 +52,25 @@ def parse_wat(
     `data_url`, `other_scheme`, `bad_url`, `long_url`) and pairs that the file has already given (`repeat`). `seen`
     counts what was read: the `records` of every kind, and the `images` of all pages.
 
-    Memory: one record, one batch, and the pair_ids of the file.
+    Memory: one record or some megabytes of them, one batch, and the pair_ids of the file.
 
     Raises:
         ValueError: no record of a WAT can be read; the message names the file, the likely cause and the way out.
         EOFError: the archive ends inside a record, after all that can be read was given: it is not whole.
 
     """
+    from metaclip_dagster.parsing.columns import read_columns  # noqa: PLC0415  # as above
+
     seen = Counter() if seen is None else seen
-    num_cut = dropped["truncated"]
-    records = read_records(archive, name=name, dropped=dropped, max_record_bytes=max_record_bytes)
-    pages = _read_pages(records, read_wat_page, is_wat_record, name=name, dropped=dropped, seen=seen)
-    yield from _pair_texts(pages, dropped=dropped, seen=seen)
+    num_cut, types = dropped["truncated"], set[str]()
+    members = read_members(archive, name=name, dropped=dropped, max_record_bytes=max_record_bytes)
+
+    def read_odd(offset: int, inflated: bytes) -> Iterator[Page]:
+        records = split_member(inflated, offset, dropped)
+        return _read_pages(records, read_wat_page, is_wat_record, types, dropped=dropped, seen=seen)
+
+    yield from read_columns(members, read_odd, types, dropped=dropped, seen=seen)
+    _refuse_others(types, name)
     _refuse_cut(dropped["truncated"] - num_cut, name)
 
 
@@ -94,10 +99,11 @@ def parse_warc(
         return read_warc_page(record, name=name, max_bytes=max_record_bytes)
 
     seen = Counter() if seen is None else seen
-    num_cut = dropped["truncated"]
+    num_cut, types = dropped["truncated"], set[str]()
     records = read_records(archive, name=name, dropped=dropped, max_record_bytes=max_record_bytes)
-    pages = _read_pages(records, read_page, is_warc_record, name=name, dropped=dropped, seen=seen)
-    yield from _pair_texts(pages, dropped=dropped, seen=seen)
+    pages = _read_pages(records, read_page, is_warc_record, types, dropped=dropped, seen=seen)
+    yield from pair_texts(pages, set(), dropped=dropped, seen=seen)
+    _refuse_others(types, name)
     _refuse_cut(dropped["truncated"] - num_cut, name)
 
 
@@ -132,22 +138,9 @@ def parse_rows(
             images: list[tuple[object, Sequence[object]]] = [(url, [text]) for text in texts[:_MAX_TEXTS]]
             yield Page(page if isinstance(page, str) else "", None, images or [(url, ())], name, number, address)
 
-    yield from _pair_texts(read(), dropped=dropped, seen=seen)
+    yield from pair_texts(read(), set(), dropped=dropped, seen=seen)
 
 
-def clean_text(text: str) -> str:
-    r"""Runs of white space as one blank, none around; other C0 controls dropped, lone surrogates replaced.
-
-    >>> clean_text(" a\n\x00b\u00a0 c ")
-    'a b c'
-    """
-    return " ".join((text if text.isprintable() else text.translate(_DELETED_OR_REPLACED)).split())
-
-
-# The C0 controls that are not white space to Python go. U+FFFD is what an HTML parser makes of a surrogate.
-_DELETED_OR_REPLACED = dict.fromkeys([*range(9), *range(14, 28)]) | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
-_BATCH_PAIRS = 8192
-_BATCH_CHARACTERS = 16 << 20
 _MAX_TEXTS = 1000
 
 
@@ -164,13 +157,12 @@ def _read_pages(
     records: Iterable[Record],
     read_page: Callable[[Record], Page | None],
     is_expected: Callable[[Record], bool],
+    types: set[str],
     *,
-    name: str,
     dropped: Counter[str],
     seen: Counter[str],
 ) -> Iterator[Page]:
-    has_expected = False
-    types: set[str] = set()
+    """The pages that can be read; `types` gets those of the records up to an expected one, which is EXPECTED."""
     for record in records:
         try:
             page = read_page(record)
@@ -178,12 +170,15 @@ def _read_pages(
             dropped[str(fault)] += 1
             continue
         seen["records"] += 1
-        if not has_expected:
-            has_expected = is_expected(record)
-            types.add(record.headers.get("warc-type", ""))
+        if EXPECTED not in types:
+            types.add(EXPECTED if is_expected(record) else record.headers.get("warc-type", ""))
         if page is not None:
             yield page
-    if not has_expected:
+
+
+def _refuse_others(types: set[str], name: str) -> None:
+    """An archive without one record of the kind expected is another's."""
+    if EXPECTED not in types:
         raise ValueError(f"{name}: {_name_way_out(types)}")
 
 
@@ -196,75 +191,3 @@ def _name_way_out(types: set[str]) -> str:
     if "conversion" in types:
         return "this is a WET, which has no images: give its WAT (/wat/ for /wet/, .warc.wat.gz last)"
     return "no record of a page in it can be read: fetch it again, or leave it out"
-
-
-def _pair_texts(pages: Iterable[Page], *, dropped: Counter[str], seen: Counter[str]) -> Iterator[pa.RecordBatch]:
-    """A pair for each distinct text of each image, no pair twice; batches are bounded in rows and in characters."""
-    pair_ids: set[int] = set()
-    rows: list[tuple[object, ...]] = []
-    num_characters = 0
-    for page in pages:
-        seen["images"] += len(page.images)
-        page_url = clean_text(page.url)
-        base = _resolve_base(page)
-        place = (page.warc, page.offset, page.pool_address, page.crawled_at, page.signals)
-        licenses = _license_images(page, base)
-        for src, texts in page.images:
-            sources = _clean_texts(texts)
-            if not sources:
-                dropped["no_text"] += 1
-                continue
-            url, reason = normalise_url(drop_nul(src), base) if isinstance(src, str) else (None, "no_url")
-            if url is None:
-                dropped[str(reason)] += 1
-                continue
-            for text, source in sources.items():
-                pair_id = pair_id_of(url, text)
-                if pair_id in pair_ids:
-                    dropped["repeat"] += 1
-                    continue
-                pair_ids.add(pair_id)
-                rows.append(
-                    (pair_id, image_id_of(url), url, text, source, page_url, *place, *licenses.get(url, page.license))
-                )
-                num_characters += len(url) + len(text) + len(page_url)
-                if len(rows) == _BATCH_PAIRS or num_characters > _BATCH_CHARACTERS:
-                    yield _batch_rows(rows)
-                    rows, num_characters = [], 0
-    if rows:
-        yield _batch_rows(rows)
-
-
-def _license_images(page: Page, base: str) -> dict[str | None, Named]:
-    """What the page says of the licences of single images, by their URLs; none where two spellings of one disagree."""
-    licenses: dict[str | None, Named] = {}
-    for src, named in page.image_licenses.items():
-        url, _ = normalise_url(src, base)
-        licenses[url] = named if licenses.get(url, named)[0] == named[0] else NO_LICENSE
-    return licenses
-
-
-def _resolve_base(page: Page) -> str:
-    """The page's base where it can be resolved, else the page itself, as HTML says."""
-    if not isinstance(page.base, str):
-        return page.url
-    href = drop_nul(page.base)
-    base, reason = normalise_url(href, page.url)
-    if reason == "other_scheme" and not href.strip().lower().startswith("javascript:"):
-        return href  # as of a page saved from a disk: what is relative to it has no address on the web
-    return base or page.url
-
-
-def _clean_texts(texts: Iterable[object]) -> dict[str, str]:
-    """The distinct texts that are left after cleaning, each with the first source that has it."""
-    sources: dict[str, str] = {}
-    for source, text in zip(TEXT_SOURCES, texts, strict=False):  # a WAT has the first two
-        if text and isinstance(text, str) and (cleaned := clean_text(text)) and cleaned not in sources:
-            sources[cleaned] = source
-    return sources
-
-
-def _batch_rows(rows: list[tuple[object, ...]]) -> pa.RecordBatch:
-    columns = zip(*rows, strict=True)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, PAIRS, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=PAIRS)

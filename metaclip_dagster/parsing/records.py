@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import BinaryIO
@@ -72,13 +72,24 @@ class Record:
 def read_records(archive: BinaryIO, *, name: str, dropped: Counter[str], max_record_bytes: int) -> Iterator[Record]:
     """Every record that can be read, from a stream of gzip members or of plain records that need not be seekable.
 
-    Memory holds one member or plain record, compressed and inflated, each up to `max_record_bytes`. A record ends where
-    its Content-Length says, if another record, or nothing, follows there; otherwise at the next record's first line.
-    Newlines and NUL between records are passed over. After a fault, reading goes on at the next gzip member that
-    inflates to "WARC/" (in a plain archive, at the next line that begins so). `dropped` counts each unreadable stretch
-    once: `corrupt`, `truncated` (the stream ends inside a record) or `too_large` (over the cap, and not inflated
-    further). Plain archives carry no checksum, so there a flipped byte can go unnoticed, and a wrong Content-Length
-    over the cap costs all the bytes that it claims.
+    Memory, faults and errors are as in `read_members`; `dropped` counts what in a member is no record too. A record
+    ends where its Content-Length says, if another record, or nothing, follows there; otherwise at the next record's
+    first line. Newlines and NUL between records are passed over.
+    """
+    for offset, inflated in read_members(archive, name=name, dropped=dropped, max_record_bytes=max_record_bytes):
+        yield from split_member(inflated, offset, dropped)
+
+
+def read_members(
+    archive: BinaryIO, *, name: str, dropped: Counter[str], max_record_bytes: int
+) -> Iterator[tuple[int, bytes]]:
+    """Where each gzip member (or, in a plain archive, each record) begins in a stream, and what it inflates to.
+
+    Memory holds one of them, compressed and inflated, each up to `max_record_bytes`. After a fault, reading goes on at
+    the next gzip member that inflates to "WARC/" (in a plain archive, at the next line that begins so). `dropped`
+    counts each unreadable stretch once: `corrupt`, `truncated` (the stream ends inside a record) or `too_large` (over
+    the cap, and not inflated further). Plain archives carry no checksum, so there a flipped byte can go unnoticed, and
+    a wrong Content-Length over the cap costs all the bytes that it claims.
 
     Raises:
         ValueError: no record can be read at all; the message names the likely cause and the way out.
@@ -91,7 +102,7 @@ def read_records(archive: BinaryIO, *, name: str, dropped: Counter[str], max_rec
     first = _BEGINNING.search(window.data, window.at)
     is_plain = first is not None and first[0] != _GZIP
     read_next, seek_next = (_read_plain, _seek_plain) if is_plain else (_read_member, _seek_member)
-    num_records = 0
+    has_record = False
     while window.skip_padding():
         offset = window.offset
         try:
@@ -100,9 +111,31 @@ def read_records(archive: BinaryIO, *, name: str, dropped: Counter[str], max_rec
             has_more = seek_next(window)
             dropped["corrupt" if str(fault) == "truncated" and has_more else str(fault)] += 1
             continue
-        num_records += yield from _split(inflated, offset, dropped)
-    if not num_records:
+        has_record = has_record or any(True for _ in split_member(inflated, offset, Counter()))
+        yield offset, inflated
+    if not has_record:
         raise ValueError(f"{name}: no WARC record can be read; {_suspect(beginning)}")
+
+
+def split_member(inflated: bytes, offset: int, dropped: Counter[str]) -> Iterator[Record]:
+    """Each record in a member; the next record's first line, or the member's end, rules over a wrong Content-Length."""
+    searched = 0
+    at = 0 if inflated.startswith(b"WARC/") else skip_padding(inflated, 0)
+    while at < len(inflated):
+        begin = find_block(inflated, at, searched)
+        if begin < 0 or not inflated.startswith(b"WARC/", at):
+            if begin < 0:
+                searched = at + MAX_HEAD_BYTES - len(BLANK)
+            dropped["corrupt"] += 1
+            following = find_first_line(inflated, at + 1)
+            at = len(inflated) if following < 0 else following
+            continue
+        if inflated.find(b"\n", begin, -3) < 0 and inflated.endswith(BLANK, begin):
+            end, after = len(inflated) - len(BLANK), len(inflated)  # one line, as a WAT's JSON is: no record follows
+        else:
+            end, after = _find_end(inflated, at, begin)
+        yield Record(offset, inflated, at, begin, end)
+        at = after
 
 
 _GZIP = b"\x1f\x8b\x08"
@@ -207,29 +240,6 @@ def _seek_plain(window: Window) -> bool:
             return False
     window.at = at
     return True
-
-
-def _split(inflated: bytes, offset: int, dropped: Counter[str]) -> Generator[Record, None, int]:
-    """Each record in a member; the next record's first line, or the member's end, rules over a wrong Content-Length."""
-    num_records, searched = 0, 0
-    at = 0 if inflated.startswith(b"WARC/") else skip_padding(inflated, 0)
-    while at < len(inflated):
-        begin = find_block(inflated, at, searched)
-        if begin < 0 or not inflated.startswith(b"WARC/", at):
-            if begin < 0:
-                searched = at + MAX_HEAD_BYTES - len(BLANK)
-            dropped["corrupt"] += 1
-            following = find_first_line(inflated, at + 1)
-            at = len(inflated) if following < 0 else following
-            continue
-        if inflated.find(b"\n", begin, -3) < 0 and inflated.endswith(BLANK, begin):
-            end, after = len(inflated) - len(BLANK), len(inflated)  # one line, as a WAT's JSON is: no record follows
-        else:
-            end, after = _find_end(inflated, at, begin)
-        yield Record(offset, inflated, at, begin, end)
-        num_records += 1
-        at = after
-    return num_records
 
 
 def _find_end(inflated: bytes, at: int, begin: int) -> tuple[int, int]:

@@ -474,10 +474,12 @@ from collections import Counter
 from sys import argv
 from metaclip_dagster.parsing import parse_wat
 parse_wat.prepare()
-from metaclip_dagster.parsing.thinning import _cut
-before = list(_cut.signatures)
+from metaclip_dagster.parsing.cleaning import clean_images, gather_strings, list_pairs
+from metaclip_dagster.parsing.scanning import scan_records
+kernels = [clean_images, gather_strings, list_pairs, scan_records]
+before = [list(kernel.signatures) for kernel in kernels]
 batches = list(parse_wat(open(argv[1], "rb"), name="x", dropped=Counter()))
-assert batches and _cut.signatures == before and len(before) == 1
+assert batches and [kernel.signatures for kernel in kernels] == before and all(len(one) == 1 for one in before)
 """
     archive = tmp_path / "ten.wat.gz"
     archive.write_bytes(members(*TEN))
