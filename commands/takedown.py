@@ -61,7 +61,7 @@ def describe(where: Deployment, lines: Iterable[RequestedLine], added: Added) ->
             "next:",
             "  metaclip purge --dry-run   says what would go",
             f"  metaclip purge             deletes it, with no run in progress, and writes {receipt}",
-            "  and materialize exclusions and what follows from them, before or after: docs/operations.md, Takedown",
+            "  and materialize exclusions and what follows from them, before or after: docs/operations/rights.md",
         ]
     )
 

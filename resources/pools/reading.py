@@ -95,7 +95,7 @@ def read_pools(path: str) -> dict[str, PairSet]:
         pools = json.loads(filesystem.cat_file(inside))
         return {f"pool-{name}": _check_settings(name, settings, path) for name, settings in pools.items()}
     except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: {error}; see docs/operations.md, Other pools") from None
+        raise ValueError(f"{path}: {error}; see docs/operations/sources.md, Other pools") from None
 
 
 def read_rows(pair_set: PairSet, path: str) -> Iterator[Row | str]:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+OPERATIONS = sorted((ROOT / "docs" / "operations").glob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")), *OPERATIONS]
 COMMAND = re.compile(r"(?:^|`|\$\()((?:[\w./-]*/)?(?:python|dagster|dagster-webserver|uv)) (?!=)", re.MULTILINE)
 
 
@@ -37,14 +38,12 @@ def test_every_file_heading_and_module_that_a_page_names_is_there(page: Path) ->
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
 
 
-def test_the_list_of_sections_names_every_section_of_operations() -> None:
-    page = ROOT / "docs" / "operations.md"
+@pytest.mark.parametrize("page", OPERATIONS, ids=lambda page: page.name)
+def test_a_page_begins_with_its_sections_and_stands_in_the_list_of_pages(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    contents = text[text.index("## Find a section") : text.index("## Deployments and variables")]
-    sections = {heading.lower() for heading in re.findall(r"^## (.+)$", text, re.MULTILINE)} - {"find a section"}
-    assert sorted(re.findall(r"\(#([\w-]+)\)", contents)) == sorted(
-        {re.sub(r"[^\w -]", "", heading).replace(" ", "-") for heading in sections}
-    )
+    sections = {re.sub(r"[^\w -]", "", it.lower()).replace(" ", "-") for it in re.findall(r"^## (.+)$", text, re.M)}
+    assert set(re.findall(r"\(#([\w-]+)\)", text[: text.index("\n## ")])) == sections
+    assert f"(operations/{page.name})" in (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
 
 def test_pictures_are_wide_enough_to_read_and_small_enough_to_load() -> None:
