@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
+from assets.keys import THRESHOLDS, TRAINING_SETS
 from resources.crawl.mini import mini_deployment
 from resources.deferred import defer
 from resources.deployments import Deployment
@@ -19,7 +20,7 @@ from resources.engines.shards import Shard, StageCall
 from resources.lake.resource import Lake
 from resources.lake.shard_files import read_table
 from resources.lake.tables import TableStore
-from tests.graphs import SNAPSHOTS
+from tests.graphs import SNAPSHOTS, copy_home
 from tests.lakes import digests
 from tests.ray_cluster import ADDRESS, Cluster, Drive, cluster_of_two
 from tests.resources import stages
@@ -172,3 +173,21 @@ def test_the_graph_on_the_cluster_gives_the_tables_of_one_machine(
     assert driver.returncode == 0, errors[-3000:]
     on_cluster = Lake(root=mini_deployment(mini, home).lake)
     assert digests(on_cluster, SNAPSHOTS) == digests(Lake(root=curated.lake), SNAPSHOTS)
+
+
+def test_images_are_fetched_on_the_cluster_into_the_same_store(
+    cluster: Cluster, mini: Path, curated: Deployment, imaged: Deployment, tmp_path: Path
+) -> None:
+    home = copy_home(curated, tmp_path / "home").home
+    code = (
+        "import os, sys; from pathlib import Path; from resources.crawl.mini import mini_deployment; "
+        "from tests.mini import make_training_sets; "
+        "make_training_sets(mini_deployment(Path(sys.argv[1]), Path(sys.argv[2]), os.environ))"
+    )
+    command = ["env", f"METACLIP_RAY={ADDRESS}", sys.executable, "-c", code, str(mini), str(home)]
+    driver = cluster.popen(*command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    _, errors = driver.communicate()
+    assert driver.returncode == 0, errors[-3000:]
+    on_cluster = Lake(root=mini_deployment(mini, home).lake)
+    for table, keys in (("images", THRESHOLDS), ("training_sets", TRAINING_SETS)):
+        assert on_cluster.read(table, keys).equals(Lake(root=imaged.lake).read(table, keys))
