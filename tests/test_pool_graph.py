@@ -109,7 +109,7 @@ def test_the_training_set_holds_what_could_be_had(lake: Lake) -> None:
 
 def test_pairs_outside_a_limit_to_a_pools_own_number_go_and_those_without_one_are_counted(lake: Lake) -> None:
     texts = {text["text"] for row in lake.read("training_sets", ["online-20"]).to_pylist() for text in row["texts"]}
-    assert texts == {f"This is the photo of a dog, number {number}" for number in range(25, 50)}
+    assert texts == {f"This is the photo of a dog in the garden, number {number}" for number in range(25, 50)}
     manifest = lake.manifest("training_sets", "online-20")
     dropped = {
         "http_404": 10,

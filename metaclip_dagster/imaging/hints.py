@@ -14,6 +14,9 @@ import pyarrow.compute as pc
 from metaclip_dagster.schemas import FETCH_HINTS, writes
 from metaclip_dagster.urls import URL_NORMALISATION, bucket_images, image_id_of, normalise_url
 
+PoolRow = tuple[object, Sequence[object], object, int, str | None, *tuple[Any, ...]]
+"""A row of a pool, as `parse_rows` takes it."""
+
 SAME, CHANGED, LOST = "same", "changed", "gone"
 GONE = frozenset({"http_404", "http_410", "dns"})
 """Reasons of images that are not there any more, as far as anyone can tell from one asking."""
@@ -31,7 +34,7 @@ NO_HINT = Hint()
 
 @writes(FETCH_HINTS, name="imaging:scatter_digests", version=URL_NORMALISATION, rows_together=4096)
 def scatter_digests(
-    rows: Iterable[tuple[object, Sequence[object], object, int, str | None] | str],
+    rows: Iterable[PoolRow | str],
     *,
     num_buckets: int,
     dropped: Counter[str],
@@ -108,13 +111,14 @@ _ROWS_SORTED = 1 << 18
 
 
 def _list_digests(
-    rows: Iterable[tuple[object, Sequence[object], object, int, str | None] | str], dropped: Counter[str]
+    rows: Iterable[PoolRow | str],
+    dropped: Counter[str],
 ) -> Iterator[tuple[str, str]]:
     for row in rows:
         if isinstance(row, str):
             dropped[row] += 1
             continue
-        src, texts, _, _, address = row
+        src, texts, _, _, address, *_ = row
         if address:
             continue
         url = normalise_url(src.replace("\0", ""), "")[0] if isinstance(src, str) else None

@@ -41,7 +41,7 @@ def list_digests(pair_set: PairSet) -> dict[str, dict[str, Deferred]]:
 
 def read_digests(pair_set: PairSet, path: str, column: str) -> Iterator[Row | str]:
     """The rows of one of the set's tables, of which each has the digest for its text."""
-    return read_rows(replace(pair_set, names=pair_set.names._replace(text=column)), path)
+    return read_rows(replace(pair_set, names=pair_set.names._replace(text=column, numbers=())), path)
 
 
 _ASKED_AT_ONCE = 16
