@@ -75,6 +75,7 @@ def options(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
         "images_at_size": ["--images", "300", "--buckets", "4"],
         "near_images": ["--images", "2000", "4000", "--images-a-part", "2000"],
         "training": SMALL,
+        "loader": ["--images", "300", "--tars", "2", "--rounds", "1"],
         "searching": ["--images", "3000", "--home", str(tmp_path)],
     }
     return plain[request.param]
