@@ -1,7 +1,7 @@
 """Choose the images that a training set leaves out by their looks; by default none."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -209,21 +209,29 @@ def _score_ring(
     rings: Sequence[str],
 ) -> None:
     """IMAGE_SCORES of one ring; scores of earlier runs are taken over where the bytes are the same."""
-    # They stand outside fingerprints, as the store does: a score is what its function gives, whenever it was asked.
-    finished = [] if compute.force else compute.lake.finished("image_scores", rings)
-    stage = stage_version(score_images)
-    alike = [it for it in finished if compute.lake.manifest("image_scores", it).inputs.get("stage") == stage]
-    earlier = [compute.lake.shards("image_scores", it) for it in alike]
-    shards = {
-        key: {
-            "images": images,
-            "known": Deferred(chain_batches, tuple(of[key] for of in earlier if key in of), declared="known scores"),
-        }
-        for key, images in compute.lake.shards("images", ring).items()
-    }
+    rows = compute.lake.shards("images", ring)
+    known = gather_known(compute, "image_scores", score_images, partitions=rings, buckets=rows)
+    shards = {key: {"images": images, "known": known[key]} for key, images in rows.items()}
     names = tuple(sorted(list_scorers(config, texts=False)))
     setup = {"store": image_store.store(), "scorers": defer(load_scorers, names)}
     compute.map_shards(context, score_images, shards, table="image_scores", partition=ring, setup=setup, whole=True)
+
+
+def gather_known(
+    compute: Compute, name: str, stage: Callable[..., Any], *, partitions: Sequence[str], buckets: Iterable[str]
+) -> dict[str, Deferred]:
+    """The scores that the same stage gave in earlier runs, by bucket; none for a forced run.
+
+    They stand outside fingerprints, as the store does: a score is what its function gives, whenever it was asked.
+    """
+    finished = [] if compute.force else compute.lake.finished(name, partitions)
+    version = stage_version(stage)
+    alike = [it for it in finished if compute.lake.manifest(name, it).inputs.get("stage") == version]
+    earlier = [compute.lake.shards(name, it) for it in alike]
+    return {
+        key: Deferred(chain_batches, tuple(of[key] for of in earlier if key in of), declared="known scores")
+        for key in buckets
+    }
 
 
 def _find_near(

@@ -7,16 +7,15 @@ from typing import Any
 import dagster as dg
 
 from assets.defaults import DEFAULTS
-from assets.filters import Filtering, list_scorers
+from assets.filters import Filtering, gather_known, list_scorers
 from assets.keys import SUBSETS
 from assets.pool import group_shards, snapshots_of
 from assets.queries.parsers import NUMBERS
 from metaclip_dagster.filtering import judge_columns, score_pairs
 from metaclip_dagster.filters import identify_scorer, load_scorers
-from resources.deferred import Deferred, defer, stage_version
+from resources.deferred import Deferred, defer
 from resources.engines.resource import Compute
 from resources.images.resource import Images
-from resources.lake.shard_files import chain_batches
 
 
 def score_texts(
@@ -33,19 +32,9 @@ def score_texts(
     filters = {identify_scorer(name): limits for name, limits in config.pair_filters.items()}
     if not filters:
         return {}, {}
-    # Known scores stand outside fingerprints, as those of images do; a model is known by its digest, in the name.
-    finished = [] if compute.force else compute.lake.finished("pair_scores", SUBSETS)
-    stage = stage_version(score_pairs)
-    alike = [it for it in finished if compute.lake.manifest("pair_scores", it).inputs.get("stage") == stage]
-    earlier = [compute.lake.shards("pair_scores", it) for it in alike]
-    shards = {
-        key: {
-            "texts": texts[key],
-            "images": images[key],
-            "known": Deferred(chain_batches, tuple(of[key] for of in earlier if key in of), declared="known scores"),
-        }
-        for key in texts
-    }
+    # A model is known by its digest, in its scorer's name.
+    known = gather_known(compute, "pair_scores", score_pairs, partitions=SUBSETS, buckets=texts)
+    shards = {key: {"texts": texts[key], "images": images[key], "known": known[key]} for key in texts}
     names = sorted(identify_scorer(name) for name in list_scorers(config, texts=True))
     setup = {"store": image_store.store(), "scorers": defer(load_scorers, tuple(names))}
     compute.map_shards(context, score_pairs, shards, table="pair_scores", partition=t, setup=setup, whole=True)
