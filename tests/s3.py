@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import boto3
+import fsspec
+import pytest
 from moto.server import ThreadedMotoServer
 
 BUCKET = "lake"
@@ -107,6 +109,13 @@ class Proxy(ThreadingHTTPServer):
         url = f"http://127.0.0.1:{self.server_address[1]}"
         return {"endpoint_url": url, "config_kwargs": {"read_timeout": READ_TIMEOUT}}
 
+    def start_anew(self) -> "Proxy":
+        """As it was at first, for another test of the same server."""
+        self.plan = no_faults
+        self.met.clear()
+        self.asked.clear()
+        return self
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no news."""
 
@@ -144,3 +153,14 @@ def serving() -> Iterator[Proxy]:
         yield proxy
         proxy.shutdown()
     server.stop()
+
+
+@contextmanager
+def serving_by_environment() -> Iterator[Proxy]:
+    """A proxy before a server, with keys and address in the environment, where fsspec finds them."""
+    with pytest.MonkeyPatch.context() as environment, serving() as proxy:
+        for name, value in {**KEYS, "AWS_ENDPOINT_URL": proxy.options["endpoint_url"]}.items():
+            environment.setenv(name, value)
+        fsspec.get_filesystem_class("s3").clear_instance_cache()
+        yield proxy
+        fsspec.get_filesystem_class("s3").clear_instance_cache()

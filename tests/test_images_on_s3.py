@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pyarrow.compute as pc
 import pytest
 
@@ -23,7 +22,7 @@ from resources.deployments import Deployment
 from resources.images.store import ImageStore
 from resources.lake.resource import Lake
 from tests.graphs import copy_home, open_graph
-from tests.s3 import BUCKET, KEYS, by_chance, no_faults, serving
+from tests.s3 import BUCKET, by_chance, no_faults, serving_by_environment
 
 pytestmark = pytest.mark.night
 ROOT = Path(__file__).parents[1]
@@ -70,10 +69,7 @@ def both(
     """One deployment with images in a folder, and one with them on S3; both have a log of what the host was asked."""
     home = tmp_path_factory.mktemp("both")
     local, remote = (copy_home(curated, home / name) for name in ("local", "remote"))
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
-    with pytest.MonkeyPatch.context() as environment, serving() as proxy:
-        for name, value in {**KEYS, "AWS_ENDPOINT_URL": proxy.options["endpoint_url"]}.items():
-            environment.setenv(name, value)
+    with serving_by_environment() as proxy:
         gather(mini, local.home, home / "local.log")
         proxy.plan = by_chance(2026, 0.02)
         gather(mini, remote.home, home / "remote.log", 5, 47, METACLIP_IMAGES=f"s3://{BUCKET}/images")
@@ -81,8 +77,7 @@ def both(
         proxy.plan = no_faults
         assert not (remote.home / "images").exists()
         variables = {"METACLIP_IMAGES": f"s3://{BUCKET}/images"}
-        yield local, replace(mini_deployment(mini, remote.home, variables))
-        fsspec.get_filesystem_class("s3").clear_instance_cache()
+        yield local, mini_deployment(mini, remote.home, variables)
 
 
 def read_tables(where: Deployment) -> dict[str, Any]:

@@ -3,24 +3,18 @@
 import shutil
 from pathlib import Path
 
-import fsspec
 import pytest
 
 from assets.keys import THRESHOLDS
 from resources.deployments import Deployment
 from tests.graphs import copy_home, open_graph
-from tests.s3 import BUCKET, KEYS, by_chance, serving
+from tests.s3 import BUCKET, by_chance, serving_by_environment
 from tests.test_training_graph import CELLS, TRAINING
 
 
 @pytest.mark.night
-def test_a_checkpoint_of_images_in_a_bucket_is_that_of_images_in_a_folder(
-    imaged: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with serving() as proxy:
-        for name, value in {**KEYS, "AWS_ENDPOINT_URL": proxy.options["endpoint_url"]}.items():
-            monkeypatch.setenv(name, value)
-        fsspec.get_filesystem_class("s3").clear_instance_cache()
+def test_a_checkpoint_of_images_in_a_bucket_is_that_of_images_in_a_folder(imaged: Deployment, tmp_path: Path) -> None:
+    with serving_by_environment() as proxy:
         proxy.plan = by_chance(1, 0.02)
         local = copy_home(imaged, tmp_path / "local", ("lake", "images"))
         stored = copy_home(imaged, tmp_path / "s3", ("lake",), images_url=f"s3://{BUCKET}/images/mini")
@@ -36,7 +30,6 @@ def test_a_checkpoint_of_images_in_a_bucket_is_that_of_images_in_a_folder(
                 graph.make(["checkpoints"], CELLS[0].key, **TRAINING, resources=cache)
                 tables = [("images", "20"), ("training_sets", "20"), ("checkpoints", CELLS[0].key)]
                 results.append([graph.lake.read(table, [key]) for table, key in tables])
-        fsspec.get_filesystem_class("s3").clear_instance_cache()
     for local_table, stored_table in zip(*results, strict=True):
         assert local_table.equals(stored_table)
     assert any((tmp_path / "cache").glob("*.block"))

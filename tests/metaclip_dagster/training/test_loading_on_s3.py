@@ -15,7 +15,7 @@ from metaclip_dagster.training.loading import ImageTexts
 from resources.files.object_store import connect, settings
 from tests.metaclip_dagster.training.test_loading import NUMBERS, open_loader
 from tests.metaclip_dagster.training_sets import BATCH, IN_SET, NAMES, build_set, job_of
-from tests.s3 import BUCKET, KEYS, Proxy, by_chance, no_faults, serving
+from tests.s3 import BUCKET, Proxy, by_chance, no_faults, serving_by_environment
 
 IMAGES = f"s3://{BUCKET}/images"
 BLOCK_BYTES = 20_000
@@ -28,21 +28,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Proxy]:
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in KEYS.items():
-            environment.setenv(name, value)
-        with serving() as proxy:
-            filesystem, root = connect(IMAGES, proxy.options)
-            filesystem.put(f"{folder}/images/", f"{root}/", recursive=True)
-            yield proxy
+    with serving_by_environment() as proxy:
+        filesystem, root = connect(IMAGES, proxy.options)
+        filesystem.put(f"{folder}/images/", f"{root}/", recursive=True)
+        yield proxy
 
 
 @pytest.fixture
 def proxy(server: Proxy) -> Proxy:
-    server.plan = no_faults
-    server.met.clear()
-    server.asked.clear()
-    return server
+    return server.start_anew()
 
 
 @pytest.fixture

@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pytest
 
 from metaclip_dagster.training.arguments import build_arguments
 from resources.files.exports import new_place, write_webdataset
 from resources.files.object_store import connect
 from tests.metaclip_dagster.training_sets import BATCH, RECIPE, draw, job_of
-from tests.s3 import BUCKET, KEYS, Proxy, by_chance, no_faults, serving
+from tests.s3 import BUCKET, Proxy, by_chance, no_faults, serving_by_environment
 
 NUM_IMAGES = 90
 COPY = "import fsspec, shutil, sys; shutil.copyfileobj(fsspec.open(sys.argv[1]).open(), sys.stdout.buffer)"
@@ -31,12 +30,8 @@ TRAIN = """if True:
 
 @pytest.fixture(scope="module")
 def proxy() -> Iterator[Proxy]:
-    with pytest.MonkeyPatch.context() as environment, serving() as proxy:
-        for name, value in {**KEYS, "AWS_ENDPOINT_URL": proxy.options["endpoint_url"]}.items():
-            environment.setenv(name, value)
-        fsspec.get_filesystem_class("s3").clear_instance_cache()
+    with serving_by_environment() as proxy:
         yield proxy
-        fsspec.get_filesystem_class("s3").clear_instance_cache()
 
 
 def samples() -> Iterator[dict[str, Any]]:

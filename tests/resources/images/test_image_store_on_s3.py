@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -25,7 +24,7 @@ from resources.images.store import ImageStore, fix_num_buckets, open_image_store
 from tests.image_hosts import picture
 from tests.metaclip_dagster.imaging.test_imaging import texts_of, url
 from tests.resources.images.test_image_store import append, index, row
-from tests.s3 import BUCKET, KEYS, Proxy, by_chance, no_faults, once, serving
+from tests.s3 import BUCKET, Proxy, by_chance, no_faults, once, serving_by_environment
 
 ROOT = Path(__file__).parents[3]
 IDS = [f"{number:024x}" for number in range(6)]
@@ -34,20 +33,13 @@ PNG = picture(0, kind="PNG")
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Proxy]:
-    with pytest.MonkeyPatch.context() as environment, serving() as proxy:
-        for name, value in {**KEYS, "AWS_ENDPOINT_URL": proxy.options["endpoint_url"]}.items():
-            environment.setenv(name, value)
-        fsspec.get_filesystem_class("s3").clear_instance_cache()
+    with serving_by_environment() as proxy:
         yield proxy
-        fsspec.get_filesystem_class("s3").clear_instance_cache()
 
 
 @pytest.fixture
 def proxy(server: Proxy) -> Proxy:
-    server.plan = no_faults
-    server.met.clear()
-    server.asked.clear()
-    return server
+    return server.start_anew()
 
 
 @pytest.fixture

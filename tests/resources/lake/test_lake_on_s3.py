@@ -38,10 +38,7 @@ def server() -> Iterator[Proxy]:
 
 @pytest.fixture
 def proxy(server: Proxy) -> Proxy:
-    server.plan = no_faults
-    server.met.clear()
-    server.asked.clear()
-    return server
+    return server.start_anew()
 
 
 @pytest.fixture

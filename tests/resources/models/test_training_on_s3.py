@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,7 +21,7 @@ from resources.images.store import ImageStore
 from tests.metaclip_dagster.training_sets import BATCH, RECIPE, build_set, image_id_of, job_of, texts_of
 from tests.resources.images.test_image_store import append, row
 from tests.resources.trainers import ended, gone, result_of, seen, starting, wait_for, write_job
-from tests.s3 import BUCKET, KEYS, Proxy, by_chance, no_faults, serving
+from tests.s3 import BUCKET, Proxy, by_chance, no_faults, serving_by_environment
 
 URL = f"s3://{BUCKET}/images"
 EPOCH = 8 * BATCH
@@ -35,14 +34,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def proxy(folder: Path) -> Iterator[Proxy]:
-    with pytest.MonkeyPatch.context() as environment, serving() as proxy:
-        for name, value in {**KEYS, "AWS_ENDPOINT_URL": proxy.options["endpoint_url"]}.items():
-            environment.setenv(name, value)
-        fsspec.get_filesystem_class("s3").clear_instance_cache()
+    with serving_by_environment() as proxy:
         filesystem, root = connect(URL, {})
         filesystem.put(f"{folder}/images/", f"{root}/", recursive=True)
         yield proxy
-        fsspec.get_filesystem_class("s3").clear_instance_cache()
 
 
 @pytest.fixture(scope="module")
