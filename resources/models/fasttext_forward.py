@@ -49,6 +49,7 @@ class Model(NamedTuple):
     last, and leaves, which are labels, are first. Empty of the flat loss."""
 
 
+# As in metaclip_dagster/compiling.py, which nothing here may import.
 def compiled(function: Function) -> Function:
     """A function as machine code, kept on disk where something can be written; other threads run on while it runs."""
     try:
