@@ -58,9 +58,9 @@ def write_note(axes: Any, text: str, point: tuple[float, float], *, up: bool, le
 
 
 def label_points(axes: Any, points: Mapping[str, tuple[float, float]]) -> None:
-    """Name points of axes that have their limits, each on the first of eight sides where it covers nothing.
+    """Name points of axes that have their limits, each on the first side of its own where it covers nothing.
 
-    To the upper right where all are covered.
+    Eight sides are near it and eight farther off; it is the upper right where all are covered.
     """
     from matplotlib.transforms import Bbox  # noqa: PLC0415  # heavy: only for who plots
 
@@ -77,10 +77,11 @@ def label_points(axes: Any, points: Mapping[str, tuple[float, float]]) -> None:
 
 _SIDES = [
     {
-        "position": (4 * x, 4 * y),
+        "position": (far * x, far * y),
         "ha": {-1: "right", 0: "center", 1: "left"}[x],
         "va": {-1: "top", 0: "center", 1: "bottom"}[y],
     }
+    for far in (4, 14)
     for x, y in ((1, 1), (1, -1), (-1, 1), (-1, -1), (0, 1), (0, -1), (1, 0), (-1, 0))
 ]
 
